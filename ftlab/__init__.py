@@ -1,0 +1,30 @@
+"""ftlab: a course on fine-tuning language models, over a small package.
+
+Importing it is instant: torch, transformers and trl are imported by the functions that need them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ftlab.errors import FtlabError
+
+if TYPE_CHECKING:
+    from ftlab.hardware import profile
+    from ftlab.teaching.exercises import check
+    from ftlab.teaching.quizzes import quiz
+
+__version__ = "0.1.0"
+__all__ = ["FtlabError", "check", "profile", "quiz"]
+
+_HOME = {
+    "profile": "ftlab.hardware",
+    "check": "ftlab.teaching.exercises",
+    "quiz": "ftlab.teaching.quizzes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ftlab' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,98 @@
+"""Files written whole or not at all, and nothing overwritten unasked.
+
+A write goes to a temporary name in the same folder and is renamed when complete, so that a full
+disk, a Ctrl-C or a kill leaves the old file or none, never half of one.
+
+>>> import tempfile, pathlib
+>>> path = pathlib.Path(tempfile.mkdtemp()) / "a.txt"
+>>> write_text(path, "hello") == path
+True
+>>> write_text(path, "again")
+Traceback (most recent call last):
+    ...
+ftlab.errors.DataError: ...a.txt exists already. Choose another name, or ask for overwriting.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ftlab.errors import DataError
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    Raises:
+        DataError: `path` exists and `overwrite` is False, its folder cannot be made, or the disk
+            is full.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise DataError(f"{path} exists already. Choose another name, or ask for overwriting.")
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(
+            f"Could not write {path}: {error.strerror or error}. Nothing was changed; "
+            "free some space or choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:
+    """Write UTF-8 text whole or not at all; return the path."""
+    with writing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return Path(path)
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        DataError: the file is missing, a folder, binary, or not UTF-8.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
+    except OSError as error:
+        raise DataError(f"Could not read {path}: {error.strerror or error}.") from error
+    if b"\0" in raw:
+        raise DataError(f"{path} is a binary file; a text file in UTF-8 is wanted.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path} is not UTF-8 text (first bad byte in line {line}). "
+            "Save it as UTF-8 and try again."
+        ) from None
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, or of a folder's files by name, as 64 hex digits."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
