@@ -1,0 +1,291 @@
+"""Exercises that run the learner's code and answer each usual mistake by name.
+
+An exercise is plain data beside its lesson (`ftlab/teaching/lesson00.py`): a title, two hints, the
+reference solution, the hidden cases, and the usual mistakes, each one written as the wrong function
+that makes it. A learner's function is run on the cases; when it behaves as one of the wrong
+functions does, the answer is that mistake's message.
+
+>>> double = Exercise(
+...     id="99.1",
+...     title="Double it",
+...     hints=("Twice the number.", "Multiply by 2."),
+...     solution=lambda x: 2 * x,
+...     cases=((3,), (5,)),
+...     mistakes=(Mistake("squared", lambda x: x * x, "That is the square, not the double."),),
+... )
+>>> print(judge(double, lambda x: x * x).message)
+99.1 is not right yet: squared. That is the square, not the double.
+>>> judge(double, lambda x: x + x).passed
+True
+"""
+
+import contextlib
+import copy
+import importlib
+import io
+import json
+import math
+import os
+import pkgutil
+import reprlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import ConfigError, FtlabError, raise_unknown
+from ftlab.files import read_text, write_text
+from ftlab.teaching.show import say
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A usual mistake: its name, code (or a value) that makes it, and what helps."""
+
+    name: str
+    wrong: Any
+    message: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise, as data."""
+
+    id: str
+    """The lesson and the number in it, as in "00.1"."""
+    title: str
+    hints: tuple[str, str]
+    """A first hint that points, a second that nearly tells."""
+    solution: Any
+    """The reference: a function of the cases' arguments, or a value when there are no cases."""
+    cases: tuple[tuple[Any, ...], ...] = ()
+    """The hidden cases: the arguments of each call."""
+    mistakes: tuple[Mistake, ...] = ()
+    tolerance: float = 1e-6
+    """How far numbers may be off, relatively."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of checking one answer."""
+
+    passed: bool
+    kind: str
+    """right, unwritten, printed, not a function, a function, raised, mistake or wrong."""
+    message: str
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a function: what it returned or raised, and what it printed."""
+
+    value: Any = None
+    error: BaseException | None = None
+    printed: str = ""
+
+
+def check(id: str, answer: Any) -> None:
+    """Check an answer and show one message: right, or what is not right yet and why.
+
+    Args:
+        id: the exercise, as in "00.1".
+        answer: the learner's function itself (without parentheses), or the value asked for.
+
+    Raises:
+        ConfigError: there is no such exercise.
+    """
+    exercise = find(id)
+    outcome = judge(exercise, answer)
+    _remember(exercise, outcome)
+    tone = "right" if outcome.passed else "note" if outcome.kind == "unwritten" else "wrong"
+    say(outcome.message, tone=tone)
+
+
+def hint(id: str, number: int = 1) -> None:
+    """Show hint 1 or 2 of an exercise."""
+    exercise = find(id)
+    if number not in (1, 2):
+        raise ConfigError(f"Exercise {id} has no hint {number!r}; ask for hint 1 or hint 2.")
+    say(f"Hint {number} of {exercise.id}: {exercise.hints[number - 1]}")
+
+
+def progress() -> dict[str, dict[str, Any]]:
+    """Return what has been tried: {"00.1": {"passed": True, "tries": 2}}; empty when nothing."""
+    with contextlib.suppress(FtlabError, json.JSONDecodeError):
+        known = json.loads(read_text(_progress_path()))
+        if isinstance(known, dict):
+            return {key: value for key, value in known.items() if isinstance(value, dict)}
+    return {}
+
+
+def exercises() -> dict[str, Exercise]:
+    """Return every exercise of every lesson by its id."""
+    import ftlab.teaching
+
+    found = {}
+    for module in pkgutil.iter_modules(ftlab.teaching.__path__):
+        if module.name.startswith("lesson"):
+            lesson = importlib.import_module(f"ftlab.teaching.{module.name}")
+            found.update({exercise.id: exercise for exercise in lesson.EXERCISES})
+    return dict(sorted(found.items()))
+
+
+def find(id: str) -> Exercise:
+    """Return the exercise of this id.
+
+    Raises:
+        ConfigError: there is none; the message lists the ids and suggests the nearest.
+    """
+    known = exercises()
+    if id not in known:
+        raise_unknown("exercise", str(id), known)
+    return known[id]
+
+
+def judge(exercise: Exercise, answer: Any) -> Outcome:
+    """Judge an answer without showing or remembering anything."""
+    named = exercise.id
+    if answer is None or answer is ...:
+        return _unwritten(exercise)
+    if not exercise.cases:
+        return _judge_value(exercise, answer)
+    if not callable(answer):
+        text = (
+            f"{named} wants the function itself. Write its name without parentheses; "
+            f"what came in is {_short(answer)}."
+        )
+        return Outcome(False, "not a function", text)
+
+    wanted = [_call(exercise.solution, case) for case in exercise.cases]
+    calls = [_call(answer, case) for case in exercise.cases]
+    if all(isinstance(call.error, NotImplementedError) for call in calls):
+        return _unwritten(exercise)
+    if all(call.error is None and (call.value is None or call.value is ...) for call in calls):
+        if any(call.printed for call in calls):
+            text = (
+                f"{named} is nearly there: the function prints its answer and returns nothing. "
+                "Write `return` where it says `print`."
+            )
+            return Outcome(False, "printed", text)
+        return _unwritten(exercise)
+
+    alike = [_alike(a, b, exercise.tolerance) for a, b in zip(calls, wanted, strict=True)]
+    if all(alike):
+        return Outcome(True, "right", f"{named} is right: {exercise.title}.")
+    for mistake in exercise.mistakes:
+        wrong = [_call(mistake.wrong, case) for case in exercise.cases]
+        if all(_alike(a, b, exercise.tolerance) for a, b in zip(calls, wrong, strict=True)):
+            text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
+            return Outcome(False, "mistake", text)
+
+    first = alike.index(False)
+    call, case = calls[first], exercise.cases[first]
+    asked = f"{getattr(answer, '__name__', 'answer')}({', '.join(map(_short, case))})"
+    if call.error is not None:
+        stopped = (
+            f"{named} stopped at {asked}: {type(call.error).__name__}: {call.error}".rstrip(": ")
+            + f"\nWanted there: {_short(wanted[first].value)}. "
+            f'Need a push? hint("{named}", 1)'
+        )
+        return Outcome(False, "raised", stopped)
+    right = sum(alike)
+    text = (
+        f"{named} is not right yet ({right} of {len(alike)} cases are).\n"
+        f"{asked} returned {_short(call.value)}; wanted: {_short(wanted[first].value)}. "
+        f'Need a push? hint("{named}", 1)'
+    )
+    return Outcome(False, "wrong", text)
+
+
+def _judge_value(exercise: Exercise, answer: Any) -> Outcome:
+    named = exercise.id
+    if callable(answer) and not callable(exercise.solution):
+        text = f"{named} wants a value, and got a function. Call it, and hand in what it returns."
+        return Outcome(False, "a function", text)
+    if _same(answer, exercise.solution, exercise.tolerance):
+        return Outcome(True, "right", f"{named} is right: {exercise.title}.")
+    for mistake in exercise.mistakes:
+        if _same(answer, mistake.wrong, exercise.tolerance):
+            text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
+            return Outcome(False, "mistake", text)
+    text = f'{named} is not right yet: {_short(answer)} is not it. Need a push? hint("{named}", 1)'
+    return Outcome(False, "wrong", text)
+
+
+def _unwritten(exercise: Exercise) -> Outcome:
+    text = f"{exercise.id} is not written yet: {exercise.title}. Hint 1: {exercise.hints[0]}"
+    return Outcome(False, "unwritten", text)
+
+
+def _call(function: Callable[..., Any], case: tuple[Any, ...]) -> _Call:
+    """Call with a copy of the arguments, so that no call can change the next one's."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            value = function(*copy.deepcopy(case))
+    except KeyboardInterrupt:
+        # A loop without an end, stopped by the learner: as much an answer as any other.
+        stopped = RuntimeError("stopped by hand; does a loop in it ever end?")
+        return _Call(error=stopped, printed=printed.getvalue())
+    except (Exception, SystemExit) as error:
+        return _Call(error=error, printed=printed.getvalue())
+    return _Call(value=value, printed=printed.getvalue())
+
+
+def _alike(one: _Call, other: _Call, tolerance: float) -> bool:
+    """Two calls are alike when both raise the same type, or both return the same."""
+    if one.error is not None or other.error is not None:
+        return type(one.error) is type(other.error)
+    return _same(one.value, other.value, tolerance)
+
+
+def _same(got: Any, want: Any, tolerance: float) -> bool:
+    """Compare as a learner would: numbers nearly, lists and tuples and arrays by their items."""
+    got, want = (x.tolist() if hasattr(x, "tolist") else x for x in (got, want))
+    if isinstance(want, bool) or isinstance(got, bool):
+        return isinstance(got, (bool, int)) and isinstance(want, (bool, int)) and got == want
+    if isinstance(want, (int, float)) and isinstance(got, (int, float)):
+        return math.isclose(got, want, rel_tol=tolerance, abs_tol=tolerance * 1e-3) or (
+            math.isnan(got) and math.isnan(want)
+        )
+    if isinstance(want, (list, tuple)) and isinstance(got, (list, tuple)):
+        return len(got) == len(want) and all(
+            _same(a, b, tolerance) for a, b in zip(got, want, strict=True)
+        )
+    if isinstance(want, dict) and isinstance(got, dict):
+        return got.keys() == want.keys() and all(_same(got[k], want[k], tolerance) for k in want)
+    if type(got) is not type(want):
+        return False
+    try:
+        return bool(got == want)
+    except Exception:
+        return False
+
+
+def _short(value: Any) -> str:
+    """Write a value as code, shortened to a line."""
+    writer = reprlib.Repr()
+    writer.maxstring = writer.maxother = 80
+    writer.maxlist = writer.maxtuple = writer.maxdict = 8
+    try:
+        return writer.repr(value)
+    except Exception:
+        return f"an object of type {type(value).__name__}"
+
+
+def _progress_path() -> Path:
+    return Path(os.environ.get("FTLAB_HOME") or ".ftlab") / "progress.json"
+
+
+def _remember(exercise: Exercise, outcome: Outcome) -> None:
+    """Note the try; a folder that cannot be written loses the note, never the lesson."""
+    known = progress()
+    before = known.get(exercise.id, {})
+    tries = before.get("tries", 0)
+    known[exercise.id] = {
+        "passed": bool(outcome.passed or before.get("passed", False)),
+        "tries": (tries if isinstance(tries, int) else 0) + (outcome.kind != "unwritten"),
+    }
+    with contextlib.suppress(FtlabError, OSError):
+        text = json.dumps(known, indent=2, sort_keys=True) + "\n"
+        write_text(_progress_path(), text, overwrite=True)

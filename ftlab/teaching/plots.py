@@ -1,0 +1,346 @@
+"""The course's pictures: one style, legible on a projector and without telling red from green.
+
+Every function returns a `Picture`: a notebook shows it, and it carries a sentence that says what is
+to be seen, for those who cannot see it and for a saved notebook read as text.
+
+>>> picture = loss_curve([{"step": 1, "loss": 3.0}, {"step": 9, "loss": 1.5}])
+>>> print(picture.alt)
+Loss curve over 9 steps, from 3.00 to 1.50.
+>>> course_map("00")
+Course map: nine lessons in five groups, 00 "Start here" highlighted.
+"""
+
+import io
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftlab.errors import raise_unknown
+from ftlab.files import writing
+from ftlab.teaching.show import in_notebook
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart with any kind of colour vision. The
+# first three also differ in lightness, so that they survive a pale projector and a grey print.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+GREY = "#5f6368"
+
+LESSONS = {
+    "00": "Start here",
+    "01": "When to fine-tune",
+    "02": "Model selection",
+    "03": "Data synthesis",
+    "04": "Data quality",
+    "05": "SFT with TRL",
+    "06": "Evaluation",
+    "07": "LoRA and QLoRA",
+    "08": "Break it on purpose",
+}
+GROUPS = (
+    ("What is\nfine-tuning?", ("00",)),
+    ("Should I, and\nwhich model?", ("01", "02")),
+    ("What should it\nlearn from?", ("03", "04")),
+    ("How do I train it,\nand did it learn?", ("05", "06")),
+    ("How cheaply, and\nhow does it fail?", ("07", "08")),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure, and a sentence that says what it shows."""
+
+    figure: "Figure"
+    alt: str
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the picture as PNG."""
+        with writing(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(self.png())
+        return Path(path)
+
+    def png(self) -> bytes:
+        """Return the picture as PNG, the same bytes for the same figure."""
+        stream = io.BytesIO()
+        with style():
+            self.figure.savefig(stream, format="png", metadata={"Software": None})
+        return stream.getvalue()
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        import base64
+
+        return {
+            "image/png": base64.b64encode(self.png()).decode("ascii"),
+            "text/plain": self.alt,
+        }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the course's style: `with style(): …`."""
+    import matplotlib
+    from cycler import cycler
+
+    settings = {
+        "figure.figsize": (8, 4),
+        "figure.dpi": 100,
+        "savefig.dpi": 100,
+        "figure.facecolor": "white",
+        "axes.prop_cycle": cycler(color=PALETTE),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#dddddd",
+        "axes.titlesize": 15,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 13,
+        "xtick.labelsize": 12,
+        "ytick.labelsize": 12,
+        "legend.fontsize": 12,
+        "legend.frameon": False,
+        "lines.linewidth": 2.2,
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def loss_curve(
+    history: Sequence[Mapping[str, float]],
+    *,
+    title: str = "Training loss",
+    eval_loss: float | None = None,
+    total: int | None = None,
+) -> Picture:
+    """Draw the loss of a run, each step and smoothed.
+
+    Args:
+        history: one dict a step, with "step" and "loss" (nats per supervised token).
+        title: what stands above the picture.
+        eval_loss: the held-out loss after training, drawn as a line across.
+        total: steps of the whole run, when it is still going.
+    """
+    points = [(row["step"], row["loss"]) for row in history if math.isfinite(row["loss"])]
+    steps = [step for step, _ in points]
+    losses = [loss for _, loss in points]
+    with style():
+        figure, axes = _axes()
+        axes.plot(steps, losses, color=PALETTE[4], linewidth=1, alpha=0.8, label="each step")
+        if len(points) > 1:
+            smooth = _smooth(losses)
+            axes.plot(steps, smooth, color=PALETTE[0], label="smoothed")
+        if eval_loss is not None and math.isfinite(eval_loss):
+            label = f"held-out: {eval_loss:.2f}"
+            axes.axhline(eval_loss, color=PALETTE[1], linestyle="--", label=label)
+        if total:
+            axes.set_xlim(0, total)
+        axes.set_ylim(bottom=0)
+        axes.set(title=title, xlabel="optimiser step", ylabel="loss (nats per token)")
+        axes.legend()
+    if not points:
+        return Picture(figure, "Loss curve without a step yet.")
+    alt = f"Loss curve over {steps[-1]} steps, from {losses[0]:.2f} to {losses[-1]:.2f}"
+    if eval_loss is not None:
+        alt += f"; held-out loss {eval_loss:.2f}"
+    return Picture(figure, alt + ".")
+
+
+def bars(
+    values: Mapping[str, float], *, title: str, xlabel: str, highlight: Sequence[str] = ()
+) -> Picture:
+    """Draw one bar a name, its value written beside it."""
+    with style():
+        figure, axes = _axes(height=1.2 + 0.45 * len(values))
+        colours = [PALETTE[1] if name in highlight else PALETTE[0] for name in values]
+        axes.barh(list(values), list(values.values()), color=colours, height=0.6)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.15)
+        for row, value in enumerate(values.values()):
+            axes.text(value, row, f" {value:.2f}", va="center", fontsize=12)
+        axes.set(title=title, xlabel=xlabel)
+    told = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+    return Picture(figure, f"Bars, {xlabel}: {told}.")
+
+
+def course_map(current: str = "00") -> Picture:
+    """Draw the nine lessons, grouped by the question each answers.
+
+    Args:
+        current: the lesson to highlight, as in "00".
+    """
+    from matplotlib.patches import FancyBboxPatch
+
+    if current not in LESSONS:
+        raise_unknown("lesson", str(current), LESSONS)
+    with style():
+        figure, axes = _axes(width=12, height=3.9)
+        axes.set_axis_off()
+        axes.set(xlim=(-0.05, len(GROUPS) - 0.05), ylim=(-0.05, 2.75))
+        for column, (question, lessons) in enumerate(GROUPS):
+            axes.text(column + 0.44, 2.72, question, ha="center", va="top", fontsize=13, color=GREY)
+            for row, lesson in enumerate(lessons):
+                here = lesson == current
+                y = (0.65 if len(lessons) == 1 else 1.25) - 1.2 * row
+                face, ink = (PALETTE[0], "white") if here else ("#eef3f7", "black")
+                axes.add_patch(
+                    FancyBboxPatch(
+                        (column + 0.04, y), 0.8, 0.85, boxstyle="round,pad=0,rounding_size=0.06",
+                        facecolor=face, edgecolor=PALETTE[0], linewidth=2.5 if here else 1.2,
+                    )
+                )  # fmt: skip
+                weight = "bold" if here else "normal"
+                where = lesson + ("  (you are here)" if here else "")
+                middle = column + 0.44
+                axes.text(middle, y + 0.58, where, ha="center", color=ink, weight=weight)
+                axes.text(middle, y + 0.2, LESSONS[lesson], ha="center", color=ink, fontsize=11)
+            if column:
+                axes.annotate(
+                    "", xy=(column + 0.03, 1.08), xytext=(column - 0.15, 1.08),
+                    arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1.8},
+                )  # fmt: skip
+    alt = f'Course map: nine lessons in five groups, {current} "{LESSONS[current]}" highlighted.'
+    return Picture(figure, alt)
+
+
+def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None = None) -> Picture:
+    """Draw each contestant's metrics with their intervals.
+
+    Args:
+        verdict: what `Verdict.to_json()` gives: `verdict["metrics"][metric][contestant]` is a dict
+            with "value", "low" and "high", shares from 0 to 1.
+        metrics: which metrics to draw, in order; all of them by default.
+    """
+    table = verdict["metrics"]
+    chosen = list(metrics) if metrics is not None else list(table)
+    for metric in chosen:
+        if metric not in table:
+            raise_unknown("metric", metric, table)
+    names = list(dict.fromkeys(name for metric in chosen for name in table[metric]))
+    hatches = ("", "//", "..", "xx")
+    told = []
+    with style():
+        figure, axes = _axes(height=1.4 + 0.42 * len(chosen) * len(names))
+        thick = 0.8 / len(names)
+        for index, name in enumerate(names):
+            for row, metric in enumerate(chosen):
+                cell = table[metric].get(name)
+                if cell is None or cell["value"] is None:
+                    continue
+                value, low, high = cell["value"], cell["low"], cell["high"]
+                y = row + (index - (len(names) - 1) / 2) * thick
+                axes.barh(
+                    y, value, height=thick * 0.9, color=PALETTE[(1, 0, 2, 3)[index % 4]],
+                    hatch=hatches[index % 4], edgecolor="white", label=name if row == 0 else None,
+                )  # fmt: skip
+                reach = [[max(0, value - low)], [max(0, high - value)]]
+                axes.errorbar(value, y, xerr=reach, color="black", capsize=4, linewidth=1.6)
+                axes.text(max(value, high), y, f"  {value:.2f}", va="center", fontsize=12)
+                told.append(f"{metric} {name} {value:.2f} ({low:.2f} to {high:.2f})")
+        axes.set_yticks(range(len(chosen)), [metric.replace("_", " ") for metric in chosen])
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set(xlim=(0, 1.12), xlabel="share (0 to 1), with 95 % intervals")
+        axes.set_title("Base and tuned on held-out text" if len(names) == 2 else "Verdict")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=len(names))
+    return Picture(figure, f"Bars with intervals: {'; '.join(told)}.")
+
+
+class LiveCurve:
+    """A loss curve that grows while a run trains, and stays as one picture when it is done.
+
+    A notebook redraws one output in place, a terminal gets a line now and then. It can be a
+    trainer's callback, and closes itself as a context manager:
+
+        with LiveCurve("First fine-tune") as curve:
+            run = train(model, tokenizer, records, on_step=curve.on_step)
+    """
+
+    def __init__(self, title: str = "Training loss", *, every: float | None = None):
+        self.title = title
+        # Seconds between two drawings: drawing must not slow the training, nor fill a terminal.
+        self.every = every if every is not None else 1.5 if in_notebook() else 5.0
+        self.history: list[dict[str, float]] = []
+        self._total: int | None = None
+        self._handle: Any = None
+        self._last = -math.inf
+        self._drawn = 0  # how much of the history has been shown
+
+    def on_step(self, step: int, total: int, loss: float, eta_seconds: float | None = None) -> None:
+        """Take a step from a trainer that also tells how many there are."""
+        self._total = total
+        self.update(step, loss, eta_seconds)
+
+    def update(self, step: int, loss: float, eta_seconds: float | None = None) -> None:
+        """Take one step's loss (nats per token) and the seconds left, when they are known."""
+        self.history.append({"step": step, "loss": loss})
+        now = time.monotonic()
+        if now - self._last < self.every:
+            return
+        self._last = now
+        self._draw(_left(eta_seconds))
+
+    def close(self) -> None:
+        """Draw the curve a last time, without the time left."""
+        if self.history and (in_notebook() or self._drawn < len(self.history)):
+            self._draw("")
+
+    def __enter__(self) -> "LiveCurve":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _draw(self, left: str) -> None:
+        self._drawn = len(self.history)
+        if not in_notebook():
+            last = self.history[-1]
+            of = f"/{self._total}" if self._total else ""
+            print(f"step {last['step']}{of}  loss {last['loss']:.3f}{left}", flush=True)
+            return
+        from IPython.display import display
+
+        title = self.title + left
+        picture = loss_curve(self.history, title=title, total=self._total)
+        if self._handle is None:
+            self._handle = display(picture, display_id=True)
+        else:
+            self._handle.update(picture)
+
+
+def _axes(width: float = 8, height: float = 4) -> tuple["Figure", Any]:
+    """Make a figure outside pyplot, so that no notebook shows it a second time by itself."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _smooth(losses: Sequence[float], keep: float = 0.9) -> list[float]:
+    """Return an exponential moving average that starts without a bias towards zero."""
+    total = weight = 0.0
+    smooth = []
+    for loss in losses:
+        total = keep * total + (1 - keep) * loss
+        weight = keep * weight + (1 - keep)
+        smooth.append(total / weight)
+    return smooth
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 90:
+        return f", about {max(1, round(seconds))} s left"
+    return f", about {round(seconds / 60)} min left"

@@ -1,0 +1,190 @@
+"""Quizzes: five questions a lesson, with an explanation for every option, right or wrong.
+
+In a notebook each question is a set of radio buttons and a button "Check" (Tab, the arrow keys and
+Space are enough). Where no widget can be drawn, in a terminal, or in a saved notebook that is only
+looked at, the same quiz is a text, and `answer` takes the place of the button.
+
+>>> question = Question("What is 1 + 1?", (Option("3", "One too many."), right("2", "So it is.")))
+>>> print(Quiz("99", (question,)))
+Quiz 99
+<BLANKLINE>
+1. What is 1 + 1?
+   a) 3
+   b) 2
+<BLANKLINE>
+Answer with quiz("99").answer(1, "a"): question 1, option a.
+>>> Quiz("99", (question,)).answer(1, "a")
+Not quite: a) 3. One too many.
+"""
+
+import html
+import importlib
+import importlib.util
+import pkgutil
+import string
+from dataclasses import dataclass
+from typing import Any
+
+from ftlab.errors import ConfigError, raise_unknown
+from ftlab.teaching.show import box, in_notebook, say
+
+LETTERS = string.ascii_lowercase
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a question, and why it is right or not."""
+
+    text: str
+    why: str
+    right: bool = False
+
+
+def right(text: str, why: str) -> Option:
+    """Return the right option of a question."""
+    return Option(text, why, right=True)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its options, one of them right."""
+
+    text: str
+    options: tuple[Option, ...]
+
+    @property
+    def right(self) -> int:
+        """The position of the right option, from 0."""
+        return [option.right for option in self.options].index(True)
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A lesson's quiz: widgets in a notebook, text elsewhere."""
+
+    lesson: str
+    questions: tuple[Question, ...]
+
+    def answer(self, number: int, letter: str) -> None:
+        """Show whether an option is right, and why.
+
+        Args:
+            number: the question, from 1.
+            letter: the option: "a", "b", …
+        """
+        if not (isinstance(number, int) and 1 <= number <= len(self.questions)):
+            wanted = f"a question from 1 to {len(self.questions)}"
+            raise ConfigError(f"Quiz {self.lesson} has no question {number!r}; give {wanted}.")
+        options = self.questions[number - 1].options
+        letters = LETTERS[: len(options)]
+        picked = str(letter).strip().lower()
+        if len(picked) != 1 or picked not in letters:
+            raise_unknown("option", str(letter), letters)
+        option = options[letters.index(picked)]
+        say(_reply(picked, option), tone="right" if option.right else "wrong")
+
+    def __str__(self) -> str:
+        lines = [f"Quiz {self.lesson}", ""]
+        for number, question in enumerate(self.questions, 1):
+            lines.append(f"{number}. {question.text}")
+            for letter, option in zip(LETTERS, question.options, strict=False):
+                lines.append(f"   {letter}) {option.text}")
+            lines.append("")
+        lines.append(f'Answer with quiz("{self.lesson}").answer(1, "a"): question 1, option a.')
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Give a notebook all three forms; it takes the richest that it can draw."""
+        bundle = {"text/plain": str(self), "text/html": self.to_html()}
+        if in_notebook() and importlib.util.find_spec("ipywidgets"):
+            bundle.update(_live(self.widget()))
+        return bundle
+
+    def to_html(self) -> str:
+        """Return the quiz for reading alone: each explanation folded under its option."""
+        parts = [f"<h3>Quiz {self.lesson}</h3>"]
+        for number, question in enumerate(self.questions, 1):
+            rows = "".join(
+                f"<details style='margin:0.2em 1.5em'><summary>{letter}) "
+                f"{html.escape(option.text)}</summary>"
+                f"{box(_verdict(option), 'right' if option.right else 'wrong')}</details>"
+                for letter, option in zip(LETTERS, question.options, strict=False)
+            )
+            parts.append(f"<p><b>{number}. {html.escape(question.text)}</b></p>{rows}")
+        return "".join(parts)
+
+    def widget(self) -> Any:
+        """Return the quiz as one ipywidgets box."""
+        import ipywidgets
+
+        # Long options must wrap, where the widgets' own style cuts them at one line.
+        style = ipywidgets.HTML(
+            "<style>.ftlab-quiz label{height:auto!important;white-space:normal!important;"
+            "line-height:1.5!important}.ftlab-quiz .widget-radio-box{width:auto;max-width:100%}"
+            f"</style><h3>Quiz {html.escape(self.lesson)}</h3>"
+        )
+        rows = [_question_widget(n, question) for n, question in enumerate(self.questions, 1)]
+        whole = ipywidgets.VBox([style, *rows])
+        whole.add_class("ftlab-quiz")
+        return whole
+
+
+def quiz(lesson: str) -> Quiz:
+    """Return a lesson's quiz; as the last line of a notebook cell it is shown.
+
+    Args:
+        lesson: the lesson's two digits, as in "00".
+
+    Raises:
+        ConfigError: the lesson does not exist.
+    """
+    import ftlab.teaching
+
+    names = [module.name for module in pkgutil.iter_modules(ftlab.teaching.__path__)]
+    lessons = [name.removeprefix("lesson") for name in names if name.startswith("lesson")]
+    if lesson not in lessons:
+        raise_unknown("lesson", str(lesson), lessons)
+    return Quiz(lesson, importlib.import_module(f"ftlab.teaching.lesson{lesson}").QUIZ)
+
+
+def _verdict(option: Option) -> str:
+    return f"{'Right' if option.right else 'Not quite'}. {option.why}"
+
+
+def _reply(letter: str, option: Option) -> str:
+    return f"{'Right' if option.right else 'Not quite'}: {letter}) {option.text}. {option.why}"
+
+
+def _question_widget(number: int, question: Question) -> Any:
+    """One question: its text, the radio buttons, the button, and room for the explanation."""
+    import ipywidgets
+
+    wide = ipywidgets.Layout(width="auto", max_width="60em")
+    title = ipywidgets.HTML(f"<b>{number}. {html.escape(question.text)}</b>")
+    lettered = [
+        (f"{letter}) {option.text}", index)
+        for index, (letter, option) in enumerate(zip(LETTERS, question.options, strict=False))
+    ]
+    radio = ipywidgets.RadioButtons(options=lettered, value=None, layout=wide)
+    button = ipywidgets.Button(description="Check", tooltip=f"Check question {number}")
+    reply = ipywidgets.HTML(layout=wide)
+
+    def show(_: Any) -> None:
+        if radio.value is None:
+            reply.value = box("Choose an option first.", "note")
+            return
+        option = question.options[radio.value]
+        reply.value = box(_verdict(option), "right" if option.right else "wrong")
+
+    button.on_click(show)
+    return ipywidgets.VBox([title, radio, button, reply])
+
+
+def _live(widget: Any) -> dict[str, Any]:
+    """Return only the live form of a widget, without its own text (which names a random id)."""
+    bundle = widget._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    kind = "application/vnd.jupyter.widget-view+json"
+    return {kind: data[kind]} if kind in data else {}
