@@ -4,8 +4,8 @@
     python -m ftlab.teaching.build 00 --execute  lesson 00, run from top to bottom
     python -m ftlab.teaching.build --check       exit 1 when a notebook is not what its source says
 
-`notebooks/source/00_start_here.py`, in jupytext's percent format, gives the learner's notebook
-`notebooks/00_start_here.ipynb` and, with the solutions in, `notebooks/solutions/00_start_here.ipynb`.
+`notebooks/source/NN_name.py`, in jupytext's percent format, gives the learner's notebook
+`notebooks/NN_name.ipynb` and, with the solutions in, `notebooks/solutions/NN_name.ipynb`.
 An exercise holds its solution and its stub side by side; the stub's lines are comments:
 
     def mean(numbers):
@@ -54,10 +54,10 @@ def choose(text: str, *, solved: bool, where: str = "cell") -> str:
     Raises:
         DataError: the markers are incomplete or out of order.
 
-    >>> code = "def f(x):\\n    # solution:\\n    return 2 * x\\n    # stub:\\n    # ...\\n    # end"
+    >>> code = "def f(x):\\n  # solution:\\n  return 2 * x\\n  # stub:\\n  # ...\\n  # end"
     >>> print(choose(code, solved=False))
     def f(x):
-        ...
+      ...
     """
     kept, part = [], ""
     order = {SOLUTION: ("", "solution"), STUB: ("solution", "stub"), END: ("stub", "")}

@@ -1,0 +1,178 @@
+"""Every exercise accepts its solution, and names each of its usual mistakes."""
+
+import json
+import math
+
+import pytest
+
+from ftlab.errors import ConfigError
+from ftlab.teaching.exercises import (
+    Exercise,
+    Mistake,
+    check,
+    exercises,
+    find,
+    hint,
+    judge,
+    progress,
+)
+
+ALL = list(exercises().values())
+MEAN = Exercise(
+    id="99.1",
+    title="the mean",
+    hints=("Add up.", "Divide by the length."),
+    solution=lambda numbers: sum(numbers) / len(numbers),
+    cases=(([1, 2, 6],), ([4.0],)),
+    mistakes=(Mistake("it adds up", sum, "Divide by how many there are."),),
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FTLAB_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+def test_the_solution_is_right_and_each_mistake_is_named(exercise):
+    assert judge(exercise, exercise.solution).passed
+    assert exercise.mistakes
+    for mistake in exercise.mistakes:
+        outcome = judge(exercise, mistake.wrong)
+        assert not outcome.passed
+        assert f": {mistake.name}. {mistake.message}" in outcome.message
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+def test_an_exercise_is_whole(exercise):
+    assert len(exercise.hints) == 2
+    assert all(hint.endswith(".") or hint.endswith("?") for hint in exercise.hints)
+    names = [mistake.name for mistake in exercise.mistakes]
+    assert len(set(names)) == len(names)
+
+
+def stub(numbers):
+    """The stub as the notebook has it."""
+    ...
+
+
+def raises_not_implemented(numbers):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("answer", [stub, raises_not_implemented, None, ...])
+def test_a_stub_gets_the_first_hint(answer):
+    outcome = judge(MEAN, answer)
+    assert outcome.kind == "unwritten"
+    assert outcome.message == "99.1 is not written yet: the mean. Hint 1: Add up."
+
+
+def test_a_wrong_answer_shows_the_first_failing_case():
+    outcome = judge(MEAN, lambda numbers: numbers[0])
+    assert outcome.kind == "wrong"
+    assert "(1 of 2 cases are)" in outcome.message
+    assert "([1, 2, 6]) returned 1; wanted: 3.0." in outcome.message
+
+
+def test_an_exception_is_shown_with_its_case_and_without_a_traceback():
+    def mean(numbers):
+        return numbers / 0
+
+    outcome = judge(MEAN, mean)
+    assert outcome.kind == "raised"
+    assert outcome.message.startswith("99.1 stopped at mean([1, 2, 6]): TypeError: unsupported")
+    assert "Traceback" not in outcome.message
+
+
+@pytest.mark.parametrize("stopper", [KeyboardInterrupt, SystemExit])
+def test_stopping_is_an_answer_too(stopper):
+    def mean(numbers):
+        raise stopper
+
+    assert judge(MEAN, mean).kind == "raised"
+
+
+def test_printing_instead_of_returning_is_named():
+    outcome = judge(MEAN, lambda numbers: print(sum(numbers) / len(numbers)))
+    assert outcome.kind == "printed"
+    assert "`return`" in outcome.message
+
+
+def test_a_call_instead_of_the_function_is_named():
+    assert judge(MEAN, 3.0).kind == "not a function"
+
+
+def test_a_call_cannot_change_the_next_ones_arguments():
+    def greedy(numbers):
+        total, count = sum(numbers), len(numbers)
+        numbers.clear()
+        return total / count
+
+    assert judge(MEAN, greedy).passed
+    assert judge(MEAN, greedy).passed
+
+
+def test_a_value_can_be_asked_for():
+    value = Exercise(
+        id="99.2",
+        title="pi",
+        hints=("Round.", "3.14159"),
+        solution=math.pi,
+        mistakes=(Mistake("a fraction", 22 / 7, "That is only near."),),
+        tolerance=1e-4,
+    )
+    assert judge(value, 3.1416).passed
+    assert judge(value, 22 / 7).kind == "mistake"
+    assert judge(value, 3).kind == "wrong"
+    assert judge(value, lambda: 3.1416).kind == "a function"
+
+
+def test_tensors_count_as_the_numbers_in_them():
+    import torch
+
+    assert judge(MEAN, lambda numbers: torch.tensor(numbers, dtype=torch.float64).mean()).passed
+
+
+def test_an_unknown_exercise_suggests_the_nearest():
+    with pytest.raises(ConfigError, match=r"Unknown exercise '00\.11'\. Did you mean '00\.1'\?"):
+        find("00.11")
+    with pytest.raises(ConfigError, match="no hint 3"):
+        hint("00.1", 3)
+
+
+def test_check_prints_one_message_and_keeps_the_progress(capsys, home):
+    assert check("00.3", lambda records, batch_size, epochs: 1) is None
+    assert check("00.3", find("00.3").solution) is None
+    check("00.3", lambda records, batch_size, epochs: 1)
+    told = capsys.readouterr().out
+    assert told.count("00.3 is right: how many steps a run takes.") == 1
+    assert progress() == {"00.3": {"passed": True, "tries": 3}}
+    assert json.loads((home / "progress.json").read_text()) == progress()
+
+
+def test_hint_prints_the_hint(capsys):
+    hint("00.1", 2)
+    assert capsys.readouterr().out == f"Hint 2 of 00.1: {find('00.1').hints[1]}\n"
+
+
+def test_a_progress_file_that_cannot_be_kept_does_not_stop_a_lesson(home, capsys):
+    home.write_text("a file where the folder should be")
+    check("00.1", find("00.1").solution)
+    assert "is right" in capsys.readouterr().out
+    assert progress() == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"00.1": 3}', '{"00.1": {"tries": "x"}}'])
+def test_a_broken_progress_file_is_begun_anew(home, text, capsys):
+    home.mkdir()
+    (home / "progress.json").write_text(text)
+    check("00.1", find("00.1").solution)
+    assert progress()["00.1"] == {"passed": True, "tries": 1}
+
+
+def test_without_ftlab_home_progress_is_kept_in_the_working_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("FTLAB_HOME")
+    monkeypatch.chdir(tmp_path)
+    check("00.1", find("00.1").solution)
+    assert (tmp_path / ".ftlab" / "progress.json").exists()

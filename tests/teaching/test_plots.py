@@ -1,0 +1,129 @@
+"""Pictures have axes with units and say in words what they show; the live curve ends quietly."""
+
+import pytest
+
+from ftlab.errors import ConfigError
+from ftlab.teaching import plots
+
+HISTORY = [{"step": step, "loss": 4.0 / step} for step in range(1, 30)]
+VERDICT = {
+    "metrics": {
+        "f1": {
+            "base": {"value": 0.1, "low": 0.05, "high": 0.15},
+            "tuned": {"value": 0.7, "low": 0.6, "high": 0.8},
+        },
+    },
+}
+
+
+def axes_of(picture):
+    (axes,) = picture.figure.axes
+    return axes
+
+
+def test_loss_curve():
+    picture = plots.loss_curve(HISTORY, eval_loss=0.5)
+    axes = axes_of(picture)
+    assert axes.get_ylabel() == "loss (nats per token)"
+    assert axes.get_xlabel() == "optimiser step"
+    assert axes.lines[0].get_ydata()[0] == 4.0
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "each step",
+        "smoothed",
+        "held-out: 0.50",
+    ]
+    assert picture.alt == "Loss curve over 29 steps, from 4.00 to 0.14; held-out loss 0.50."
+
+
+def test_the_smoothed_curve_starts_where_the_losses_do_and_stays_on_a_constant():
+    assert plots._smooth([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
+    assert plots._smooth([1.0, 0.0])[0] == pytest.approx(1.0)
+
+
+def test_losses_that_are_no_numbers_are_left_out():
+    picture = plots.loss_curve([{"step": 1, "loss": float("nan")}])
+    assert picture.alt == "Loss curve without a step yet."
+
+
+def test_the_same_picture_has_the_same_bytes():
+    first, second = (plots.loss_curve(HISTORY).png() for _ in range(2))
+    assert first == second
+    assert first.startswith(b"\x89PNG")
+    assert len(first) < 60_000
+
+
+@pytest.mark.parametrize("lesson", sorted(plots.LESSONS))
+def test_course_map_highlights_one_lesson(lesson):
+    picture = plots.course_map(lesson)
+    told = [text.get_text() for text in axes_of(picture).texts]
+    assert sum("you are here" in text for text in told) == 1
+    for number, name in plots.LESSONS.items():
+        assert name in told
+        assert any(text.startswith(number) for text in told)
+    assert plots.LESSONS[lesson] in picture.alt
+
+
+def test_course_map_groups_hold_every_lesson_once_and_in_order():
+    assert [lesson for _, group in plots.GROUPS for lesson in group] == list(plots.LESSONS)
+
+
+def test_course_map_of_an_unknown_lesson():
+    with pytest.raises(ConfigError, match="Unknown lesson '0'"):
+        plots.course_map("0")
+
+
+def test_interval_bars():
+    picture = plots.interval_bars(VERDICT)
+    assert picture.alt == (
+        "Bars with intervals: f1 base 0.10 (0.05 to 0.15); f1 tuned 0.70 (0.60 to 0.80)."
+    )
+    assert "share" in axes_of(picture).get_xlabel()
+    with pytest.raises(ConfigError, match="Unknown metric 'f2'"):
+        plots.interval_bars(VERDICT, metrics=["f2"])
+
+
+def test_bars():
+    picture = plots.bars({"dog": 0.25}, title="Next token", xlabel="probability")
+    assert picture.alt == "Bars, probability: dog 0.25."
+
+
+def test_style_leaves_the_users_own_settings_alone():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    with plots.style():
+        assert matplotlib.rcParams["font.family"] == ["DejaVu Sans"]
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_save_writes_a_png(tmp_path):
+    path = plots.course_map().save(tmp_path / "map.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_live_curve_prints_plain_lines_in_a_terminal(capsys):
+    with plots.LiveCurve(every=0) as curve:
+        curve.on_step(1, 2, 3.0, 200.0)
+        curve.update(2, 2.5, None)
+    assert capsys.readouterr().out.splitlines() == [
+        "step 1/2  loss 3.000, about 3 min left",
+        "step 2/2  loss 2.500",
+    ]
+
+
+def test_live_curve_is_sparing_and_still_shows_the_last_step(capsys):
+    curve = plots.LiveCurve(every=3600)
+    for step in range(1, 100):
+        curve.update(step, 1.0, 10.0)
+    curve.close()
+    curve.close()
+    assert capsys.readouterr().out.splitlines() == [
+        "step 1  loss 1.000, about 10 s left",
+        "step 99  loss 1.000",
+    ]
+
+
+def test_live_curve_without_a_step_says_nothing(capsys):
+    with plots.LiveCurve():
+        pass
+    assert capsys.readouterr().out == ""
