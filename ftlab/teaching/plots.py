@@ -218,16 +218,17 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
     """Draw each contestant's metrics with their intervals.
 
     Args:
-        verdict: what `Verdict.to_json()` gives: `verdict["metrics"][metric][contestant]` is a dict
+        verdict: what `Verdict.to_json()` gives: `verdict["contestants"][name][metric]` is a dict
             with "value", "low" and "high", shares from 0 to 1.
         metrics: which metrics to draw, in order; all of them by default.
     """
-    table = verdict["metrics"]
-    chosen = list(metrics) if metrics is not None else list(table)
+    contestants = verdict["contestants"]
+    table = list(dict.fromkeys(metric for row in contestants.values() for metric in row))
+    chosen = list(metrics) if metrics is not None else table
     for metric in chosen:
         if metric not in table:
             raise_unknown("metric", metric, table)
-    names = list(dict.fromkeys(name for metric in chosen for name in table[metric]))
+    names = list(contestants)
     hatches = ("", "//", "..", "xx")
     told = []
     with style():
@@ -235,7 +236,7 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
         thick = 0.8 / len(names)
         for index, name in enumerate(names):
             for row, metric in enumerate(chosen):
-                cell = table[metric].get(name)
+                cell = contestants[name].get(metric)
                 if cell is None or cell["value"] is None:
                     continue
                 value, low, high = cell["value"], cell["low"], cell["high"]
@@ -252,7 +253,7 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlim=(0, 1.12), xlabel="share (0 to 1), with 95 % intervals")
-        axes.set_title("Base and tuned on held-out text" if len(names) == 2 else "Verdict")
+        axes.set_title(f"{' and '.join(names)} on {verdict['n']} held-out examples")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=len(names))
     return Picture(figure, f"Bars with intervals: {'; '.join(told)}.")
 

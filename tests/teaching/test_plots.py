@@ -7,10 +7,12 @@ from ftlab.teaching import plots
 
 HISTORY = [{"step": step, "loss": 4.0 / step} for step in range(1, 30)]
 VERDICT = {
-    "metrics": {
-        "f1": {
-            "base": {"value": 0.1, "low": 0.05, "high": 0.15},
-            "tuned": {"value": 0.7, "low": 0.6, "high": 0.8},
+    "n": 40,
+    "contestants": {
+        "base": {"f1": {"value": 0.1, "low": 0.05, "high": 0.15}},
+        "tuned": {
+            "f1": {"value": 0.7, "low": 0.6, "high": 0.8},
+            "f1_colon": {"value": None, "low": None, "high": None},
         },
     },
 }
@@ -78,6 +80,7 @@ def test_interval_bars():
         "Bars with intervals: f1 base 0.10 (0.05 to 0.15); f1 tuned 0.70 (0.60 to 0.80)."
     )
     assert "share" in axes_of(picture).get_xlabel()
+    assert axes_of(picture).get_title(loc="left") == "base and tuned on 40 held-out examples"
     with pytest.raises(ConfigError, match="Unknown metric 'f2'"):
         plots.interval_bars(VERDICT, metrics=["f2"])
 
