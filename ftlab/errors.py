@@ -14,7 +14,8 @@ message alone and exits with code 2; a traceback is a bug of ours.
 >>> raise_unknown("task", "punctuaton", ["extraction", "punctuation"])
 Traceback (most recent call last):
     ...
-ftlab.errors.ConfigError: Unknown task 'punctuaton'. Did you mean 'punctuation'? Valid: extraction, punctuation.
+ftlab.errors.ConfigError: Unknown task 'punctuaton'. Did you mean 'punctuation'?
+    Valid: extraction, punctuation.
 """
 
 import difflib
