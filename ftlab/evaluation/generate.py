@@ -1,0 +1,97 @@
+"""Generate answers for many prompts: batched, sorted by length, stopping where a turn ends.
+
+>>> from ftlab import models, tasks                                             # doctest: +SKIP
+>>> model, tokenizer = models.load("ftlab-7m")                                  # doctest: +SKIP
+>>> prompts = [tasks.get("punctuation").prompt("where are you going today")]    # doctest: +SKIP
+>>> generate(model, tokenizer, prompts, max_new_tokens=40)                      # doctest: +SKIP
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ftlab.errors import ConfigError
+
+Progress = Callable[[int, int, float], None]
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    conversations: Sequence[Sequence[Mapping[str, str]]],
+    *,
+    max_new_tokens: int = 256,
+    batch_size: int = 32,
+    temperature: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Return the model's answer to each conversation, in the order given.
+
+    Prompts are padded on the left, and sorted by length so that little is padded. Generation stops
+    at the template's end of turn; special tokens are not part of the answer.
+
+    Args:
+        conversations: messages of each prompt, the last one from the user.
+        max_new_tokens: most tokens in an answer.
+        batch_size: prompts per batch.
+        temperature: 0 is greedy; above it, sampling with `seed`.
+        progress: called with (done, all, seconds left) after each batch.
+
+    Raises:
+        ConfigError: a value out of range, or a prompt that leaves no room in the context.
+    """
+    import torch
+
+    from ftlab.templates import end_of_turn_ids, prompt_ids
+
+    if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
+        raise ConfigError(
+            "max_new_tokens and batch_size must be at least 1 and temperature at least 0; got "
+            f"{max_new_tokens}, {batch_size} and {temperature}."
+        )
+    prompts = [prompt_ids(tokenizer, list(messages)) for messages in conversations]
+    context = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, prompts), default=0)
+    if context and longest + 1 > context:
+        raise ConfigError(
+            f"The longest prompt has {longest} tokens, and the model's context holds {context}. "
+            "Shorten it."
+        )
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    stops = end_of_turn_ids(tokenizer)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
+    how: dict[str, Any] = {"do_sample": False}
+    if temperature:
+        torch.manual_seed(seed)
+        how = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+    answers = [""] * len(prompts)
+    begun, done = time.perf_counter(), 0
+    training = model.training
+    model.eval()
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        width = len(prompts[batch[-1]])
+        ids = torch.tensor([[pad] * (width - len(prompts[i])) + prompts[i] for i in batch])
+        mask = torch.tensor(
+            [[0] * (width - len(p)) + [1] * len(p) for p in (prompts[i] for i in batch)]
+        )
+        room = max_new_tokens if context is None else min(max_new_tokens, context - width)
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=room,
+                eos_token_id=stops,
+                pad_token_id=pad,
+                **how,
+            )
+        for index, row in zip(batch, out[:, width:].tolist(), strict=True):
+            cut = next((k for k, token in enumerate(row) if token in stops), len(row))
+            answers[index] = tokenizer.decode(row[:cut], skip_special_tokens=True)
+        done += len(batch)
+        if progress:
+            spent = time.perf_counter() - begun
+            progress(done, len(order), spent / done * (len(order) - done))
+    model.train(training)
+    return answers
