@@ -1,0 +1,45 @@
+# Two commands: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test lab notebooks lint bench clean
+
+help:
+	@echo "make demo    set up, fine-tune, print base vs tuned (TEXT=my.txt restores a file of yours)"
+	@echo "make test    set up, run every test and every notebook"
+	@echo "make lab     open JupyterLab at lesson 00"
+	@echo "make setup   the set-up alone; leaves .venv/bin/ftlab"
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "ftlab needs Python 3.10 or newer. Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "This Python has no venv module. On Debian and Ubuntu: apt install python3-venv"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/ftlab demo $(if $(TEXT),--text '$(TEXT)')
+
+test: setup
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks
+
+lab: setup
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+notebooks: setup
+	$(BIN)/python -m ftlab.teaching.build --execute
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy ftlab
+
+bench: setup
+	$(BIN)/python benchmarks/sft.py
+
+clean:
+	rm -rf .venv runs build dist
