@@ -4,13 +4,16 @@ Whether a lesson runs is tested by `pytest --nbval-lax notebooks`; here it is on
 """
 
 import itertools
+import math
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
+import ftlab
 from ftlab.teaching import build
+from ftlab.teaching.exercises import find, judge
 from ftlab.teaching.plots import LESSONS
 
 ROOT = Path(__file__).parents[2] / "notebooks"
@@ -123,6 +126,25 @@ def test_a_lesson_has_exercises_a_quiz_and_limits(path):
     assert checked == sorted(set(checked))
     assert f'quiz("{number}")' in source
     assert re.search(r"^## \d+\. .*[Ll]imits", prose(path), flags=re.M)
+
+
+@pytest.mark.parametrize(("solved", "kind"), [(True, "right"), (False, "unwritten")])
+@OF_EACH
+def test_solutions_are_right_and_stubs_are_unwritten(path, solved, kind, monkeypatch):
+    outcomes = {}
+
+    def check(id, answer):
+        outcomes[id] = judge(find(id), answer).kind
+
+    monkeypatch.setattr(ftlab, "check", check, raising=False)
+    source = (ROOT / "source" / f"{path.stem}.py").read_text(encoding="utf-8")
+    notebook = build.make(source, lesson=path.stem[:2], solved=solved)
+    names = {"math": math, "check": check}
+    for cell in notebook.cells:
+        if "exercise" in cell.metadata.get("tags", []):
+            exec(cell.source, names)
+    assert set(outcomes.values()) == {kind}
+    assert 3 <= len(outcomes) <= 6
 
 
 @OF_EACH
