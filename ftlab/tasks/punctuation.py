@@ -1,0 +1,278 @@
+"""Restore punctuation and capitals in a passage that has lost them.
+
+    in   note that it is unnecessary to include the source code for the expression that failed
+    out  Note that it is unnecessary to include the source code for the expression that failed.
+
+The text is English prose that is on every machine: the documentation topics and the docstrings of
+the running Python. Nothing is downloaded, and another version of Python has slightly other text.
+
+The test split is text that the shipped base models have never seen: documentation topics, and the
+docstrings of whole packages set aside (`ftlab.tasks.pydocs`).
+
+>>> strip('"Well," she said, "it\\'s half-done (almost)."')
+"well she said it's half-done almost"
+>>> read("Hello, world!")[0]
+Word(form='Hello', before=frozenset(), after=frozenset({','}))
+"""
+
+import difflib
+import hashlib
+import random
+import re
+from typing import NamedTuple
+
+from ftlab.errors import ConfigError
+from ftlab.records import Record
+from ftlab.tasks import Ratio, Task, pydocs
+
+CUE = "Restore punctuation and capitals:\n"
+LONGEST = pydocs.LONGEST
+"""Words in the longest passage that a model is taught, and so asked, to restore."""
+
+MARKS = {
+    ".": "period", ",": "comma", ";": "semicolon", ":": "colon", "?": "question",
+    "!": "exclamation", "-": "dash", '"': "quote", "(": "parenthesis", ")": "parenthesis",
+}  # fmt: skip
+
+
+# Reading: a passage as words, each with the marks around it.
+
+
+class Word(NamedTuple):
+    """A word as written, the opening marks before it and the other marks after it."""
+
+    form: str
+    before: frozenset[str]
+    after: frozenset[str]
+
+
+# A word holds no mark, except inside it: don't, half-done, 3.11, e.g, 1,000, 10:30.
+_CHAR = r"[^\s.,;:?!\"'()\-]"
+_WORD = re.compile(rf"{_CHAR}+(?:(?:[.'-]|(?<=\d)[,:](?=\d)){_CHAR}+)*")
+_PLAIN = str.maketrans(
+    {"“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "—": "--", "–": "--", "\u00a0": " "}
+    | {"[": "(", "]": ")", "{": "(", "}": ")"}
+)
+
+
+def read(text: str) -> list[Word]:
+    """Split text into words and the marks in the gaps between them.
+
+    A mark belongs to the word it follows; an opening quote or parenthesis, and a mark before the
+    first word, to the word it precedes. A quote is double or single, brackets are parentheses, any
+    dash is a dash, and a repeated mark counts once.
+    """
+    text = text.translate(_PLAIN)
+    words: list[tuple[str, set[str], set[str]]] = []
+    opening: set[str] = set()
+    at = 0
+    while at < len(text):
+        if match := _WORD.match(text, at):
+            words.append((match.group(), opening, set()))
+            opening = set()
+            at = match.end()
+            continue
+        mark = {"'": '"'}.get(text[at], text[at])
+        starts = at == 0 or text[at - 1].isspace() or text[at - 1] in "(\"'-"
+        ends = at + 1 == len(text) or text[at + 1].isspace() or text[at + 1] == "-"
+        if mark == "-" and not ends:
+            mark = ""  # a hyphen that opens a word (-1) is no dash
+        if mark in MARKS:
+            opens = mark == "(" or (mark == '"' and starts and not ends)
+            (opening if opens or not words else words[-1][2]).add(mark)
+        at += 1
+    return [Word(form, frozenset(before), frozenset(after)) for form, before, after in words]
+
+
+def strip(text: str) -> str:
+    """Take capitals and punctuation away, leaving words one space apart.
+
+    Apostrophes and hyphens inside words stay, and so do points inside names and numbers.
+    """
+    return " ".join(word.form.lower() for word in read(text))
+
+
+# Asking and marking.
+
+
+def prompt(text: str) -> tuple[dict[str, str], ...]:
+    """Return the messages that ask to restore `text`, which is stripped first."""
+    return ({"role": "user", "content": CUE + strip(text)},)
+
+
+def parse(text: str) -> str:
+    """Return the first line of an answer: a passage never has two.
+
+    A line that only announces the answer ("Here it is:") is passed over.
+    """
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines = lines[1:]
+    return lines[0] if lines else ""
+
+
+def _found(words: list[Word]) -> list[set[tuple[str, str]]]:
+    """For each word, what was to restore on it: (kind, exactly what)."""
+    return [
+        {(MARKS[mark], f"before {mark}") for mark in word.before}
+        | {(MARKS[mark], f"after {mark}") for mark in word.after}
+        | ({("capitals", word.form)} if word.form != word.form.lower() else set())
+        for word in words
+    ]
+
+
+def score(record: Record, text: str) -> dict[str, Ratio]:
+    """Mark a restored passage against the passage as written.
+
+    The words of both are aligned, lowercased and bare, by `difflib.SequenceMatcher` (Ratcliff and
+    Metzener 1988). A mark or a capitalised word counts when it stands on an aligned word and is the
+    same on both sides. What stands on a word that does not align is a false positive in the answer
+    and a false negative in the reference, so that dropping or inventing words does not pay.
+
+    Args:
+        record: the example; its completion is the reference.
+        text: what the model wrote.
+
+    Returns:
+        `f1` (marks and capitals together), `f1_marks`, `f1_capitals`, one `f1_…` for each mark,
+        `words_kept` (share of the reference's words, in order) and `exact`.
+    """
+    text = parse(text)
+    wanted, given = read(record.completion), read(text)
+    matcher = difflib.SequenceMatcher(
+        None, [w.form.lower() for w in wanted], [w.form.lower() for w in given], autojunk=False
+    )
+    wanted_marks, given_marks = _found(wanted), _found(given)
+    kinds = [*dict.fromkeys(MARKS.values()), "capitals"]
+    hits = dict.fromkeys(kinds, 0)
+    kept = 0
+    for i, j, size in matcher.get_matching_blocks():
+        kept += size
+        for step in range(size):
+            for kind, _ in wanted_marks[i + step] & given_marks[j + step]:
+                hits[kind] += 1
+    # 2 tp + fp + fn is the number of marks in the reference plus the number in the answer.
+    seen = dict.fromkeys(kinds, 0)
+    for found in (*wanted_marks, *given_marks):
+        for kind, _ in found:
+            seen[kind] += 1
+
+    def f1(chosen: list[str]) -> Ratio:
+        return Ratio(2 * sum(hits[k] for k in chosen), sum(seen[k] for k in chosen))
+
+    return {
+        "f1": f1(kinds),
+        "f1_marks": f1(kinds[:-1]),
+        "f1_capitals": f1(["capitals"]),
+        **{f"f1_{kind}": f1([kind]) for kind in kinds[:-1]},
+        "words_kept": Ratio(kept, len(wanted)),
+        "exact": Ratio(float(parse(record.completion) == text), 1),
+    }
+
+
+def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+    """Draw `n` different passages of a split; a larger `n` with the same seed starts the same.
+
+    Raises:
+        ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
+    """
+    pool = list(pydocs.passages(split))
+    if not 1 <= n <= len(pool):
+        raise ConfigError(
+            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
+            f"Python's documentation. Ask for 1 to {len(pool)}."
+        )
+    random.Random(seed).shuffle(pool)
+    return [
+        Record.of(
+            CUE + strip(passage.text),
+            passage.text,
+            id=hashlib.sha256(passage.text.encode()).hexdigest()[:12],
+            slice=passage.slice,
+            group=passage.group,
+            source=passage.source,
+        )
+        for passage in pool[:n]
+    ]
+
+
+# A text of the user's own.
+
+_SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")
+_ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:etc|vs|cf|Mr|Mrs|Dr|St|No|al))\.$")
+
+
+def _sentences(paragraph: str) -> list[str]:
+    """Cut a paragraph on one line at the ends of sentences, not after an abbreviation."""
+    sentences: list[str] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(paragraph):
+        if _ABBREVIATION.search(paragraph[start : match.start()]):
+            continue
+        sentences.append(paragraph[start : match.end()].strip())
+        start = match.end()
+    return [*sentences, paragraph[start:].strip()]
+
+
+def restorable(text: str) -> list[str]:
+    """Cut a text into passages short enough to restore; "" stands for a paragraph break.
+
+    A paragraph is cut at the ends of its sentences where it has any, and evenly where a stretch
+    without one is still too long (the model then guesses at a sentence end at the cut).
+
+    >>> restorable("One line\\nand the next.\\n\\nAnother.")
+    ['One line and the next.', '', 'Another.']
+    """
+    passages: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        flat = " ".join(paragraph.split())
+        if not read(flat):
+            continue
+        if passages:
+            passages.append("")
+        current: list[str] = []
+        for sentence in _sentences(flat):
+            words = sentence.split()
+            if current and len(current) + len(words) > LONGEST:
+                passages.append(" ".join(current))
+                current = []
+            parts = -(-len(words) // LONGEST)  # rounded up
+            for part in range(parts):
+                piece = words[len(words) * part // parts : len(words) * (part + 1) // parts]
+                if part < parts - 1:
+                    passages.append(" ".join(piece))
+                else:
+                    current += piece
+        passages.append(" ".join(current))
+    return passages
+
+
+def rejoin(passages: list[str]) -> str:
+    """Put restored passages together again; "" is a paragraph break, as `restorable` gave it.
+
+    >>> rejoin(["One line and the next.", "", "Another."])
+    'One line and the next.\\n\\nAnother.\\n'
+    """
+    paragraphs: list[list[str]] = [[]]
+    for passage in passages:
+        if passage:
+            paragraphs[-1].append(passage)
+        else:
+            paragraphs.append([])
+    return "\n\n".join(" ".join(part) for part in paragraphs) + "\n"
+
+
+TASK = Task(
+    name="punctuation",
+    describe=(
+        "Restore the punctuation and capitals of English prose. In goes a passage of 8 to 45 words "
+        "in lower case without marks; out comes the passage as its author wrote it. The passages "
+        "are sentences from the documentation topics and docstrings of the running Python."
+    ),
+    headline="f1",
+    licence="PSF-2.0 (Python documentation and standard library)",
+    examples=examples,
+    prompt=prompt,
+    parse=parse,
+    score=score,
+)

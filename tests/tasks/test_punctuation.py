@@ -1,0 +1,293 @@
+import os
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ftlab import tasks
+from ftlab.errors import ConfigError
+from ftlab.records import Record
+from ftlab.tasks import Ratio, punctuation, pydocs
+from ftlab.tasks.punctuation import parse, prompt, read, rejoin, restorable, score, strip
+
+
+def record(reference):
+    return Record.of(punctuation.CUE + strip(reference), reference)
+
+
+REFERENCE = "Hello, Ann (my friend). Is it late?"
+# Seven words. Marks: comma, two parentheses, period, question = 5; capitals: Hello, Ann, Is = 3.
+
+
+def test_get_and_names():
+    assert tasks.names() == ["punctuation"]
+    assert tasks.get("punctuation") is punctuation.TASK
+    with pytest.raises(ConfigError, match="Did you mean 'punctuation'"):
+        tasks.get("punctuaton")
+
+
+def test_read_puts_marks_on_the_right_word():
+    words = read('He said: "Go (now)."')
+    assert [w.form for w in words] == ["He", "said", "Go", "now"]
+    assert [set(w.after) for w in words] == [set(), {":"}, set(), {")", ".", '"'}]
+    assert [set(w.before) for w in words] == [set(), set(), {'"'}, {"("}]
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("It's a half-done job.", "it's a half-done job"),
+        ("“Yes” — he said…", "yes he said"),
+        ("word--word, a - b", "word word a b"),
+        ("Python 3.11 has 1,000 e.g. at 10:30.", "python 3.11 has 1,000 e.g at 10:30"),
+        ("no,space;here(or)there", "no space here or there"),
+        ("the 'quoted' one", "the quoted one"),
+        ("[see] {this}!?", "see this"),
+        ("Ärger, naïve Öl.", "ärger naïve öl"),
+        ("-1 and --flag", "1 and flag"),
+        (" ... \n\n", ""),
+    ],
+)
+def test_strip(text, bare):
+    assert strip(text) == bare
+    assert strip(bare) == bare
+
+
+def test_strip_of_anything_is_stable_and_bare():
+    rng = random.Random(0)
+    for _ in range(300):
+        text = "".join(rng.choice("abZ .,;:?!'\"()-—…3\n") for _ in range(40))
+        once = strip(text)
+        assert strip(once) == once
+        assert once == once.lower()
+        assert not re.search(r"[;?!\"()]", once)
+
+
+def test_perfect_output():
+    marks = score(record(REFERENCE), REFERENCE + "\n")
+    assert marks["f1"] == Ratio(16, 16)
+    assert marks["f1_marks"] == Ratio(10, 10)
+    assert marks["f1_capitals"] == Ratio(6, 6)
+    assert marks["f1_parenthesis"] == Ratio(4, 4)
+    assert marks["f1_question"] == Ratio(2, 2)
+    assert marks["f1_semicolon"] == Ratio(0, 0)
+    assert marks["words_kept"] == Ratio(7, 7)
+    assert marks["exact"] == Ratio(1, 1)
+
+
+@pytest.mark.parametrize("nothing", ["", " \n ", "?!"])
+def test_empty_output_loses_everything(nothing):
+    marks = score(record(REFERENCE), nothing)
+    assert marks["f1"] == Ratio(0, 8)  # 5 marks and 3 capitals are false negatives
+    assert marks["words_kept"] == Ratio(0, 7)
+    assert marks["exact"] == Ratio(0, 1)
+
+
+def test_the_input_copied_keeps_words_and_restores_nothing():
+    marks = score(record(REFERENCE), strip(REFERENCE))
+    assert marks["f1"] == Ratio(0, 8)
+    assert marks["words_kept"].value == 1
+
+
+def test_hand_counted_mistakes():
+    # Comma for a period, "Is" left small, "Late" raised, question mark right, brackets missing.
+    marks = score(record(REFERENCE), "Hello, Ann my friend, is it Late?")
+    assert marks["f1_comma"] == Ratio(2, 3)  # tp 1, fp 1
+    assert marks["f1_period"] == Ratio(0, 1)
+    assert marks["f1_capitals"] == Ratio(4, 6)  # tp Hello Ann, fp Late, fn Is
+    assert marks["f1_marks"] == Ratio(4, 8)  # tp comma and question, fp comma, fn ( ) .
+    assert marks["f1"] == Ratio(8, 14)
+    assert marks["exact"] == Ratio(0, 1)
+
+
+def test_extra_words_cost_only_their_own_marks():
+    marks = score(record("Go home. Now."), "Well, go home. Now.")
+    assert marks["words_kept"] == Ratio(3, 3)
+    # Reference: 2 periods, Go, Now. Answer: 2 periods, a comma on the extra word, Well, Now.
+    assert marks["f1_marks"] == Ratio(4, 5)
+    assert marks["f1_capitals"] == Ratio(2, 4)
+
+
+def test_dropped_words_cost_their_marks():
+    marks = score(record("Red, green, blue and white."), "Red, blue and white.")
+    assert marks["words_kept"] == Ratio(4, 5)
+    assert marks["f1_comma"] == Ratio(2, 3)
+    assert marks["f1_period"] == Ratio(2, 2)
+
+
+def test_a_changed_word_carries_no_credit():
+    marks = score(record("They saw the colour."), "They saw the color.")
+    assert marks["words_kept"] == Ratio(3, 4)
+    assert marks["f1_period"] == Ratio(0, 2)
+    assert marks["f1_capitals"] == Ratio(2, 2)
+
+
+def test_repeated_output_is_punished():
+    once, twice = (score(record(REFERENCE), " ".join([REFERENCE] * n))["f1"] for n in (1, 2))
+    assert once.value == 1
+    assert twice == Ratio(16, 24)  # 8 right, 8 false positives in the copy
+
+
+def test_capitals_must_match_letter_by_letter():
+    marks = score(record("Use HTTP now."), "Use Http now.")
+    assert marks["f1_capitals"] == Ratio(2, 4)
+
+
+def test_a_mark_on_the_neighbouring_word_is_wrong_twice():
+    marks = score(record("If so, stop it."), "If so stop, it.")
+    assert marks["f1_comma"] == Ratio(0, 2)
+
+
+def test_opening_and_closing_quote_differ():
+    marks = score(record('A "big" one.'), 'A big "one".')
+    assert marks["f1_quote"] == Ratio(0, 4)
+
+
+def test_the_parts_add_up_over_marks():
+    for example in punctuation.examples(30, seed=3, split="test"):
+        spoiled = example.completion.replace(",", "").replace(" the ", " The ")
+        marks = score(example, spoiled)
+        kinds = {f"f1_{kind}" for kind in punctuation.MARKS.values()}
+        assert tasks.total(marks[k] for k in kinds) == marks["f1_marks"]
+        assert tasks.total([marks["f1_marks"], marks["f1_capitals"]]) == marks["f1"]
+        assert 0 <= marks["f1"].num <= marks["f1"].den
+
+
+def test_parse_takes_the_first_line():
+    assert parse("\n One,  two. \nThree.") == "One, two."
+    assert parse("Here is the text:\n\nOne, two.") == "One, two."
+    assert parse("Only this:") == "Only this:"
+    assert parse("") == ""
+
+
+def test_prompt_strips_what_it_is_given():
+    (message,) = prompt("Well, go.")
+    assert message == {"role": "user", "content": punctuation.CUE + "well go"}
+
+
+def test_examples_ask_what_prompt_asks():
+    for example in punctuation.examples(50, seed=1):
+        assert example.messages == prompt(example.completion)
+        assert score(example, example.completion)["f1"].value == 1
+        assert set(example.meta) == {"id", "slice", "group", "source"}
+
+
+def test_examples_depend_on_the_seed_alone():
+    first = punctuation.examples(20, seed=1)
+    assert first == punctuation.examples(20, seed=1) == punctuation.examples(40, seed=1)[:20]
+    assert first != punctuation.examples(20, seed=2)
+    code = (
+        "from ftlab.tasks import punctuation as p;"
+        "print([r.meta['id'] for r in p.examples(20, seed=1)])"
+    )
+    env = {**os.environ, "PYTHONHASHSEED": "7"}  # the order of sets must not matter
+    run = [sys.executable, "-c", code]
+    other = subprocess.run(run, env=env, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == str([r.meta["id"] for r in first])
+
+
+@pytest.mark.parametrize(
+    ("n", "split", "message"),
+    [(0, "train", "Ask for 1 to"), (10**6, "test", "Ask for 1 to"), (5, "dev", "Valid: test, tr")],
+)
+def test_examples_refuse_what_they_cannot_give(n, split, message):
+    with pytest.raises(ConfigError, match=message):
+        punctuation.examples(n, seed=0, split=split)
+
+
+def test_pool_is_large_enough():
+    train, test = pydocs.passages("train"), pydocs.passages("test")
+    assert len(train) >= 2500
+    assert len(test) >= 400
+    for split in (train, test):
+        for name in ("topics", "docstrings"):
+            assert sum(p.slice == name for p in split) >= 150
+
+
+def test_splits_share_no_eight_words():
+    def grams(split):
+        for passage in pydocs.passages(split):
+            words = re.findall(r"[a-z0-9']+", passage.text.lower())
+            yield from (" ".join(words[i : i + 8]) for i in range(len(words) - 7))
+
+    assert not set(grams("train")) & set(grams("test"))
+
+
+def test_packages_set_aside_are_in_the_test_split_only():
+    def packages(split):
+        found = {p.source.split("/")[0].removesuffix(".py") for p in pydocs.passages(split)}
+        return {name for name in found if not name.startswith("pydoc_data")}
+
+    assert packages("test") <= set(pydocs.SET_ASIDE)
+    assert not packages("train") & set(pydocs.SET_ASIDE)
+    assert {"unittest", "logging", "email"} <= packages("test")
+
+
+def test_passages_are_natural_text():
+    for passage in (*pydocs.passages("train"), *pydocs.passages("test")):
+        text = passage.text
+        assert 8 <= len(text.split()) <= 45
+        assert re.fullmatch(r"[A-Za-z0-9 ,.;:?!'\"()-]+", text)
+        assert text[0].isupper() or text[0] in '"('
+        assert re.search(r"[.?!][\")]?$", text)
+        assert sum(c.isalpha() or c == " " for c in text) > 0.88 * len(text)
+        assert " ".join(text.split()) == text
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        ">>> print(1)",
+        "x = [1, 2, 3]",
+        "    return self.value if it is not None.",
+        "stmt ::= expression and more of the grammar.",
+        "See https://example.org for the rest of it.",
+        "The *first* and the *second* and the *third* are all stressed.",
+        "Too short here.",
+        "The foo_bar is what the function calls first.",
+        "no capital at the start of this sentence here.",
+        "Set ``a[0]`` and the rest is as it was.",
+    ],
+)
+def test_junk_is_left_out(junk):
+    assert list(pydocs._cut(junk)) == []
+
+
+def test_markup_is_taken_off_and_paragraphs_stay_apart():
+    text = "The `first` call returns *nothing* at all,\nas described in section two.\n\nNext one."
+    first, second = pydocs._blocks(text)
+    assert list(pydocs._cut(first)) == [
+        "The first call returns nothing at all, as described in section two."
+    ]
+    assert second == "Next one."
+
+
+def test_a_rejected_sentence_breaks_the_run():
+    first, last = "This is the first sentence of the text.", "This is the last sentence of it all."
+    assert list(pydocs._cut(f"{first} Call foo_bar() here. {last}")) == [first, last]
+
+
+def test_restorable_keeps_words_and_paragraphs():
+    rng = random.Random(0)
+    sentence = lambda: "The " + " ".join("word" for _ in range(rng.randint(2, 60))) + "."
+    text = "\n\n".join(" ".join(sentence() for _ in range(6)) for _ in range(5))
+    pieces = restorable(text)
+    assert pieces.count("") == 4
+    assert max(len(p.split()) for p in pieces) <= punctuation.LONGEST
+    assert rejoin(pieces) == text + "\n"
+
+
+def test_restorable_cuts_a_text_without_marks():
+    pieces = restorable("\n".join(["word"] * 100) + "\n\n \n\nend")
+    assert [len(p.split()) for p in pieces] == [33, 33, 34, 0, 1]
+
+
+def test_restorable_does_not_cut_at_an_abbreviation():
+    assert restorable("a " * 20 + "by Mr. Smith " + "b " * 20)[0].endswith("b")
+
+
+def test_restorable_of_nothing():
+    assert restorable(" \n\n ... \n") == []
+    assert rejoin([]) == "\n"
