@@ -1,0 +1,249 @@
+import dataclasses
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+from ftlab.errors import ConfigError, DataError
+from ftlab.evaluation.compare import Interval, bootstrap, compare, paired_bootstrap
+from ftlab.records import Record
+from ftlab.tasks import Ratio, Task
+
+
+def length_score(record, text):
+    """Share of the reference's words in the text, and the share of "?" among wanted ones."""
+    wanted = record.completion.split()
+    return {
+        "hit": Ratio(sum(word in text.split() for word in wanted), len(wanted)),
+        "exact": Ratio(float(text == record.completion), 1),
+        "question": Ratio(0, record.completion.count("?")),
+    }
+
+
+TOY = Task(
+    name="toy",
+    describe="Say the words again.",
+    headline="hit",
+    licence="none",
+    examples=lambda n, seed, split="train": [],
+    prompt=lambda text: ({"role": "user", "content": text},),
+    parse=lambda text: text.strip(),
+    score=length_score,
+)
+
+
+def records(n=40):
+    return [
+        Record.of(f"say {i}", f"a{i} b{i}", slice="even" if i % 2 == 0 else "odd") for i in range(n)
+    ]
+
+
+def right(rows):
+    return [record.completion for record in rows]
+
+
+def test_value_is_the_ratio_of_sums_not_the_mean_of_ratios():
+    assert bootstrap([1, 0], [1, 3]).value == 0.25
+
+
+def test_interval_of_a_mean_agrees_with_the_normal_one():
+    rng = np.random.default_rng(1)
+    hits = (rng.random(400) < 0.3).astype(float)
+    got = bootstrap(hits, np.ones(400), seed=5)
+    half = 1.96 * math.sqrt(hits.mean() * (1 - hits.mean()) / 400)
+    assert got.value == pytest.approx(hits.mean())
+    assert got.low == pytest.approx(hits.mean() - half, abs=0.012)
+    assert got.high == pytest.approx(hits.mean() + half, abs=0.012)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    # 200 worlds of 80 examples, true ratio 0.4: the ratio's denominators vary too.
+    rng = np.random.default_rng(0)
+    covered = 0
+    for world in range(200):
+        dens = rng.integers(1, 6, size=80)
+        got = bootstrap(rng.binomial(dens, 0.4), dens, samples=400, seed=world)
+        covered += got.low <= 0.4 <= got.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_paired_difference_of_identical_outputs_is_exactly_zero():
+    rng = np.random.default_rng(2)
+    nums, dens = rng.random(333), rng.random(333) + 0.5
+    assert paired_bootstrap(nums, dens, nums, dens) == Interval(0.0, 0.0, 0.0)
+
+
+def test_pairing_narrows_the_interval():
+    # Examples differ much, contestants little: +0.02 on every example.
+    level = np.random.default_rng(3).random(100)
+    ones = np.ones(100)
+    gap = paired_bootstrap(level, ones, level + 0.02, ones)
+    assert gap.low == pytest.approx(0.02) and gap.high == pytest.approx(0.02)
+    alone = bootstrap(level, ones)
+    assert alone.high - alone.low > 0.05
+
+
+def test_paired_difference_has_a_direction():
+    a, b, ones = [0.0] * 50, [1.0] * 50, [1.0] * 50
+    assert paired_bootstrap(a, ones, b, ones) == Interval(1.0, 1.0, 1.0)
+    assert paired_bootstrap(b, ones, a, ones) == Interval(-1.0, -1.0, -1.0)
+
+
+def test_bootstrap_depends_on_the_seed_and_the_level():
+    nums, ones = np.arange(30.0), np.ones(30)
+    assert bootstrap(nums, ones, seed=1) == bootstrap(nums, ones, seed=1)
+    assert bootstrap(nums, ones, seed=1) != bootstrap(nums, ones, seed=2)
+    narrow, wide = (bootstrap(nums, ones, level=level) for level in (0.5, 0.99))
+    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+
+
+def test_no_case_at_all_is_not_a_number():
+    got = bootstrap([0, 0], [0, 0])
+    assert math.isnan(got.value) and str(got) == "–" and got.covers_zero
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: bootstrap([], []),
+        lambda: bootstrap([1], [1, 2]),
+        lambda: paired_bootstrap([1, 2], [1, 2], [1], [1]),
+        lambda: bootstrap([1], [1], samples=0),
+        lambda: bootstrap([1], [1], level=95),
+    ],
+)
+def test_bootstrap_refuses_bad_input(call):
+    with pytest.raises(ConfigError):
+        call()
+
+
+def test_verdict_better():
+    rows = records()
+    verdict = compare(TOY, rows, {"base": [""] * 40, "tuned": right(rows)})
+    assert verdict.baseline == "base" and verdict.n == 40
+    assert verdict.contestants["tuned"]["hit"] == Interval(1.0, 1.0, 1.0)
+    assert verdict.differences == {
+        "tuned": {"hit": Interval(1.0, 1.0, 1.0), "exact": Interval(1.0, 1.0, 1.0)}
+    }
+    assert verdict.outcomes == {"tuned": {"win": 40, "tie": 0, "loss": 0}}
+    assert "better by 1.000 (95 % interval 1.000 to 1.000)" in verdict.sentence
+
+
+def test_verdict_worse_tells_the_interval_in_its_direction():
+    rows = records()
+    texts = [r.completion.split()[0] if i % 4 else r.completion for i, r in enumerate(rows)]
+    verdict = compare(TOY, rows, {"base": right(rows), "tuned": texts})
+    gap = verdict.differences["tuned"]["hit"]
+    assert gap.value == -0.375 and gap.low < -0.375 < gap.high < 0
+    assert f"worse by 0.375 (95 % interval {-gap.high:.3f} to {-gap.low:.3f})" in verdict.sentence
+    assert verdict.outcomes["tuned"] == {"win": 0, "tie": 10, "loss": 30}
+
+
+def test_verdict_without_a_difference():
+    rows = records()
+    mixed = [r.completion if i % 2 else "" for i, r in enumerate(rows)]
+    other = [r.completion if i % 2 == 0 else "" for i, r in enumerate(rows)]
+    for texts in (mixed, other):
+        verdict = compare(TOY, rows, {"base": mixed, "tuned": texts})
+        assert "no difference shown" in verdict.sentence
+        assert "better" not in verdict.sentence and "worse" not in verdict.sentence
+    assert verdict.outcomes["tuned"] == {"win": 20, "tie": 0, "loss": 20}
+
+
+def test_few_examples_are_said_to_be_few():
+    rows = records(3)
+    assert "few" in compare(TOY, rows, {"base": right(rows)}).sentence
+    rows = records(40)
+    assert "few" not in compare(TOY, rows, {"base": right(rows)}).sentence
+
+
+def test_one_contestant_has_figures_and_no_differences():
+    verdict = compare(TOY, records(), {"base": [""] * 40})
+    assert verdict.differences == {} and verdict.outcomes == {}
+    assert "hit is 0.000 for base" in verdict.sentence
+
+
+def test_slices_have_their_own_figures():
+    rows = records()
+    tuned = [r.completion if i % 2 == 0 else "" for i, r in enumerate(rows)]
+    slices = compare(TOY, rows, {"base": [""] * 40, "tuned": tuned}).slices
+    assert list(slices) == ["even", "odd"] and slices["even"]["n"] == 20
+    assert slices["even"]["contestants"]["tuned"].value == 1
+    assert slices["even"]["differences"]["tuned"].value == 1
+    assert slices["odd"]["differences"]["tuned"] == Interval(0.0, 0.0, 0.0)
+
+
+def test_a_metric_without_a_case_is_left_out_and_one_with_a_case_kept():
+    rows = records()
+    assert "question" not in compare(TOY, rows, {"base": right(rows)}).contestants["base"]
+    rows[0] = Record.of("say", "a?")
+    assert compare(TOY, rows, {"base": right(rows)}).contestants["base"]["question"].value == 0
+
+
+def test_a_slice_without_a_case_of_the_headline_is_unknown():
+    rows = records()
+    rows[0] = Record.of("say", "", slice="empty")
+    figure = compare(TOY, rows, {"base": right(rows)}).slices["empty"]["contestants"]["base"]
+    assert math.isnan(figure.value)
+
+
+def test_examples_keep_the_raw_text_only_where_parsing_took_something():
+    task = dataclasses.replace(TOY, parse=lambda text: text.split("\n")[0])
+    rows = records(2)
+    outputs = {"base": ["a0 b0\nand on", "a1"]}
+    first, second = compare(task, rows, outputs).examples
+    assert first["outputs"]["base"]["text"] == "a0 b0"
+    assert first["outputs"]["base"]["raw"] == "a0 b0\nand on"
+    assert "raw" not in second["outputs"]["base"]
+    assert second["outputs"]["base"]["scores"]["hit"] == 0.5
+    assert (second["input"], second["reference"]) == ("say 1", "a1 b1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "outputs", "message"),
+    [
+        ([], {"base": []}, "no records"),
+        (records(2), {}, "no contestants"),
+        (records(2), {"base": ["x", "y"], "tuned": ["x"]}, "'tuned' has 1"),
+    ],
+)
+def test_compare_refuses_bad_input(rows, outputs, message):
+    with pytest.raises(ConfigError, match=message):
+        compare(TOY, rows, outputs)
+
+
+def test_save_writes_both_files_and_no_file_twice(tmp_path):
+    rows = records(4)
+    verdict = compare(TOY, rows, {"base": right(rows)}, provenance={"device": "cpu"})
+    shown = verdict.save(tmp_path / "run")
+    assert shown == tmp_path / "run" / "verdict.html"
+    data = json.loads((tmp_path / "run" / "verdict.json").read_text("utf-8"))
+    assert data == verdict.to_json()
+    assert data["provenance"]["device"] == "cpu"
+    assert data["provenance"]["versions"]["ftlab"]
+    assert len(data["provenance"]["data"]["fingerprint"]) >= 16
+    assert data["examples"][0]["outputs"]["base"]["scores"]["question"] is None  # nan is no JSON
+    shown.write_text("mine")
+    (tmp_path / "run" / "verdict.json").unlink()
+    with pytest.raises(DataError, match="exists already"):
+        verdict.save(tmp_path / "run")
+    assert shown.read_text() == "mine" and not (tmp_path / "run" / "verdict.json").exists()
+    verdict.save(tmp_path / "run", overwrite=True)
+    assert shown.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_table_puts_the_headline_first():
+    from rich.console import Console
+
+    rows = records()
+    outputs = {"base": [""] * 40, "tuned": right(rows)}
+    table = compare(dataclasses.replace(TOY, headline="exact"), rows, outputs).table()
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    text = console.export_text()
+    assert text.index("exact") < text.index("hit")
+    assert "1.00 [1.00, 1.00]" in text and "tuned less base" in text
+    assert "…" not in text
+    assert "40 better, 0 equal, 0 worse" in " ".join(text.split())
