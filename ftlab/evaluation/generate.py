@@ -41,16 +41,48 @@ def generate(
     Raises:
         ConfigError: a value out of range, or a prompt that leaves no room in the context.
     """
+    from ftlab.templates import prompt_ids
+
+    prompts = [prompt_ids(tokenizer, list(messages)) for messages in conversations]
+    return _answers(
+        model, tokenizer, prompts, max_new_tokens, batch_size, temperature, seed, progress
+    )
+
+
+def continue_text(
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    *,
+    max_new_tokens: int = 256,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> str:
+    """Return how the model goes on with plain `text`, without the chat template."""
+    ids = tokenizer(text, add_special_tokens=True)["input_ids"]
+    return _answers(model, tokenizer, [ids], max_new_tokens, 1, temperature, seed, None)[0]
+
+
+def _answers(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    batch_size: int,
+    temperature: float,
+    seed: int,
+    progress: Progress | None,
+) -> list[str]:
+    """Generate from token ids; the arguments are those of `generate`."""
     import torch
 
-    from ftlab.templates import end_of_turn_ids, prompt_ids
+    from ftlab.templates import end_of_turn_ids
 
     if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
         raise ConfigError(
             "max_new_tokens and batch_size must be at least 1 and temperature at least 0; got "
             f"{max_new_tokens}, {batch_size} and {temperature}."
         )
-    prompts = [prompt_ids(tokenizer, list(messages)) for messages in conversations]
     context = getattr(model.config, "max_position_embeddings", None)
     longest = max(map(len, prompts), default=0)
     if context and longest + 1 > context:

@@ -265,6 +265,7 @@ def run(
     tokens: float | None = None,
     seed: int = 0,
     compiled: bool = True,
+    save_every: float = 240,
     say: Callable[[str], None] = print,
 ) -> dict:
     """Train `name` until its budget is spent; write `out/name` and return its log.
@@ -274,6 +275,7 @@ def run(
         out: where the model folder and the checkpoint go.
         minutes: budget of training time; or
         tokens: budget of tokens.
+        save_every: seconds between checkpoints; a run that is stopped goes on from the last.
 
     Raises:
         TrainingError: no budget, or the loss is not a number.
@@ -340,7 +342,7 @@ def run(
                 f"{mean:.3f} · {state['tokens'] / state['seconds']:,.0f} tokens/s · "
                 f"{left / 60:.0f} min left"
             )
-        if now - last_saved > 240:
+        if now - last_saved >= save_every:
             save()
             last_saved = now
         if spent >= 1:

@@ -96,7 +96,7 @@ def prepare(
         longest = max(len(e.input_ids) for e in encoded)
         raise DataError(
             f"{len(long)} of {len(records)} records are longer than max_length={max_length} tokens "
-            f"(the longest has {longest}; first at record {long[0]}). Cutting them would lose their "
+            f"(the longest has {longest}; the first is record {long[0]}). Cutting would lose their "
             "ends and the token that stops the answer: raise max_length, shorten or drop them."
         )
     silent = [i + 1 for i, e in enumerate(encoded) if not any(e.loss_mask)]
