@@ -1,0 +1,209 @@
+"""Shared fixtures: tiny random models of real families, with tokenizers and chat templates alike.
+
+Nothing here is downloaded. The tokenizers are trained on a few sentences when first asked for; the
+templates say what the families' public ones say to plain conversations, in words of our own
+(test_templates.py compares them with the originals that the installed TRL carries).
+"""
+
+import copy
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TEXT = [
+    "The quick brown fox jumps over the lazy dog. What is the capital of France? Paris.",
+    "def add(a, b):\n    return a + b\n\nuser and assistant and system and model, 0123456789",
+    "You are Qwen, created by Alibaba Cloud. You are a helpful assistant. Say hi! (Hello, there.)",
+    *["user assistant\n\n    return assistant\n\n    return user"] * 9,  # to have them as tokens
+]
+
+CHATML = """\
+{%- for m in messages -%}
+{{- '<|im_start|>' + m.role + '\\n' -}}
+{%- if m.role == 'assistant' -%}
+{%- generation -%}{{- m.content + '<|im_end|>' -}}{%- endgeneration -%}{{- '\\n' -}}
+{%- else -%}{{- m.content + '<|im_end|>\\n' -}}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+QWEN = """\
+{%- if messages[0].role != 'system' -%}
+{{- '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. ' -}}
+{{- 'You are a helpful assistant.<|im_end|>\\n' -}}
+{%- endif -%}
+{%- for m in messages -%}
+{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+LLAMA3 = """\
+{{- bos_token -}}
+{%- for m in messages -%}
+{{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content.strip() -}}
+{{- '<|eot_id|>' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}
+{%- endif -%}
+"""
+GEMMA = """\
+{{- bos_token -}}
+{%- for m in messages -%}
+{%- if m.role == 'system' -%}{{- raise_exception('System role not supported') -}}{%- endif -%}
+{%- if m.role != ['user', 'assistant'][loop.index0 % 2] -%}
+{{- raise_exception('Roles must alternate') -}}
+{%- endif -%}
+{%- set who = 'model' if m.role == 'assistant' else 'user' -%}
+{{- '<start_of_turn>' + who + '\\n' + m.content.strip() + '<end_of_turn>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}
+"""
+# Mistral's third version puts the system text into the last message if that is the user's, and so
+# writes it in a prompt, and nowhere once the answer is there.
+MISTRAL = """\
+{{- bos_token -}}
+{%- set told = messages[0].content if messages[0].role == 'system' else '' -%}
+{%- for m in (messages[1:] if told else messages) -%}
+{%- if m.role == 'user' and loop.last and told -%}
+{{- '[INST] ' + told + '\\n\\n' + m.content + '[/INST]' -}}
+{%- elif m.role == 'user' -%}{{- '[INST] ' + m.content + '[/INST]' -}}
+{%- else -%}{{- ' ' + m.content + eos_token -}}{%- endif -%}
+{%- endfor -%}
+"""
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "chatml": {
+        "template": CHATML,
+        "special": ["<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>"],
+        "roles": {"eos_token": "<|im_end|>", "pad_token": "<|pad|>"},
+        "classes": ("LlamaConfig", "LlamaForCausalLM"),
+    },
+    "qwen2.5": {
+        "template": QWEN,
+        "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        "roles": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
+        "classes": ("Qwen2Config", "Qwen2ForCausalLM"),
+    },
+    "llama3": {
+        "template": LLAMA3,
+        "special": [
+            "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
+            "<|eot_id|>", "<|finetune_right_pad_id|>",
+        ],
+        "roles": {
+            "bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>",
+            "pad_token": "<|finetune_right_pad_id|>",
+        },
+        "classes": ("LlamaConfig", "LlamaForCausalLM"),
+    },
+    "gemma": {
+        "template": GEMMA,
+        "special": ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"],
+        "roles": {
+            "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"
+        },
+        "classes": ("GemmaConfig", "GemmaForCausalLM"),
+    },
+    "mistral": {
+        "template": MISTRAL,
+        "special": ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"],
+        "roles": {
+            "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<unk>", "unk_token": "<unk>"
+        },
+        "classes": ("MistralConfig", "MistralForCausalLM"),
+    },
+}  # fmt: skip
+
+
+@functools.cache
+def _tokenizer(family: str) -> Any:
+    """Train a small BPE of the family's kind: byte level, or SentencePiece with ▁ for a space."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    plan = FAMILIES[family]
+    roles = plan["roles"]
+    bpe = Tokenizer(models.BPE(unk_token=roles.get("unk_token")))
+    alphabet = []
+    if family == "gemma":
+        bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+        bpe.decoder = decoders.Metaspace(prepend_scheme="never")
+    elif family == "mistral":
+        bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+        bpe.decoder = decoders.Metaspace(prepend_scheme="first")
+    else:
+        bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        bpe.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=plan["special"],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    bpe.train_from_iterator(TEXT, trainer)
+    if "bos_token" in roles:  # these families put it before any text, unless told not to
+        bos = roles["bos_token"]
+        bpe.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, bpe.token_to_id(bos))]
+        )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, clean_up_tokenization_spaces=False, model_max_length=512, **roles
+    )
+    tokenizer.chat_template = plan["template"]
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer() -> Callable[..., Any]:
+    """Return `make(family, **attributes)`: a tokenizer of the family, free to be changed."""
+
+    def make(family: str = "chatml", **attributes: Any) -> Any:
+        tokenizer = copy.deepcopy(_tokenizer(family))
+        for name, value in attributes.items():
+            setattr(tokenizer, name, value)
+        return tokenizer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_model(make_tokenizer: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `make(family)`: a random model of two layers, hidden 32, and its tokenizer."""
+
+    def make(family: str = "chatml", **config: Any) -> tuple[Any, Any]:
+        import torch
+        import transformers
+
+        tokenizer = make_tokenizer(family)
+        config_class, model_class = FAMILIES[family]["classes"]
+        settings = {
+            "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+            "head_dim": 16, "max_position_embeddings": 512, "tie_word_embeddings": True,
+            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id, **config,
+        }  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = getattr(transformers, model_class)(
+                getattr(transformers, config_class)(**settings)
+            )
+        return model.eval(), tokenizer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_folder(make_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that is built as the shipped ones are; not to be changed."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model, tokenizer = make_model("chatml")
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,286 @@
+"""Masks are checked token by token, on the families' own ways to write a conversation."""
+
+import importlib.resources
+
+import pytest
+
+from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.records import Record
+from ftlab.templates import (
+    Encoded,
+    encode,
+    end_of_turn_ids,
+    mask_html,
+    problems,
+    prompt_ids,
+    prompt_text,
+    show_mask,
+)
+
+SHORT = Record.of("Say hi", "Hello, there.")
+LONG = Record(
+    (
+        {"role": "user", "content": "Say hi"},
+        {"role": "assistant", "content": "Hi!"},
+        {"role": "user", "content": "Paris?"},
+    ),
+    "Hello.",
+)
+FAMILIES = ("chatml", "qwen2.5", "llama3", "gemma", "mistral")
+# The family, the words of the prompt, and the words that carry loss: the whole of a short record.
+WORDS = [
+    ("chatml", "<|im_start|>user\nSay hi<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"),
+    (
+        "qwen2.5",
+        "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+        "<|im_end|>\n<|im_start|>user\nSay hi<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_end|>",
+    ),
+    (
+        "llama3",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nSay hi<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "<|eot_id|>",
+    ),
+    (
+        "gemma",
+        "<bos><start_of_turn>user\nSay hi<end_of_turn>\n<start_of_turn>model\n",
+        "<end_of_turn>",
+    ),
+    ("mistral", "<s>[INST] Say hi[/INST]", "</s>"),
+]
+
+
+def decode(tokenizer, ids):
+    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def spelled(tokenizer, text):
+    """The tokens of a text, as strings."""
+    return tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@pytest.mark.parametrize(("family", "prompt", "end"), WORDS)
+def test_each_token_has_the_right_mask(make_tokenizer, family, prompt, end):
+    tokenizer = make_tokenizer(family)
+    made = encode(tokenizer, SHORT)
+    tokens = tokenizer.convert_ids_to_tokens(made.input_ids)
+    answer = " Hello, there." if family == "mistral" else "Hello, there."
+    # The answer's tokens are what follows the prompt's in the whole text, so they are found there.
+    whole = spelled(tokenizer, prompt + answer + end)
+    start = len(spelled(tokenizer, prompt))
+    assert tokens == whole
+    assert made.loss_mask == [0] * start + [1] * (len(whole) - start)
+    assert tokens[-1] == end
+    assert not made.truncated
+    carried = [t for t, m in zip(made.input_ids, made.loss_mask, strict=True) if m]
+    assert decode(tokenizer, carried).strip() == f"Hello, there.{end}"
+    assert made.supervised == len(carried) > 2
+
+
+def test_a_mask_counted_by_hand(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    made = encode(tokenizer, Record.of("a", "b"))
+    rows = list(zip(tokenizer.convert_ids_to_tokens(made.input_ids), made.loss_mask, strict=True))
+    assert rows == [
+        ("<|im_start|>", 0), ("user", 0), ("Ċ", 0), ("a", 0), ("<|im_end|>", 0), ("Ċ", 0),
+        ("<|im_start|>", 0), ("assistant", 0), ("Ċ", 0), ("b", 1), ("<|im_end|>", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("record", [SHORT, LONG, Record.of("é\n", "日本 🙂\n\ndone")])
+def test_training_and_generation_see_one_prompt(make_tokenizer, family, record):
+    tokenizer = make_tokenizer(family)
+    made = encode(tokenizer, record)
+    prompt = prompt_ids(tokenizer, record.messages)
+    assert made.input_ids[: len(prompt)] == prompt
+    assert made.loss_mask[: len(prompt)] == [0] * len(prompt)
+    assert made.input_ids[-1] == end_of_turn_ids(tokenizer)[0]
+    assert set(made.loss_mask[len(prompt) :]) == {1}
+
+
+@pytest.mark.parametrize("family", ["llama3", "gemma", "mistral"])
+def test_there_is_one_bos(make_tokenizer, family):
+    tokenizer = make_tokenizer(family)
+    assert encode(tokenizer, SHORT).input_ids.count(tokenizer.bos_token_id) == 1
+    assert prompt_ids(tokenizer, SHORT.messages).count(tokenizer.bos_token_id) == 1
+
+
+def test_only_the_last_answer_carries_loss(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    made = encode(tokenizer, LONG)
+    carried = [t for t, m in zip(made.input_ids, made.loss_mask, strict=True) if m]
+    assert decode(tokenizer, carried) == "Hello.<|im_end|>"
+
+
+def test_the_mask_is_that_of_the_generation_markers(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    made = encode(tokenizer, SHORT)
+    talk = [*SHORT.messages, {"role": "assistant", "content": SHORT.completion}]
+    theirs = tokenizer.apply_chat_template(
+        talk, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    n = len(made.input_ids)
+    assert theirs["input_ids"][:n] == made.input_ids
+    assert theirs["assistant_masks"] == [*made.loss_mask, 0]  # and the newline that is cut off
+
+
+def test_an_answer_that_would_merge_with_the_prompt(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    record = Record.of("a", "\n    return a")  # "\n\n   " is one token where it stands together
+    made = encode(tokenizer, record)
+    prompt = prompt_ids(tokenizer, record.messages)
+    joined = tokenizer(prompt_text(tokenizer, record.messages) + record.completion)["input_ids"]
+    assert joined[: len(prompt)] != prompt, "the tokenizer no longer merges here"
+    assert made.input_ids[: len(prompt)] == prompt
+    assert decode(tokenizer, made.input_ids[len(prompt) :]) == "\n    return a<|im_end|>"
+
+
+def test_too_long_a_record_says_that_it_was_cut(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    whole = encode(tokenizer, SHORT)
+    n = len(whole.input_ids)
+    assert encode(tokenizer, SHORT, max_length=n) == whole
+    cut = encode(tokenizer, SHORT, max_length=n - 1)
+    assert cut.truncated and cut.input_ids == whole.input_ids[:-1]
+    assert cut.supervised == whole.supervised - 1
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        encode(tokenizer, SHORT, max_length=0)
+
+
+def test_end_of_turn_comes_first_then_eos(make_tokenizer):
+    ends = {
+        family: make_tokenizer(family).convert_ids_to_tokens(
+            end_of_turn_ids(make_tokenizer(family))
+        )
+        for family in FAMILIES
+    }
+    assert ends == {
+        "chatml": ["<|im_end|>"],
+        "qwen2.5": ["<|im_end|>"],
+        "llama3": ["<|eot_id|>"],
+        "gemma": ["<end_of_turn>", "<eos>"],
+        "mistral": ["</s>"],
+    }
+
+
+def test_another_template_is_noticed(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    assert tokenizer.convert_ids_to_tokens(end_of_turn_ids(tokenizer)) == ["<|im_end|>"]
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", "<|endoftext|>")
+    ends = tokenizer.convert_ids_to_tokens(end_of_turn_ids(tokenizer))
+    assert ends == ["<|endoftext|>", "<|im_end|>"]
+
+
+def test_an_end_of_turn_followed_by_eos(make_tokenizer):
+    """Phi-3 writes <|end|>, a newline and <|endoftext|>: the turn ends at the first."""
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
+        "{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '<|endoftext|>' }}"
+    )
+    tokenizer = make_tokenizer("chatml", chat_template=template, eos_token="<|endoftext|>")
+    made = encode(tokenizer, SHORT)
+    assert tokenizer.convert_ids_to_tokens(made.input_ids)[-1] == "<|im_end|>"
+    assert made.input_ids.count(tokenizer.eos_token_id) == 0
+
+
+def test_a_template_without_an_end_gets_eos(make_tokenizer):
+    template = (
+        "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+        "{{ 'assistant:' if add_generation_prompt }}"
+    )
+    tokenizer = make_tokenizer("chatml", chat_template=template)
+    made = encode(tokenizer, SHORT)
+    assert decode(tokenizer, made.input_ids) == (
+        "user: Say hi\nassistant: Hello, there.\n<|im_end|>"
+    )
+    assert made.loss_mask[-1] == 1
+    assert any("no special token" in problem for problem in problems(tokenizer))
+    tokenizer.eos_token = None
+    with pytest.raises(ModelError, match="Nothing ends a turn"):
+        end_of_turn_ids(tokenizer)
+
+
+def test_a_refused_message_says_why_and_what_to_do(make_tokenizer):
+    told = Record.of("Say hi", "Hi.", system="Be brief.")
+    with pytest.raises(DataError, match=r"System role not supported.*first user message"):
+        encode(make_tokenizer("gemma"), told)
+
+
+def test_a_prompt_that_is_rewritten_is_refused(make_tokenizer):
+    told = Record.of("Say hi", "Hi.", system="Be brief.")
+    with pytest.raises(DataError, match=r"writes the prompt otherwise.*Be brief"):
+        encode(make_tokenizer("mistral"), told)
+
+
+def test_without_a_template(make_tokenizer):
+    tokenizer = make_tokenizer("chatml", chat_template=None)
+    for call in (
+        lambda: encode(tokenizer, SHORT),
+        lambda: prompt_ids(tokenizer, SHORT.messages),
+    ):
+        with pytest.raises(ModelError, match="no chat template"):
+            call()
+    assert end_of_turn_ids(tokenizer) == [tokenizer.eos_token_id]
+    assert any("no chat template" in problem for problem in problems(tokenizer))
+
+
+def test_problems_in_plain_words(make_tokenizer):
+    assert problems(make_tokenizer("chatml")) == []
+    found = {family: " ".join(problems(make_tokenizer(family))) for family in FAMILIES[1:]}
+    assert found["qwen2.5"].startswith("The template has no {% generation %} markers")
+    assert "tokenizer adds another" in found["llama3"]
+    assert "refuses a system message" in found["gemma"]
+    assert "ends with <end_of_turn>, but eos is <eos>" in found["gemma"]
+    assert "moves or drops a system message" in found["mistral"]
+    same = make_tokenizer("chatml", pad_token="<|im_end|>")
+    assert "never stops" in " ".join(problems(same))
+    none = make_tokenizer("chatml", pad_token=None, eos_token=None)
+    assert len(problems(none)) == 3  # no pad, no eos, and an end that is not eos
+
+
+def test_the_terminal_view_marks_what_carries_loss(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    made = encode(tokenizer, Record.of("日本", "🙂 é\nhi"))
+    shown = show_mask(tokenizer, made)
+    bold = "".join(
+        shown.plain[span.start : span.end] for span in shown.spans if "bold" in str(span.style)
+    )
+    assert bold == "🙂 é↵\nhi<|im_end|>"
+    assert "日本" in shown.plain and "\N{REPLACEMENT CHARACTER}" not in shown.plain
+    assert f"{made.supervised} of {len(made.input_ids)} tokens carry loss." in shown.plain
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_view_loses_no_text(make_tokenizer, family):
+    tokenizer = make_tokenizer(family)
+    made = encode(tokenizer, LONG)
+    shown = show_mask(tokenizer, made).plain.rpartition("\n")[0].replace("↵\n", "\n")
+    assert shown == decode(tokenizer, made.input_ids)
+
+
+def test_the_page_view_is_whole_and_escaped(make_tokenizer):
+    tokenizer = make_tokenizer("chatml")
+    made = encode(tokenizer, Record.of("<script>", "<b>\nhi"))
+    page = mask_html(tokenizer, made)
+    assert "<script>" not in page and "<b>" not in page and "src=" not in page
+    assert page.count("text-decoration:underline") >= made.supervised  # the legend has one more
+    assert "↵" in page and "carries loss" in page and "dashed" in page
+    cut = mask_html(tokenizer, Encoded(made.input_ids, made.loss_mask, True))
+    assert "Cut at max_length" in cut and "Cut at max_length" not in page
+
+
+@pytest.mark.parametrize(
+    ("family", "file"), [("qwen2.5", "qwen2_5"), ("llama3", "llama3"), ("gemma", "gemma")]
+)
+def test_our_templates_write_what_the_originals_do(make_tokenizer, family, file):
+    original = importlib.resources.files("trl").joinpath(f"chat_templates/{file}.jinja")
+    if not original.is_file():
+        pytest.skip("the installed TRL carries no originals")
+    ours, theirs = make_tokenizer(family), make_tokenizer(family)
+    theirs.chat_template = original.read_text(encoding="utf-8")
+    told = Record.of("Say hi", "Hi.", system="Be brief.")
+    for record in (SHORT, LONG, told) if family != "gemma" else (SHORT, LONG):
+        assert prompt_text(ours, record.messages) == prompt_text(theirs, record.messages)
+        assert encode(ours, record) == encode(theirs, record)
