@@ -12,8 +12,7 @@
 # | where | reading, doing and running | of it, training |
 # |---|---|---|
 # | a laptop or server, CPU only | about three quarters of an hour | under two minutes |
-# | a free Colab T4 | the same | under a minute |
-# | a large GPU | the same | seconds |
+# | a free Colab T4, or another GPU | the same | less |
 #
 # Run the cells from top to bottom with **Shift+Enter**. Now and then you are asked to write
 # down what you expect *before* you run a cell. Do: a guess that turns out wrong is what you
@@ -41,6 +40,7 @@ import ftlab
 from ftlab import hardware
 
 SEED = 0
+# Small enough for any machine; the name of a Hugging Face model would do as well.
 BASE = "ftlab-7m"
 MINE = "yesterday i met anna in london and asked her where are you going"
 TRAIN, TEST, EPOCHS = 3000, 200, 2
@@ -126,7 +126,7 @@ ask_mine = [task.prompt(MINE)]
 before = generate(model, tokenizer, ask_mine, max_new_tokens=64)[0]
 print("you expected:", my_prediction)
 print("asked:       ", strip(MINE))
-print("answered:    ", before)
+print("answered:    ", repr(before[:100]))
 
 # %% [markdown]
 # It goes on writing, in English or nearly, but it does not do what was asked. It knows much
@@ -306,7 +306,7 @@ print(
     f"{len(train_records)} to train on, {len(held_out)} held out, {len(shared)} shared"
 )
 for example in train_records[:3]:
-    print(f"\n  {example.messages[-1]['content']}\n  -> {example.completion}")
+    print(f"\n  {strip(example.completion)}\n  -> {example.completion}")
 assert not shared
 
 # %% [markdown]
@@ -317,7 +317,7 @@ assert not shared
 questions = [example.messages for example in held_out]
 base_answers = generate(model, tokenizer, questions, max_new_tokens=96)
 for example, answer in list(zip(held_out, base_answers))[:3]:
-    print(f"wanted:   {example.completion}\nanswered: {answer}\n")
+    print(f"wanted:   {example.completion}\nanswered: {answer[:100]!r}\n")
 
 # %% [markdown]
 # **Exercise 00.3.** The model takes one step per batch, and goes over all records once per
@@ -351,9 +351,15 @@ print(f"knowing nothing costs {knows_nothing:.2f} nats a token")
 # %%
 with plots.LiveCurve("Your first fine-tune") as curve:
     run = sft.train(
-        model, tokenizer, train_records,
-        epochs=EPOCHS, seed=SEED, eval_records=held_out, on_step=curve.on_step,
-    )  # fmt: skip
+        model,
+        tokenizer,
+        train_records,
+        epochs=EPOCHS,
+        batch_size=PROFILE.batch_size,
+        seed=SEED,
+        eval_records=held_out,
+        on_step=curve.on_step,
+    )
 
 # %% [markdown]
 # The line across is the loss on the held-out records after training. If it were far above
@@ -385,8 +391,8 @@ assert run.eval_loss < 0.5 * first
 # %%
 after = generate(run.model, tokenizer, ask_mine, max_new_tokens=64)[0]
 print("asked:  ", strip(MINE))
-print("before: ", before)
-print("after:  ", after)
+print("before: ", repr(before[:100]))
+print("after:  ", repr(after))
 
 # %% [markdown]
 # One sentence is an anecdote. So let the tuned model answer all held-out questions.
