@@ -17,7 +17,7 @@ TEXT = [
     "The quick brown fox jumps over the lazy dog. What is the capital of France? Paris.",
     "def add(a, b):\n    return a + b\n\nuser and assistant and system and model, 0123456789",
     "You are Qwen, created by Alibaba Cloud. You are a helpful assistant. Say hi! (Hello, there.)",
-    *["user assistant\n\n    return assistant\n\n    return user"] * 9,  # to have them as tokens
+    *["assistant\n\n    return user", "user\n\n    return model"] * 9,  # to have them as tokens
 ]
 
 CHATML = """\
