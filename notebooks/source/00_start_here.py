@@ -375,7 +375,7 @@ print(f"{run.trainable / run.parameters:.0%} of {run.parameters:,} weights moved
 print(f"{run.supervised_tokens:,} of {run.total_tokens:,} tokens carried loss")
 print(f"loss {first:.2f} at the first step, {last:.2f} at the last, ", end="")
 print(f"{run.eval_loss:.2f} held out; knowing nothing: {knows_nothing:.2f}")
-assert run.eval_loss < 0.5 * first
+assert run.eval_loss < 0.5 * first < 0.5 * knows_nothing
 
 # %% [markdown]
 # The first step already cost less than knowing nothing: the base model brought its English
