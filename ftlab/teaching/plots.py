@@ -90,7 +90,7 @@ def style() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    settings = {
+    settings: Any = {
         "figure.figsize": (8, 4),
         "figure.dpi": 100,
         "savefig.dpi": 100,
