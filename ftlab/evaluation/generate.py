@@ -91,7 +91,7 @@ def _answers(
             "Shorten it."
         )
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    stops = end_of_turn_ids(tokenizer)
+    stops = _stops(model, end_of_turn_ids(tokenizer))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
     how: dict[str, Any] = {"do_sample": False}
     if temperature:
@@ -127,3 +127,10 @@ def _answers(
             progress(done, len(order), spent / done * (len(order) - done))
     model.train(training)
     return answers
+
+
+def _stops(model: Any, turn: list[int]) -> list[int]:
+    """Return where to stop: the end of a turn, and what the model itself names as an end."""
+    own = model.generation_config.eos_token_id
+    own = own if isinstance(own, list) else [own]
+    return list(dict.fromkeys([*turn, *(token for token in own if token is not None)]))

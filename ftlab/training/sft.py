@@ -18,8 +18,9 @@ import json
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -219,10 +220,13 @@ def _trainer(
     """Build the SFTTrainer: the only place where TRL's and peft's constructors are called."""
     import logging
 
+    # imported by peft; on a CPU it says that an optional kernel is missing, to no use here
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import TrainerCallback
+    from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     from ftlab.hardware import profile
@@ -281,6 +285,9 @@ def _trainer(
 
     machine = profile()
     watch = Watch()
+    names = {f.name for f in fields(SFTConfig)}  # renamed in transformers 5.2x
+    new = "activation_checkpointing" in names
+    checkpointing = "activation_checkpointing" if new else "gradient_checkpointing"
     arguments = SFTConfig(
         output_dir=scratch,
         num_train_epochs=settings["epochs"],
@@ -295,7 +302,7 @@ def _trainer(
         bf16=machine.dtype == "bfloat16",
         fp16=machine.dtype == "float16",
         use_cpu=machine.device == "cpu",
-        gradient_checkpointing=False,
+        **{checkpointing: False},
         train_sampling_strategy="group_by_length",
         max_length=None,
         packing=False,
@@ -320,14 +327,11 @@ def _trainer(
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-    quiet = logging.getLogger("transformers.trainer")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        plain = (
-            hasattr(model, "model")
-            and hasattr(model, "lm_head")
-            and not getattr(model.config, "final_logit_softcapping", None)
+    plain = hasattr(model, "model") and hasattr(model, "lm_head")
+    plain = plain and not getattr(model.config, "final_logit_softcapping", None)
+    with warnings.catch_warnings():  # peft asks transformers by a name that is going away
+        warnings.filterwarnings(
+            "ignore", message=".*gradient_checkpointing", category=FutureWarning
         )
         trainer = (Trainer if plain else SFTTrainer)(
             model=model,
@@ -338,9 +342,5 @@ def _trainer(
             peft_config=adapter,
             callbacks=[watch],
         )
-    finally:
-        quiet.setLevel(level)
-    from transformers.trainer_callback import PrinterCallback
-
     trainer.remove_callback(PrinterCallback)
     return trainer, watch
