@@ -27,7 +27,7 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks
+	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
