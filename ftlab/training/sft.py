@@ -29,6 +29,10 @@ from ftlab.records import Record, fingerprint
 
 METHODS = ("full", "lora")
 LEARNING_RATES = {"full": 1e-3, "lora": 3e-3}  # proven on the shipped bases; printed as resolved
+SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
+    "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
+    "output_multiplier", "output_router_logits",
+)  # fmt: skip
 OnStep = Callable[[int, int, float, float], None]
 
 
@@ -188,8 +192,9 @@ def train(
                 "what was learned so far; nothing was written."
             ) from None
         seconds = time.perf_counter() - start
-    tuned = trainer.accelerator.unwrap_model(trainer.model)
-    tuned.eval()
+    tuned = trainer.accelerator.unwrap_model(trainer.model).eval()
+    for module in (tuned, getattr(tuned, "get_base_model", lambda: tuned)()):
+        module.__dict__.pop("forward", None)  # autocast and TRL's head are for training alone
     tuned.config.use_cache = True
     weights = list(tuned.parameters())
     return Run(
@@ -273,12 +278,13 @@ def _trainer(
             causal = causal.get_base_model() if hasattr(causal, "peft_config") else causal
             labels = inputs["labels"][:, 1:]
             where = labels != -100
-            hidden = causal.model(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                use_cache=False,
-            ).last_hidden_state[:, :-1][where]
-            logits = causal.lm_head(hidden).float()
+            with self.accelerator.autocast():
+                hidden = causal.model(
+                    input_ids=inputs["input_ids"],
+                    attention_mask=inputs["attention_mask"],
+                    use_cache=False,
+                ).last_hidden_state[:, :-1][where]
+                logits = causal.lm_head(hidden).float()
             count = where.sum() if num_items_in_batch is None else num_items_in_batch
             loss = torch.nn.functional.cross_entropy(logits, labels[where], reduction="sum") / count
             return (loss, {"loss": loss}) if return_outputs else loss
@@ -328,7 +334,7 @@ def _trainer(
             task_type="CAUSAL_LM",
         )
     plain = hasattr(model, "model") and hasattr(model, "lm_head")
-    plain = plain and not getattr(model.config, "final_logit_softcapping", None)
+    plain = plain and not any(getattr(model.config, name, None) for name in SCALED)
     with warnings.catch_warnings():  # peft asks transformers by a name that is going away
         warnings.filterwarnings(
             "ignore", message=".*gradient_checkpointing", category=FutureWarning
