@@ -32,7 +32,7 @@ from ftlab.errors import ConfigError, raise_unknown
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["DEFAULTS", "Profile", "profile", "seed_everything", "versions"]
+__all__ = ["DEFAULTS", "Profile", "profile", "reuse_memory", "seed_everything", "versions"]
 
 
 class Sizes(NamedTuple):
@@ -336,6 +336,22 @@ def _windows_ram() -> list[int]:
     status = Status(length=ctypes.sizeof(Status))
     ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
     return [status.total]
+
+
+def reuse_memory() -> bool:
+    """Let the allocator keep freed memory for the next step; say whether it could be told.
+
+    Training frees and asks for the same large blocks at every step. glibc gives such blocks back
+    to the system, which must clear every page again. For processes of our own, such as the command
+    line: a notebook's kernel is the user's. See mallopt(3).
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    import ctypes
+
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    return bool(mallopt(trim_threshold, most)) & bool(mallopt(mmap_threshold, most))
 
 
 def versions() -> dict[str, str]:
