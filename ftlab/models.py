@@ -237,7 +237,7 @@ def _fetch(name: str) -> Path:
         RepositoryNotFoundError,
     )
 
-    patterns = {"allow_patterns": WANTED, "ignore_patterns": UNWANTED}
+    patterns: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": UNWANTED}
     try:
         found = HfApi().model_info(name, timeout=HUB_SECONDS)
     except Exception as problem:  # no network, a proxy, an offline switch, the hub's own answers
@@ -380,7 +380,7 @@ def _read(folder: Path, dtype: Any) -> Any:
 
     try:
         with _quiet():
-            model, info = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -399,6 +399,7 @@ def _read(folder: Path, dtype: Any) -> Any:
             else "It may want another version of transformers, or not be a causal LM."
         )
         raise ModelError(f"{folder} cannot be loaded: {_line(error)} {cure}") from error
+    model, info = loaded
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(

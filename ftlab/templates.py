@@ -316,7 +316,9 @@ def _decode(tokenizer: Any, ids: list[int]) -> str:
 
 def _pieces(tokenizer: Any, encoded: Encoded) -> list[_Piece]:
     """Split tokens into the smallest runs that decode to whole characters."""
-    special, pieces, before, run = _special(tokenizer), [], [], []
+    special, pieces = _special(tokenizer), []
+    before: list[int] = []
+    run: list[int] = []
     pairs = list(zip(encoded.input_ids, encoded.loss_mask, strict=True))
     for i, (token, loss) in enumerate(pairs):
         run.append(token)
