@@ -35,9 +35,7 @@ def demo(
 ) -> None:
     """Fine-tune the shipped base to restore punctuation; print base against tuned."""
     from ftlab.demo import demo as run_demo
-    from ftlab.hardware import reuse_memory
 
-    reuse_memory()
     run_demo(
         model=model, method=method, examples=examples, held_out=held_out, epochs=epochs,
         seed=seed, text=text, out=out,
@@ -94,12 +92,10 @@ def train(
     from ftlab import models as rooms
     from ftlab import records
     from ftlab.demo import every
-    from ftlab.hardware import reuse_memory
     from ftlab.training import sft
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
-    reuse_memory()
     console = Console()
     rows = records.read(data)
     held_out = records.read(eval_data) if eval_data else None
@@ -205,6 +201,10 @@ def show(
 
 def main() -> None:
     """Run the command line; turn the errors a user can mend into one message."""
+    if sys.argv[1:2] in (["demo"], ["train"]):
+        from ftlab.hardware import huge_pages
+
+        huge_pages()
     try:
         app()
     except FtlabError as error:

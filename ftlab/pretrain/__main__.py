@@ -72,7 +72,8 @@ def train(
     compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
 ) -> None:
     """Train models of the family, one after the other, from where they stopped."""
-    from ftlab.pretrain.train import FAMILY, huge_pages, run
+    from ftlab.hardware import huge_pages
+    from ftlab.pretrain.train import FAMILY, run
 
     huge_pages()
     for name in names:

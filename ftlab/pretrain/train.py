@@ -8,12 +8,9 @@ Sources: Jordan et al. 2024 (Muon); Hu et al. 2024 (warm-up-stable-decay); Zhao 
 packing. On the CPU the model runs through `torch.compile` in bf16 autocast.
 """
 
-import ctypes
 import json
 import math
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -54,22 +51,6 @@ FAMILY = {
     "ftlab-3m-prose": Recipe(**SMALL, mixture={"prose": 0.84, "speeches": 0.06, "docs": 0.10}),
     "ftlab-3m-code": Recipe(**SMALL, mixture={"python": 0.84, "structured": 0.16}),
 }
-
-
-def huge_pages() -> None:
-    """On Linux, start this process again with an allocator that reuses large pages.
-
-    Training allocates the same few hundred megabytes at every step; fresh 4 KB pages cost a third
-    of the time on the CPU used here. The variable is read when a process starts, hence the restart.
-    """
-    setting = "glibc.malloc.hugetlb=1"
-    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = setting
-        os.execv(sys.executable, sys.orig_argv)
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: keep freed memory
-            libc.mallopt(option, 2**31 - 1)
 
 
 def build(recipe: Recipe, tokenizer: Any, *, seed: int, attention: str = "eager") -> Any:
