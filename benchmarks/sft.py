@@ -126,8 +126,9 @@ def main() -> None:
         print(f"{side:8} {total / took:9,.0f} {supervised / took:13,.0f} {losses[side]:14.3f} "
               f"{flop / took / rate:20.1%}")  # fmt: skip
     ratios = [t / f for t, f in zip(seconds["TRL"], seconds["ftlab"], strict=True)]
-    print(f"ftlab is {statistics.median(ratios):.2f} times as fast "
-          f"(pairs: {', '.join(f'{r:.2f}' for r in ratios)}); matmul {rate / 1e9:,.0f} GFLOP/s")  # fmt: skip
+    pairs = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"ftlab is {statistics.median(ratios):.2f} times as fast (pairs: {pairs}); "
+          f"matmul {rate / 1e9:,.0f} GFLOP/s")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ftlab import cli, records
+from ftlab.records import Record
+
+RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
+
+
+@pytest.fixture
+def ftlab(monkeypatch, capsys):
+    """Return `run(*arguments) -> (exit code, stdout, stderr)`, in this process."""
+    monkeypatch.setenv("FTLAB_PROFILE", "cpu")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("ftlab.hardware.huge_pages", lambda: None)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ftlab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main()
+        told = capsys.readouterr()
+        return exit_info.value.code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.jsonl"
+    records.write(path, RECORDS)
+    return path
+
+
+@pytest.mark.parametrize("module", ["ftlab", "ftlab.cli", "ftlab.tasks", "ftlab.records"])
+def test_importing_is_light(module):
+    code = f"import {module}, sys; print(*{{'torch', 'transformers', 'numpy'}} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (told.stdout.strip(), told.returncode) == ("", 0)
+
+
+def test_help_names_every_command(ftlab):
+    code, out, _ = ftlab("--help")
+    assert code == 0
+    for command in ("demo", "profile", "models", "train", "generate", "compare", "show"):
+        assert command in out
+
+
+def test_profile_gives_reasons(ftlab):
+    code, out, _ = ftlab("profile")
+    assert code == 0 and "FTLAB_PROFILE=cpu" in out and "dtype" in out
+
+
+def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
+    tuned = tmp_path / "tuned"
+    code, out, err = ftlab(
+        "train", data, "--model", model_folder, "--out", tuned, "--epochs", 1, "--batch-size", 2,
+        "--method", "lora", "--eval-data", data,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "step 1 of 2" in out and "held-out loss" in out and "s left" in out
+    assert (tuned / "adapter_model.safetensors").exists()
+    assert ftlab("generate", "Say fox!", "--model", tuned, "--max-new-tokens", 4)[0] == 0
+    assert ftlab("generate", "The quick", "--raw", "--model", tuned, "--max-new-tokens", 4)[0] == 0
+    code, out, err = ftlab(
+        "compare", "--base", model_folder, "--tuned", tuned, "--task", "punctuation",
+        "--held-out", 4, "--max-new-tokens", 4, "--out", tmp_path / "verdict",
+    )  # fmt: skip
+    assert code == 0, err
+    verdict = json.loads((tmp_path / "verdict" / "verdict.json").read_text())
+    assert verdict["n"] == 4 and list(verdict["contestants"]) == [str(model_folder), str(tuned)]
+    assert "No difference" in out or "no difference" in out
+    code, out, _ = ftlab("show", data, "--model", model_folder)
+    assert code == 0 and "<|im_end|>" in out
+    code, out, _ = ftlab("show", data, "--model", model_folder, "--json")
+    shown = json.loads(out)
+    assert len(shown["input_ids"]) == len(shown["loss_mask"]) and 1 in shown["loss_mask"]
+
+
+def test_mistakes_are_one_message_and_exit_code_2(ftlab, data, tmp_path, model_folder):
+    binary = tmp_path / "photo.txt"
+    binary.write_bytes(b"\x89PNG\0\0\1")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"messages": []}\nnot json\n' + data.read_text())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "config.json").write_text('{"model_type": "llama"}')
+    (pickled / "pytorch_model.bin").write_bytes(b"x")
+    new = tmp_path / "new"
+    cases = {
+        ("demo", "--text", tmp_path / "none.txt", "--out", new): "does not exist",
+        ("demo", "--text", binary, "--out", new): "binary",
+        ("demo", "--model", "ftlab-7n", "--out", new): "ftlab-7n",
+        ("demo", "--method", "lorra", "--model", model_folder, "--out", new): "'lora'",
+        ("compare", "--base", "a", "--tuned", "b", "--task", "punctuaton", "--out", new): (
+            "Did you mean 'punctuation'"
+        ),
+        ("train", broken, "--out", new, "--model", model_folder): "2",
+        ("train", data, "--out", data.parent, "--model", model_folder): "not an empty folder",
+        ("train", data, "--out", new, "--model", empty): "config.json",
+        ("train", data, "--out", new, "--model", pickled): "pickled",
+        ("show", data, "--record", 9, "--model", model_folder): "4 records",
+        ("generate", "hi", "--model", model_folder, "--temperature", "-1"): "temperature",
+        ("nonsense",): "nonsense",
+    }
+    for arguments, expected in cases.items():
+        code, _, err = ftlab(*arguments)
+        assert code == 2, (arguments, err)
+        assert expected in err, (arguments, err)
+        assert "Traceback" not in err
+        assert not new.exists(), arguments
+
+
+def test_a_hub_id_without_network_says_what_to_do(ftlab, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    code, _, err = ftlab("generate", "hi", "--model", "nobody/nothing-here")
+    assert code == 2 and "hf download nobody/nothing-here" in err
+
+
+def test_a_full_disk_leaves_nothing_behind(ftlab, data, model_folder, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", full)
+    out = tmp_path / "tuned"
+    code, _, err = ftlab(
+        "train", data, "--model", model_folder, "--out", out, "--epochs", 1, "--batch-size", 4
+    )
+    assert code == 2 and "No space left" in err
+    assert not out.exists() and not list(tmp_path.glob(".saving-*"))
