@@ -6,7 +6,7 @@ An error that the user can mend is one message on stderr and exit code 2, never 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -128,7 +128,8 @@ def generate(
     from ftlab.evaluation import generate as room
 
     loaded, tokenizer = rooms.load(model)
-    how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+    how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    how["seed"] = seed
     if raw:
         print(prompt + room.continue_text(loaded, tokenizer, prompt, **how))
     else:
@@ -158,8 +159,8 @@ def compare(
     console = Console()
     wanted = tasks.get(task)
     rows = records.read(data) if data else wanted.examples(held_out, seed, split="test")
-    contestants = dict.fromkeys([base, *tuned])
-    for name in contestants:
+    contestants: dict[str, list[str]] = {}
+    for name in dict.fromkeys([base, *tuned]):
         model, tokenizer = rooms.load(name)
         console.print(f"{name} answers {len(rows)} records")
         contestants[name] = answer(

@@ -7,7 +7,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ftlab.errors import ConfigError
@@ -18,7 +18,7 @@ Progress = Callable[[int, int, float], None]
 def generate(
     model: Any,
     tokenizer: Any,
-    conversations: Sequence[Sequence[Mapping[str, str]]],
+    conversations: Sequence[Sequence[dict[str, str]]],
     *,
     max_new_tokens: int = 256,
     batch_size: int = 32,
@@ -43,7 +43,7 @@ def generate(
     """
     from ftlab.templates import prompt_ids
 
-    prompts = [prompt_ids(tokenizer, list(messages)) for messages in conversations]
+    prompts = [prompt_ids(tokenizer, messages) for messages in conversations]
     return _answers(
         model, tokenizer, prompts, max_new_tokens, batch_size, temperature, seed, progress
     )

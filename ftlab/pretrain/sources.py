@@ -21,6 +21,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ftlab.errors import DataError
 
@@ -86,7 +87,7 @@ def licences() -> dict[str, tuple[str, str, str]]:
     """Return {top-level module: (distribution, version, licence)} for permissive packages."""
     found = {}
     for module, names in importlib.metadata.packages_distributions().items():
-        metadata = importlib.metadata.metadata(names[0])
+        metadata: Any = importlib.metadata.metadata(names[0])
         classifiers = [c for c in metadata.get_all("Classifier", []) if c.startswith("License")]
         short = (metadata.get("License-Expression") or metadata.get("License") or "")[:80]
         licence = " ".join([short, *classifiers])
@@ -168,8 +169,8 @@ def prose_paragraphs(text: str) -> list[str]:
 def descriptions() -> Iterator[dict]:
     """Yield the project descriptions that permissive packages carry in their metadata."""
     for distribution, version, licence in sorted(set(licences().values())):
-        text = importlib.metadata.metadata(distribution).get_payload() or ""
-        paragraphs = prose_paragraphs(clean(str(text)))
+        metadata: Any = importlib.metadata.metadata(distribution)
+        paragraphs = prose_paragraphs(clean(str(metadata.get_payload() or "")))
         held_out = distribution.lower() in HELD_OUT_PACKAGES
         if sum(map(len, paragraphs)) > 300 and not held_out:
             yield {
@@ -201,7 +202,7 @@ def collect(prose: Path, speeches: Path) -> list[dict]:
     """Return all documents, held-out ones first, deduplicated within each source."""
     python = list(python_files())
     docs = [d for d in map(english_of, python) if d] + list(descriptions())
-    result = []
+    result: list[dict] = []
     for group in (
         list(books(prose, "prose", HELD_OUT_BOOKS)),
         list(books(speeches, "speeches", HELD_OUT_SPEECHES)),

@@ -43,7 +43,7 @@ class Recipe:
     decay: float = 0.3  # last share of the budget
 
 
-SMALL = {"hidden": 192, "layers": 4, "heads": 3, "inner": 704}
+SMALL: dict[str, Any] = {"hidden": 192, "layers": 4, "heads": 3, "inner": 704}
 FAMILY = {
     "ftlab-7m": Recipe(320, 5, 5, 864),
     "ftlab-3m": Recipe(**SMALL, keep=(0.05, 0.25)),
@@ -74,8 +74,8 @@ def build(recipe: Recipe, tokenizer: Any, *, seed: int, attention: str = "eager"
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attn_implementation=attention,
     )
+    config._attn_implementation = attention
     model = LlamaForCausalLM(config)
     for name, weight in model.named_parameters():  # residual outputs start small (GPT-2)
         if name.endswith(("o_proj.weight", "down_proj.weight")):

@@ -293,7 +293,9 @@ def _trainer(
     watch = Watch()
     names = {f.name for f in fields(SFTConfig)}  # renamed in transformers 5.2x
     new = "activation_checkpointing" in names
-    checkpointing = "activation_checkpointing" if new else "gradient_checkpointing"
+    checkpointing: dict[str, Any] = {
+        "activation_checkpointing" if new else "gradient_checkpointing": False
+    }
     arguments = SFTConfig(
         output_dir=scratch,
         num_train_epochs=settings["epochs"],
@@ -308,7 +310,7 @@ def _trainer(
         bf16=machine.dtype == "bfloat16",
         fp16=machine.dtype == "float16",
         use_cpu=machine.device == "cpu",
-        **{checkpointing: False},
+        **checkpointing,
         train_sampling_strategy="group_by_length",
         max_length=None,
         packing=False,
