@@ -28,10 +28,24 @@ from typing import Any
 from ftlab.errors import DataError, raise_unknown
 from ftlab.files import read_text, writing
 
-__all__ = ["FORMATS", "Record", "fingerprint", "read", "to_trl", "write"]
+__all__ = ["FORMATS", "Record", "fingerprint", "format_of", "from_row", "read", "to_trl", "write"]
 
 FORMATS = ("messages", "prompt_completion", "sharegpt", "alpaca")
 SHOWN = 10  # bad lines listed in one message; the rest are counted
+NEEDED = {
+    "messages": {"messages"},
+    "sharegpt": {"conversations"},
+    "prompt_completion": {"prompt", "completion"},
+    "alpaca": {"instruction", "output"},
+}
+"""The keys that make a line of each format, in the order in which they are looked for."""
+KEYS = {
+    "messages": {"messages", "meta"},
+    "sharegpt": {"conversations", "system", "meta"},
+    "prompt_completion": {"prompt", "completion", "meta"},
+    "alpaca": {"instruction", "input", "output", "system", "history", "meta"},
+}
+"""All the keys that each format knows; others are kept in a record's meta."""
 ROLES = {
     "system": "system", "developer": "system",
     "user": "user", "human": "user",
@@ -129,27 +143,44 @@ def _parse(line: str) -> Record:
         where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         what = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise DataError(f"not JSON: {what}{where}") from None
+    return from_row(row)
+
+
+def format_of(row: Mapping[str, Any]) -> str | None:
+    """Return which of the four formats a line's object has the keys of; None if it has none's.
+
+    >>> format_of({"prompt": "q", "completion": "a"})
+    'prompt_completion'
+    """
+    return next((name for name, keys in NEEDED.items() if keys <= row.keys()), None)
+
+
+def from_row(row: Any) -> Record:
+    """Return the record of one line's object, in any of the four formats.
+
+    Raises:
+        DataError: it is no record; the text is the reason alone.
+    """
     if not isinstance(row, dict):
         raise DataError(f"a JSON object is wanted, got {type(row).__name__}")
-    if "messages" in row:
-        used, turns = {"messages"}, _messages(row["messages"], "messages")
-    elif "conversations" in row:
-        used = {"conversations", "system"}
-        turns = [*_system(row), *_messages(row["conversations"], "conversations")]
-    elif "prompt" in row and "completion" in row:
-        used = {"prompt", "completion"}
-        turns = [
-            *_side(row["prompt"], "user", "prompt"),
-            *_side(row["completion"], "assistant", "completion"),
-        ]
-    elif "instruction" in row and "output" in row:
-        used, turns = {"instruction", "input", "output", "system", "history"}, _alpaca(row)
-    else:
+    format = format_of(row)
+    if format is None:
         keys = ", ".join(sorted(row)[:8]) or "no keys"
         raise DataError(
             f"no known format (keys: {keys}); wanted messages, conversations, prompt and "
             "completion, or instruction and output"
         )
+    if format == "messages":
+        turns = _messages(row["messages"], "messages")
+    elif format == "sharegpt":
+        turns = [*_system(row), *_messages(row["conversations"], "conversations")]
+    elif format == "prompt_completion":
+        turns = [
+            *_side(row["prompt"], "user", "prompt"),
+            *_side(row["completion"], "assistant", "completion"),
+        ]
+    else:
+        turns = _alpaca(row)
     if not turns or turns[-1]["role"] != "assistant":
         raise DataError("the last message must be the assistant's: it is the completion")
     for turn in turns:
@@ -158,7 +189,7 @@ def _parse(line: str) -> Record:
     meta = row.get("meta") or {}
     if not isinstance(meta, dict):
         raise DataError(f"meta must be an object, got {type(meta).__name__}")
-    extra = {key: value for key, value in row.items() if key not in used | {"meta"}}
+    extra = {key: value for key, value in row.items() if key not in KEYS[format]}
     return Record(tuple(turns[:-1]), turns[-1]["content"], {**extra, **meta})
 
 

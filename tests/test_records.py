@@ -7,7 +7,16 @@ import re
 import pytest
 
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import FORMATS, Record, fingerprint, read, to_trl, write
+from ftlab.records import (
+    FORMATS,
+    Record,
+    fingerprint,
+    format_of,
+    from_row,
+    read,
+    to_trl,
+    write,
+)
 
 TALK = Record(
     (
@@ -220,3 +229,15 @@ def test_a_fingerprint_covers_everything_in_order():
     assert fingerprint([PLAIN]) == (
         "e5abee2c76ef36ba34db5f1ec2d27a605eb340745c774a1f43b622d26c8bbfa5"
     ), "figures in old verdicts would no longer match"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_line_alone_says_its_format_and_its_record(tmp_path, format):
+    row = json.loads(write(tmp_path / "a.jsonl", [TALK], format=format).read_text("utf-8"))
+    assert (format_of(row), from_row(row)) == (format, TALK)
+
+
+def test_a_line_of_no_format_says_so():
+    assert format_of({"prompt": "q", "answer": "a"}) is None
+    with pytest.raises(DataError, match="no known format"):
+        from_row({"prompt": "q", "answer": "a"})
