@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Ratio", "Task", "get", "names", "total"]
 
-_HOME = {"punctuation": "ftlab.tasks.punctuation"}
+_HOME = {
+    "punctuation": "ftlab.tasks.punctuation",
+    "translate": "ftlab.tasks.translate",
+}
 
 
 class Ratio(NamedTuple):

@@ -1,0 +1,103 @@
+"""Draw composed examples: alternatives expanded, forms held out, splits that share nothing.
+
+A form is a string with alternatives in parentheses and slots in braces. One that opens with "~" is
+held out: only test examples of the slice "new phrasing" are built from it.
+
+>>> rng = random.Random(3)
+>>> pick(("{who} (walks|runs|is off) home", "~home goes {who}"), rng).format(who="Ann")
+'Ann is off home'
+>>> pick(("{who} (walks|runs|is off) home", "~home goes {who}"), rng, new=True)
+'home goes {who}'
+
+Whether a text belongs to training or to testing follows from its hash alone, so that no seed and
+no number of examples can put the same text on both sides.
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Sequence
+
+from ftlab.errors import ConfigError, raise_unknown
+from ftlab.records import Record
+
+NEW = "new phrasing"
+"""The slice of test examples that are made of held-out forms and held-out values."""
+
+SPLITS = ("train", "test")
+_TEST_SHARE = 4  # one text in four is for testing
+_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+
+
+def digest(text: str) -> str:
+    """Return twelve hex digits that name a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def side(text: str) -> str:
+    """Return the split that a text belongs to, "train" or "test", by its hash."""
+    return SPLITS[int(digest(text), 16) % _TEST_SHARE == 0]
+
+
+def expand(form: str, rng: random.Random) -> str:
+    """Choose one of each `(a|b|c)` in a form, the innermost first; an empty one is a choice too."""
+    while match := _CHOICE.search(form):
+        form = form[: match.start()] + rng.choice(match[1].split("|")) + form[match.end() :]
+    return form
+
+
+def open_to(forms: Sequence[str], new: bool) -> list[str]:
+    """Return the forms that may be used: the held-out ones alone (`new`), or only the others."""
+    return [form.removeprefix("~") for form in forms if form.startswith("~") == new]
+
+
+def pick(forms: Sequence[str], rng: random.Random, new: bool = False) -> str:
+    """Choose a form and expand it.
+
+    Args:
+        forms: strings; those that open with "~" are held out.
+        rng: where chance comes from.
+        new: choose among the held-out forms, not among the others.
+    """
+    return expand(rng.choice(open_to(forms, new)), rng)
+
+
+def draw(
+    make: Callable[[random.Random, bool, Callable[[str], bool]], Record | None],
+    n: int,
+    seed: int,
+    split: str,
+    task: str,
+) -> list[Record]:
+    """Draw `n` records with different prompts; a larger `n` with the same seed starts the same.
+
+    Args:
+        make: makes one record from (rng, new, ours): `new` asks for held-out forms and values,
+            `ours(text)` says whether a text belongs to the split. It returns None to try again.
+        n: how many.
+        seed: the same seed gives the same records.
+        split: "train", or "test", half of which is `NEW`.
+        task: the task's name, so that two tasks do not share their chances.
+
+    Raises:
+        ConfigError: there is no such split, or `n` records cannot be drawn.
+    """
+    if split not in SPLITS:
+        raise_unknown("split", split, SPLITS)
+    if n < 1:
+        raise ConfigError(f"{n} {split} examples were asked for. Ask for 1 or more.")
+    rng = random.Random(f"{task} {split} {seed}")
+    records: dict[str, Record] = {}
+    tries = 0
+    while len(records) < n:
+        tries += 1
+        if tries > 400 * n + 4000:
+            raise ConfigError(
+                f"{n} {split} examples were asked for; {task} found {len(records)} different ones. "
+                "Ask for fewer."
+            )
+        new = split == "test" and rng.random() < 0.5
+        record = make(rng, new, lambda text: side(text) == split)
+        if record is not None:
+            records.setdefault(record.messages[-1]["content"], record)
+    return list(records.values())
