@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Ratio", "Task", "get", "names", "total"]
 
 _HOME = {
+    "extraction": "ftlab.tasks.extraction",
     "punctuation": "ftlab.tasks.punctuation",
     "translate": "ftlab.tasks.translate",
 }
