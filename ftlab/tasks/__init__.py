@@ -30,6 +30,7 @@ __all__ = ["Ratio", "Task", "get", "names", "total"]
 _HOME = {
     "extraction": "ftlab.tasks.extraction",
     "punctuation": "ftlab.tasks.punctuation",
+    "style": "ftlab.tasks.style",
     "translate": "ftlab.tasks.translate",
 }
 
