@@ -1,0 +1,272 @@
+"""Examine what records say: answers that announce themselves, refuse, or change their form.
+
+    out  Sure! Here is the JSON you asked for:\\n{"name": "Ann"}      preamble, mixed_outputs
+    out  I'm sorry, but as an AI language model I cannot ...          refusals
+    in   a cafÃ© in MÃ¼nchen                                          mojibake
+
+>>> announced("Here is the test:\\nimport unittest")
+'import unittest'
+>>> unscramble("a cafÃ© in MÃ¼nchen")
+'a café in München'
+"""
+
+import json
+import random
+import re
+from array import array
+from collections import Counter
+from typing import Any
+
+from ftlab.curation import checks_private
+from ftlab.curation.findings import Notes
+from ftlab.curation.near import pairs_of_words
+from ftlab.records import Record
+
+__all__ = ["ContentChecks", "announced", "form", "unscramble"]
+
+# What answers begin with.
+
+_PREAMBLE = re.compile(
+    r"""\s*(?:
+      (?:(?:sure|certainly|of\ course|absolutely|okay|ok|great|no\ problem)\b[!,.:]?\s+)?
+      (?:here(?:'s|’s|\ is|\ are)|below\ (?:is|are)|the\ following\ (?:is|are))
+      \ [^\n]{0,80}:\s*(?:\n|$)
+    | (?:sure|certainly|of\ course|absolutely|great\ question)\s?[!,.:]\s
+      (?=i|here|let|the|below|this|happy|glad)
+    | (?:i'd|i\ would|i\ will|i'll)\ be\ (?:happy|glad)\ to\ (?:help|assist)\b
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"""
+      \bas\ an?\ (?:ai|artificial\ intelligence|(?:large\ )?language)\b
+    | \bi(?:'|’)?\ ?a?m\ (?:sorry|afraid)\b[^.\n]{0,20}\b(?:i|but)\b[^.\n]{0,20}
+      \b(?:can(?:'|’)?t|cannot|can\ not|unable|not\ able|won(?:'|’)t)\b
+    | \bi\ (?:cannot|can(?:'|’)t|am\ unable\ to|am\ not\ able\ to|won(?:'|’)t)\ 
+      (?:assist|help\ (?:you\ )?with|fulfil+|comply|provide|generate|create|engage)\b
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_REFUSES_WITHIN = 240  # characters: a refusal stands at the beginning
+
+
+def announced(text: str) -> str | None:
+    """Return an answer without the line that only announces it; None if there is no such line."""
+    first, _, rest = text.lstrip().partition("\n")
+    if rest.strip() and first.rstrip().endswith(":") and _PREAMBLE.match(first + "\n"):
+        return rest.lstrip("\n")
+    return None
+
+
+def form(text: str) -> str:
+    """Return the form of an answer: json, broken json, fenced, xml or plain.
+
+    >>> [form(t) for t in ('{"a": 1}', '{"a": 1', "[see below]", "<a>1</a>", "Hi.")]
+    ['json', 'broken json', 'plain', 'xml', 'plain']
+    """
+    text = text.strip()
+    if text.startswith("```"):
+        return "fenced"
+    if text.startswith("<") and text.endswith(">"):
+        return "xml"
+    if not text.startswith(("{", "[")):
+        return "plain"
+    try:
+        json.loads(text)
+        return "json"
+    except (ValueError, RecursionError):
+        return "broken json" if re.match(r"[{\[]\s*[\"'{\[}\d]", text) else "plain"
+
+
+# Mojibake: UTF-8 that was read as Windows-1252 or Latin-1.
+
+_GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u2122]{1,3}")
+
+
+def unscramble(text: str) -> str:
+    """Undo one wrong decoding where the result is valid UTF-8; leave all else as it is."""
+
+    def mended(match: re.Match[str]) -> str:
+        raw = b""
+        for character in match.group():
+            try:
+                raw += character.encode("cp1252")
+            except UnicodeEncodeError:
+                if ord(character) > 255:
+                    return match.group()
+                raw += bytes([ord(character)])
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return match.group()
+
+    return text if text.isascii() else _GARBLED.sub(mended, text)
+
+
+# Over the whole file.
+
+FEW = 20  # records below which nothing is said of shares, lengths and labels
+SAMPLE = 300  # inputs kept to measure diversity
+PHRASES = 600  # neighbouring word pairs in which the different ones are counted
+VARIED = 0.25  # the least share of different ones; ordinary prose has 0.8 and more
+LABELS = 300  # most labels in a file of labels
+LABEL_WORDS = 8  # most words in a label
+RARE = 10  # times that a label may be rarer than the commonest
+FAR = 8.0  # times longer or shorter than the median that a text must be at least
+SIGMAS = 5.0  # and robust standard deviations of the logarithm
+
+
+class ContentChecks:
+    """Examine each record as it passes, and at the end what only the whole shows."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = random.Random(seed)
+        self._seen = 0
+        self._lines = array("Q")
+        self._lengths = (array("L"), array("L"))
+        self._forms: dict[str, array[int]] = {}
+        self._labels: Counter[str] | None = Counter()
+        self._label_at = array("q")  # number of each record's label, -1 when it is none
+        self._numbers: dict[str, int] = {}
+        self._sample: list[str] = []
+
+    def see(self, line: int, record: Record, notes: Notes) -> None:
+        """Examine one record."""
+        answer = record.completion
+        asked = "\n".join(turn["content"] for turn in record.messages)
+        self._keep(line, asked, answer)
+        if match := _PREAMBLE.match(answer):
+            notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")
+        if match := _REFUSAL.search(answer, 0, _REFUSES_WITHIN):
+            notes.add("refusals", line, f"For example {match.group()[:50]!r}.")
+        text = f"{asked}\n{answer}"
+        if (command := checks_private.commands(text)) is not None:
+            notes.add("instructions", line, f"For example {command!r}.")
+        if (kind := checks_private.secret(text)) is not None:
+            notes.add("secrets", line, f"The first is of the kind {kind!r}.")
+        for check, example in checks_private.private(text).items():
+            notes.add(check, line, f"For example {example}.")
+        if not text.isascii():
+            if "\ufffd" in text:
+                notes.add("mojibake", line, "For example \ufffd, where a character was lost.")
+            elif (mended := unscramble(text)) != text:
+                at = next(i for i, (a, b) in enumerate(zip(text, mended)) if a != b)  # noqa: B905
+                notes.add("mojibake", line, f"For example {text[at : at + 2]} for {mended[at]}.")
+            if checks_private.hidden(text) != text:
+                notes.add("hidden_text", line)
+
+    def _keep(self, line: int, asked: str, answer: str) -> None:
+        """Count lengths, forms and labels; keep a sample of the inputs (reservoir sampling)."""
+        self._seen += 1
+        self._lines.append(line)
+        self._lengths[0].append(len(asked))
+        self._lengths[1].append(len(answer))
+        self._forms.setdefault(form(answer), array("Q")).append(line)
+        if len(self._sample) < SAMPLE:
+            self._sample.append(asked)
+        elif (at := self._random.randrange(self._seen)) < SAMPLE:
+            self._sample[at] = asked
+        if self._labels is None:
+            return
+        label = answer.strip()
+        if len(label) <= 100 and len(label.split()) <= LABEL_WORDS:
+            self._labels[label] += 1
+            self._label_at.append(self._numbers.setdefault(label, len(self._numbers)))
+        else:
+            self._label_at.append(-1)
+        if len(self._labels) > LABELS:  # not a file of labels
+            self._labels, self._label_at = None, array("q")
+            self._numbers.clear()
+
+    def labelled(self) -> bool:
+        """Return whether the outputs are labels: short, and few different ones."""
+        if self._labels is None or self._seen < FEW:
+            return False
+        shown = sum(count for count in self._labels.values() if count > 1)
+        return shown >= 0.9 * self._seen and len(self._labels) <= self._seen / 5
+
+    def finish(self, notes: Notes) -> dict[str, Any]:
+        """Examine the whole; return facts."""
+        facts: dict[str, Any] = {"outputs": {k: len(v) for k, v in sorted(self._forms.items())}}
+        if self._seen < FEW:
+            return facts
+        self._judge_forms(notes)
+        if self.labelled():
+            facts["labels"] = self._judge_labels(notes)
+        for lengths, name in zip(self._lengths, ("inputs", "outputs"), strict=True):
+            facts[f"median_{name}"] = self._judge_lengths(lengths, name, notes)
+        if (varied := self._varied()) is not None:
+            facts["varied"] = f"{varied:.2f}"
+            if varied < VARIED:
+                detail = f"Of {PHRASES:,} neighbouring word pairs, {varied:.0%} are different ones."
+                notes.add("low_diversity", None, detail)
+        return facts
+
+    def _judge_forms(self, notes: Notes) -> None:
+        forms = {name: lines for name, lines in self._forms.items()}
+        broken = forms.pop("broken json", array("Q"))
+        if len(forms.get("json", ())) >= 0.5 * self._seen:
+            for line in broken:
+                notes.add("invalid_json", line)
+        for name in ("json", "xml", "fenced"):
+            mine = forms.get(name, array("Q"))
+            share = len(mine) / (self._seen - len(broken) or 1)
+            if 0.2 <= share < 1:
+                few = mine if share < 0.5 else sorted(
+                    line for other, lines in forms.items() if other != name for line in lines
+                )  # fmt: skip
+                for line in few:
+                    notes.add("mixed_outputs", line, f"{share:.0%} of the outputs are {name}.")
+                return
+
+    def _judge_labels(self, notes: Notes) -> int:
+        labels = self._labels or Counter()
+        bare: dict[str, list[str]] = {}
+        for label in labels:
+            bare.setdefault(re.sub(r"[\W_]+", "", label).casefold(), []).append(label)
+        worse = {
+            self._numbers[label]: (label, max(same, key=lambda x: labels[x]))
+            for key, same in bare.items()
+            if key and len(same) > 1
+            for label in same
+            if label != max(same, key=lambda x: labels[x])
+        }
+        most = max(labels.values())
+        rare = {self._numbers[label]: label for label, n in labels.items() if n * RARE <= most}
+        for line, number in zip(self._lines, self._label_at, strict=False):
+            if number in worse:
+                notes.add(
+                    "label_variants", line, "For example {!r} for {!r}.".format(*worse[number])
+                )
+            elif number in rare:
+                label = rare[number]
+                notes.add(
+                    "label_imbalance",
+                    line,
+                    f"For example {label!r}: {labels[label]}, the commonest {most:,}.",
+                )
+        return len(labels)
+
+    def _judge_lengths(self, lengths: "array[int]", name: str, notes: Notes) -> int:
+        """Put down lengths far from the median on a logarithmic scale; return the median."""
+        import numpy as np
+
+        logs = np.log(np.maximum(np.array(lengths, dtype=np.float64), 1))
+        median = np.median(logs)
+        spread = 1.4826 * np.median(np.abs(logs - median))
+        far = np.abs(logs - median) > max(np.log(FAR), SIGMAS * spread)
+        for at in np.flatnonzero(far):
+            what = f"{name[:-1]} has {lengths[at]:,} characters, the median {np.exp(median):,.0f}"
+            notes.add("length_outliers", self._lines[at], f"Line {self._lines[at]}: its {what}.")
+        return round(float(np.exp(median)))
+
+    def _varied(self) -> float | None:
+        """Return the share of different word pairs among the first 600 of the sampled inputs.
+
+        What stands in more than half of them is the instruction, and does not count.
+        """
+        found = [pairs_of_words(text) for text in self._sample]
+        seen = Counter(pair for pairs in found for pair in pairs)
+        order = self._random.sample(found, len(found))
+        kept = [p for pairs in order for p in sorted(pairs) if seen[p] <= len(found) / 2]
+        return len(set(kept[:PHRASES])) / PHRASES if len(kept) >= PHRASES else None

@@ -1,0 +1,166 @@
+"""Find records that repeat each other, contradict each other, or stand in two files.
+
+    line 3    in  Where is my card?    out  card_arrival
+    line 9    in  Where is my card?    out  lost_card         contradictions: 9 (like 3)
+
+Of each record only four numbers of 64 bits are kept, and the signature of `near.NearIndex`, which
+goes to a temporary file: so memory hardly grows, and no text is compared twice.
+"""
+
+from array import array
+from hashlib import blake2b
+from typing import Any
+
+from ftlab.curation.findings import Finding, finding
+from ftlab.curation.near import NearIndex
+from ftlab.records import Record
+
+__all__ = ["Repeats", "leaks", "repetitions", "same"]
+
+LONG = 12
+"""Words in an output from which on it counts as a text of its own, and not as a label."""
+
+
+def same(*texts: str) -> int:
+    """Return a number of 64 bits that equal texts share, whatever spaces are around them."""
+    digest = blake2b(digest_size=8)
+    for text in texts:
+        digest.update(text.strip().encode("utf-8") + b"\0")
+    return int.from_bytes(digest.digest(), "little")
+
+
+class Repeats:
+    """What must be remembered of the records of one file to find repetitions."""
+
+    def __init__(self, like: "Repeats | None" = None, *, outputs: bool = False) -> None:
+        """Start a file.
+
+        Args:
+            like: the training file's, when this is the evaluation file.
+            outputs: sign long outputs too, to look for near copies of them.
+        """
+        self.lines = array("Q")
+        self.inputs = array("Q")
+        self.outputs = array("Q")
+        self.long = array("Q")  # the output's number where it is long, else 0
+        self.near: NearIndex = NearIndex(like.near if like else None)
+        self.near_outputs: NearIndex | None = None
+        if outputs:
+            self.near_outputs = NearIndex(like.near_outputs if like else None)
+
+    def see(self, line: int, record: Record) -> None:
+        """Remember one record."""
+        spoken = [f"{turn['role']}\n{turn['content']}" for turn in record.messages]
+        output = same(record.completion)
+        self.lines.append(line)
+        self.inputs.append(same(*spoken))
+        self.outputs.append(output)
+        long = len(record.completion.split()) >= LONG
+        self.long.append(output if long else 0)
+        asked = [turn["content"] for turn in record.messages if turn["role"] != "system"]
+        self.near.add("\n".join(asked))
+        if self.near_outputs is not None:
+            self.near_outputs.add(record.completion if long else "")
+
+    def columns(self) -> tuple[Any, Any, Any, Any]:
+        """Return lines, inputs, outputs and long outputs as arrays, (records,) each."""
+        import numpy as np
+
+        columns = (self.lines, self.inputs, self.outputs, self.long)
+        a, b, c, d = (np.array(column, np.uint64) for column in columns)
+        return a, b, c, d
+
+
+def _first(keys: Any) -> Any:
+    """Return for each key the place where it stands first."""
+    import numpy as np
+
+    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return places[inverse]
+
+
+def repetitions(seen: Repeats, *, labelled: bool) -> list[Finding]:
+    """Return the findings within one file.
+
+    Args:
+        seen: its records.
+        labelled: whether its outputs are labels, so that near inputs should agree.
+    """
+    import numpy as np
+
+    lines, inputs, outputs, _ = seen.columns()
+    if not len(lines):
+        return []
+    place = np.arange(len(lines))
+    mixed = inputs * np.uint64(0x9E3779B97F4A7C15) ^ outputs  # of the whole record
+    first = _first(mixed)
+    found = _finding("exact_duplicates", lines, place, first, first != place)
+    first = _first(inputs)
+    # A duplicate of a line that contradicts is reported once, as a duplicate.
+    differs = (outputs != outputs[first]) & (_first(mixed) == place)
+    found += _finding("contradictions", lines, place, first, differs)
+    pairs = seen.near.pairs()
+    pairs = pairs[inputs[pairs[:, 0]] != inputs[pairs[:, 1]]]
+    pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
+    earlier, later = pairs[:, 0], pairs[:, 1]
+    every = np.ones(len(pairs), bool)
+    found += _finding("near_duplicates", lines, later, earlier, every)
+    if labelled:
+        differs = outputs[earlier] != outputs[later]
+        found += _finding("near_contradictions", lines, later, earlier, differs)
+    return found
+
+
+def leaks(train: Repeats, held_out: Repeats) -> list[Finding]:
+    """Return the findings between a training file and an evaluation file.
+
+    The lines are those of the training file, the others those of the evaluation file. An output
+    that answers different inputs of the training file is a label, and no leak.
+    """
+    import numpy as np
+
+    lines, inputs, outputs, long = train.columns()
+    there, their_inputs, _, their_long = held_out.columns()
+    if not len(lines) or not len(there):
+        return []
+    place = np.arange(len(lines))
+    at = _where(their_inputs, inputs)
+    leaked = at >= 0
+    found = _finding("leak_input", lines, place, at, leaked, there)
+    near = train.near.matches(held_out.near)
+    fresh = ~leaked[near[:, 0]]
+    found += _finding("leak_input_near", lines, near[:, 0], near[:, 1], fresh, there)
+    leaked[near[:, 0]] = True
+
+    first = _first(outputs)
+    shared = np.zeros(len(lines), bool)  # by the first record of each output
+    shared[first[inputs != inputs[first]]] = True
+    own = (long != 0) & ~shared[first] & ~leaked
+    at = _where(their_long, long)
+    copied = own & (at >= 0)
+    found += _finding("leak_output", lines, place, at, copied, there)
+    if train.near_outputs is not None and held_out.near_outputs is not None:
+        near = train.near_outputs.matches(held_out.near_outputs)
+        fresh = (own & ~copied)[near[:, 0]]
+        found += _finding("leak_output_near", lines, near[:, 0], near[:, 1], fresh, there)
+    return found
+
+
+def _where(keys: Any, sought: Any) -> Any:
+    """Return for each number sought where it stands first among the keys, -1 if nowhere."""
+    import numpy as np
+
+    order = np.argsort(keys, kind="stable")
+    at = np.searchsorted(keys, sought, sorter=order)
+    at[at == len(keys)] = 0
+    return np.where(keys[order[at]] == sought, order[at], -1)
+
+
+def _finding(
+    check: str, lines: Any, here: Any, like: Any, which: Any, there: Any = None
+) -> list[Finding]:
+    """Return a finding of the chosen places and the places that they are like, if there is any."""
+    if not which.any():
+        return []
+    others = (lines if there is None else there)[like[which]]
+    return [finding(check, lines[here[which]].tolist(), others.tolist())]

@@ -1,0 +1,191 @@
+"""What the doctor found: findings, the notes they grow from, and the report of them all.
+
+    errors first       secrets             2   lines 12, 40
+    then warnings      exact_duplicates   12   lines 40 (like 3), ... and 2 more
+    exit code          2 with errors; 1 with warnings, if strict; else 0
+
+>>> report = Report("a.jsonl", 3, 2, [finding("blank_lines", [2])])
+>>> report.exit_code(strict=True), report.findings[0].severity
+(0, 'note')
+"""
+
+import json
+from array import array
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ftlab.curation.catalogue import CHECKS, SEVERITIES
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+__all__ = ["Finding", "Notes", "Report", "finding"]
+
+SHOWN = 10  # lines named in the table; the JSON has them all
+STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check that fired."""
+
+    check: str
+    """The name of the check, a key of `CHECKS`."""
+    severity: str
+    """error, warning or note."""
+    count: int
+    """How many lines (or files) it concerns."""
+    lines: tuple[int, ...]
+    """All of them, from 1, sorted; empty where the fault is not in a line."""
+    others: tuple[int, ...]
+    """For a repetition or a leak: the line that each repeats, in this or the evaluation file."""
+    what: str
+    """What was found, in plain words."""
+    detail: str
+    """What is particular to this file: an example, figures; may be empty."""
+    why: str
+    """Why it hurts."""
+    mend: str
+    """How to mend it."""
+
+
+def finding(
+    check: str,
+    lines: Sequence[int] = (),
+    others: Sequence[int] = (),
+    *,
+    count: int | None = None,
+    detail: str = "",
+    severity: str | None = None,
+) -> Finding:
+    """Make a finding of a check; `count` is the number of lines unless it is given."""
+    known = CHECKS[check]
+    if others:
+        pairs = sorted(zip(lines, others, strict=True))
+        lines, others = [a for a, _ in pairs], [b for _, b in pairs]
+    return Finding(
+        check,
+        severity or known.severity,
+        len(lines) if count is None else count,
+        tuple(sorted(lines)),
+        tuple(others),
+        known.what,
+        detail,
+        known.why,
+        known.mend,
+    )
+
+
+class Notes:
+    """Where each check fired, collected line by line; becomes findings at the end."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        """Lines read so far."""
+        self._lines: dict[str, array[int]] = {}
+        self._details: dict[str, str] = {}
+
+    def add(self, check: str, line: int | None, detail: str = "") -> None:
+        """Note that a check fired in a line, None for the file; the first detail is kept."""
+        self._details.setdefault(check, detail)
+        lines = self._lines.setdefault(check, array("Q"))
+        if line is not None:
+            lines.append(line)
+
+    def lines(self, check: str) -> list[int]:
+        """Return the lines in which a check fired, each once."""
+        return sorted(set(self._lines.get(check, ())))
+
+    def items(self) -> list[tuple[str, list[int]]]:
+        """Return each check that fired, with its lines."""
+        return [(check, self.lines(check)) for check in self._lines]
+
+    def findings(self) -> list[Finding]:
+        """Return one finding for each check that fired."""
+        return [
+            finding(check, lines, count=len(lines) or 1, detail=self._details[check])
+            for check, lines in self.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found in one file; findings are sorted, errors first."""
+
+    path: str
+    """The file that was examined."""
+    lines: int
+    """Lines in it."""
+    records: int
+    """Lines that are records."""
+    findings: list[Finding]
+    """What was found; empty when all is well."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Figures that are no faults: formats, labels, lengths, supervised share, seconds."""
+
+    def __post_init__(self) -> None:
+        order = {name: i for i, name in enumerate(CHECKS)}
+        self.findings.sort(key=lambda f: (SEVERITIES.index(f.severity), order[f.check]))
+
+    def of(self, check: str) -> Finding | None:
+        """Return the finding of a check, None when it was silent."""
+        return next((f for f in self.findings if f.check == check), None)
+
+    def count(self, severity: str) -> int:
+        """Return how many findings have this severity."""
+        return sum(f.severity == severity for f in self.findings)
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """Return 2 with errors, 1 with warnings if `strict`, else 0."""
+        if self.count("error"):
+            return 2
+        return 1 if strict and self.count("warning") else 0
+
+    def to_json(self) -> str:
+        """Return the whole report, every line number included."""
+        return json.dumps({**asdict(self), "exit_code": self.exit_code()}, ensure_ascii=False)
+
+    def table(self) -> "Group":
+        """Return the report for a terminal or a notebook: print it with rich."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        title = Text(f"{self.path}: {self.records:,} records in {self.lines:,} lines", "bold")
+        facts = Text("  ".join(f"{k} {_figure(v)}" for k, v in self.facts.items()), "dim")
+        if not self.findings:
+            return Group(title, facts, Text("Nothing found.", "green"))
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table.add_column("check", no_wrap=True)
+        table.add_column("count", justify="right")
+        table.add_column("what, and where")
+        table.add_column("why it hurts, and how to mend it")
+        for found in self.findings:
+            style = STYLES[found.severity]
+            table.add_row(
+                Text(f"{found.severity}\n{found.check}", style),
+                Text(f"{found.count:,}"),
+                Text("\n".join(filter(None, [found.what, _where(found), found.detail]))),
+                Text(f"{found.why}\n→ {found.mend}"),
+            )
+        counts = [f"{self.count(s)} {s}{'s' * (self.count(s) != 1)}" for s in SEVERITIES]
+        return Group(title, facts, table, Text(", ".join(counts), "bold"))
+
+
+def _where(found: Finding) -> str:
+    """Name the first lines; a repetition as "12 (like 3)"."""
+    if not found.lines:
+        return ""
+    names = [str(line) for line in found.lines[:SHOWN]]
+    if found.others:
+        names = [f"{a} (like {b})" for a, b in zip(found.lines, found.others, strict=True)][:SHOWN]
+    more = f", and {len(found.lines) - SHOWN:,} more" if len(found.lines) > SHOWN else ""
+    return ("line " if len(found.lines) == 1 else "lines ") + ", ".join(names) + more
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{k}={_figure(v)}" for k, v in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
