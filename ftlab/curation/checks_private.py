@@ -28,7 +28,7 @@ _ALSO = (  # of services that the package does not know yet
     ("Google API key", re.compile(r"\bAIza[\w-]{35}")),
     ("GitHub token", re.compile(r"\bgithub_pat_\w{60,}")),
 )
-# Every pattern needs one of these: so most texts are passed over at little cost.
+PIECE, OVERLAP = 2_000, 400  # characters of a long line searched at once
 _TOKEN = re.compile(r"[A-Za-z0-9_+/=.-]{20,}")
 _PARTS = ("://", "BEGIN ", "PuTTY")
 
@@ -49,15 +49,28 @@ def _detectors() -> tuple[tuple[str, Callable[[str], Iterable[str]]], ...]:
 
 def secret(text: str) -> str | None:
     """Return the kind of the first key, token or password found in a text."""
-    runs = _TOKEN.findall(text)
-    if not any(part in text for part in _PARTS) and not any(
-        any(c.isdigit() for c in run) for run in runs
-    ):
+    if not _suspect(text):
         return None
-    for kind, search in _detectors():
-        if next(iter(search(text)), None) is not None:
-            return kind
-    return next((kind for kind, pattern in _ALSO if pattern.search(text)), None)
+    for line in text.splitlines():
+        # Some patterns take quadratic time, so no line is given to them whole.
+        for start in range(0, len(line), PIECE - OVERLAP):
+            piece = line[start : start + PIECE]
+            if not _suspect(piece):
+                continue
+            for kind, search in _detectors():
+                if next(iter(search(piece)), None) is not None:
+                    return kind
+            for kind, pattern in _ALSO:
+                if pattern.search(piece):
+                    return kind
+    return None
+
+
+def _suspect(text: str) -> bool:
+    """Return whether a text has what every pattern needs: most have not, at little cost."""
+    return any(part in text for part in _PARTS) or any(
+        any(c.isdigit() for c in run) for run in _TOKEN.findall(text)
+    )
 
 
 # People.

@@ -53,7 +53,7 @@ def read_lines(
             return
         blank: list[int] = []
         for number, raw in enumerate(_raw_lines(stream), start=1):
-            notes.read = number
+            notes.read, notes.bytes = number, stream.tell()
             if number == 1 and raw is not None and raw.startswith(codecs.BOM_UTF8):
                 notes.add("bom", 1)
                 raw = raw[len(codecs.BOM_UTF8) :]

@@ -19,8 +19,10 @@ so that memory hardly grows with the file. The checks are listed in `catalogue.C
 """
 
 import os
+import sys
 import time
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ def examine(
     eval_path: str | os.PathLike[str] | None = None,
     model: Any = None,
     max_length: int | None = None,
+    progress: bool = False,
 ) -> Report:
     """Examine a JSONL file of records, in any of the four formats.
 
@@ -52,6 +55,7 @@ def examine(
         model: the name or folder of a model, or a tokenizer: its template is examined, and each
             record as it renders. None leaves that out, and the rest is much faster.
         max_length: most tokens in an example, by default the tokenizer's own limit.
+        progress: show on a terminal's stderr how far the reading is, and how long it will take.
 
     Returns:
         The findings, errors first. What is wrong with the data is never raised.
@@ -74,7 +78,7 @@ def examine(
     if Path(path).is_file() and is_array(path):
         notes.add("json_array", None)
     else:
-        for line, text in read_lines(path, notes):
+        for line, text in _watched(read_lines(path, notes), path, notes, progress):
             try:
                 row = parse(text)
             except DataError as error:
@@ -102,6 +106,26 @@ def examine(
         found += leaks(seen, _remember(eval_path, seen, notes))
     facts["seconds"] = round(time.perf_counter() - begun, 2)
     return Report(os.fspath(path), notes.read, len(seen.lines), notes.findings() + found, facts)
+
+
+def _watched(
+    lines: Iterator[tuple[int, str]], path: str | os.PathLike[str], notes: Notes, progress: bool
+) -> Iterator[tuple[int, str]]:
+    """Yield the lines, with a bar of the bytes that were read if it is wanted."""
+    if not progress or not sys.stderr.isatty():
+        yield from lines
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+    columns = ("Examining", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    size = Path(path).stat().st_size if Path(path).exists() else None
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=size)
+        for count, line in enumerate(lines):
+            if count % 200 == 0:
+                bar.update(task, completed=notes.bytes)
+            yield line
 
 
 def _same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:

@@ -83,6 +83,8 @@ class Notes:
     def __init__(self) -> None:
         self.read = 0
         """Lines read so far."""
+        self.bytes = 0
+        """Bytes in them."""
         self._lines: dict[str, array[int]] = {}
         self._details: dict[str, str] = {}
 

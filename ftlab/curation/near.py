@@ -100,7 +100,8 @@ class NearIndex:
 
     def _sign(self, found: set[int]) -> None:
         number, self._added = self._added, self._added + 1
-        left = found - self.common if self.common else found
+        # A text of scaffolding alone counts whole: such are copies of each other.
+        left = found - self.common or found if self.common else found
         if len(left) < LEAST:
             return
         self._minhash.clear()

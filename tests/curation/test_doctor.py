@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import time
 
 import pytest
 
@@ -243,6 +244,19 @@ def test_ordinary_text_is_no_fault(tmp_path, text):
     assert fired(examine(save(tmp_path / "a.jsonl", rows))) == {}
 
 
+@pytest.mark.parametrize("text", ["://a" * 20_000, "(212) " * 20_000, "x@" * 50_000, "{" * 50_000])
+def test_long_texts_without_sense_take_no_time(tmp_path, text):
+    path = save(tmp_path / "a.jsonl", [pc(text, LONG)])
+    begun = time.process_time()
+    assert examine(path).records == 1
+    assert time.process_time() - begun < 5
+
+
+def test_a_key_in_the_middle_of_a_long_line_is_found(tmp_path):
+    path = save(tmp_path / "a.jsonl", [pc("a b " * 495 + KEY + " c d" * 900, LONG)])
+    assert fired(examine(path)) == {"secrets": [1]}
+
+
 # Two files.
 
 
@@ -386,6 +400,16 @@ def test_the_table_names_ten_lines_and_the_json_all(tmp_path):
     text = " ".join(console.export_text().split())
     assert "50, and 2 more" in text and "broken_json" in text and "1 error, 0 warnings" in text
     assert json.loads(report.to_json())["findings"][0]["lines"] == list(range(41, 53))
+
+
+def test_progress_shows_on_a_terminal_and_never_on_stdout(tmp_path, capsys, monkeypatch):
+    path = save(tmp_path / "a.jsonl", clean(30))
+    assert examine(path, progress=True).records == 30
+    assert tuple(capsys.readouterr()) == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert examine(path, progress=True).records == 30
+    out, err = capsys.readouterr()
+    assert (out, "Examining" in err) == ("", True)
 
 
 # Bad arguments.
