@@ -32,6 +32,7 @@ _HOME = {
     "punctuation": "ftlab.tasks.punctuation",
     "style": "ftlab.tasks.style",
     "translate": "ftlab.tasks.translate",
+    "triage": "ftlab.tasks.triage",
 }
 
 

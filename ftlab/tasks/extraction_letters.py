@@ -108,8 +108,9 @@ def _facts(w: Writer) -> tuple[_Letter, dict[str, Any]]:
     slots = {"item": item}
     if quantity is not None:
         slots["quantity"] = _number(w, quantity)
-        slots["wrong"] = _number(w, quantity + w.rng.choice((-1, 1, 2, 4, 10)))
-        slots["old"] = _number(w, quantity + w.rng.choice((-1, 1, 2, 5, 12)))
+        slip = (1, 2, 5, 10) if quantity < 3 else (-1, 1, 2, 5, 10)
+        slots["wrong"] = _number(w, quantity + w.rng.choice(slip))
+        slots["old"] = _number(w, quantity + w.rng.choice(slip))
     if w.chance(0.75):
         slots["due"] = style(day)
         slots["day_was"] = style(day + datetime.timedelta(w.rng.randint(1, 9)))
@@ -212,7 +213,8 @@ def _reply(it: _Letter) -> str:
         quote = it.request(forms.QUOTED_QUESTION)
         first = it.say(forms.CONFIRMED)
     else:
-        quote = it.say(forms.QUOTED_CHAT if it.quantity is None else forms.QUOTED_OLD)
+        old = it.quantity is not None and it.quantity > 1
+        quote = it.say(forms.QUOTED_OLD if old else forms.QUOTED_CHAT)
         first = it.request(forms.REQUEST[it.action], forms.WISH)
     body = _body(it, [first], greeted=0.6, signed=0.8)
     return f"{body}\n\n{it.say(forms.QUOTE_HEAD)}\n> " + quote.replace("\n", "\n> ")
