@@ -16,37 +16,37 @@ DO = {
 order {what}
 buy {what}
 place an order for {what}
-get {what} from you
+get hold of {what}
 put in an order for {what}
 stock up on {what}
-add {what} to our standing order
+add {what} to the standing order
 take {what}
 ~purchase {what}
-~have {what} delivered to us
-~acquire {what} from you
+~have {what} delivered
+~acquire {what}
 """),
     "quote": lines("""
 get a (price|quote) for {what}
 know what {what} would cost
 have an offer for {what}
 ask about the price of {what}
-see your prices for {what}
+see the prices for {what}
 get a quotation for {what}
-hear what you charge for {what}
+hear the price of {what}
 ~receive an estimate for {what}
-~find out how much you want for {what}
-~compare your price for {what}
+~find out the going rate for {what}
+~compare prices for {what}
 """),
     "return": lines("""
 return {what}
 send back {what}
 give {what} back
-send {what} back to you
+send {what} straight back
 hand back {what}
 return {what} for a refund
 ~ship {what} back
-~bring {what} back to your shop
-~give you {what} back
+~bring {what} back to the shop
+~hand {what} in again
 """),
     "repair": lines("""
 have {what} repaired
@@ -54,19 +54,19 @@ get {what} fixed
 book a repair for {what}
 have someone mend {what}
 get a repair for {what}
-have {what} repaired by your workshop
+have {what} repaired in the workshop
 ~get {what} mended
 ~have {what} put right
 ~get {what} back in working order
 """),
     "cancel": lines("""
 cancel {what}
-cancel (our|the|my) order for {what}
+cancel (an|the) order for {what}
 call off the order for {what}
-withdraw (our|the) order for {what}
+withdraw (an|the) order for {what}
 stop the order for {what}
-take {what} off (our|the) order list
-~drop our order for {what}
+take {what} off the order list
+~drop the order for {what}
 ~revoke the order for {what}
 ~back out of the order for {what}
 """),
@@ -163,7 +163,7 @@ WHAT = lines("""
 {quantity} {item}
 {quantity} {item}
 {quantity} {item}
-{quantity} of (the|your|those) {item}
+{quantity} of (the|these|those) {item}
 {item} (quantity: {quantity})
 {item}, {quantity} (in all|in total|altogether),
 ~a batch of {quantity} {item}
@@ -176,7 +176,7 @@ WHAT_CORRECTED = lines("""
 ~{wrong} {item} (scratch that, {quantity} it is)
 """)
 ITEM_ALONE = lines("""
-(the|some|our|your) {item}
+(the|some|these) {item}
 {item}
 (a few|several|more) {item}
 ~a number of {item}
@@ -400,11 +400,11 @@ Reference {ref}
 # Answers to an answer.
 
 QUOTE_HEAD = lines("""
-On {past}, {other} wrote:
-{other} wrote:
+On {past}, {agent} wrote:
+{agent} wrote:
 -----Original message-----
 On {past} you wrote:
-~{other}, {past}:
+~{agent}, {past}:
 """)
 QUOTED_QUESTION = lines("""
 (Just to check|To be sure): you (want|would like) to {do}{by}?
@@ -424,10 +424,16 @@ Yes please!
 """)
 QUOTED_OLD = lines("""
 We have noted {old} {item} for {old_day}.
-You asked about {old} {item}. Is that still so?
+You asked about {old} {item} for {old_day}. Is that still so?
 Our records say {old} {item}.\\nWould {old_day} suit you?
-Last time it was {old} {item}, delivered on {old_day}.
+Last time it was {old} {item} on {old_day}.
 ~Our list shows {old} pieces, to be handled on {old_day}.
+""")
+QUOTED_NUMBER = lines("""
+We have noted {old} {item}.
+You asked about {old} {item}. Is that still so?
+Our records say {old} {item}.\\nIs this correct?
+~Our list shows {old} pieces.
 """)
 QUOTED_CHAT = lines("""
 How can we help you?
@@ -465,18 +471,18 @@ TICKET_HEAD = lines("""
 Ticket {ref}
 (Case|Request) {ref}, opened {past}
 (Web form|Contact form), {past}
-Ticket: {ref}\\nAgent: {other}
-~Incident {ref} / clerk {other}
+Ticket: {ref}\\nAgent: {agent}
+~Incident {ref} / clerk {agent}
 """)
 
 # Notes of calls.
 
 NOTE_HEAD = lines("""
 (Call|Phone) note, {past}
-Call taken by {other}
-Call {ref}, {past}, {other}
-Note for {other}:
-~Heard on the line by {other}:
+Call taken by {agent}
+Call {ref}, {past}, {agent}
+Note for {agent}:
+~Heard on the line by {agent}:
 """)
 NOTE_CALLER_FIRM = lines("""
 {contact} (from|of) {company} (rang|called|phoned).

@@ -120,7 +120,7 @@ def _facts(w: Writer) -> tuple[_Letter, dict[str, Any]]:
         if w.chance(share):
             slots[name] = facts[name] = make()
     slots["first"] = slots.get("contact", "").split(" ")[0]
-    slots |= {"other": w.person(), "rival": w.firm(), "ref": w.reference()}
+    slots |= {"other": w.person(), "agent": w.person(), "rival": w.firm(), "ref": w.reference()}
     slots["past"] = DATE_STYLES[w.date_style()](w.date())
     action, urgent = w.rng.choice(list(forms.DO)), w.chance(0.3)
     return _Letter(w, action, quantity, urgent, slots, slip=w.chance(0.08)), facts
@@ -214,7 +214,9 @@ def _reply(it: _Letter) -> str:
         first = it.say(forms.CONFIRMED)
     else:
         old = it.quantity is not None and it.quantity > 1
-        quote = it.say(forms.QUOTED_OLD if old else forms.QUOTED_CHAT)
+        # A day that only the quote has would leave open whether it still holds.
+        pool = forms.QUOTED_OLD if it.has("due") else forms.QUOTED_NUMBER
+        quote = it.say(pool if old else forms.QUOTED_CHAT)
         first = it.request(forms.REQUEST[it.action], forms.WISH)
     body = _body(it, [first], greeted=0.6, signed=0.8)
     return f"{body}\n\n{it.say(forms.QUOTE_HEAD)}\n> " + quote.replace("\n", "\n> ")
@@ -303,7 +305,7 @@ def compose(w: Writer) -> Drawn:
     hard = [
         *(["quoted"] if form == "reply" else []),
         *(["corrected"] if shown & {"wrong", "day_was"} else []),
-        *(["second name"] if shown & {"other", "rival"} else []),
+        *(["second name"] if shown & {"other", "agent", "rival"} else []),
         *(["second date"] if shown & {"past", "old_day"} else []),
     ]
     light = [

@@ -217,6 +217,21 @@ def test_labels_are_spread(train):
     assert 200 <= sum(a["urgent"] for a in answers) <= 400
 
 
+def test_a_day_in_a_quote_is_never_left_open(train):
+    replies = [e for e in train if e.meta["form"] == "reply"]
+    for example in replies:
+        quote = "\n".join(li for li in text_of(example).split("\n") if li.startswith(">"))
+        if json.loads(example.completion)["due"] is None and "message of" not in quote.casefold():
+            assert not re.search(r"20[23]\d", quote), text_of(example)
+    assert any(re.search(r"^>.*20[23]\d", text_of(e), re.M) for e in replies)
+
+
+def test_people_in_one_message_are_told_apart(train):
+    for example in train:
+        signed = re.search(r"(?m)^(.+)$\n\n.*?(\1) wrote:", text_of(example))
+        assert not signed, text_of(example)
+
+
 def test_splits_share_neither_messages_nor_skeletons(test):
     train = extraction.examples(3000, seed=7)
     assert not {text_of(e) for e in train} & {text_of(e) for e in test}
