@@ -29,6 +29,7 @@ __all__ = ["Ratio", "Task", "get", "names", "total"]
 
 _HOME = {
     "extraction": "ftlab.tasks.extraction",
+    "kindness": "ftlab.tasks.kindness",
     "punctuation": "ftlab.tasks.punctuation",
     "style": "ftlab.tasks.style",
     "translate": "ftlab.tasks.translate",
