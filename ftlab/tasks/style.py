@@ -171,7 +171,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[Record]:
-    """Draw `n` events with a line each; difficulty is the number of facts, 1 to 5.
+    """Draw `n` events with a line each; difficulty is the number of facts, 2 to 5.
 
     An event is in one split only, in whatever voice; a larger `n` with the same seed starts the
     same.
