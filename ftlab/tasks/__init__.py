@@ -34,6 +34,7 @@ _HOME = {
     "style": "ftlab.tasks.style",
     "translate": "ftlab.tasks.translate",
     "triage": "ftlab.tasks.triage",
+    "unit_tests": "ftlab.tasks.unit_tests",
 }
 
 

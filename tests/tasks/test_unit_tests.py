@@ -1,0 +1,248 @@
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from ftlab import sandbox, tasks
+from ftlab.errors import ConfigError
+from ftlab.tasks import functions, unit_tests
+from ftlab.tasks.unit_tests import (
+    NEW_FAMILY,
+    RULES,
+    SEEN_FAMILY,
+    parse,
+    plain,
+    prompt,
+    run_tests,
+    score,
+    style,
+    target_of,
+)
+
+TRAIN = unit_tests.examples(800, seed=1)
+TEST = unit_tests.examples(200, seed=1, split="test")
+TARGET = """def checked(n):
+    if n < 4:
+        raise ValueError("small")
+    return n - 4
+"""
+GOOD = '''import unittest
+
+from target import checked
+
+
+class TestChecked(unittest.TestCase):
+    """Tests of checked."""
+
+    def test_typical(self):
+        self.assertEqual(checked(18), 14)
+        self.assertEqual(checked(7), 3)
+
+    def test_edges(self):
+        self.assertEqual(checked(4), 0)
+
+    def test_error(self):
+        with self.assertRaises(ValueError):
+            checked(3)
+
+
+if __name__ == "__main__":
+    unittest.main()'''
+RECORD = unit_tests.Record.of(unit_tests.CUE + TARGET, GOOD)
+
+
+def marks(text):
+    return {name: ratio.num for name, ratio in score(RECORD, text).items() if ratio.den}
+
+
+def test_one_shape():
+    assert tasks.get("unit_tests") is unit_tests.TASK
+    assert unit_tests.TASK.headline in score(RECORD, "")
+    assert prompt(TARGET) == ({"role": "user", "content": unit_tests.CUE + TARGET.strip()},)
+    assert target_of(RECORD) == TARGET + "\n"
+
+
+def test_there_are_families_enough_and_no_two_share_a_name():
+    named = [n for f in functions.FAMILIES for n in f.names.removeprefix("~").split()]
+    assert len(functions.FAMILIES) >= 60
+    assert len(named) == len(set(named))
+    kinds = {f.kind for f in functions.FAMILIES}
+    assert kinds == {"ints", "floats", "strings", "lists", "dicts", "exceptions"}
+    held_out = {f.kind for f in functions.FAMILIES if f.names.startswith("~")}
+    assert held_out == kinds
+
+
+def test_every_family_makes_functions_whose_tests_can_be_written():
+    written = {}
+    for seed in range(4000):
+        made = functions.make(random.Random(seed), new=seed % 4 == 0)
+        compile(made.source, "target", "exec")
+        assert not set("|") & set(made.source), made.source
+        assert 1 <= made.difficulty <= 3
+        written[made.family] = written.get(made.family, False) or bool(unit_tests.write(made))
+    assert len(written) == len(functions.FAMILIES)
+    assert all(written.values())
+
+
+def test_the_splits_share_no_function_and_the_new_families_are_new():
+    train = {target_of(r) for r in TRAIN}
+    assert len(train) == len(TRAIN)
+    assert not train & {target_of(r) for r in TEST}
+    families = {r.meta["group"] for r in TRAIN}
+    new = [r for r in TEST if r.meta["slice"] == NEW_FAMILY]
+    seen = [r for r in TEST if r.meta["slice"] == SEEN_FAMILY]
+    assert len(new) + len(seen) == len(TEST)
+    assert min(len(new), len(seen)) > 60
+    assert not families & {r.meta["group"] for r in new}
+    assert {r.meta["group"] for r in seen} <= families
+    assert {r.meta["slice"] for r in TRAIN} == {f.kind for f in functions.FAMILIES}
+    assert {r.meta["difficulty"] for r in TRAIN} == {1, 2, 3}
+
+
+def test_records_are_short():
+    long = max(len(r.messages[-1]["content"]) + len(r.completion) for r in [*TRAIN, *TEST])
+    assert long <= unit_tests.LONGEST
+
+
+def test_the_references_keep_the_house_style_and_are_plain():
+    for record in [*TRAIN, *TEST]:
+        assert all(style(record.completion, target_of(record)).values()), record.completion
+        assert parse(record.completion) == record.completion
+        assert plain(record.completion, unit_tests._function(target_of(record)))
+
+
+def test_the_references_pass_on_their_functions_and_show_a_change():
+    chosen = [*TRAIN[:20], *TEST[:20]]
+    calls = [(r.completion, {"target": target_of(r)}) for r in chosen]
+    # The same function, but returning something else.
+    spoiled = [
+        {"target": target_of(r) + f"_real = {f}\ndef {f}(*a):\n    return [_real(*a), 0]\n"}
+        for r in chosen
+        for f in [unit_tests._function(target_of(r))]
+    ]
+    right = [{"code": code, "modules": module} for code, module in calls]
+    wrong = [{"code": c, "modules": m} for (c, _), m in zip(calls, spoiled, strict=True)]
+    outcomes = [r.outcome for r in sandbox.run_many([*right, *wrong], tests=True, allow_weak=True)]
+    assert outcomes == ["ok"] * len(right) + ["failed"] * len(wrong)
+
+
+def test_draws_are_repeatable_and_nested():
+    assert unit_tests.examples(50, seed=1) == TRAIN[:50]
+    assert unit_tests.examples(5, seed=2) != TRAIN[:5]
+    command = "from ftlab.tasks import unit_tests as u; print(u.examples(3, seed=1)[2].completion)"
+    for hash_seed in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", command], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )  # fmt: skip
+        assert done.stdout.strip() == TRAIN[2].completion
+    with pytest.raises(ConfigError, match="split"):
+        unit_tests.examples(1, seed=0, split="tests")
+
+
+# Marking.
+
+
+def test_a_good_answer_has_all_marks_however_it_is_wrapped():
+    assert set(marks(GOOD)) >= {"passes", "parses", "style", "runs", "tests_passed"}
+    for text in (
+        GOOD, f"```python\n{GOOD}\n```", f"Here is the module:\n\n```\n{GOOD}\n```\nIt tests all.",
+        GOOD + "\n\nimport os\n", f"Sure, here it is:\n{GOOD}",
+    ):  # fmt: skip
+        assert parse(text) == GOOD
+        assert {name: m for name, m in marks(text).items() if not m} == {}
+
+
+def test_a_wrong_value_runs_and_does_not_pass():
+    got = marks(GOOD.replace("14)", "15)"))
+    assert (got["passes"], got["runs"], got["style"], got["tests_passed"]) == (0, 1, 1, 2)
+
+
+@pytest.mark.parametrize("text", ["", "no code", "def f(:", "import unittest", "x = 1"])
+def test_what_is_no_test_module_does_not_run(text):
+    got = marks(text)
+    assert (got["passes"], got["runs"], got["style"]) == (0, 0, 0)
+
+
+BREAKS = {
+    "imports": ("import unittest\n", "import unittest\nimport math\n"),
+    "class": ("TestChecked", "CheckedTest"),
+    "docstring": ("Tests of checked.", "Some tests."),
+    "methods": ("test_edges", "test_boundaries"),
+    "errors": ("test_error", "test_typical_error"),
+    "assertions": ("self.assertEqual(checked(4), 0)", "self.assertTrue(checked(4) == 0)"),
+    "literals": ("checked(4), 0)", "checked(2 * 2), 0)"),
+    "closing": ('\n\n\nif __name__ == "__main__":\n    unittest.main()', "\n"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_of_the_house_is_seen_to_be_broken(rule):
+    old, new = BREAKS[rule]
+    assert old in GOOD
+    text = GOOD.replace(old, new)
+    assert not style(text, TARGET)[rule]
+    got = marks(text)
+    assert (got["passes"], got["style"], got[f"style_{rule}"]) == (1, 0, 0)
+
+
+def test_an_error_that_is_not_tested_is_seen():
+    start = GOOD.index("\n    def test_error")
+    text = GOOD[:start] + GOOD[GOOD.index("\n\nif __name__") :]
+    assert not style(text, TARGET)["errors"]
+
+
+CHEATS = {
+    "prints and exits": GOOD.replace("self.assertEqual(checked(4), 0)", "print('OK'); exit(0)"),
+    "os": "import os\n" + GOOD,
+    "patches": GOOD.replace("class Test", "unittest.TestCase.assertEqual = max\n\n\nclass Test"),
+    "own assertion": GOOD.replace(
+        "    def test_typical",
+        "    def assertEqual(self, a, b):\n        pass\n\n    def test_typical",
+    ),
+    "own function": GOOD.replace("class Test", "def checked(n):\n    n\n\n\nclass Test"),
+    "bound anew": GOOD.replace("class Test", "checked = len\n\n\nclass Test"),
+    "skips": GOOD.replace("    def test_typical", '    @unittest.skip("")\n    def test_typical'),
+    "returns": GOOD.replace("self.assertEqual(checked(4), 0)", "return"),
+    "globals": GOOD.replace("self.assertEqual(checked(4), 0)", "globals()"),
+    "dunder": GOOD.replace("self.assertEqual(checked(4), 0)", "self.__class__"),
+    "no assertion": (
+        "import unittest\n\n\nclass TestChecked(unittest.TestCase):\n"
+        "    def test_a(self):\n        checked(5)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_module_that_tampers_is_not_run(name):
+    assert CHEATS[name] != GOOD
+    got = marks(CHEATS[name])
+    assert (got["passes"], got["runs"]) == (0, 0)
+
+
+def test_another_style_passes_all_the_same():
+    text = (
+        "import unittest\nfrom target import checked\n"
+        "class A(unittest.TestCase):\n    def setUp(self):\n        pass\n"
+        "    def test_it(self):\n        for n, want in [(4, 0), (5, 1)]:\n"
+        "            with self.subTest(n=n):\n                self.assertEqual(checked(n), want)\n"
+    )
+    got = marks(text)
+    assert (got["passes"], got["runs"], got["style"]) == (1, 1, 0)
+
+
+def test_an_endless_module_is_ended():
+    text = GOOD.replace("self.assertEqual(checked(4), 0)", "while True: self.assertEqual(1, 1)")
+    started = sandbox.run(
+        text, tests=True, modules={"target": TARGET}, timeout=0.5, allow_weak=True
+    )
+    assert started.outcome == "timeout"
+
+
+def test_a_mutant_is_told_from_the_function():
+    assert run_tests(GOOD, TARGET).outcome == "ok"
+    mutant = run_tests(GOOD, TARGET.replace("n - 4", "n - 3"))
+    assert mutant.outcome == "failed"
+    assert set(mutant.failed) == {"TestChecked.test_typical", "TestChecked.test_edges"}
