@@ -17,8 +17,9 @@ What contains it depends on the machine; a result says which level it was:
     landlock    Linux in most containers: Landlock for files, seccomp for system calls (no sockets,
                 no new processes, no signals to others), limits on memory, time and files.
                 What is left: it can ask whether a file exists
-    rlimits     macOS, Windows, old kernels: limits, an empty environment and a fence inside Python,
-                which a determined program climbs over. Refused unless `allow_weak=True`
+    rlimits     macOS, Windows, old kernels: limits (none on Windows but time), an empty
+                environment, as root another user, on Linux seccomp, and a fence inside Python
+                that a determined program climbs over. Refused unless `allow_weak=True`
 
 At every level but the last, what the code did is reported by another process, over a channel that
 the code cannot write (see `child.py`). Only the standard library can be imported inside.

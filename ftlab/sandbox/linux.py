@@ -222,7 +222,7 @@ def _landlock(readable: list[str], writable: str) -> None:
 # seccomp: which system calls can be made.
 
 
-def _filter(own_pid: int, metadata: bool) -> bytes:
+def _filter(own_pid: int, fixed_metadata: bool) -> bytes:
     """Assemble the BPF program that the kernel runs before each system call."""
     if _MACHINE is None:
         raise OSError(errno.ENOSYS, f"no seccomp filter for {platform.machine()}")
@@ -233,7 +233,7 @@ def _filter(own_pid: int, metadata: bool) -> bytes:
         (load, 0, 0, 4), (equal, 1, 0, _AUDIT_ARCH[which]), (give, 0, 0, end),
         (load, 0, 0, 0), (at_least, 0, 1, 0x40000000), (give, 0, 0, deny),  # the x32 calls
     ]  # fmt: skip
-    for numbers in [*_NEVER.values(), *(_METADATA.values() if metadata else ())]:
+    for numbers in [*_NEVER.values(), *(_METADATA.values() if fixed_metadata else ())]:
         if (number := numbers[which]) is not None:
             code += [(equal, 0, 1, number), (give, 0, 0, deny)]
     code += [(equal, 0, 1, _CLONE3[which]), (give, 0, 0, absent)]  # clone says what, clone3 hides
@@ -305,13 +305,26 @@ def confine(work: str, *, user: int, own_root: bool) -> None:
                 os.setresuid(number, number, number)
                 break
     _check(_libc.capset(struct.pack("Ii", 0x20080522, 0), bytes(24)), "capset")
-    _prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    _prctl(38, 1)  # PR_SET_NO_NEW_PRIVS, which Landlock wants
     if landlock_version():
         _landlock(readable, work)
     elif not own_root:
         raise OSError(errno.ENOSYS, "Landlock is off in this kernel")
     _prctl(4, 0)  # PR_SET_DUMPABLE: no other process of this user may look inside
-    _seccomp(_filter(os.getpid(), metadata=not own_root))
+    forbid_calls(metadata=own_root)
+
+
+def forbid_calls(*, metadata: bool = False) -> None:
+    """Forbid sockets, new processes, signals to others and what else a pure program never does.
+
+    Args:
+        metadata: whether the owner, mode and times of files may be changed.
+
+    Raises:
+        OSError: the kernel has no seccomp, or this kind of processor is not known here.
+    """
+    _prctl(38, 1)  # PR_SET_NO_NEW_PRIVS, without which a filter is root's alone
+    _seccomp(_filter(os.getpid(), fixed_metadata=not metadata))
 
 
 def _readable_by_others(paths: list[str]) -> bool:
