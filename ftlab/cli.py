@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ftlab.errors import DataError, FtlabError
+from ftlab.errors import DataError, FtlabError, raise_unknown
 
 app = typer.Typer(
     add_completion=False,
@@ -27,9 +27,9 @@ def demo(
     text: Annotated[Path | None, typer.Option(help="Also restore this text file.")] = None,
     model: Model = "ftlab-7m",
     method: Annotated[str, typer.Option(help="full or lora.")] = "full",
-    examples: Annotated[int, typer.Option(min=1, help="Passages to train on.")] = 2000,
+    examples: Annotated[int, typer.Option(min=1, help="Passages to train on.")] = 4000,
     held_out: Annotated[int, typer.Option(min=1, help="Passages to compare on.")] = 200,
-    epochs: float = 3,
+    epochs: float = 2,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for the verdict.")] = Path("runs/demo"),
 ) -> None:
@@ -72,6 +72,74 @@ def models() -> None:
             f"{card.bytes / 1e6:.1f}", card.description,
         )  # fmt: skip
     show(table)
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks that a model can be taught."""
+    from rich import box
+    from rich import print as show
+    from rich.table import Table
+
+    from ftlab import tasks as room
+
+    table = Table(box=box.SIMPLE, show_lines=True)
+    for column in ("task", "headline metric", "what it is"):
+        table.add_column(column)
+    for name in room.names():
+        task = room.get(name)
+        table.add_row(name, task.headline, task.describe)
+    show(table)
+
+
+@app.command()
+def synth(
+    task: Annotated[str, typer.Argument(help="One of `ftlab tasks`.")],
+    out: Annotated[Path, typer.Option(help="New JSONL file.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
+    split: Annotated[str, typer.Option(help="train or test.")] = "train",
+    seed: Seed = 0,
+) -> None:
+    """Write examples of a task to a file: offline, fixed by the seed."""
+    from ftlab import records
+    from ftlab import tasks as room
+
+    if split not in ("train", "test"):
+        raise_unknown("split", split, ("train", "test"))
+    records.write(out, room.get(task).examples(n, seed, split=split))
+    print(f"{n} {split} examples of {task} in {out}")
+
+
+@app.command()
+def doctor(
+    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    eval_data: Annotated[Path | None, typer.Option("--eval", help="Held-out records.")] = None,
+    model: Annotated[str | None, typer.Option(help="Whose template and tokens to check.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a record.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All findings, all lines.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 on warnings.")] = False,
+    fix: Annotated[Path | None, typer.Option(help="Write a mended copy here.")] = None,
+) -> None:
+    """Examine a data file: every finding, why it hurts, how to mend it."""
+    from rich.console import Console
+
+    from ftlab.curation import doctor as room
+
+    console = Console()
+    report = room.examine(
+        data, eval_path=eval_data, model=model, max_length=max_length, progress=True
+    )
+    if as_json:
+        print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+    else:
+        console.print(report.table())
+    if fix:
+        mended = room.fix(data, fix)
+        told = Console(stderr=True)
+        told.print(
+            f"{mended.records} records in {mended.path}; what was done: {mended.changes_path}"
+        )
+    raise typer.Exit(report.exit_code(strict=strict))
 
 
 @app.command()

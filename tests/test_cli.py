@@ -79,6 +79,28 @@ def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
     assert len(shown["input_ids"]) == len(shown["loss_mask"]) and 1 in shown["loss_mask"]
 
 
+def test_synth_then_doctor_finds_nothing_wrong_until_something_is(ftlab, tmp_path):
+    good = tmp_path / "good.jsonl"
+    code, out, err = ftlab("synth", "triage", "-n", 30, "--out", good)
+    assert code == 0 and len(records.read(good)) == 30, err
+    code, out, err = ftlab("doctor", good)
+    assert code == 0, out + err
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(good.read_text() + "{broken\n")
+    code, out, _ = ftlab("doctor", bad, "--json", "--fix", tmp_path / "mended.jsonl")
+    assert code == 2 and any(31 in f["lines"] for f in json.loads(out)["findings"])
+    assert len(records.read(tmp_path / "mended.jsonl")) == 30
+    code, out, err = ftlab("synth", "triage", "--split", "trian", "--out", tmp_path / "x")
+    assert code == 2 and "'train'" in err
+
+
+def test_tasks_lists_every_task(ftlab):
+    from ftlab import tasks
+
+    code, out, _ = ftlab("tasks")
+    assert code == 0 and all(name in out for name in tasks.names())
+
+
 def test_mistakes_are_one_message_and_exit_code_2(ftlab, data, tmp_path, model_folder):
     binary = tmp_path / "photo.txt"
     binary.write_bytes(b"\x89PNG\0\0\1")

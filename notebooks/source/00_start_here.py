@@ -43,7 +43,7 @@ SEED = 0
 # Small enough for any machine; the name of a Hugging Face model would do as well.
 BASE = "ftlab-7m"
 MINE = "yesterday i met anna in london and asked her where are you going"
-TRAIN, TEST, EPOCHS = 3000, 200, 2
+TRAIN, TEST, EPOCHS = 4000, 200, 2
 
 PROFILE = ftlab.profile()
 hardware.seed_everything(SEED)

@@ -22,7 +22,7 @@ REFERENCE = "Hello, Ann (my friend). Is it late?"
 
 
 def test_get_and_names():
-    assert tasks.names() == ["punctuation"]
+    assert tasks.names() == sorted(tasks.names()) and "punctuation" in tasks.names()
     assert tasks.get("punctuation") is punctuation.TASK
     with pytest.raises(ConfigError, match="Did you mean 'punctuation'"):
         tasks.get("punctuaton")
