@@ -12,6 +12,7 @@ in an empty folder that is gone afterwards, for a bounded time, memory, disk and
 
 What contains it depends on the machine; a result says which level it was:
 
+    bubblewrap  Linux with the program bwrap (0.8 or later), which makes namespaces as the next
     namespaces  Linux with user namespaces, or as root: own mounts, network, processes and user,
                 and all of the next
     landlock    Linux in most containers: Landlock for files, seccomp for system calls (no sockets,
@@ -48,7 +49,7 @@ from ftlab.sandbox.child import read_receipt
 
 __all__ = ["LEVELS", "SandboxError", "SandboxResult", "level", "reasons", "run", "run_many"]
 
-LEVELS = ("namespaces", "landlock", "rlimits")
+LEVELS = ("bubblewrap", "namespaces", "landlock", "rlimits")
 """From the strongest to the weakest."""
 OUTCOMES = (
     "ok", "failed", "error", "exited", "timeout", "memory", "output", "crashed", "unsealed",
@@ -217,6 +218,9 @@ def _attempt(
     if chosen != "rlimits" and sys.platform != "linux":
         _refused[chosen] = f"this is {sys.platform}, not Linux"
         return SandboxResult("setup", "", "", 0.0, chosen, _refused[chosen])
+    if chosen == "bubblewrap" and not shutil.which("bwrap"):
+        _refused[chosen] = "bwrap is not installed"
+        return SandboxResult("setup", "", "", 0.0, chosen, _refused[chosen])
     start = time.monotonic()
     work = os.path.realpath(tempfile.mkdtemp(prefix="ftlab-sandbox-"))
     strong = chosen != "rlimits"
@@ -224,12 +228,13 @@ def _attempt(
     reading, writing = os.pipe() if strong else (-1, -1)
     order = {
         "code": code, "level": chosen, "timeout": timeout, "memory": memory, "disk": disk,
-        "tests": tests, "modules": modules, "work": work, "parent": os.getpid(), "result": writing,
-        "key": "" if strong else key, "drop": _library_is_public(),
+        "tests": tests, "modules": modules, "parent": os.getpid(), "result": writing,
+        "work": "/tmp" if chosen == "bubblewrap" else work, "key": "" if strong else key,
+        "drop": _library_is_public(),
     }  # fmt: skip
     try:
         process = subprocess.Popen(
-            _command(),
+            [*(_bubblewrap(disk) if chosen == "bubblewrap" else []), *_command()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -301,8 +306,24 @@ def _command() -> list[str]:
     """How the child starts: isolated, without site-packages, its modules compiled once."""
     here = str(Path(__file__).resolve().parent)
     start = f"import sys; sys.path.append({here!r}); import child; child.main()"
-    python = getattr(sys, "_base_executable", None) or sys.executable
+    python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     return [python, "-I", "-S", "-X", "utf8", "-c", start]
+
+
+def _bubblewrap(disk: int) -> list[str]:
+    """What comes before the command, to have bwrap make the namespaces and the root folder."""
+    from ftlab.sandbox import linux
+
+    bwrap = [str(shutil.which("bwrap")), "--unshare-user", "--unshare-all", "--die-with-parent"]
+    bwrap += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--size", str(disk)]
+    bwrap += ["--tmpfs", "/tmp"]
+    for path in [*linux.readable_paths(), _command()[0], str(Path(__file__).resolve().parent)]:
+        if os.path.islink(path) and os.path.dirname(path) == "/":  # /lib -> usr/lib
+            bwrap += ["--symlink", os.readlink(path), path]
+        else:
+            kind = "--dev-bind" if path.startswith("/dev/") else "--ro-bind"
+            bwrap += [kind, os.path.realpath(path), path]
+    return [*bwrap, "--remount-ro", "/", "--"]
 
 
 def _environment(work: str) -> dict[str, str]:
