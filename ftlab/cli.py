@@ -130,7 +130,7 @@ def doctor(
         data, eval_path=eval_data, model=model, max_length=max_length, progress=True
     )
     if as_json:
-        print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+        print(report.to_json())
     else:
         console.print(report.table())
     if fix:
