@@ -16,10 +16,11 @@ What this adds to the plain trainer:
 
 import json
 import math
+import random
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,25 @@ def train(
     )
 
 
+def by_length(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[int]:
+    """Return an order of examples whose batches hold like lengths and come in random order.
+
+    Transformers' own grouping goes from long to short within every 50 batches: the loss then runs
+    in sawteeth, and short examples always come last.
+
+    >>> order = by_length([5, 9, 5, 9], 2, random.Random(0))
+    >>> [{5: "short", 9: "long"}[[5, 9, 5, 9][i]] for i in order] in (
+    ...     ["short", "short", "long", "long"], ["long", "long", "short", "short"])
+    True
+    """
+    shuffled = rng.sample(range(len(lengths)), len(lengths))  # so that equal lengths mix
+    shuffled.sort(key=lambda i: lengths[i])
+    batches = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
+    last = batches.pop() if batches and len(batches[-1]) < batch_size else []
+    rng.shuffle(batches)
+    return [i for batch in (*batches, last) for i in batch]
+
+
 def _trainer(
     model: Any,
     tokenizer: Any,
@@ -269,8 +289,28 @@ def _trainer(
             if on_step:
                 on_step(self.step, self.total, loss, spent / self.step * (self.total - self.step))
 
+    plain = hasattr(model, "model") and hasattr(model, "lm_head")
+    plain = plain and not any(getattr(model.config, name, None) for name in SCALED)
+    lengths = [len(row["input_ids"]) for row in rows]
+
+    class Order(torch.utils.data.Sampler):
+        """Batches of like length in random order, another in each epoch."""
+
+        epoch = 0
+
+        def __len__(self) -> int:
+            return len(lengths)
+
+        def __iter__(self) -> Iterator[int]:
+            rng = random.Random(f"{settings['seed']} {self.epoch}")
+            self.epoch += 1
+            yield from by_length(lengths, settings["batch_size"], rng)
+
     class Trainer(SFTTrainer):
-        """SFTTrainer that makes logits only where a token carries loss."""
+        """SFTTrainer with batches of like length, and logits only where a token carries loss."""
+
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return Order()
 
         def compute_loss(
             self,
@@ -279,6 +319,8 @@ def _trainer(
             return_outputs: bool = False,
             num_items_in_batch: Any = None,
         ) -> Any:
+            if not plain:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             causal = self.accelerator.unwrap_model(model)
             causal = causal.get_base_model() if hasattr(causal, "peft_config") else causal
             labels = inputs["labels"][:, 1:]
@@ -316,7 +358,6 @@ def _trainer(
         fp16=machine.dtype == "float16",
         use_cpu=machine.device == "cpu",
         **checkpointing,
-        train_sampling_strategy="group_by_length",
         max_length=None,
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -340,13 +381,11 @@ def _trainer(
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-    plain = hasattr(model, "model") and hasattr(model, "lm_head")
-    plain = plain and not any(getattr(model.config, name, None) for name in SCALED)
     with warnings.catch_warnings():  # peft asks transformers by a name that is going away
         warnings.filterwarnings(
             "ignore", message=".*gradient_checkpointing", category=FutureWarning
         )
-        trainer = (Trainer if plain else SFTTrainer)(
+        trainer = Trainer(
             model=model,
             args=arguments,
             train_dataset=Dataset.from_list(rows),

@@ -1,5 +1,7 @@
+import itertools
 import json
 import math
+import random
 
 import pytest
 
@@ -69,6 +71,20 @@ def test_the_same_seed_gives_the_same_weights(make_model):
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+def test_batches_hold_like_lengths_in_random_order():
+    rng = random.Random(0)
+    lengths = [rng.randrange(10, 200) for _ in range(330)]
+    order = sft.by_length(lengths, 16, random.Random(1))
+    assert sorted(order) == list(range(330))
+    assert order == sft.by_length(lengths, 16, random.Random(1))
+    assert order != sft.by_length(lengths, 16, random.Random(2))
+    batches = [[lengths[i] for i in order[k : k + 16]] for k in range(0, 320, 16)]
+    assert max(max(batch) - min(batch) for batch in batches) < 40
+    firsts = [batch[0] for batch in batches]
+    rises = sum(b > a for a, b in itertools.pairwise(firsts))
+    assert 4 <= rises <= 15  # neither sorted up nor down
 
 
 def test_lora_trains_an_adapter_and_leaves_the_base_alone(make_model, tmp_path):
