@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ftlab.errors import TrainingError
+from ftlab.files import write_text, writing
 
 BALANCED = {"prose": 0.46, "speeches": 0.02, "python": 0.34, "docs": 0.08, "structured": 0.10}
 LONG = 512  # tokens in a stored window
@@ -290,10 +291,11 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
 
     def save() -> None:
-        partial = checkpoint.with_suffix(".part")
         optims_state = [optim.state_dict() for optim in optims]
-        torch.save({"model": model.state_dict(), "optims": optims_state, "state": state}, partial)
-        partial.replace(checkpoint)
+        with writing(checkpoint, overwrite=True) as partial:
+            torch.save(
+                {"model": model.state_dict(), "optims": optims_state, "state": state}, partial
+            )
 
     losses: list[float] = []
     last_saved = clock = time.perf_counter()
@@ -308,11 +310,10 @@ def run(
         if not math.isfinite(loss):
             raise TrainingError(f"{name}: the loss is {loss} at step {state['step']}.")
         if kept and spent >= kept[0]:
-            share = kept.pop(0)
-            export(model, tokenizer, out / f"{name}-step{round(share * 100)}pct")
-            (out / f"{name}-step{round(share * 100)}pct" / "training.json").write_text(
-                json.dumps(summary(name, recipe, state, parameters, device, seed)), "utf-8"
-            )
+            early = out / f"{name}-step{round(kept.pop(0) * 100)}pct"
+            export(model, tokenizer, early)
+            report = summary(name, recipe, state, parameters, device, seed)
+            write_text(early / "training.json", json.dumps(report), overwrite=True)
         if state["step"] % 100 == 0 or spent >= 1:
             mean = sum(losses) / len(losses)
             losses = []
@@ -333,7 +334,7 @@ def run(
     export(eager, tokenizer, out / name)
     report = summary(name, recipe, state, parameters, device, seed)
     report["bits_per_character"] = evaluate(eager, tokenizer, corpus)
-    (out / name / "training.json").write_text(json.dumps(report, indent=1), "utf-8")
+    write_text(out / name / "training.json", json.dumps(report, indent=1), overwrite=True)
     say(f"{name}: {report['bits_per_character']}")
     return report
 
