@@ -20,10 +20,15 @@ def corpus(
     speeches: Annotated[Path, typer.Option(help="Speeches, in the same format.")],
     out: Folder = Path("runs/pretrain"),
     seed: int = 0,
+    tokenizer_from: Annotated[
+        Path | None, typer.Option(help="Use the tokenizer of this model instead of a new one.")
+    ] = None,
 ) -> None:
     """Collect and clean the documents, train the tokenizer, write token arrays and a manifest."""
     import hashlib
     import random
+
+    from transformers import AutoTokenizer
 
     from ftlab.pretrain import sources, structured, vocabulary
 
@@ -33,14 +38,18 @@ def corpus(
     random.Random(seed).shuffle(documents)
     folder = out / "corpus"
     folder.mkdir(parents=True, exist_ok=True)
-    sample = [
-        d["text"][start : start + 20_000]
-        for d in documents
-        if d["split"] == "train"
-        for start in range(0, len(d["text"]), 120_000)
-    ]
-    print("training the tokenizer")
-    tokenizer = vocabulary.train_tokenizer(sample, folder / "tokenizer")
+    if tokenizer_from:
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_from)
+        tokenizer.save_pretrained(folder / "tokenizer")
+    else:
+        sample = [
+            d["text"][start : start + 20_000]
+            for d in documents
+            if d["split"] == "train"
+            for start in range(0, len(d["text"]), 120_000)
+        ]
+        print("training the tokenizer")
+        tokenizer = vocabulary.train_tokenizer(sample, folder / "tokenizer")
     end = tokenizer.convert_tokens_to_ids(vocabulary.END)
     for source in sorted({d["source"] for d in documents}):
         for split in ("train", "heldout"):
@@ -68,6 +77,9 @@ def train(
     tokens: Annotated[float | None, typer.Option(help="Or a number of tokens for each.")] = None,
     out: Folder = Path("runs/pretrain"),
     seed: int = 0,
+    start: Annotated[
+        Path | None, typer.Option(help="Go on from the weights of this model folder.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Tokens per step (default 8,192).")] = None,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
 ) -> None:
@@ -82,7 +94,7 @@ def train(
         recipe = replace(FAMILY[name], batch=batch) if batch else FAMILY[name]
         run(
             name, recipe, corpus=out / "corpus", out=out, minutes=minutes, tokens=tokens,
-            seed=seed, compiled=compiled, say=lambda line: print(line, flush=True),
+            seed=seed, start=start, compiled=compiled, say=lambda line: print(line, flush=True),
         )  # fmt: skip
 
 

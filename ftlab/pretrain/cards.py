@@ -115,7 +115,8 @@ tokenizer = AutoTokenizer.from_pretrained("data/models/{name}")
 ## Training
 
 - {run["tokens"] / 1e6:.1f} M tokens in {run["steps"]:,} steps of {recipe["batch"]:,} tokens;
-  {run["minutes"]} minutes on {hardware}, bf16 autocast, torch {run["torch"]}, seed {run["seed"]}.
+  {run["minutes"]} minutes on {hardware}, {run.get("precision", "bf16 autocast")}, torch
+  {run["torch"]}, seed {run["seed"]}.
 - Mixture: {mixture}.
 - Muon {recipe["matrix_lr"]} on the matrices, AdamW {recipe["vector_lr"]} on the rest; warm-up
   ({recipe["warmup"]} steps), stable, last {recipe["decay"]:.0%} linear to zero; windows of

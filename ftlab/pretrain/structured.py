@@ -23,6 +23,30 @@ NAMES = (
 LEVELS = ("DEBUG", "INFO", "INFO", "INFO", "WARNING", "ERROR")
 
 
+VOWELS, CONSONANTS = ("a", "e", "i", "o", "u", "ai", "ou"), (*"bdfghjklmnprstvwz", "ch", "sh", "th")
+
+
+def invented(rng: random.Random) -> str:
+    """Return a name that no corpus holds: it can be copied, but not remembered."""
+    syllables = [
+        rng.choice(CONSONANTS) + rng.choice(VOWELS) + rng.choice(("", "", "n", "r", "s", "l"))
+        for _ in range(rng.randrange(1, 4))
+    ]
+    return "".join(syllables).capitalize()
+
+
+def with_names(rng: random.Random, paragraph: str) -> str:
+    """Return the paragraph with its capitalised words inside sentences renamed, some at random."""
+    renamed: dict[str, str] = {}
+    out: list[str] = []
+    for word in paragraph.split():
+        inside = out and out[-1][-1].isalnum() and word[0].isupper() and len(word) > 2
+        if word.isalpha() and (inside or rng.random() < 0.04):
+            word = renamed.setdefault(word, invented(rng))
+        out.append(word)
+    return " ".join(out)
+
+
 def value(rng: random.Random, words: list[str]) -> object:
     """Return a random scalar."""
     word = rng.choice(words)
@@ -136,13 +160,13 @@ def letter(rng: random.Random, words: list[str], paragraphs: list[str]) -> str:
     sender, receiver = rng.sample(NAMES, 2)
     subject = " ".join(rng.sample(words, rng.randrange(2, 5))).capitalize()
     hello, bye = rng.choice(("Dear", "Hi", "Hello")), rng.choice(("Yours", "Best", "Regards"))
-    body = rng.choice(paragraphs)
+    body = with_names(rng, rng.choice(paragraphs))
     first = f"From: {sender}\nTo: {receiver}\nSubject: {subject}\n\n{hello} {receiver},\n\n{body}"
     first += f"\n\n{bye},\n{sender}"
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         return first
     quoted = "\n".join("> " + line if line else ">" for line in first.splitlines())
-    answer = rng.choice(paragraphs)
+    answer = with_names(rng, rng.choice(paragraphs))
     return (
         f"{first}\n\n---\n\nFrom: {receiver}\nTo: {sender}\nSubject: Re: {subject}\n\n"
         f"{hello} {sender},\n\n{answer}\n\n{bye},\n{receiver}\n\n{quoted}"
@@ -161,7 +185,7 @@ def turns(rng: random.Random, words: list[str], paragraphs: list[str]) -> str:
 
 KINDS: tuple[tuple[Callable, float], ...] = (
     (json_file, 2), (yaml_file, 1.5), (xml_file, 1.5), (csv_file, 1), (log_file, 1),
-    (ini_file, 0.5), (letter, 4), (turns, 4),
+    (ini_file, 0.5), (letter, 6), (turns, 4),
 )  # fmt: skip
 
 

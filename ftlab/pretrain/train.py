@@ -5,7 +5,8 @@ as if it had not been. Windows are 256 tokens long while the rate is stable (att
 and 512 in the decay. The budget is in minutes of training, or in tokens.
 
 Sources: Jordan et al. 2024 (Muon); Hu et al. 2024 (warm-up-stable-decay); Zhao et al. 2024 on
-packing. On the CPU the model runs through `torch.compile` in bf16 autocast.
+packing. The model runs through `torch.compile`; in bf16 autocast where the machine is fast at it
+(`ftlab.hardware.profile` measures that: some CPUs are a hundred times slower), else in float32.
 """
 
 import json
@@ -22,7 +23,7 @@ import numpy as np
 from ftlab.errors import TrainingError
 from ftlab.files import write_text, writing
 
-BALANCED = {"prose": 0.46, "speeches": 0.02, "python": 0.34, "docs": 0.08, "structured": 0.10}
+BALANCED = {"prose": 0.58, "speeches": 0.02, "python": 0.20, "docs": 0.09, "structured": 0.11}
 LONG = 512  # tokens in a stored window
 
 
@@ -149,6 +150,16 @@ def optimizers(model: Any, recipe: Recipe) -> list[Any]:
     ]
 
 
+def autocast(device: str) -> Any:
+    """Return the context of the forward pass: bf16 where this machine is fast at it."""
+    import torch
+
+    from ftlab.hardware import profile
+
+    fast = device != "cpu" or profile().dtype == "bfloat16"
+    return torch.autocast(device, torch.bfloat16, enabled=fast)
+
+
 def bits_per_character(
     model: Any, tokenizer: Any, tokens: np.ndarray, *, limit: int | None = None
 ) -> float:
@@ -174,7 +185,7 @@ def bits_per_character(
     for start in range(0, len(windows), 8):
         part = windows[start : start + 8].astype(np.int64)
         ids = torch.from_numpy(np.concatenate([np.full((len(part), 1), end), part], 1)).to(device)
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), autocast(device.type):
             logits = model(input_ids=ids[:, :-1], use_cache=False).logits
         nats += torch.nn.functional.cross_entropy(
             logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="sum"
@@ -205,6 +216,19 @@ def export(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def start_from(model: Any, folder: Path) -> list[dict]:
+    """Load the weights of `folder` into `model`; return the logs of the stages behind them."""
+    from transformers import AutoModelForCausalLM
+
+    weights = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(f"{folder} has another shape than the recipe: {error}") from error
+    log = json.loads((folder / "training.json").read_text("utf-8"))
+    return [*log.pop("earlier", []), log]
+
+
 def steps(
     model: Any, forward: Callable, windows: Windows, recipe: Recipe, optims: list, state: dict
 ) -> Iterator[float]:
@@ -222,7 +246,7 @@ def steps(
         first = state["step"] * count
         rows = np.stack([windows.at(first + i) for i in range(count)]).reshape(-1, length)
         ids = torch.from_numpy(rows.astype(np.int64)).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device.type):
             loss = forward(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -246,6 +270,7 @@ def run(
     minutes: float | None = None,
     tokens: float | None = None,
     seed: int = 0,
+    start: Path | None = None,
     compiled: bool = True,
     save_every: float = 240,
     say: Callable[[str], None] = print,
@@ -257,6 +282,8 @@ def run(
         out: where the model folder and the checkpoint go.
         minutes: budget of training time; or
         tokens: budget of tokens.
+        start: go on from the weights of this model, as a further stage of its training: the rate
+            warms up anew. Its own log is kept in the new one, under "earlier".
         save_every: seconds between checkpoints; a run that is stopped goes on from the last.
 
     Raises:
@@ -270,6 +297,7 @@ def run(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(corpus / "tokenizer")
     model = build(recipe, tokenizer, seed=seed, attention="eager" if device == "cpu" else "sdpa")
+    earlier = start_from(model, start) if start else []
     model.to(device)
     optims = optimizers(model, recipe)
     state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0, "progress": 0.0, "curve": []}
@@ -312,7 +340,7 @@ def run(
         if kept and spent >= kept[0]:
             early = out / f"{name}-step{round(kept.pop(0) * 100)}pct"
             export(model, tokenizer, early)
-            report = summary(name, recipe, state, parameters, device, seed)
+            report = summary(name, recipe, state, parameters, device, seed, earlier)
             write_text(early / "training.json", json.dumps(report), overwrite=True)
         if state["step"] % 100 == 0 or spent >= 1:
             mean = sum(losses) / len(losses)
@@ -332,7 +360,7 @@ def run(
     save()
     eager = model.eval()
     export(eager, tokenizer, out / name)
-    report = summary(name, recipe, state, parameters, device, seed)
+    report = summary(name, recipe, state, parameters, device, seed, earlier)
     report["bits_per_character"] = evaluate(eager, tokenizer, corpus)
     write_text(out / name / "training.json", json.dumps(report, indent=1), overwrite=True)
     say(f"{name}: {report['bits_per_character']}")
@@ -340,7 +368,13 @@ def run(
 
 
 def summary(
-    name: str, recipe: Recipe, state: dict, parameters: int, device: str, seed: int
+    name: str,
+    recipe: Recipe,
+    state: dict,
+    parameters: int,
+    device: str,
+    seed: int,
+    earlier: list[dict],
 ) -> dict:
     """Return what the card needs to know of a run."""
     import torch
@@ -354,7 +388,9 @@ def summary(
         "minutes": round(state["seconds"] / 60, 1),
         "device": device,
         "cores": os.cpu_count(),
+        "precision": "bf16 autocast" if autocast(device)._enabled else "float32",
         "torch": torch.__version__,
         "seed": seed,
+        "earlier": earlier,
         "curve": state["curve"],
     }

@@ -1,0 +1,33 @@
+"""`ftlab …`: the package's functions from a shell.
+
+An error that the user can mend is one message on stderr and exit code 2, never a traceback.
+"""
+
+import sys
+
+import typer
+
+from ftlab.cli import data, models, verdict
+from ftlab.errors import FtlabError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Fine-tune language models, and prove that it helped.",
+)
+for module in (verdict, models, data):
+    module.add_to(app)
+
+
+def main() -> None:
+    """Run the command line; turn the errors a user can mend into one message."""
+    if sys.argv[1:2] in (["demo"], ["train"]):
+        from ftlab.hardware import huge_pages
+
+        huge_pages()
+    try:
+        app()
+    except FtlabError as error:
+        print(f"ftlab: {error}", file=sys.stderr)
+        sys.exit(2)

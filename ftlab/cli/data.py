@@ -1,0 +1,105 @@
+"""Commands about data: tasks, synth, doctor, show."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftlab.cli.options import Model, Seed
+from ftlab.errors import DataError, raise_unknown
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (tasks, synth, doctor, show):
+        app.command()(command)
+
+
+def tasks() -> None:
+    """List the tasks that a model can be taught."""
+    from rich import box
+    from rich import print as show
+    from rich.table import Table
+
+    from ftlab import tasks as room
+
+    table = Table(box=box.SIMPLE, show_lines=True)
+    for column in ("task", "headline metric", "what it is"):
+        table.add_column(column)
+    for name in room.names():
+        task = room.get(name)
+        table.add_row(name, task.headline, task.describe)
+    show(table)
+
+
+def synth(
+    task: Annotated[str, typer.Argument(help="One of `ftlab tasks`.")],
+    out: Annotated[Path, typer.Option(help="New JSONL file.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
+    split: Annotated[str, typer.Option(help="train or test.")] = "train",
+    seed: Seed = 0,
+) -> None:
+    """Write examples of a task to a file: offline, fixed by the seed."""
+    from ftlab import records
+    from ftlab import tasks as room
+
+    if split not in ("train", "test"):
+        raise_unknown("split", split, ("train", "test"))
+    records.write(out, room.get(task).examples(n, seed, split=split))
+    print(f"{n} {split} examples of {task} in {out}")
+
+
+def doctor(
+    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    eval_data: Annotated[Path | None, typer.Option("--eval", help="Held-out records.")] = None,
+    model: Annotated[str | None, typer.Option(help="Whose template and tokens to check.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a record.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All findings, all lines.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 on warnings.")] = False,
+    fix: Annotated[Path | None, typer.Option(help="Write a mended copy here.")] = None,
+) -> None:
+    """Examine a data file: every finding, why it hurts, how to mend it."""
+    from rich.console import Console
+
+    from ftlab.curation import doctor as room
+
+    console = Console()
+    report = room.examine(
+        data, eval_path=eval_data, model=model, max_length=max_length, progress=True
+    )
+    if as_json:
+        print(report.to_json())
+    else:
+        console.print(report.table())
+    if fix:
+        mended = room.fix(data, fix)
+        told = Console(stderr=True)
+        told.print(
+            f"{mended.records} records in {mended.path}; what was done: {mended.changes_path}"
+        )
+    raise typer.Exit(report.exit_code(strict=strict))
+
+
+def show(
+    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    model: Model = "ftlab-7m",
+    record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
+) -> None:
+    """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
+    from rich import print as display
+
+    from ftlab import models as rooms
+    from ftlab import records
+    from ftlab.templates import encode, show_mask
+
+    rows = records.read(data)
+    if record > len(rows):
+        raise DataError(f"{data} has {len(rows)} records; number {record} was asked for.")
+    tokenizer = rooms.tokenizer(model)
+    encoded = encode(tokenizer, rows[record - 1])
+    if as_json:
+        print(json.dumps({"input_ids": encoded.input_ids, "loss_mask": encoded.loss_mask}))
+    else:
+        display(show_mask(tokenizer, encoded))

@@ -1,0 +1,106 @@
+"""Commands about models: profile, models, train, generate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ftlab.cli.options import Model, Seed
+from ftlab.errors import DataError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (profile, models, train, generate):
+        app.command()(command)
+
+
+def profile(
+    refresh: Annotated[bool, typer.Option(help="Time the processor again.")] = False,
+) -> None:
+    """Show what this machine can do, and why ftlab chose as it did."""
+    from rich import print as show
+
+    from ftlab.hardware import profile as find
+
+    show(find(refresh=refresh))
+
+
+def models() -> None:
+    """List the base models that are shipped."""
+    from rich import box
+    from rich import print as show
+    from rich.table import Table
+
+    from ftlab.models import shipped
+
+    table = Table(box=box.SIMPLE)
+    for column in ("name", "parameters", "context", "licence", "MB", "what it is"):
+        table.add_column(column)
+    for card in shipped():
+        table.add_row(
+            card.name, f"{card.parameters / 1e6:.1f} M", str(card.context), card.licence,
+            f"{card.bytes / 1e6:.1f}", card.description,
+        )  # fmt: skip
+    show(table)
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
+    model: Model = "ftlab-7m",
+    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    epochs: float = 3,
+    batch_size: int = 16,
+    learning_rate: float | None = None,
+    eval_data: Annotated[Path | None, typer.Option(help="Held-out records, as JSONL.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Fine-tune a model on your records."""
+    from rich.console import Console
+
+    from ftlab import models as rooms
+    from ftlab import records
+    from ftlab.demo import every
+    from ftlab.training import sft
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not an empty folder. Choose another with --out.")
+    console = Console()
+    rows = records.read(data)
+    held_out = records.read(eval_data) if eval_data else None
+    base, tokenizer = rooms.load(model)
+    run = sft.train(
+        base, tokenizer, rows, method=method, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, eval_records=held_out, seed=seed, on_step=every(10, console),
+    )  # fmt: skip
+    run.save(out)
+    loss = "" if run.eval_loss is None else f"; held-out loss {run.eval_loss:.3f}"
+    console.print(
+        f"Trained {run.trainable:,} of {run.parameters:,} parameters in {run.seconds:.0f} s{loss}. "
+        f"Saved in {out}."
+    )
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
+    model: Model = "ftlab-7m",
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Seed = 0,
+    raw: Annotated[
+        bool, typer.Option(help="Continue the text, without the chat template.")
+    ] = False,
+) -> None:
+    """Print a model's answer to one prompt."""
+    from ftlab import models as rooms
+    from ftlab.evaluation import generate as room
+
+    loaded, tokenizer = rooms.load(model)
+    how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    how["seed"] = seed
+    if raw:
+        print(prompt + room.continue_text(loaded, tokenizer, prompt, **how))
+    else:
+        message = {"role": "user", "content": prompt}
+        print(room.generate(loaded, tokenizer, [[message]], **how)[0])

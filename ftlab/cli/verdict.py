@@ -1,0 +1,70 @@
+"""Commands that prove something: demo, compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftlab.cli.options import Model, Seed
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (demo, compare):
+        app.command()(command)
+
+
+def demo(
+    text: Annotated[Path | None, typer.Option(help="Also restore this text file.")] = None,
+    model: Model = "ftlab-7m",
+    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    examples: Annotated[int, typer.Option(min=1, help="Passages to train on.")] = 4000,
+    held_out: Annotated[int, typer.Option(min=1, help="Passages to compare on.")] = 200,
+    epochs: float = 2,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the verdict.")] = Path("runs/demo"),
+) -> None:
+    """Fine-tune the shipped base to restore punctuation; print base against tuned."""
+    from ftlab.demo import demo as run_demo
+
+    run_demo(
+        model=model, method=method, examples=examples, held_out=held_out, epochs=epochs,
+        seed=seed, text=text, out=out,
+    )  # fmt: skip
+
+
+def compare(
+    base: Annotated[str, typer.Option(help="The baseline: a name, a folder, or a hub id.")],
+    tuned: Annotated[list[str], typer.Option(help="What to compare with it; may be repeated.")],
+    task: Annotated[str, typer.Option(help="What is asked, and how it is marked.")],
+    out: Annotated[Path, typer.Option(help="Folder for verdict.json and verdict.html.")],
+    data: Annotated[Path | None, typer.Option(help="Held-out JSONL; else the task's own.")] = None,
+    held_out: Annotated[int, typer.Option(min=1, help="How many of the task's own.")] = 200,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
+    seed: Seed = 0,
+) -> None:
+    """Let models answer held-out records; print and save the verdict."""
+    from rich.console import Console
+
+    from ftlab import models as rooms
+    from ftlab import records, tasks
+    from ftlab.evaluation.compare import compare as judge
+    from ftlab.evaluation.generate import generate as answer
+
+    console = Console()
+    wanted = tasks.get(task)
+    rows = records.read(data) if data else wanted.examples(held_out, seed, split="test")
+    contestants: dict[str, list[str]] = {}
+    for name in dict.fromkeys([base, *tuned]):
+        model, tokenizer = rooms.load(name)
+        console.print(f"{name} answers {len(rows)} records")
+        contestants[name] = answer(
+            model, tokenizer, [row.messages for row in rows], max_new_tokens=max_new_tokens,
+            progress=lambda done, total, left: console.print(
+                f"  {done} of {total}, {left:.0f} s left"
+            ),
+        )  # fmt: skip
+    verdict = judge(wanted, rows, contestants, seed=seed)
+    page = verdict.save(out)
+    console.print(verdict.table())
+    console.print(f"[bold]{verdict.sentence}[/bold]\nEvery example: {page}")
