@@ -133,17 +133,14 @@ def optimizers(model: Any, recipe: Recipe) -> list[Any]:
     """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
     import torch
 
-    if not hasattr(torch.optim, "Muon"):
-        raise TrainingError("Pretraining needs torch >= 2.9 (torch.optim.Muon).")
+    from ftlab.pretrain.muon import Muon
+
+    fast = autocast(next(model.parameters()).device.type)._enabled
+    dtype = torch.bfloat16 if fast else torch.float32
     inside = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     return [
-        torch.optim.Muon(
-            inside,
-            lr=recipe.matrix_lr,
-            weight_decay=recipe.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        ),
+        Muon(inside, lr=recipe.matrix_lr, dtype=dtype, weight_decay=recipe.weight_decay),
         torch.optim.AdamW(
             rest, lr=recipe.vector_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         ),
@@ -308,7 +305,7 @@ def run(
         for optim, old in zip(optims, saved["optims"], strict=True):
             optim.load_state_dict(old)
             for group in optim.param_groups:
-                group["lr"] = recipe.matrix_lr if "ns_steps" in group else recipe.vector_lr
+                group["lr"] = recipe.matrix_lr if "momentum" in group else recipe.vector_lr
         state = saved["state"]
         say(f"{name}: going on from step {state['step']}")
     forward = torch.compile(model) if compiled else model
