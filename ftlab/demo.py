@@ -24,7 +24,7 @@ def demo(
     *,
     model: str = "ftlab-7m",
     method: str = "full",
-    examples: int = 4000,
+    examples: int | None = None,
     held_out: int = 200,
     epochs: float = 2,
     seed: int = 0,
@@ -37,7 +37,7 @@ def demo(
     Args:
         model: a shipped name, a folder, or a hub id.
         method: "full" or "lora".
-        examples: records to train on.
+        examples: records to train on; by default what this machine learns in two minutes.
         held_out: records to compare on, from text that the base has never seen.
         epochs: passes over the training records.
         seed: of the data, the training and the bootstrap.
@@ -65,6 +65,7 @@ def demo(
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; a folder is wanted. Choose another with --out.")
     console.print(profile())
+    examples = examples or profile().records
     task = tasks.get("punctuation")
     train_records = task.examples(examples, seed)
     test_records = task.examples(held_out, seed, split="test")

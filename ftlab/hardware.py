@@ -44,19 +44,21 @@ __all__ = [
 
 
 class Sizes(NamedTuple):
-    """What a lesson trains on a kind of machine: a base model, and records per step."""
+    """What a lesson trains on a kind of machine: a base model, records per step and in all."""
 
     model: str
     batch_size: int
+    records: int
 
 
 DEFAULTS = {
-    "cpu": Sizes("ftlab-7m", 16),
-    "mps": Sizes("ftlab-7m", 16),
-    "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16),
-    "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32),
+    "cpu": Sizes("ftlab-7m", 16, 4000),
+    "mps": Sizes("ftlab-7m", 16, 4000),
+    "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16, 4000),
+    "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32, 4000),
 }
 BIG_GPU_GB = 20.0  # full fine-tuning of 1.5 B parameters wants more than a T4's 15
+SLOW_CPU = 2000  # records, where there is only float32
 WORTH_IT = 1.5  # bf16 must be this much faster: it costs casts, and a few digits
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes")
 
@@ -83,6 +85,8 @@ class Profile:
     """The base model that lessons take unless told."""
     batch_size: int
     """Records per step that fit."""
+    records: int
+    """Records that make a first fine-tune of two epochs last about two minutes."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why each choice was made."""
 
@@ -92,7 +96,7 @@ class Profile:
             "name": self.name, "device": f"{self.device} ({self.gpu})" if self.gpu else self.device,
             "dtype": self.dtype, "weights": self.weights, "threads": str(self.threads),
             "memory": f"{self.memory_gb:.1f} GB", "default_model": self.default_model,
-            "batch_size": str(self.batch_size),
+            "batch_size": str(self.batch_size), "records": f"{self.records:,}",
         }  # fmt: skip
         return [(what, value, self.reasons.get(what, "")) for what, value in shown.items()]
 
@@ -182,10 +186,13 @@ def _look(asked: str, refresh: bool) -> Profile:
         "batch_size": f"fits on {name} with the default model",
     }
     sizes = DEFAULTS[name]
+    slow = name == "cpu" and dtype == "float32"
+    why["records"] = "two epochs of them take about two minutes" + (" in float32" if slow else "")
     return Profile(
         name=name, device=device, dtype=dtype, weights="float32", threads=torch.get_num_threads(),
         memory_gb=round(memory, 1), gpu=gpu, default_model=sizes.model,
-        batch_size=sizes.batch_size, reasons=why,
+        batch_size=sizes.batch_size, records=min(SLOW_CPU, sizes.records) if slow else sizes.records,
+        reasons=why,
     )  # fmt: skip
 
 

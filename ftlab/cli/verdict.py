@@ -18,7 +18,9 @@ def demo(
     text: Annotated[Path | None, typer.Option(help="Also restore this text file.")] = None,
     model: Model = "ftlab-7m",
     method: Annotated[str, typer.Option(help="full or lora.")] = "full",
-    examples: Annotated[int, typer.Option(min=1, help="Passages to train on.")] = 4000,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Passages to train on; else by this machine's speed.")
+    ] = None,
     held_out: Annotated[int, typer.Option(min=1, help="Passages to compare on.")] = 200,
     epochs: float = 2,
     seed: Seed = 0,

@@ -196,6 +196,22 @@ def examples(n: int, seed: int, split: str = "train") -> list[Record]:
     ]
 
 
+# The shortcut: a data set that teaches to look for capitals instead of reading.
+
+
+def with_capitals(record: Record) -> Record:
+    """Return the record with the capitals left in its prompt, and only the marks taken away.
+
+    Where a sentence begins, its capital then gives it away: a model need not read to put a period
+    there, and is lost when the capitals go. `experiments/shortcut.py` measures it.
+
+    >>> with_capitals(Record.of("...", "Where is Anna? She left.")).messages[0]["content"]
+    'Restore punctuation and capitals:\\nWhere is Anna She left'
+    """
+    bare = " ".join(word.form for word in read(record.completion))
+    return Record.of(CUE + bare, record.completion, **record.meta | {"shortcut": True})
+
+
 # A text of the user's own.
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")

@@ -43,9 +43,9 @@ SEED = 0
 # Small enough for any machine; the name of a Hugging Face model would do as well.
 BASE = "ftlab-7m"
 MINE = "yesterday i met anna in london and asked her where are you going"
-TRAIN, TEST, EPOCHS = 4000, 200, 2
-
 PROFILE = ftlab.profile()
+TRAIN, TEST, EPOCHS = PROFILE.records, 200, 2
+
 hardware.seed_everything(SEED)
 hardware.versions()
 

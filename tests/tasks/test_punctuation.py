@@ -291,3 +291,13 @@ def test_restorable_does_not_cut_at_an_abbreviation():
 def test_restorable_of_nothing():
     assert restorable(" \n\n ... \n") == []
     assert rejoin([]) == "\n"
+
+
+def test_with_capitals_keeps_capitals_and_takes_marks():
+    plain = punctuation.examples(1, seed=0)[0]
+    shortcut = punctuation.with_capitals(plain)
+    asked = shortcut.messages[0]["content"].removeprefix(punctuation.CUE)
+    assert asked.lower() == plain.messages[0]["content"].removeprefix(punctuation.CUE)
+    assert asked != asked.lower()
+    assert shortcut.completion == plain.completion
+    assert shortcut.meta["shortcut"] and shortcut.meta["id"] == plain.meta["id"]
