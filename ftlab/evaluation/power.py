@@ -1,0 +1,104 @@
+"""How many examples make a difference visible, and which difference these examples could show.
+
+For n paired examples whose differences have the standard deviation sd, the difference that a
+two-sided test at level alpha finds in a share `power` of all tries is
+
+    smallest = (z(1 - alpha / 2) + z(power)) * sd / sqrt(n)
+
+with z the normal quantile: 2.80 sd / sqrt(n) at 5 % and 80 %. Turned round it says how many
+examples are needed. The formula is the textbook one for a paired mean (Chow, Shao and Wang, Sample
+Size Calculations in Clinical Research, 2008, section 3.1); why it matters for language models is in
+Card et al., With Little Power Comes Great Responsibility, EMNLP 2020. It leans on the normal
+distribution: below some 30 examples, or where nearly all answers agree, take it as a rough guide.
+
+>>> round(smallest_difference(200, sd_of_shares(0.2, 0.1)), 3)
+0.107
+>>> examples_needed(0.05, sd_of_shares(0.2, 0.1))
+911
+"""
+
+import math
+from statistics import NormalDist
+
+from ftlab.errors import ConfigError
+
+__all__ = ["examples_needed", "sd_of_shares", "smallest_difference"]
+
+
+def smallest_difference(n: int, sd: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Return the smallest true difference that n examples would show.
+
+    Args:
+        n: paired examples.
+        sd: standard deviation of the differences, example by example, in the metric's unit.
+        power: the share of tries in which it is to be found.
+        alpha: the share of tries in which a difference may be claimed where there is none.
+
+    Returns:
+        The difference, in the metric's unit.
+
+    Raises:
+        ConfigError: a value out of range.
+
+    >>> round(smallest_difference(100, 0.5), 2)
+    0.14
+    """
+    if n < 1:
+        raise ConfigError(f"n={n}: at least one example is wanted.")
+    return _reach(sd, power, alpha) / math.sqrt(n)
+
+
+def examples_needed(
+    difference: float, sd: float, *, power: float = 0.8, alpha: float = 0.05
+) -> int:
+    """Return how many paired examples a true difference needs to be shown.
+
+    Args:
+        difference: the difference to be found, in the metric's unit; its sign does not matter.
+        sd: as for `smallest_difference`.
+        power: as for `smallest_difference`.
+        alpha: as for `smallest_difference`.
+
+    Raises:
+        ConfigError: a value out of range.
+
+    >>> examples_needed(0.14, 0.5)
+    101
+    """
+    if not abs(difference) > 0:
+        raise ConfigError(f"difference={difference}: a difference other than zero is wanted.")
+    return max(1, math.ceil((_reach(sd, power, alpha) / difference) ** 2))
+
+
+def sd_of_shares(better: float, worse: float) -> float:
+    """Return sd for a metric of right and wrong, from how often the answers differ.
+
+    Args:
+        better: share of the examples that only the second contestant gets right.
+        worse: share that only the first gets right.
+
+    Returns:
+        sqrt(better + worse - (better - worse)^2).
+
+    Raises:
+        ConfigError: these are not two shares.
+
+    >>> sd_of_shares(0.5, 0.5)
+    1.0
+    """
+    if better < 0 or worse < 0 or better + worse > 1:
+        raise ConfigError(
+            f"better={better}, worse={worse}: two shares of the examples are wanted, each from 0 "
+            "to 1 and together at most 1."
+        )
+    return math.sqrt(better + worse - (better - worse) ** 2)
+
+
+def _reach(sd: float, power: float, alpha: float) -> float:
+    if not (0 < power < 1 and 0 < alpha < 1 and sd >= 0 and math.isfinite(sd)):
+        raise ConfigError(
+            f"sd={sd}, power={power}, alpha={alpha}: an sd of 0 or more, and shares between 0 and "
+            "1 such as 0.8 and 0.05, are wanted."
+        )
+    z = NormalDist().inv_cdf
+    return (z(1 - alpha / 2) + z(power)) * sd

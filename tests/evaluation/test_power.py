@@ -1,0 +1,58 @@
+import math
+
+import numpy as np
+import pytest
+
+from ftlab.errors import ConfigError
+from ftlab.evaluation.intervals import paired_bootstrap
+from ftlab.evaluation.power import examples_needed, sd_of_shares, smallest_difference
+
+
+@pytest.mark.parametrize(("better", "worse"), [(0.25, 0.15), (0.3, 0.1)])
+def test_as_many_examples_as_it_says_find_the_difference_four_times_in_five(better, worse):
+    rng = np.random.default_rng(0)
+    n = examples_needed(better - worse, sd_of_shares(better, worse))
+    gaps = rng.choice([1, -1, 0], p=[better, worse, 1 - better - worse], size=(4000, n))
+    found = np.abs(gaps.mean(axis=1)) > 1.96 * gaps.std(axis=1, ddof=1) / math.sqrt(n)
+    assert found.mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_interval_of_the_verdict_finds_it_as_often():
+    better, worse = 0.3, 0.1
+    n = examples_needed(better - worse, sd_of_shares(better, worse))
+    rng, ones, zeros, found = np.random.default_rng(1), np.ones(n), np.zeros(n), 0
+    for world in range(200):
+        gaps = rng.choice([1, -1, 0], p=[better, worse, 1 - better - worse], size=n)
+        got = paired_bootstrap(zeros, ones, gaps, ones, samples=300, seed=world)
+        found += not got.covers_zero
+    assert found / 200 == pytest.approx(0.8, abs=0.08)
+
+
+def test_the_two_questions_are_one_formula_turned_round():
+    sd = sd_of_shares(0.2, 0.1)
+    n = examples_needed(0.03, sd)
+    assert smallest_difference(n, sd) <= 0.03 < smallest_difference(n - 1, sd)
+    assert examples_needed(-0.03, sd) == n
+    assert examples_needed(0.03, sd, power=0.9) > n > examples_needed(0.03, sd, alpha=0.1)
+
+
+def test_sd_of_shares_is_that_of_the_differences():
+    gaps = [1] * 20 + [-1] * 10 + [0] * 70
+    assert sd_of_shares(0.2, 0.1) == pytest.approx(np.std(gaps))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: smallest_difference(0, 1),
+        lambda: smallest_difference(10, -1),
+        lambda: smallest_difference(10, 1, power=80),
+        lambda: examples_needed(0, 1),
+        lambda: examples_needed(math.nan, 1),
+        lambda: examples_needed(0.1, math.inf),
+        lambda: sd_of_shares(0.7, 0.6),
+    ],
+)
+def test_values_out_of_range_are_refused(call):
+    with pytest.raises(ConfigError):
+        call()
