@@ -34,6 +34,7 @@ import ast
 import functools
 import random
 import re
+import unittest
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -205,8 +206,8 @@ def _tree(source: str) -> ast.Module | None:
         return None
 
 
-def _function(target: str) -> str:
-    """The name of the last function that a source defines."""
+def function_of(target: str) -> str:
+    """Return the name of the last function that a source defines; "" if there is none."""
     tree = _tree(target)
     names = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] if tree else []
     return names[-1] if names else ""
@@ -260,7 +261,7 @@ def style(module: str, target: str) -> dict[str, bool]:
         For each of `RULES`, whether it is kept; none is where the module does not parse.
     """
     tree = _tree(module)
-    function = _function(target)
+    function = function_of(target)
     if tree is None or not function:
         return dict.fromkeys(RULES, False)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -304,38 +305,53 @@ _TOUCHY = {
     "breakpoint", "compile", "delattr", "eval", "exec", "exit", "getattr", "globals", "help",
     "input", "locals", "open", "print", "quit", "setattr", "vars",
 }  # fmt: skip
+_CASE = set(dir(unittest.TestCase)) - {"maxDiff"}
+_FIXTURES = {"setUp", "tearDown", "setUpClass", "tearDownClass", "subTest", "fail"}
+_LASTING = ("assertLogs", "assertNoLogs", "assertWarns")
+_MACHINERY = {
+    name for name in _CASE - _FIXTURES if not name.startswith("assert") or name.startswith(_LASTING)
+}
+"""What a test has no need of in its test case: what runs it, or lasts from one test to the next."""
+_INSIDES = ("_", "gi_", "cr_", "ag_", "f_", "tb_", "co_")  # of attributes on the way to frames
 
 
 def plain(module: str, function: str) -> bool:
     """Say whether a test module is of the sort that may be run: it can only call and assert.
 
-    That is: it imports nothing but unittest, math and the target; nothing but `__name__` begins
-    with an underscore; no attribute is set, none of unittest's names or the function's is bound
-    anew, and there is an assertion that is not skipped over by a `return` or a decorator.
+    That is: it imports nothing but unittest, math and the function; of unittest it takes TestCase
+    and main, and of its test case the assertions; nothing but `__name__` begins with an underscore;
+    no attribute is set, none of these names is bound anew, and there is an assertion that is not
+    skipped over by a `return` or a decorator.
     """
     tree = _tree(module)
     if tree is None:
         return False
-    kept = {"unittest", "self", function}
+    kept = {"unittest", "math", "self", function}
+    inner = {id(n.value): n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     asserts = False
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             bad = any(a.name not in ("unittest", "math") or a.asname for a in node.names)
         elif isinstance(node, ast.ImportFrom):
-            bad = node.module != MODULE or any(a.asname or a.name == "*" for a in node.names)
+            bad = node.module != MODULE or any(a.asname or a.name != function for a in node.names)
         elif isinstance(node, ast.Name):
-            bound = not isinstance(node.ctx, ast.Load) and node.id in kept
+            bound = not isinstance(node.ctx, ast.Load) and node.id in kept | _CASE
             hidden = node.id.startswith("_") and node.id != "__name__"
-            bad = node.id in _TOUCHY or bound or hidden
+            # A module may be used through a dot only, and unittest for two things only.
+            loose = node.id in ("unittest", "math") and id(node) not in inner
+            beyond = node.id == "unittest" and inner.get(id(node)) not in ("TestCase", "main")
+            bad = node.id in _TOUCHY or bound or hidden or loose or beyond
         elif isinstance(node, ast.Attribute):
             asserts |= node.attr.startswith("assert")
-            skips = node.attr in ("skipTest", "mock", "case", "util", "result", "failureException")
-            bad = node.attr.startswith("_") or skips or not isinstance(node.ctx, ast.Load)
+            touchy = node.attr in _TOUCHY | _MACHINERY or node.attr.startswith(_INSIDES)
+            bad = touchy or not isinstance(node.ctx, ast.Load)
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            asserting = node.name.startswith(("_", "assert", "run", "fail", "debug"))
-            bad = bool(node.decorator_list) or asserting or node.name in kept
+            asserting = node.name.startswith(("_", "assert", "run", "fail", "debug", "load_tests"))
+            bad = bool(node.decorator_list) or asserting or node.name in kept | _MACHINERY
         else:
-            bad = isinstance(node, (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.Return))
+            bad = isinstance(
+                node, (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.Return, ast.Match)
+            )
         if bad:
             return False
     return asserts
@@ -368,7 +384,7 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
     rules = style(module, target)
     runs = passes = False
     right = wrong = 0
-    if plain(module, _function(target)):
+    if plain(module, function_of(target)):
         result = run_tests(module, target)
         right, wrong = len(result.passed), len(result.failed)
         asserted = all(why.startswith("AssertionError") for why in result.failed.values())

@@ -110,7 +110,7 @@ def test_the_references_keep_the_house_style_and_are_plain():
     for record in [*TRAIN, *TEST]:
         assert all(style(record.completion, target_of(record)).values()), record.completion
         assert parse(record.completion) == record.completion
-        assert plain(record.completion, unit_tests._function(target_of(record)))
+        assert plain(record.completion, unit_tests.function_of(target_of(record)))
 
 
 def test_the_references_pass_on_their_functions_and_show_a_change():
@@ -120,7 +120,7 @@ def test_the_references_pass_on_their_functions_and_show_a_change():
     spoiled = [
         {"target": target_of(r) + f"_real = {f}\ndef {f}(*a):\n    return [_real(*a), 0]\n"}
         for r in chosen
-        for f in [unit_tests._function(target_of(r))]
+        for f in [unit_tests.function_of(target_of(r))]
     ]
     right = [{"code": code, "modules": module} for code, module in calls]
     wrong = [{"code": c, "modules": m} for (c, _), m in zip(calls, spoiled, strict=True)]
@@ -208,6 +208,26 @@ CHEATS = {
     "returns": GOOD.replace("self.assertEqual(checked(4), 0)", "return"),
     "globals": GOOD.replace("self.assertEqual(checked(4), 0)", "globals()"),
     "dunder": GOOD.replace("self.assertEqual(checked(4), 0)", "self.__class__"),
+    "built-in by way of a module": GOOD.replace(
+        "class Test",
+        "unittest.loader.sys.modules['builtins'].setattr(unittest.TestCase, 'fail', max)\n\n\n"
+        "class Test",
+    ),
+    "built-in by way of a frame": GOOD.replace(
+        "self.assertEqual(checked(4), 0)", "(n for n in 'a').gi_frame.f_builtins['exit']()"
+    ),
+    "globals by way of a pattern": GOOD.replace(
+        "self.assertEqual(checked(4), 0)",
+        "match checked:\n            case object(__dict__=d):\n                d['n'] = 1",
+    ),
+    "another's name from the target": GOOD.replace("import checked", "import checked, re"),
+    "lasts": GOOD.replace(
+        "self.assertEqual(checked(4), 0)", "unittest.TestCase.addClassCleanup(max)"
+    ),
+    "logs": GOOD.replace("self.assertEqual(checked(4), 0)", "self.assertLogs().logger"),
+    "own run": GOOD.replace("    def test_typical", "    run = max\n\n    def test_typical"),
+    "own loader": GOOD.replace("class Test", "def load_tests(a, b, c):\n    b\n\n\nclass Test"),
+    "unittest by another name": GOOD.replace("class Test", "u = unittest\n\n\nclass Test"),
     "no assertion": (
         "import unittest\n\n\nclass TestChecked(unittest.TestCase):\n"
         "    def test_a(self):\n        checked(5)"
@@ -225,9 +245,10 @@ def test_a_module_that_tampers_is_not_run(name):
 def test_another_style_passes_all_the_same():
     text = (
         "import unittest\nfrom target import checked\n"
-        "class A(unittest.TestCase):\n    def setUp(self):\n        pass\n"
+        "class A(unittest.TestCase):\n    maxDiff = None\n    def setUp(self):\n        pass\n"
         "    def test_it(self):\n        for n, want in [(4, 0), (5, 1)]:\n"
         "            with self.subTest(n=n):\n                self.assertEqual(checked(n), want)\n"
+        "                self.assertNotEqual(checked(n), want + 1)\n"
     )
     got = marks(text)
     assert (got["passes"], got["runs"], got["style"]) == (1, 1, 0)
