@@ -1,14 +1,10 @@
-"""The record: messages in, the completion wanted; and the JSONL files it comes from and goes to.
+"""The record: messages in, the completion wanted; and the files it comes from and goes to.
 
     {"messages": [{"role": "user", "content": "Capital of France?"},
                   {"role": "assistant", "content": "Paris."}], "meta": {"id": "fr-1"}}
 
-A line may be in any of four formats, and a file may mix them:
-
-    messages            {"messages": [...]}                 OpenAI's; the last is the completion
-    prompt_completion   {"prompt": ..., "completion": ...}  strings, or lists of messages
-    sharegpt            {"conversations": [{"from": "human", "value": ...}, ...]}
-    alpaca              {"instruction": ..., "input": ..., "output": ...}
+A line may be in any of the formats of `ftlab.formats`, and a file may mix them; columns of a table,
+CSV or JSONL, can be made records too.
 
 >>> record = Record.of("Capital of France?", "Paris.", id="fr-1")
 >>> record.messages
@@ -17,40 +13,37 @@ A line may be in any of four formats, and a file may mix them:
 [{'role': 'assistant', 'content': 'Paris.'}]
 """
 
+import csv
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import DataError, raise_unknown
+from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import read_text, writing
+from ftlab.formats import FORMATS, KEYS, ROLES, UPLOADS, check, format_of, row_of, text, turns_of
 
-__all__ = ["FORMATS", "Record", "fingerprint", "format_of", "from_row", "read", "to_trl", "write"]
+__all__ = [
+    "FORMATS",
+    "KEYS",
+    "ROLES",
+    "Record",
+    "columns",
+    "fingerprint",
+    "format_of",
+    "from_row",
+    "is_table",
+    "read",
+    "read_table",
+    "to_trl",
+    "write",
+]
 
-FORMATS = ("messages", "prompt_completion", "sharegpt", "alpaca")
 SHOWN = 10  # bad lines listed in one message; the rest are counted
-NEEDED = {
-    "messages": {"messages"},
-    "sharegpt": {"conversations"},
-    "prompt_completion": {"prompt", "completion"},
-    "alpaca": {"instruction", "output"},
-}
-"""The keys that make a line of each format, in the order in which they are looked for."""
-KEYS = {
-    "messages": {"messages", "meta"},
-    "sharegpt": {"conversations", "system", "meta"},
-    "prompt_completion": {"prompt", "completion", "meta"},
-    "alpaca": {"instruction", "input", "output", "system", "history", "meta"},
-}
-"""All the keys that each format knows; others are kept in a record's meta."""
-ROLES = {
-    "system": "system", "developer": "system",
-    "user": "user", "human": "user",
-    "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class Record:
     """What is known about it: id, slice, group, source."""
 
     def __post_init__(self) -> None:
-        turns = _messages(self.messages, "messages")
+        turns = check(self.messages, "messages")
         if not turns:
             raise DataError("there are no messages")
         rest = turns[1:] if turns[0]["role"] == "system" else turns
@@ -80,7 +73,7 @@ class Record:
                 "the turns before the completion must be user, assistant, ..., user, after at most "
                 f"one system message; got {', '.join(turn['role'] for turn in turns)}"
             )
-        _text(self.completion, "the completion")
+        text(self.completion, "the completion")
         if not isinstance(self.meta, dict):
             raise DataError(f"meta must be an object, got {type(self.meta).__name__}")
         object.__setattr__(self, "messages", tuple(turns))
@@ -96,7 +89,7 @@ class Record:
 
 
 def read(path: str | os.PathLike[str]) -> list[Record]:
-    """Read a JSONL file whose lines are in any of the four formats; blank lines are skipped.
+    """Read a JSONL file whose lines are in any of the formats; blank lines are skipped.
 
     Keys that a format does not know are kept in the record's `meta`.
 
@@ -104,19 +97,61 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
         DataError: the file cannot be read, holds no record, or has bad lines; the message lists
             the bad lines by number.
     """
-    text = read_text(path)
-    if text.lstrip().startswith("["):
-        raise DataError(
-            f"{path} is one JSON array; JSONL is wanted, one object on each line. "
-            f"Convert it with: jq -c '.[]' {path}"
-        )
+    return _gather(path, _lines(path), lambda line: from_row(_json(line)))
+
+
+def read_table(
+    path: str | os.PathLike[str], *, input: str, output: str, system: str | None = None
+) -> list[Record]:
+    """Read chosen columns of a CSV, TSV or JSONL file as records of one turn.
+
+    The other columns are kept in `meta`. A value that is no text, such as an object in a JSONL
+    line, becomes its JSON: that is what a model would be taught to write.
+
+    Args:
+        path: the file; one that ends in .csv or .tsv has a first line that names the columns.
+        input: the column that the user says.
+        output: the column that is wanted of the model.
+        system: a text for the system message of every record, such as the instruction.
+
+    Raises:
+        ConfigError: `input` and `output` are the same.
+        DataError: as `read`; or a column is not there.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.csv"
+    >>> _ = path.write_text("text,label\\nWhere is my card?,card_arrival\\n")
+    >>> read_table(path, input="text", output="label")[0].completion
+    'card_arrival'
+    """
+    if input == output:
+        raise ConfigError(f"Input and output are the same column, {input!r}; choose two.")
+
+    def record(line: Any) -> Record:
+        row = _json(line) if isinstance(line, str) else line
+        if not isinstance(row, dict):
+            what = f"{len(row)} cells" if isinstance(row, list) else type(row).__name__
+            raise DataError(f"a row with all columns, or a JSON object, is wanted; got {what}")
+        if missing := [name for name in (input, output) if name not in row]:
+            raise DataError(
+                f"there is no column {missing[0]!r}; the columns: {', '.join(map(str, row))}"
+            )
+        asked, wanted = (_cell(row[name], name) for name in (input, output))
+        rest = {key: value for key, value in row.items() if key not in (input, output)}
+        return Record(Record.of(asked, wanted, system=system).messages, wanted, rest)
+
+    return _gather(path, _csv_rows(path) if is_table(path) else _lines(path), record)
+
+
+def _gather(
+    path: str | os.PathLike[str], rows: Iterable[tuple[int, Any]], make: Callable[[Any], Record]
+) -> list[Record]:
+    """Make a record of each numbered row; raise one error that lists all bad ones."""
     records: list[Record] = []
     bad: list[tuple[int, str]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, row in rows:
         try:
-            records.append(_parse(line))
+            records.append(make(row))
         except DataError as error:
             bad.append((number, str(error)))
     if bad:
@@ -133,135 +168,88 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
     return records
 
 
-def _parse(line: str) -> Record:
-    """Turn one line into a record; the DataError's text is the reason alone."""
+def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not blank."""
+    whole = read_text(path)
+    if whole.lstrip().startswith("["):
+        raise DataError(
+            f"{path} is one JSON array; JSONL is wanted, one object on each line. "
+            f"Convert it with: jq -c '.[]' {path}"
+        )
+    for number, line in enumerate(whole.split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file's name says that it is a CSV or TSV."""
+    return Path(path).suffix.lower() in (".csv", ".tsv")
+
+
+def columns(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the columns of a CSV or TSV.
+
+    Raises:
+        DataError: the file cannot be read, or has no columns.
+    """
+    return next(_csv(path))[1]
+
+
+def _csv(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the last line of each row, and its cells; the header comes first."""
+    lines = io.StringIO(read_text(path), newline="")
+    tab = Path(path).suffix.lower() == ".tsv"
+    reader = csv.reader(lines, delimiter="\t" if tab else ",", strict=True)
+    empty = True
     try:
-        row = json.loads(line)
+        for cells in reader:
+            if cells:
+                empty = False
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV from line {reader.line_num} on: {error}.") from None
+    if empty:
+        raise DataError(f"{path} holds no records: it is empty.")
+
+
+def _csv_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str] | list[str]]]:
+    rows = _csv(path)
+    names = next(rows)[1]
+    if len(set(names)) < len(names):
+        raise DataError(f"{path} names two columns alike: {', '.join(names)}. Rename one.")
+    for number, cells in rows:
+        same = len(cells) == len(names)
+        yield number, dict(zip(names, cells, strict=True)) if same else cells
+
+
+def _cell(value: Any, name: str) -> str:
+    """Return a cell as text: what is no text, as its JSON."""
+    found = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if value is None or not found.strip():
+        raise DataError(f"the column {name!r} is empty")
+    return found
+
+
+def _json(line: str) -> Any:
+    """Return what the JSON of a line holds; the DataError's text is the reason alone."""
+    try:
+        return json.loads(line)
     except RecursionError:
         raise DataError("the JSON is nested too deeply") from None
     except ValueError as error:
         where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         what = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise DataError(f"not JSON: {what}{where}") from None
-    return from_row(row)
-
-
-def format_of(row: Mapping[str, Any]) -> str | None:
-    """Return which of the four formats a line's object has the keys of; None if it has none's.
-
-    >>> format_of({"prompt": "q", "completion": "a"})
-    'prompt_completion'
-    """
-    return next((name for name, keys in NEEDED.items() if keys <= row.keys()), None)
 
 
 def from_row(row: Any) -> Record:
-    """Return the record of one line's object, in any of the four formats.
+    """Return the record of one line's object, in any of the formats.
 
     Raises:
         DataError: it is no record; the text is the reason alone.
     """
-    if not isinstance(row, dict):
-        raise DataError(f"a JSON object is wanted, got {type(row).__name__}")
-    format = format_of(row)
-    if format is None:
-        keys = ", ".join(sorted(row)[:8]) or "no keys"
-        raise DataError(
-            f"no known format (keys: {keys}); wanted messages, conversations, prompt and "
-            "completion, or instruction and output"
-        )
-    if format == "messages":
-        turns = _messages(row["messages"], "messages")
-    elif format == "sharegpt":
-        turns = [*_system(row), *_messages(row["conversations"], "conversations")]
-    elif format == "prompt_completion":
-        turns = [
-            *_side(row["prompt"], "user", "prompt"),
-            *_side(row["completion"], "assistant", "completion"),
-        ]
-    else:
-        turns = _alpaca(row)
-    if not turns or turns[-1]["role"] != "assistant":
-        raise DataError("the last message must be the assistant's: it is the completion")
-    for turn in turns:
-        if not turn["content"].strip():
-            raise DataError(f"the {turn['role']}'s text is empty")
-    meta = row.get("meta") or {}
-    if not isinstance(meta, dict):
-        raise DataError(f"meta must be an object, got {type(meta).__name__}")
-    extra = {key: value for key, value in row.items() if key not in KEYS[format]}
-    return Record(tuple(turns[:-1]), turns[-1]["content"], {**extra, **meta})
-
-
-def _alpaca(row: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the turns of an Alpaca line; `input` follows the instruction after a blank line."""
-    turns = _system(row)
-    history = row.get("history") or []
-    for pair in history if isinstance(history, list) else [None]:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise DataError("history must be a list of [question, answer] pairs")
-        turns += [
-            *_side(pair[0], "user", "history"),
-            *_side(pair[1], "assistant", "history"),
-        ]
-    asked = _text(row["instruction"], "instruction")
-    given = _text(row.get("input") or "", "input")
-    turns += _side(f"{asked}\n\n{given}" if given.strip() else asked, "user", "instruction")
-    return [*turns, *_side(row["output"], "assistant", "output")]
-
-
-def _system(row: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the system message that some formats keep in a key of its own."""
-    return _side(row["system"], "system", "system") if row.get("system") else []
-
-
-def _side(value: Any, role: str, name: str) -> list[dict[str, str]]:
-    """Return the messages of a value that is a string of this role, or a list of messages."""
-    if isinstance(value, list) and role != "system":
-        return _messages(value, name)
-    return [{"role": role, "content": _text(value, name)}]
-
-
-def _messages(value: Any, name: str) -> list[dict[str, str]]:
-    """Check a list of messages, and name roles and keys as OpenAI does."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise DataError(f"{name} must be a list of messages, got {type(value).__name__}")
-    turns = []
-    for number, message in enumerate(value, start=1):
-        if not isinstance(message, Mapping):
-            raise DataError(f"message {number} must be an object, got {type(message).__name__}")
-        role = message.get("role", message.get("from"))
-        if not isinstance(role, str) or role not in ROLES:
-            raise DataError(
-                f"message {number} has the role {role!r}; wanted system, user or assistant"
-            )
-        if message.get("tool_calls"):
-            raise DataError(f"message {number} calls a tool, which a record cannot hold")
-        content = message.get("content", message.get("value"))
-        if isinstance(content, list):
-            content = _parts(content, number)
-        text = _text(content, f"the content of message {number}")
-        turns.append({"role": ROLES[role], "content": text})
-    return turns
-
-
-def _parts(parts: list[Any], number: int) -> str:
-    """Join the text parts of a message; pictures and sound are refused."""
-    kinds = [part.get("type") if isinstance(part, dict) else type(part).__name__ for part in parts]
-    if any(kind != "text" for kind in kinds):
-        raise DataError(f"message {number} has parts that are not text: {kinds}")
-    return "".join(_text(part.get("text"), f"message {number}") for part in parts)
-
-
-def _text(value: Any, name: str) -> str:
-    """Check that a value is text that can be written as UTF-8."""
-    if not isinstance(value, str):
-        raise DataError(f"{name} must be a string, got {type(value).__name__}")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(f"{name} has half of a surrogate pair, which is no character") from None
-    return value
+    turns, meta = turns_of(row)
+    return Record(tuple(turns[:-1]), turns[-1]["content"], meta)
 
 
 # Writing.
@@ -272,6 +260,7 @@ def write(
     records: Iterable[Record],
     *,
     format: str = "messages",
+    drop_meta: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Write records as JSONL, whole or not at all; return the path.
@@ -279,20 +268,36 @@ def write(
     Args:
         path: the file to make.
         records: what to write; each record's `meta`, if any, is kept under "meta".
-        format: "messages", "prompt_completion" (conversational), "sharegpt" or "alpaca".
+        format: one of `FORMATS`; a hyphen is as good as an underscore.
+        drop_meta: leave meta out. The formats of providers hold none, and refuse it otherwise.
         overwrite: replace a file that exists.
 
     Raises:
         ConfigError: an unknown format.
-        DataError: the file exists, cannot be written, or a record's meta is not JSON.
+        DataError: the file exists, cannot be written, or the format cannot hold a record.
     """
+    format = format.replace("-", "_")
     if format not in FORMATS:
         raise_unknown("format", format, FORMATS)
     with writing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
         for number, record in enumerate(records, start=1):
-            row = _row(record, format)
-            if record.meta:
-                row["meta"] = record.meta
+            meta = {} if drop_meta else record.meta
+            if meta and format in UPLOADS:
+                raise DataError(
+                    f"Record {number} has meta ({', '.join(map(str, list(meta)[:5]))}), which "
+                    f"{format} has no place for: leave it out with drop_meta (--drop-meta), or "
+                    f"keep it in another format. {path} was not written."
+                )
+            answer = {"role": "assistant", "content": record.completion}
+            try:
+                row = row_of([*record.messages, answer], format)
+            except DataError as error:
+                raise DataError(
+                    f"Record {number} cannot be written as {format}: {error}. "
+                    f"{path} was not written."
+                ) from None
+            if meta:
+                row["meta"] = meta
             try:
                 stream.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
             except (TypeError, ValueError) as error:
@@ -301,28 +306,6 @@ def write(
                     f"{path} was not written."
                 ) from None
     return Path(path)
-
-
-def _row(record: Record, format: str) -> dict[str, Any]:
-    """Return a record in one of the formats, without its meta."""
-    turns = list(record.messages)
-    answer = {"role": "assistant", "content": record.completion}
-    if format == "messages":
-        return {"messages": [*turns, answer]}
-    if format == "prompt_completion":
-        return to_trl(record)
-    if format == "sharegpt":
-        names = {"system": "system", "user": "human", "assistant": "gpt"}
-        talk = [{"from": names[t["role"]], "value": t["content"]} for t in [*turns, answer]]
-        return {"conversations": talk}
-    system = turns.pop(0)["content"] if turns[0]["role"] == "system" else None
-    texts = [turn["content"] for turn in turns]
-    row: dict[str, Any] = {"instruction": texts[-1], "input": "", "output": record.completion}
-    if system is not None:
-        row["system"] = system
-    if len(texts) > 1:
-        row["history"] = [list(pair) for pair in zip(texts[:-1:2], texts[1::2], strict=True)]
-    return row
 
 
 def to_trl(record: Record) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The record, and the four formats it is read from and written to."""
+"""The record, and the files it is read from and written to."""
 
 import json
 import random
@@ -7,16 +7,21 @@ import re
 import pytest
 
 from ftlab.errors import ConfigError, DataError
+from ftlab.formats import UPLOADS
 from ftlab.records import (
     FORMATS,
     Record,
+    columns,
     fingerprint,
     format_of,
     from_row,
     read,
+    read_table,
     to_trl,
     write,
 )
+
+OWN = [format for format in FORMATS if format not in UPLOADS]
 
 TALK = Record(
     (
@@ -43,7 +48,7 @@ def test_of_makes_one_turn():
     assert (record.completion, record.meta) == ("a", {"id": 3})
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OWN)
 def test_a_file_holds_what_was_written(tmp_path, format):
     records = [TALK, PLAIN, Record.of("q", "a", system="s")]
     path = write(tmp_path / "a.jsonl", records, format=format)
@@ -188,6 +193,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     assert read(write(path, [TALK], overwrite=True)) == [TALK]
     with pytest.raises(ConfigError, match="Did you mean 'alpaca'"):
         write(tmp_path / "b.jsonl", [PLAIN], format="alpacca")
+    assert read(write(tmp_path / "c.jsonl", [TALK], format="prompt-completion")) == [TALK]
 
 
 def test_a_record_cannot_be_made_wrong():
@@ -231,7 +237,7 @@ def test_a_fingerprint_covers_everything_in_order():
     ), "figures in old verdicts would no longer match"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OWN)
 def test_a_line_alone_says_its_format_and_its_record(tmp_path, format):
     row = json.loads(write(tmp_path / "a.jsonl", [TALK], format=format).read_text("utf-8"))
     assert (format_of(row), from_row(row)) == (format, TALK)
@@ -241,3 +247,66 @@ def test_a_line_of_no_format_says_so():
     assert format_of({"prompt": "q", "answer": "a"}) is None
     with pytest.raises(DataError, match="no known format"):
         from_row({"prompt": "q", "answer": "a"})
+
+
+CSV = 'text,label,lang\n"Where, is it?",lost,en\n\n"Two\nlines ""here""",found,en\n'
+
+
+def test_chosen_columns_of_a_table_are_records(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeff" + CSV, "utf-8")
+    assert columns(path) == ["text", "label", "lang"]
+    assert read_table(path, input="text", output="label") == [
+        Record.of("Where, is it?", "lost", lang="en"),
+        Record.of('Two\nlines "here"', "found", lang="en"),
+    ]
+    told = read_table(path, input="lang", output="text", system="Write it.")
+    assert told[0] == Record.of("en", "Where, is it?", system="Write it.", label="lost")
+    path.write_bytes(b"a\tb\r\n1\t2,3\r\n")
+    tabs = path.rename(tmp_path / "a.TSV")
+    assert read_table(tabs, input="a", output="b") == [Record.of("1", "2,3")]
+
+
+def test_values_that_are_no_text_become_json(tmp_path):
+    path = lines(
+        tmp_path / "a.jsonl", {"text": "Zoë at 9", "slots": {"name": "Zoë"}, "id": 1},
+        {"text": "None", "slots": {}, "id": 2},
+    )  # fmt: skip
+    assert read_table(path, input="text", output="slots") == [
+        Record.of("Zoë at 9", '{"name": "Zoë"}', id=1),
+        Record.of("None", "{}", id=2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("text,label\na\n", "line 2: a row with all columns.*; got 1 cells"),
+        ("text,label\na,b,c\n", "line 2: .*; got 3 cells"),
+        ("text,label\na, \n", "line 2: the column 'label' is empty"),
+        ("text,labels\na,b\n", "line 2: there is no column 'label'; the columns: text, labels"),
+        ('text,label\na,"b\n', "is no CSV from line 2 on"),
+        ("text,text\na,b\n", "names two columns alike"),
+        ("text,label\n", "holds no records"),
+        ("", "holds no records"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_reason(tmp_path, text, reason):
+    path = tmp_path / "a.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(DataError, match=reason):
+        read_table(path, input="text", output="label")
+
+
+def test_a_table_s_bad_lines_are_listed_once(tmp_path):
+    path = lines(
+        tmp_path / "a.jsonl", {"q": "1", "a": None}, {"q": "1"}, 3, "x", {"q": "1", "a": 2}
+    )
+    with pytest.raises(DataError) as caught:
+        read_table(path, input="q", output="a")
+    assert re.findall(r"line \d+: \S+ \S+ \S+", str(caught.value)) == [
+        "line 1: the column 'a'", "line 2: there is no", "line 3: a row with",
+        "line 4: not JSON: Expecting",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="the same column, 'q'"):
+        read_table(path, input="q", output="q")

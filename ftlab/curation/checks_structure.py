@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from ftlab.curation.findings import Notes
 from ftlab.errors import DataError
+from ftlab.formats import plain
 from ftlab.records import KEYS, ROLES, Record, format_of, from_row
 
 __all__ = ["HUGE", "diagnose", "extra_keys", "is_array", "parse", "read_lines", "record_of"]
@@ -167,13 +168,12 @@ def _turns(row: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
             else:
                 yield role, None, None
 
-    format = format_of(row)
-    if format == "messages":
-        yield from side(row["messages"], "user")
-        return
+    format, row = format_of(row), plain(row)
     if row.get("system"):
         yield "system", row["system"], None
-    if format == "sharegpt":
+    if "messages" in row:
+        yield from side(row["messages"], "user")
+    elif format == "sharegpt":
         yield from side(row["conversations"], "user")
     elif format == "prompt_completion":
         yield from side(row["prompt"], "user")
@@ -209,5 +209,5 @@ def extra_keys(row: dict[str, Any]) -> set[str]:
         turns = row.get(name)
         for turn in turns if isinstance(turns, list) else ():
             if isinstance(turn, dict) and len(turn) > 2:
-                found |= turn.keys() - {"role", "content", "from", "value"}
+                found |= turn.keys() - {"role", "content", "from", "value", "weight"}
     return set(found)

@@ -162,7 +162,7 @@ def _mended(line: int, row: Any, done: Notes, known: set[int]) -> Record | None:
 
 def _named_roles(line: int, row: Any, done: Notes) -> Any:
     """Return a row whose roles differ from known ones in capitals and spaces no more."""
-    if not isinstance(row, dict):
+    if not isinstance(row, dict) or format_of(row) == "cohere":  # whose roles have capitals
         return row
     row, changed = dict(row), False
     for name in ("messages", "conversations", "prompt", "completion"):
