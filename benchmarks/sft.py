@@ -19,7 +19,7 @@ import torch
 from ftlab import models, tasks
 from ftlab.hardware import huge_pages, profile
 from ftlab.records import to_trl
-from ftlab.training import sft
+from ftlab.training import methods, sft
 
 
 def plain_trl(model, tokenizer, records, *, method, epochs, batch_size, learning_rate, seed):
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--method", choices=sft.METHODS, default="full")
+    parser.add_argument("--method", choices=methods.METHODS, default="full")
     parser.add_argument("--model", default="ftlab-7m")
     args = parser.parse_args()
     task = tasks.get("punctuation")
@@ -95,7 +95,7 @@ def main() -> None:
     base, tokenizer = models.load(args.model)
     settings = {
         "method": args.method, "epochs": args.epochs, "batch_size": args.batch_size,
-        "learning_rate": sft.LEARNING_RATES[args.method], "seed": 0,
+        "learning_rate": methods.LEARNING_RATES[args.method], "seed": 0,
     }  # fmt: skip
     rows = sft.prepare(tokenizer, records, max_length=1024)
     total = sum(len(row["input_ids"]) for row in rows) * args.epochs

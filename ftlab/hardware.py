@@ -14,6 +14,7 @@ environment (cpu, t4, gpu or mps) chooses another one, to rehearse a lesson for 
 'Qwen/Qwen2.5-0.5B-Instruct'
 """
 
+import functools
 import json
 import os
 import platform
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULTS",
     "Profile",
+    "four_bit_works",
     "huge_pages",
     "profile",
     "reuse_memory",
@@ -191,8 +193,7 @@ def _look(asked: str, refresh: bool) -> Profile:
     return Profile(
         name=name, device=device, dtype=dtype, weights="float32", threads=torch.get_num_threads(),
         memory_gb=round(memory, 1), gpu=gpu, default_model=sizes.model,
-        batch_size=sizes.batch_size, records=min(SLOW_CPU, sizes.records) if slow else sizes.records,
-        reasons=why,
+        batch_size=sizes.batch_size, records=SLOW_CPU if slow else sizes.records, reasons=why,
     )  # fmt: skip
 
 
@@ -272,6 +273,31 @@ def _time_matmuls(rounds: int = 5) -> tuple[float, float]:
         if best[1] > 3 * best[0]:  # only emulated: no need to wait for more of it
             break
     return best[0], best[1]
+
+
+@functools.cache
+def four_bit_works(device: str) -> tuple[bool, str]:
+    """Return whether bitsandbytes holds weights in NF4 on `device`, and if not, why.
+
+    Found out by doing it once: a layer is quantised, and must still give about what it gave.
+    """
+    import torch
+
+    try:
+        import bitsandbytes
+
+        torch_seed = torch.random.get_rng_state()
+        layer = torch.nn.Linear(128, 64, bias=False)
+        inputs = torch.randn(4, 128)
+        torch.random.set_rng_state(torch_seed)
+        small = bitsandbytes.nn.Linear4bit(128, 64, bias=False, quant_type="nf4")
+        small.load_state_dict(layer.state_dict())
+        with torch.no_grad():
+            wanted, got = layer(inputs), small.to(device)(inputs.to(device)).float().cpu()
+        error = ((got - wanted).norm() / wanted.norm()).item()
+    except Exception as problem:  # a missing kernel shows in many ways
+        return False, f"bitsandbytes fails ({type(problem).__name__}: {problem})"
+    return error < 0.2, f"the layer's output is off by {error:.0%}"
 
 
 def cache_folder() -> Path:

@@ -293,7 +293,11 @@ def _line(error: BaseException) -> str:
 
 
 def load(
-    name: str | os.PathLike[str], *, device: str | None = None, dtype: Any = None
+    name: str | os.PathLike[str],
+    *,
+    device: str | None = None,
+    dtype: Any = None,
+    bits: int | None = None,
 ) -> tuple[Any, Any]:
     """Load a causal LM and its tokenizer, ready to generate or to be trained.
 
@@ -302,6 +306,8 @@ def load(
         device: where it goes; by default what `ftlab.hardware.profile` says.
         dtype: of the weights: "float32", "bfloat16", "float16" or a torch.dtype. By default
             float32 as the profile says, for mixed precision casts by itself.
+        bits: 4 holds the linear layers' weights in NF4, doubly quantised, as QLoRA does
+            (Dettmers et al. 2023); bitsandbytes must run on the device.
 
     Returns:
         The model in eval mode (a PeftModel if `name` is an adapter) and the tokenizer.
@@ -309,7 +315,7 @@ def load(
     Raises:
         ModelError: it cannot be found, read or trusted.
         OfflineError: it is on the hub, which cannot be reached.
-        ConfigError: there is no such device or dtype.
+        ConfigError: there is no such device or dtype, or 4 bits do not work here.
     """
     import torch
 
@@ -321,14 +327,17 @@ def load(
     made = _tokenizer(folder, base)
     if dtype is None:
         dtype = profile().weights
-    model = _read(base, getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype) if isinstance(dtype, str) else dtype}
+    if bits is not None:
+        options |= _four_bit(bits, device or profile().device)
+    model = _read(base, **options)
     if folder != base:
         model = _adapted(model, folder)
     model.config.pad_token_id = made.pad_token_id
     model.generation_config.pad_token_id = made.pad_token_id
     device = device or profile().device
     try:
-        model = model.to(device)
+        model = model if bits else model.to(device)  # bitsandbytes has put its own in place
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"The model cannot go to device {device!r}: {_line(error)}. "
@@ -373,7 +382,28 @@ def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
     return folder, base
 
 
-def _read(folder: Path, dtype: Any) -> Any:
+def _four_bit(bits: int, device: str) -> dict[str, Any]:
+    """Return what transformers is to be told to load a model in 4 bits."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    from ftlab.hardware import four_bit_works, profile
+
+    if bits != 4:
+        raise ConfigError(f"bits={bits}: weights can be held in 4 bits, or as they are (None).")
+    works, why = four_bit_works(device)
+    if not works:
+        raise ConfigError(f"4-bit weights do not work on {device}: {why}. Load without bits=4.")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, profile().dtype),
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _read(folder: Path, **options: Any) -> Any:
     """Read the weights, all of them."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -382,7 +412,7 @@ def _read(folder: Path, dtype: Any) -> Any:
         with _quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype=dtype,
+                **options,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,

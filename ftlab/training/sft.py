@@ -27,9 +27,8 @@ from typing import Any
 
 from ftlab.errors import ConfigError, DataError, TrainingError, raise_unknown
 from ftlab.records import Record, fingerprint
+from ftlab.training import methods
 
-METHODS = ("full", "lora")
-LEARNING_RATES = {"full": 6e-4, "lora": 2e-3}  # picked on ftlab-7m and punctuation, a few runs
 SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
     "output_multiplier", "output_router_logits",
@@ -130,6 +129,9 @@ def train(
     eval_records: Sequence[Record] | None = None,
     max_length: int | None = None,
     rank: int = 32,
+    alpha: float | None = None,
+    targets: str | Sequence[str] = "all-linear",
+    frozen_layers: int | None = None,
     on_step: OnStep | None = None,
 ) -> Run:
     """Fine-tune `model` in place on `records`.
@@ -138,15 +140,19 @@ def train(
         model: a causal LM from `ftlab.models.load`; changed in place.
         tokenizer: its tokenizer, with a chat template.
         records: what to learn.
-        method: "full" (all weights) or "lora" (an adapter on every linear layer).
+        method: which weights move: "full", "frozen", "lora", "rslora", "dora" or "qlora"; see
+            `ftlab.training.methods`.
         epochs: passes over the records.
         batch_size: records per optimiser step.
-        learning_rate: peak rate; by default 6e-4 (full) or 2e-3 (LoRA), which suit the small
-            shipped models. Larger models want about a tenth.
+        learning_rate: peak rate; by default 6e-4 (full, frozen) or 2e-3 (adapters), which suit
+            the small shipped models. Larger models want about a tenth.
         seed: of the order of the records and of the adapter's first weights.
         eval_records: held-out records whose loss is measured after each epoch.
         max_length: most tokens in a record; by default what the model's context holds.
-        rank: of the LoRA matrices; alpha is twice the rank.
+        rank: of an adapter's matrices.
+        alpha: scale of an adapter; by default twice the rank.
+        targets: names of the linear layers that get an adapter; by default all of them.
+        frozen_layers: how many of the lowest layers "frozen" keeps; by default half of them.
         on_step: called with (step, steps, loss, seconds left) after every step.
 
     Returns:
@@ -157,13 +163,14 @@ def train(
         DataError: a record cannot be trained on as it is.
         TrainingError: the loss is no longer a number, or the run was interrupted.
     """
-    if method not in METHODS:
-        raise_unknown("method", method, METHODS)
+    if method not in methods.METHODS:
+        raise_unknown("method", method, methods.METHODS)
     wrong = [
         f"{name} must be positive, got {value}"
         for name, value in (
             ("epochs", epochs), ("batch_size", batch_size), ("rank", rank),
             ("learning_rate", 1 if learning_rate is None else learning_rate),
+            ("alpha", 1 if alpha is None else alpha),
         )
         if not value > 0
     ]  # fmt: skip
@@ -173,14 +180,20 @@ def train(
     max_length = min(max_length or context, context)
     rows = prepare(tokenizer, records, max_length=max_length)
     held_out = prepare(tokenizer, eval_records, max_length=max_length) if eval_records else None
-    rate = LEARNING_RATES[method] if learning_rate is None else learning_rate
+    rate = methods.LEARNING_RATES[method] if learning_rate is None else learning_rate
+    adapter = methods.prepare(
+        model, method, rank=rank, alpha=alpha, targets=targets, frozen_layers=frozen_layers
+    )
     settings = {
         "method": method, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate,
         "seed": seed, "max_length": max_length, "records": len(records),
-        "data": fingerprint(list(records)), "rank": rank if method == "lora" else None,
+        "data": fingerprint(list(records)), "rank": rank if adapter else None,
+        "alpha": adapter.lora_alpha if adapter else None,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="ftlab-") as scratch:
-        trainer, watch = _trainer(model, tokenizer, rows, held_out, settings, scratch, on_step)
+        trainer, watch = _trainer(
+            model, tokenizer, rows, held_out, adapter, settings, scratch, on_step
+        )
         settings["precision"] = "bfloat16" if trainer.args.bf16 else "float32"
         if trainer.args.fp16:
             settings["precision"] = "float16"
@@ -243,18 +256,18 @@ def _trainer(
     tokenizer: Any,
     rows: list[dict],
     held_out: list[dict] | None,
+    adapter: Any,
     settings: dict[str, Any],
     scratch: str,
     on_step: OnStep | None,
 ) -> tuple[Any, Any]:
-    """Build the SFTTrainer: the only place where TRL's and peft's constructors are called."""
+    """Build the SFTTrainer: the only place where TRL's constructors are called."""
     import logging
 
     # imported by peft; on a CPU it says that an optional kernel is missing, to no use here
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import TrainerCallback
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
@@ -372,15 +385,6 @@ def _trainer(
         data_seed=settings["seed"],
         dataloader_pin_memory=False,
     )
-    adapter = None
-    if settings["method"] == "lora":
-        adapter = LoraConfig(
-            r=settings["rank"],
-            lora_alpha=2 * settings["rank"],
-            lora_dropout=0.0,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
     with warnings.catch_warnings():  # peft asks transformers by a name that is going away
         warnings.filterwarnings(
             "ignore", message=".*gradient_checkpointing", category=FutureWarning

@@ -8,7 +8,7 @@ import pytest
 from ftlab.errors import ConfigError, DataError, TrainingError
 from ftlab.records import Record
 from ftlab.templates import encode
-from ftlab.training import sft
+from ftlab.training import methods, sft
 
 RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "Paris", "hi")]
 FAST = {"epochs": 1, "batch_size": 2, "seed": 3}
@@ -113,7 +113,7 @@ def test_a_saved_run_says_how_it_was_made_and_is_never_overwritten(make_model, t
     folder = run.save(tmp_path / "tuned")
     told = json.loads((folder / "training.json").read_text())
     assert told["settings"]["seed"] == 3 and len(told["settings"]["data"]) == 64
-    assert told["settings"]["learning_rate"] == sft.LEARNING_RATES["full"]
+    assert told["settings"]["learning_rate"] == methods.LEARNING_RATES["full"]
     with pytest.raises(DataError, match="not empty"):
         run.save(folder)
     assert not list(tmp_path.glob(".saving-*"))
