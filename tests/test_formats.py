@@ -232,3 +232,24 @@ def test_names():
     with pytest.raises(ConfigError, match="Did you mean 'bedrock'"):
         row_of(TALK, "bedrok")
     assert plain({"text": "q"}) == {"text": "q"}
+
+
+def test_the_command_converts_files_and_tables(tmp_path):
+    from typer.testing import CliRunner
+
+    from ftlab.cli import app
+
+    def run(*words):
+        return CliRunner().invoke(app, ["convert", *map(str, words)])
+
+    table, ours, theirs = (tmp_path / name for name in ("a.csv", "b.jsonl", "c.jsonl"))
+    table.write_text("text,label,lang\nWhere is it?,lost,en\n", "utf-8")
+    columns = ("--input", "text", "--output", "label")
+    assert "1 records in" in run(table, ours, *columns, "--system", "Name it.").output
+    assert read(ours) == [Record.of("Where is it?", "lost", system="Name it.", lang="en")]
+    assert isinstance(run(ours, theirs, "--to", "vertex").exception, DataError)
+    assert run(ours, theirs, "--to", "vertex", "--drop-meta").exit_code == 0
+    assert read(theirs) == [Record.of("Where is it?", "lost", system="Name it.")]
+    assert "text, label, lang" in str(run(table, tmp_path / "d.jsonl").exception)
+    for half in (("--input", "text"), ("--system", "s")):
+        assert isinstance(run(ours, tmp_path / "d.jsonl", *half).exception, ConfigError)

@@ -1,4 +1,4 @@
-"""Commands about data: tasks, synth, doctor, show."""
+"""Commands about data: tasks, synth, convert, doctor, show."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from ftlab.cli.options import Model, Seed
-from ftlab.errors import DataError, raise_unknown
+from ftlab.errors import ConfigError, DataError, raise_unknown
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (tasks, synth, doctor, show):
+    for command in (tasks, synth, convert, doctor, show):
         app.command()(command)
 
 
@@ -48,6 +48,36 @@ def synth(
         raise_unknown("split", split, ("train", "test"))
     records.write(out, room.get(task).examples(n, seed, split=split))
     print(f"{n} {split} examples of {task} in {out}")
+
+
+def convert(
+    data: Annotated[Path, typer.Argument(help="JSONL in any format; or a table: CSV, TSV, JSONL.")],
+    out: Annotated[Path, typer.Argument(help="New JSONL file.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="messages, prompt-completion, sharegpt, alpaca, openai, vertex, bedrock or cohere."
+        ),
+    ] = "messages",
+    input: Annotated[str | None, typer.Option(help="A table's column: what is asked.")] = None,
+    output: Annotated[str | None, typer.Option(help="A table's column: what is wanted.")] = None,
+    system: Annotated[str | None, typer.Option(help="With a table: the system message.")] = None,
+    drop_meta: Annotated[bool, typer.Option(help="Leave out ids, slices, other columns.")] = False,
+) -> None:
+    """Write records in another format, or make records of a table's columns."""
+    from ftlab import records
+
+    if records.is_table(data) and (input is None or output is None):
+        names = ", ".join(records.columns(data))
+        raise ConfigError(f"{data} is a table: choose --input and --output among {names}.")
+    if input is not None and output is not None:
+        rows = records.read_table(data, input=input, output=output, system=system)
+    elif input is not None or output is not None or system is not None:
+        raise ConfigError("Give both --input and --output, the columns of a table, or neither.")
+    else:
+        rows = records.read(data)
+    records.write(out, rows, format=to, drop_meta=drop_meta)
+    print(f"{len(rows)} records in {out}, as {to}")
 
 
 def doctor(
