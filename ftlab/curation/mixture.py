@@ -1,0 +1,306 @@
+"""Choose what a model reads, and how often: up- and down-sampling, and subsets for learning curves.
+
+    source    have   weight   records   share   each is read
+    senior     100        9       900   50.0%   9 times
+    junior     900        1       900   50.0%   once
+
+A *weight* is how often each record is read: 9 up-samples, 0.5 keeps half. Where a weight is not
+whole, some records are read once more than others; which ones follows from their content and the
+seed alone, so that the order of the input does not matter and a larger weight only adds.
+
+Reading good records more often does what a larger weight in the loss would do, and any trainer can
+do it. But it makes no new information: a hundred records read nine times are still a hundred.
+Split first and up-sample the training part alone, or copies stand on both sides.
+
+>>> from ftlab.records import Record
+>>> senior = [Record.of(f"diff {i}", "Good.", reviewer="senior") for i in range(2)]
+>>> junior = [Record.of(f"diff {i}", "LGTM", reviewer="junior") for i in range(2, 8)]
+>>> print(balance(senior + junior, "reviewer", how="up"))
+reviewer  have  weight  records  share  each is read
+senior       2       3        6  50.0%       3 times
+junior       6       1        6  50.0%          once
+total        8              12
+12 records, 8 of them different
+"""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.records import Record, fingerprint
+
+__all__ = ["Mixture", "balance", "mix", "nested", "shuffled", "table", "value", "values"]
+
+NONE = "(none)"
+"""The stratum of records that lack the field."""
+STRATA = ("slice", "difficulty", "completion")
+"""Fields by which records are stratified where nobody says by which, the first that serves."""
+
+
+# What records say of themselves, and an order that only depends on them.
+
+
+def value(record: Record, field: str) -> str | None:
+    """Return what a record has in a field of its `meta`, or its "completion", as text.
+
+    >>> value(Record.of("a", "b", slice="easy"), "slice")
+    'easy'
+    """
+    if field == "completion":
+        return record.completion.strip()
+    found = record.meta.get(field)
+    return found if found is None or isinstance(found, str) else json.dumps(found, sort_keys=True)
+
+
+def values(records: Sequence[Record], field: str) -> list[str | None]:
+    """Return what each record has in a field.
+
+    Raises:
+        ConfigError: none has it; the message lists the fields that there are.
+    """
+    found = [value(record, field) for record in records]
+    if all(one is None for one in found):
+        raise_unknown("field", field, {"completion"}.union(*(record.meta for record in records)))
+    return found
+
+
+def strata(records: Sequence[Record], by: str | None) -> tuple[str | None, list[str]]:
+    """Return the field to stratify by, and the stratum of each record.
+
+    Args:
+        records: what is to be divided.
+        by: a field; "" for none; None to take the first of `STRATA` that has several values, and
+            at least ten records for each on average.
+    """
+    if by:
+        return by, [one or NONE for one in values(records, by)]
+    for field in STRATA if by is None else ():
+        found = [value(record, field) or NONE for record in records]
+        if 2 <= len(set(found)) <= len(records) / 10:
+            return field, found
+    return None, [NONE] * len(records)
+
+
+def shuffled(records: Sequence[Record], seed: int, salt: str = "") -> list[int]:
+    """Return the places of the records in an order that their content and the seed alone decide.
+
+    The same records in another order come out the same; equal ones are told apart by number.
+
+    Args:
+        records: what to order.
+        seed: another seed, another order.
+        salt: what it is for, so that two purposes do not share their chances.
+    """
+    copies: Counter[str] = Counter()
+    keys = []
+    for record in records:
+        print_ = fingerprint([record])
+        copies[print_] += 1
+        keys.append(hashlib.sha256(f"{salt} {seed} {print_} {copies[print_]}".encode()).digest())
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as plain text in columns: the first to the left, the others to the right."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        for row in cells
+    )
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+# Mixtures.
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Records, and the arithmetic that led to them; `print` shows it."""
+
+    records: list[Record]
+    """What is to be read, shuffled."""
+    counts: dict[str, int]
+    """How many of them came from each source."""
+    arithmetic: str
+    """The table."""
+
+    def __str__(self) -> str:
+        return self.arithmetic
+
+
+def mix(
+    sources: Mapping[str, Sequence[Record]],
+    weights: Mapping[str, float],
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    title: str = "source",
+) -> Mixture:
+    """Mix sources, each record read as often as the weight of its source says.
+
+    Args:
+        sources: records by the name of their source.
+        weights: how often each record of a source is read; with `size`, relative to the others.
+        size: records in all; None for what the weights give.
+        seed: decides which records a broken weight takes, and the order.
+        title: what a source is, for the table.
+
+    Returns:
+        The records in random order, with the arithmetic.
+
+    Raises:
+        ConfigError: a weight is missing, negative or no number, or nothing is left.
+        DataError: a source is empty.
+    """
+    for name in {*sources, *weights}:
+        if name not in sources:
+            raise_unknown("source", name, sources)
+        weight = weights.get(name, math.nan)
+        if not 0 <= weight < math.inf:
+            raise ConfigError(
+                f"The weight of {name!r} is {weights.get(name, 'missing')}. Give a number from 0 "
+                "up: how often each of its records is read."
+            )
+        if not sources[name]:
+            raise DataError(f"The source {name!r} holds no records.")
+    wanted = {name: weights[name] * len(records) for name, records in sources.items()}
+    total = sum(wanted.values())
+    if round(total) < 1 or (size is not None and size < 1):
+        raise ConfigError("The mixture would be empty. Raise a weight or the size.")
+    scale = 1.0 if size is None else size / total
+    counts = _whole({name: count * scale for name, count in wanted.items()}, size)
+    chosen = [
+        record for name, records in sources.items() for record in _take(records, counts[name], seed)
+    ]
+    rows: list[list[object]] = [
+        [name, f"{len(records):,}", f"{weights[name] * scale:.3g}", f"{counts[name]:,}",
+         f"{counts[name] / len(chosen):.1%}", _times(counts[name], len(records))]
+        for name, records in sources.items()
+    ]  # fmt: skip
+    have = sum(len(records) for records in sources.values())
+    rows.append(["total", f"{have:,}", "", f"{len(chosen):,}", "", ""])
+    told = table([title, "have", "weight", "records", "share", "each is read"], rows)
+    different = len({fingerprint([record]) for record in chosen})
+    told += f"\n{len(chosen):,} records, {different:,} of them different"
+    return Mixture([chosen[i] for i in shuffled(chosen, seed, "mixed")], counts, told)
+
+
+def balance(
+    records: Sequence[Record],
+    field: str,
+    *,
+    how: str = "same",
+    size: int | None = None,
+    seed: int = 0,
+) -> Mixture:
+    """Mix records so that every value of a field has the same number of them.
+
+    Args:
+        records: what there is.
+        field: of `meta`, such as "reviewer" or "slice"; or "completion".
+        how: "up" repeats until all have as many as the commonest value, "down" drops until all
+            have as few as the rarest, "same" does both and keeps the total.
+        size: records in all, instead of what `how` gives.
+        seed: decides which records, and the order.
+
+    Raises:
+        ConfigError: no record has the field, or there is no such way.
+        DataError: some records lack the field.
+    """
+    aims = {"up": max, "down": min, "same": lambda counts: sum(counts) / len(counts)}
+    if how not in aims:
+        raise_unknown("way to balance", how, aims)
+    found = values(records, field)
+    if lacking := found.count(None):
+        raise DataError(
+            f"{lacking:,} of {len(records):,} records have no {field!r}, so they cannot be "
+            "balanced by it. Give them one, or leave them out."
+        )
+    sources: dict[str, list[Record]] = {str(name): [] for name in sorted(set(map(str, found)))}
+    for name, record in zip(found, records, strict=True):
+        sources[str(name)].append(record)
+    sources = dict(sorted(sources.items(), key=lambda item: (len(item[1]), item[0])))
+    aim = aims[how]([len(group) for group in sources.values()])
+    weights = {name: aim / len(group) for name, group in sources.items()}
+    return mix(sources, weights, size=size, seed=seed, title=field)
+
+
+def _whole(wanted: dict[str, float], size: int | None) -> dict[str, int]:
+    """Round to whole numbers that add up, the largest fractions up (Hamilton's method)."""
+    counts = {name: math.floor(count + 1e-9) for name, count in wanted.items()}
+    short = (round(sum(wanted.values())) if size is None else size) - sum(counts.values())
+    for name in sorted(wanted, key=lambda name: counts[name] - wanted[name])[:short]:
+        counts[name] += 1
+    return counts
+
+
+def _take(records: Sequence[Record], count: int, seed: int) -> list[Record]:
+    """Take records so often that they are `count`; a larger count takes the same and more."""
+    whole, rest = divmod(count, len(records))
+    order = shuffled(records, seed, "taken")
+    return [records[i] for i in order] * whole + [records[i] for i in order[:rest]]
+
+
+def _times(count: int, have: int) -> str:
+    """Say how often each of `have` records is read when `count` are."""
+    whole, rest = divmod(count, have)
+    if not whole:
+        return f"{rest:,} of {have:,} once" if rest else "never"
+    if not rest:
+        return "once" if whole == 1 else f"{whole:,} times"
+    return f"{whole:,} or {whole + 1:,} times"
+
+
+# Learning curves.
+
+
+def nested(
+    records: Sequence[Record], sizes: Sequence[int], *, by: str | None = None, seed: int = 0
+) -> dict[int, list[Record]]:
+    """Return subsets, each within the next, in which every stratum has its share.
+
+    Between two points of a learning curve records are only added, so that what changes is how
+    many there are and not which. Any number of records from the front has of each stratum its
+    share of all records, to within one (systematic sampling: Cochran, Sampling Techniques,
+    chapter 8).
+
+    Args:
+        records: what to choose from.
+        sizes: such as 50, 100, 300, 1000.
+        by: the field whose values are the strata; "" for none; None to find one.
+        seed: of the choice.
+
+    Returns:
+        The subset of each size, the smallest first.
+
+    Raises:
+        ConfigError: a size is below 1, or no record has the field.
+        DataError: there are fewer records than a size asks for.
+
+    >>> pool = [Record.of(f"text {i}", "x", slice="ab"[i % 2]) for i in range(40)]
+    >>> Counter(record.meta["slice"] for record in nested(pool, [10, 20])[10])
+    Counter({'a': 5, 'b': 5})
+    """
+    if not sizes or min(sizes) < 1:
+        raise ConfigError(f"The sizes are {list(sizes)}. Give one or more, each 1 or more.")
+    if max(sizes) > len(records):
+        raise DataError(
+            f"A subset of {max(sizes):,} was asked for, of {len(records):,} records. "
+            "Ask for fewer, or make more records."
+        )
+    _, names = strata(records, by)
+    counts, seen = Counter(names), Counter[str]()
+    places = []
+    for rank, i in enumerate(shuffled(records, seed, "nested")):
+        name = names[i]
+        start = hashlib.sha256(f"start {seed} {name}".encode()).digest()
+        offset = int.from_bytes(start[:4], "big") / 2**32
+        places.append(((seen[name] + offset) / counts[name], rank, i))
+        seen[name] += 1
+    order = [i for _, _, i in sorted(places)]
+    return {size: [records[i] for i in order[:size]] for size in sorted(set(sizes))}

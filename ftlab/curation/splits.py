@@ -1,0 +1,310 @@
+"""Divide records into train, val and test, so that no sibling of a record crosses.
+
+    a   Where is my card?            group ticket-1     ┐ one cluster: a and b share the group,
+    b   It says delivered. Is it?    group ticket-1     │ b and c are nearly the same text
+    c   It says delivered!! Is it?   group ticket-9     ┘
+    d   How do I close my account?   group ticket-4       another
+
+What shares a group (an author, a source file, a template) or nearly its text (`near`) is linked;
+what hangs together by links is a *cluster*, and goes to one part whole. A model that has read `b`
+answers `c` from memory, and a test on `c` would measure that.
+
+Clusters are dealt out from the largest to the smallest, each to the part with room for it where
+the counts of all labels come nearest to their shares; this is the greedy method of
+scikit-learn's StratifiedGroupKFold, for parts of any size (Sechidis, Tsoumakas and Vlahavas 2011,
+On the Stratification of Multi-Label Data). Which of like clusters goes where follows from the
+records' content and the seed, and not from their order.
+"""
+
+import math
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftlab.curation.mixture import shuffled, strata, table, values
+from ftlab.curation.near import NearIndex
+from ftlab.errors import ConfigError, DataError
+from ftlab.files import write_text
+from ftlab.records import Record, write
+
+__all__ = ["Split", "clusters", "split"]
+
+NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
+LEFT = "(left out)"
+SHOWN = 12  # labels in the table; the others are counted
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts, and the arithmetic that led to them; `print` shows it."""
+
+    parts: dict[str, list[Record]]
+    """train, val and test, or train and test; each in the order of the input."""
+    clusters: dict[str, int]
+    """How many clusters each part has: that many are independent of each other."""
+    arithmetic: str
+    """From records to clusters to parts, and how the labels fell."""
+
+    def __str__(self) -> str:
+        return self.arithmetic
+
+    def __getitem__(self, part: str) -> list[Record]:
+        return self.parts[part]
+
+    def save(
+        self, folder: str | os.PathLike[str], also: Mapping[str, Sequence[Record]] | None = None
+    ) -> list[Path]:
+        """Write each part as JSONL, and the arithmetic as split.txt: all of them or none.
+
+        Args:
+            folder: a new or empty one.
+            also: further files by name, such as nested subsets of a part.
+
+        Raises:
+            DataError: the folder is not empty or cannot be written.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataError(f"{folder} is not an empty folder. Choose another.")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".saving-"))
+            try:
+                for name, records in {**self.parts, **(also or {})}.items():
+                    write(temporary / f"{name}.jsonl", records)
+                write_text(temporary / "split.txt", f"{self}\n")
+                temporary.chmod(0o755)
+                if folder.exists():
+                    folder.rmdir()  # Windows renames onto nothing only
+                os.replace(temporary, folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        except OSError as error:
+            raise DataError(
+                f"Could not write {folder}: {error.strerror or error}. Choose another folder."
+            ) from error
+        return sorted(folder.iterdir())
+
+
+def split(
+    records: Sequence[Record],
+    sizes: Sequence[float],
+    *,
+    by: Sequence[str] | None = None,
+    label: str | None = None,
+    near: bool = True,
+    seed: int = 0,
+) -> Split:
+    """Divide records into parts that share no group and no nearly equal input.
+
+    Args:
+        records: what to divide.
+        sizes: of train and test, or of train, val and test: shares that add up to 1, or whole
+            numbers of records (what is over is left out).
+        by: fields of `meta`; records with an equal value in one of them stay together. None
+            takes "group" where records have one.
+        label: the field by which to stratify, or "completion"; "" for none; None to take slice,
+            difficulty or completion, the first that serves.
+        near: keep nearly equal inputs together; equal ones are always kept together.
+        seed: of the choice between like clusters.
+
+    Raises:
+        ConfigError: the sizes make no sense, or no record has a field.
+        DataError: a part would be empty.
+
+    >>> pool = [Record.of(f"text {i}", "x", group=f"{i // 4}") for i in range(40)]
+    >>> print(split(pool, [0.8, 0.2], near=False))
+    40 records
+    - 30  linked by the field group
+    = 10  clusters, the largest of 4
+    part   wanted  records  share  clusters
+    train      32       32  80.0%         8
+    test        8        8  20.0%         2
+    Seed 0, not stratified.
+    """
+    goals = _goals(sizes, len(records))
+    if by is None:
+        by = ["group"] if any("group" in record.meta for record in records) else []
+    label, labels = strata(records, label)
+    cluster, steps = clusters(records, by, near=near)
+    part_of = _deal(records, cluster, labels, goals, seed)
+    parts = {
+        name: [record for i, record in enumerate(records) if part_of[cluster[i]] == name]
+        for name in goals
+    }
+    whole = Counter(part_of.values())
+    for name in goals:
+        if not parts[name]:
+            raise DataError(
+                f"{name} would be empty: the {len(records):,} records hang together in "
+                f"{len(part_of):,} clusters, the largest of {max(Counter(cluster).values()):,}. "
+                "Take another field to keep together, or a larger share."
+            )
+    told = [*steps, _sizes_table(goals, parts, whole, len(records))]
+    if label:
+        told.append(_labels_table(label, labels, goals, [part_of[c] for c in cluster]))
+    told.append(f"Seed {seed}, " + (f"stratified by {label}." if label else "not stratified."))
+    parts.pop(LEFT, None)
+    whole.pop(LEFT, None)
+    return Split(parts, {name: whole[name] for name in parts}, "\n".join(told))
+
+
+def clusters(
+    records: Sequence[Record], by: Sequence[str] = (), *, near: bool = True
+) -> tuple[list[int], list[str]]:
+    """Return the number of each record's cluster, and lines that count what was linked.
+
+    Args:
+        records: in any order; the clusters are the same.
+        by: fields of `meta` whose equal values link.
+        near: whether nearly equal inputs link, or only equal ones.
+
+    Raises:
+        ConfigError: no record has one of the fields.
+    """
+    if not records:
+        raise DataError("There are no records to divide.")
+    links = [(i, i) for i in range(len(records))]
+    texts = [_asked(record) for record in records]
+    steps = [f"{len(records):,} records"]
+    found, left = _components(links, len(records))
+
+    def link(column: Sequence[str | None], what: str) -> None:
+        first: dict[str, int] = {}
+        links.extend((first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None)
+        told(what)
+
+    def told(what: str) -> None:
+        nonlocal found, left
+        before = left
+        found, left = _components(links, len(records))
+        if left < before:
+            steps.append(f"- {before - left:,}  linked by {what}")
+
+    for field in by:
+        link(values(records, field), f"the field {field}")
+    link([" ".join(text.split()) for text in texts], "equal inputs")
+    if near:
+        order = shuffled(records, 0, "near")  # the index learns from what comes first
+        index = NearIndex()
+        for i in order:
+            index.add(texts[i])
+        links.extend((order[a], order[b]) for a, b in index.pairs().tolist())
+        told("nearly equal inputs")
+    most = max(Counter(found).values())
+    steps.append(f"= {left:,}  clusters, the largest of {most:,}")
+    return found, steps
+
+
+def _asked(record: Record) -> str:
+    """Return what a record asks, without its system message."""
+    return "\n".join(turn["content"] for turn in record.messages if turn["role"] != "system")
+
+
+def _components(links: Sequence[tuple[int, int]], n: int) -> tuple[list[int], int]:
+    """Return the connected component of each of `n` places, and how many there are."""
+    import numpy as np
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.array(links)
+    graph = coo_matrix((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    count, found = connected_components(graph, directed=False)
+    return found.tolist(), int(count)
+
+
+def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
+    """Return how many records each part should have; they add up to `n`."""
+    if len(sizes) not in NAMES:
+        raise ConfigError(
+            f"{len(sizes)} sizes were given: {list(sizes)}. Give two (train, test) or three "
+            "(train, val, test)."
+        )
+    names = NAMES[len(sizes)]
+    if all(isinstance(size, int) and size >= 1 for size in sizes):
+        if sum(sizes) > n:
+            raise ConfigError(f"The sizes add up to {sum(sizes):,}; there are {n:,} records.")
+        goals = dict(zip(names, map(int, sizes), strict=True))
+        return goals if sum(sizes) == n else goals | {LEFT: n - sum(goals.values())}
+    if not all(size > 0 for size in sizes) or not math.isclose(sum(sizes), 1, abs_tol=1e-6):
+        raise ConfigError(
+            f"The sizes are {list(sizes)}. Give shares above 0 that add up to 1, as 0.8 0.1 0.1, "
+            "or whole numbers of records, as 800 100 100."
+        )
+    if n < len(sizes):
+        raise DataError(f"{n} records cannot make {len(sizes)} parts.")
+    ends = [round(n * sum(sizes[: i + 1]) + 1e-9) for i in range(len(sizes))]
+    goals = dict(
+        zip(names, (b - a for a, b in zip([0, *ends[:-1]], ends, strict=True)), strict=True)
+    )
+    for name in names:
+        if not goals[name]:
+            goals[name] += 1
+            goals[max(goals, key=goals.__getitem__)] -= 1
+    return goals
+
+
+def _deal(
+    records: Sequence[Record],
+    cluster: Sequence[int],
+    labels: Sequence[str],
+    goals: dict[str, int],
+    seed: int,
+) -> dict[int, str]:
+    """Return the part of each cluster."""
+    of_cluster: dict[int, Counter[str | None]] = {}
+    for i in shuffled(records, seed, "split"):  # a cluster stands where its first record does
+        counts = of_cluster.setdefault(cluster[i], Counter())
+        counts[labels[i]] += 1
+        counts[None] += 1  # the size counts like a label that all have
+    all_labels = Counter(labels)
+    share = {name: goal / len(records) for name, goal in goals.items()}
+    have: dict[str, Counter[str | None]] = {name: Counter() for name in goals}
+    part_of: dict[int, str] = {}
+
+    def excess(name: str, counts: "Counter[str | None]") -> float:
+        """How much further from its shares the part would be, in chi-square."""
+        gain = 0.0
+        for x, count in counts.items():
+            aim = share[name] * (len(records) if x is None else all_labels[x])
+            gain += count * (2 * (have[name][x] - aim) + count) / aim
+        return gain
+
+    for number, counts in sorted(of_cluster.items(), key=lambda item: -item[1][None]):
+        room = {name: goals[name] - have[name][None] for name in goals}
+        fits = [name for name in goals if room[name] >= counts[None]]
+        if fits:
+            name = min(fits, key=lambda name: excess(name, counts))
+        else:
+            name = max(goals, key=lambda name: room[name] / goals[name])
+        part_of[number] = name
+        have[name] += counts
+    return part_of
+
+
+def _sizes_table(
+    goals: dict[str, int], parts: dict[str, list[Record]], whole: "Counter[str]", n: int
+) -> str:
+    rows = [
+        [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / n:.1%}", f"{whole[name]:,}"]
+        for name, part in parts.items()
+    ]
+    return table(["part", "wanted", "records", "share", "clusters"], rows)
+
+
+def _labels_table(
+    label: str, labels: Sequence[str], goals: dict[str, int], parts: Sequence[str]
+) -> str:
+    """Return how many records of each label each part has."""
+    seen = Counter(zip(labels, parts, strict=True))
+    common = Counter(labels).most_common()
+    rows: list[list[object]] = [
+        [repr(x)[1:-1][:40], f"{count:,}", *(f"{seen[x, name]:,}" for name in goals)]
+        for x, count in sorted(common[:SHOWN], key=lambda item: (-item[1], item[0]))
+    ]
+    told = table([label, "all", *goals], rows)
+    return told + (f"\nand {len(common) - SHOWN} more" if len(common) > SHOWN else "")
