@@ -409,7 +409,7 @@ def _read(folder: Path, **options: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        with _quiet():
+        with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 **options,
@@ -445,7 +445,7 @@ def _adapted(model: Any, folder: Path) -> Any:
     from safetensors import SafetensorError
 
     try:
-        with _quiet():
+        with quiet():
             return PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -454,8 +454,8 @@ def _adapted(model: Any, folder: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Load without progress bars and reports on stderr; what matters is raised."""
+def quiet() -> Iterator[None]:
+    """Load or save without progress bars and reports on stderr; what matters is raised."""
     from transformers.utils import logging as theirs
 
     bars, level = theirs.is_progress_bar_enabled(), theirs.get_verbosity()
@@ -483,7 +483,7 @@ def _tokenizer(folder: Path, base: Path) -> Any:
             "there with tokenizer.save_pretrained(folder)."
         )
     try:
-        with _quiet():
+        with quiet():
             made = AutoTokenizer.from_pretrained(
                 places[0], trust_remote_code=False, local_files_only=True
             )

@@ -1,4 +1,4 @@
-"""Commands about models: profile, models, train, generate."""
+"""Commands about models: profile, models, train, merge, generate."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from ftlab.cli.options import Model, Seed
-from ftlab.errors import DataError
+from ftlab.errors import DataError, ModelError
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (profile, models, train, generate):
+    for command in (profile, models, train, merge, generate):
         app.command()(command)
 
 
@@ -49,7 +49,17 @@ def train(
     data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
     out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
     model: Model = "ftlab-7m",
-    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    method: Annotated[
+        str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
+    ] = "full",
+    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
+    alpha: Annotated[float | None, typer.Option(help="An adapter's scale; else 2 × rank.")] = None,
+    targets: Annotated[
+        list[str] | None, typer.Option(help="A linear layer with an adapter; repeatable; else all.")
+    ] = None,
+    frozen_layers: Annotated[
+        int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
+    ] = None,
     epochs: float = 3,
     batch_size: int = 16,
     learning_rate: float | None = None,
@@ -69,10 +79,12 @@ def train(
     console = Console()
     rows = records.read(data)
     held_out = records.read(eval_data) if eval_data else None
-    base, tokenizer = rooms.load(model)
+    base, tokenizer = rooms.load(model, bits=4 if method == "qlora" else None)
     run = sft.train(
         base, tokenizer, rows, method=method, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, eval_records=held_out, seed=seed, on_step=every(10, console),
+        rank=rank, alpha=alpha, targets=targets or "all-linear", frozen_layers=frozen_layers,
+        on_start=console.print,
     )  # fmt: skip
     run.save(out)
     loss = "" if run.eval_loss is None else f"; held-out loss {run.eval_loss:.3f}"
@@ -80,6 +92,27 @@ def train(
         f"Trained {run.trainable:,} of {run.parameters:,} parameters in {run.seconds:.0f} s{loss}. "
         f"Saved in {out}."
     )
+
+
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="The folder of an adapter.")],
+    out: Annotated[Path, typer.Option(help="New folder for the merged model.")],
+) -> None:
+    """Fold an adapter into its base, check that nothing changed, and save a plain model."""
+    from ftlab import models as rooms
+    from ftlab.training import adapters
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not an empty folder. Choose another with --out.")
+    model, tokenizer = rooms.load(adapter)
+    merged, agreement = adapters.merge(model, tokenizer)
+    print(f"Merged against unmerged: {agreement}.")
+    if not agreement:
+        raise ModelError(f"The merged model is not the same model, so {out} was not written.")
+    with rooms.quiet():
+        merged.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    print(f"Saved in {out}.")
 
 
 def generate(

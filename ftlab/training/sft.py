@@ -20,12 +20,13 @@ import random
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError, TrainingError, raise_unknown
+from ftlab.models import quiet
 from ftlab.records import Record, fingerprint
 from ftlab.training import methods
 
@@ -66,7 +67,8 @@ class Run:
         try:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
                 part = Path(temporary) / "model"
-                self.model.save_pretrained(part)
+                with quiet():
+                    self.model.save_pretrained(part)
                 self.tokenizer.save_pretrained(part)
                 (part / "training.json").write_text(json.dumps(self.summary(), indent=1), "utf-8")
                 part.rename(folder)
@@ -133,6 +135,7 @@ def train(
     targets: str | Sequence[str] = "all-linear",
     frozen_layers: int | None = None,
     on_step: OnStep | None = None,
+    on_start: Callable[[str], None] | None = None,
 ) -> Run:
     """Fine-tune `model` in place on `records`.
 
@@ -154,6 +157,7 @@ def train(
         targets: names of the linear layers that get an adapter; by default all of them.
         frozen_layers: how many of the lowest layers "frozen" keeps; by default half of them.
         on_step: called with (step, steps, loss, seconds left) after every step.
+        on_start: called before the first step with a few lines on what is about to happen.
 
     Returns:
         The run; `Run.model` is the tuned model, with its adapter on if there is one.
@@ -197,6 +201,8 @@ def train(
         settings["precision"] = "bfloat16" if trainer.args.bf16 else "float32"
         if trainer.args.fp16:
             settings["precision"] = "float16"
+        if on_start:
+            on_start(_plan(trainer, rows, settings))
         start = time.perf_counter()
         attention = model.config._attn_implementation
         if trainer.args.use_cpu:  # its backward pass is plain matrix products: faster on a CPU
@@ -223,12 +229,33 @@ def train(
         history=watch.history,
         steps=trainer.state.global_step,
         seconds=round(seconds, 2),
-        parameters=sum(p.numel() for p in weights),
-        trainable=sum(p.numel() for p in weights if p.requires_grad),
+        parameters=_count(weights),
+        trainable=_count(p for p in weights if p.requires_grad),
         supervised_tokens=round(sum(t != -100 for r in rows for t in r["labels"]) * epochs),
         total_tokens=round(sum(len(r["input_ids"]) for r in rows) * epochs),
         eval_loss=watch.evals[-1]["eval_loss"] if watch.evals else None,
         evals=watch.evals,
+    )
+
+
+def _count(weights: Iterable[Any]) -> int:
+    """Count parameters; where weights are held in 4 bits, two of them share a byte."""
+    return sum(w.numel() * (2 if hasattr(w, "quant_state") else 1) for w in weights)
+
+
+def _plan(trainer: Any, rows: list[dict], settings: dict[str, Any]) -> str:
+    """Say what a run will move, what carries its loss, and how long it is."""
+    weights = list(trainer.model.parameters())
+    moving, total = _count(p for p in weights if p.requires_grad), _count(weights)
+    tokens = sum(len(row["input_ids"]) for row in rows)
+    carrying = sum(label != -100 for row in rows for label in row["labels"])
+    steps = math.ceil(math.ceil(len(rows) / settings["batch_size"]) * settings["epochs"])
+    return (
+        f"{settings['method']}: {moving:,} of {total:,} parameters move ({moving / total:.1%}), "
+        f"rate {settings['learning_rate']:g}, {settings['precision']}\n"
+        f"{len(rows):,} records, {tokens:,} tokens, of which {carrying / tokens:.0%} carry loss; "
+        f"{settings['epochs']:g} epochs of batches of {settings['batch_size']} are "
+        f"{steps:,} steps"
     )
 
 

@@ -78,6 +78,8 @@ def test_qlora_trains_beside_four_bits_and_comes_back_from_disk(folder, tmp_path
     assert model.is_loaded_in_4bit
     run = sft.train(model, tokenizer, RECORDS, method="qlora", rank=4, **FAST | {"epochs": 20})
     assert run.history[-1]["loss"] < run.history[0]["loss"]
+    whole = sum(p.numel() for p in models.load(folder)[0].parameters())
+    assert run.parameters == whole + run.trainable
     saved = run.save(tmp_path / "adapter")
     again, _ = models.load(saved, bits=4)
     prompts = [r.messages for r in RECORDS]
