@@ -104,17 +104,18 @@ def card(
     out: Folder = Path("runs/pretrain"),
     to: Annotated[Path, typer.Option(help="Where the finished folders go.")] = Path("data/models"),
 ) -> None:
-    """Copy trained models to where they ship, with their cards and the corpus manifest."""
+    """Copy trained models to where they ship, each with its card and the manifest of its corpus."""
     import shutil
 
     from ftlab.files import write_text
     from ftlab.pretrain import cards
 
     manifest = json.loads((out / "corpus" / "manifest.json").read_text("utf-8"))
-    write_text(to / "corpus.csv", cards.manifest_csv(manifest), overwrite=True)
     trials = to / "trials.md"
     for name in names:
         shutil.copytree(out / name, to / name, dirs_exist_ok=True)
+        (to / name / "model.safetensors").chmod(0o644)
+        write_text(to / name / "corpus.csv", cards.manifest_csv(manifest), overwrite=True)
         cards.measure(to / name, out / "corpus")
         print(cards.write_card(to / name, trials.read_text("utf-8") if trials.exists() else ""))
 

@@ -141,7 +141,7 @@ speeches; the packages {", ".join(sources.HELD_OUT_PACKAGES)}; and every 50th st
 
 ## What it read
 
-`corpus.csv`, beside this folder, lists every book, speech and package with its licence and size;
+`corpus.csv`, in this folder, lists every book, speech and package with its licence and size;
 structured text (JSON, YAML, XML, CSV, logs, letters, plain turns of the chat template) is written
 by `ftlab/pretrain/structured.py`. Left out on purpose, because lessons evaluate on them: the novels
 of Jane Austen, and of the standard library {", ".join(sources.LESSONS_ONLY)}.

@@ -92,7 +92,10 @@ def licences() -> dict[str, tuple[str, str, str]]:
         short = (metadata.get("License-Expression") or metadata.get("License") or "")[:80]
         licence = " ".join([short, *classifiers])
         if PERMISSIVE.search(licence) and not COPYLEFT.search(licence):
-            name = short.split("\n")[0] or classifiers[-1].split("::")[-1].strip()
+            name = (
+                short.split("\n")[0].replace("UNKNOWN", "")
+                or classifiers[-1].split("::")[-1].strip()
+            )
             found[module] = (names[0], metadata["Version"], name)
     return found
 
