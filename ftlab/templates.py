@@ -300,6 +300,11 @@ def _system_problems(tokenizer: Any) -> list[str]:
 
 # Showing the mask.
 
+LOSS = "background:rgba(0,114,178,0.28);font-weight:bold;text-decoration:underline;"
+PLAIN = "background:rgba(128,128,128,0.14);"
+SPECIAL = "border:1px dashed currentColor;"
+"""The CSS of a token that carries loss, of one that does not, and what a special one adds."""
+
 
 class _Piece(NamedTuple):
     """Some tokens that make whole characters together."""
@@ -348,7 +353,7 @@ def show_mask(tokenizer: Any, encoded: Encoded) -> "Text":
             style = "bold underline " + ("bright_blue" if number % 2 else "blue")
         else:
             style = "none" if number % 2 else "dim"
-        out.append(_visible(piece.text), style + (" reverse" if piece.special else ""))
+        out.append(visible(piece.text), style + (" reverse" if piece.special else ""))
     out.append(f"\n{_counted(encoded)}", "italic")
     return out
 
@@ -359,24 +364,15 @@ def mask_html(tokenizer: Any, encoded: Encoded) -> str:
     Tokens that carry loss are on blue, bold and underlined; special tokens have a dashed border; a
     newline shows as ↵; the number of a token shows when the mouse is on it.
     """
-    base = "padding:1px 1px;margin:0 1px 0 0;border-radius:3px;"
-    loss = "background:rgba(0,114,178,0.28);font-weight:bold;text-decoration:underline;"
-    plain = "background:rgba(128,128,128,0.14);"
-    dashed = "border:1px dashed currentColor;"
-
-    def span(text: str, style: str, title: str = "") -> str:
-        told = f' title="{html.escape(title)}"' if title else ""
-        return f'<span style="{base}{style}"{told}>{html.escape(text)}</span>'
-
     tokens = []
     for piece in _pieces(tokenizer, encoded):
-        style = (loss if piece.loss else plain) + (dashed if piece.special else "")
-        visible = _visible(piece.text)
+        style = (LOSS if piece.loss else PLAIN) + (SPECIAL if piece.special else "")
+        shown = visible(piece.text)
         title = f"{'loss' if piece.loss else 'no loss'}, token " + ", ".join(map(str, piece.ids))
-        tokens.append(span(visible.rstrip("\n"), style, title))
-        tokens.append("\n" * (len(visible) - len(visible.rstrip("\n"))))
+        tokens.append(span(shown.rstrip("\n"), style, title))
+        tokens.append("\n" * (len(shown) - len(shown.rstrip("\n"))))
     legend = " ".join(
-        [span("carries loss", loss), span("no loss", plain), span("special token", dashed)]
+        [span("carries loss", LOSS), span("no loss", PLAIN), span("special token", SPECIAL)]
     )
     return (
         '<div style="color:inherit;line-height:1.7">'
@@ -386,7 +382,15 @@ def mask_html(tokenizer: Any, encoded: Encoded) -> str:
     )
 
 
-def _visible(text: str) -> str:
+def span(text: str, style: str, title: str = "") -> str:
+    """Return text as an HTML span in a style of the mask's view; `title` shows under the mouse."""
+    base = "padding:1px 1px;margin:0 1px 0 0;border-radius:3px;"
+    told = f' title="{html.escape(title)}"' if title else ""
+    return f'<span style="{base}{style}"{told}>{html.escape(text)}</span>'
+
+
+def visible(text: str) -> str:
+    """Return text whose line ends and tabs can be seen."""
     return text.replace("\r", "␍").replace("\t", "⇥").replace("\n", "↵\n")
 
 
