@@ -7,8 +7,8 @@
 The same words, and yet a model of one family that is given another's decorators is lost: it has
 never seen the end of a turn written so. The templates here are our own, after each family's
 published format (`Family.source`), and render without that family's tokenizer. The tests compare
-chatml, llama3, gemma and phi with the originals that TRL carries, the rest with texts by hand. What a model is really given is for
-its own tokenizer to say: `ftlab.templates`.
+chatml, llama3, gemma and phi with the originals that TRL carries, the others with texts written
+out by hand. What a model is really given is for its own tokenizer to say: `ftlab.templates`.
 
 >>> render("llama2", [{"role": "user", "content": "Say hi"}], ask=True)
 '<s>[INST] Say hi [/INST]'
