@@ -115,6 +115,9 @@ def show(
     data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
     model: Model = "ftlab-7m",
     record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
+    families: Annotated[
+        bool, typer.Option("--families", help="As eight families write it, side by side.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
 ) -> None:
     """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
@@ -122,11 +125,15 @@ def show(
 
     from ftlab import models as rooms
     from ftlab import records
+    from ftlab.families import show_families
     from ftlab.templates import encode, show_mask
 
     rows = records.read(data)
     if record > len(rows):
         raise DataError(f"{data} has {len(rows)} records; number {record} was asked for.")
+    if families:
+        display(show_families(rows[record - 1]))
+        return
     tokenizer = rooms.tokenizer(model)
     encoded = encode(tokenizer, rows[record - 1])
     if as_json:
