@@ -1,4 +1,4 @@
-"""Commands about data: tasks, synth, convert, doctor, show."""
+"""Commands about data: tasks, synth, amplify, convert, split, mix, doctor, show."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import Model, Seed
-from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.cli.mixture import mix, split
+from ftlab.cli.options import Model
+from ftlab.cli.synthesis import amplify, synth
+from ftlab.errors import ConfigError, DataError
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (tasks, synth, convert, doctor, show):
+    for command in (tasks, synth, amplify, convert, split, mix, doctor, show):
         app.command()(command)
 
 
@@ -31,23 +33,6 @@ def tasks() -> None:
         task = room.get(name)
         table.add_row(name, task.headline, task.describe)
     show(table)
-
-
-def synth(
-    task: Annotated[str, typer.Argument(help="One of `ftlab tasks`.")],
-    out: Annotated[Path, typer.Option(help="New JSONL file.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
-    split: Annotated[str, typer.Option(help="train or test.")] = "train",
-    seed: Seed = 0,
-) -> None:
-    """Write examples of a task to a file: offline, fixed by the seed."""
-    from ftlab import records
-    from ftlab import tasks as room
-
-    if split not in ("train", "test"):
-        raise_unknown("split", split, ("train", "test"))
-    records.write(out, room.get(task).examples(n, seed, split=split))
-    print(f"{n} {split} examples of {task} in {out}")
 
 
 def convert(

@@ -102,6 +102,8 @@ class Synthesis:
     accepted: list[Record]
     """In the order of their requests."""
     rejected: list[Reject]
+    rejected_path: Path
+    """Where they lie, with their reasons."""
     requests: int
     """Answers that were had."""
     retries: int
@@ -123,6 +125,10 @@ class Synthesis:
     def reasons(self) -> dict[str, int]:
         """How many answers were rejected for each reason, the most frequent first."""
         return dict(Counter(reject.reason for reject in self.rejected).most_common())
+
+    def noting(self, note: str) -> "Synthesis":
+        """Return the same with one more note."""
+        return replace(self, notes=(*self.notes, note))
 
     def __str__(self) -> str:
         cost = "" if self.cost is None else f", cost {self.cost:.4g}"
@@ -155,6 +161,7 @@ def run(
     concurrency: int = 4,
     caps: Caps | None = None,
     progress: bool = True,
+    begin: Callable[[list[Record]], object] | None = None,
 ) -> Synthesis:
     """Ask, judge and keep, until `n` records are accepted, a cap is met or the requests end.
 
@@ -168,6 +175,7 @@ def run(
         concurrency: most calls of the teacher at one time.
         caps: what may be spent.
         progress: show the estimate first, then a bar, on stderr.
+        begin: called first, with the records that are accepted already.
 
     Raises:
         ConfigError: a number out of range.
@@ -179,6 +187,8 @@ def run(
     caps = caps or Caps()
     with Journal(out, json.loads(json.dumps(dict(settings)))) as journal:
         resumed = len(journal.answers)
+        if begin:
+            begin(list(journal.accepted.values()))
         if progress:
             paid = sum(request.key in journal.answers for request in requests)
             left = max(n - len(journal.accepted), 0)
@@ -428,6 +438,7 @@ def _summary(
         out=journal.out,
         accepted=[journal.accepted[key] for key in order],
         rejected=sorted(journal.rejected.values(), key=lambda r: place.get(r.request, len(place))),
+        rejected_path=journal.rejects,
         requests=len(answers),
         retries=sum(a.tries - 1 for a in answers),
         tokens_in=into,

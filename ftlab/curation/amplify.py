@@ -1,0 +1,423 @@
+"""Amplify: from twenty examples that people wrote to as many as are wanted.
+
+    paraphrase         the input said otherwise, in another manner; the completion stays
+    back-translation   the input as it comes back from another language; the completion stays
+    few-shot           a few examples shown, a new one of the kind asked for
+
+A rewrite of a held-out example in the training set would make the held-out score a lie. Three
+things keep it out: an example that is near a held-out one is never rewritten or shown; what comes
+back is compared with each held-out input (half of the word pairs in common, of either or of the
+held-out one, is too near); and its completion, if long, must not be a held-out one's.
+
+A rewrite is also turned down where it changes a number, loses a word that the completion takes from
+it, is a copy of what is there, or no longer gets full marks from the task. An example whose
+completion repeats its input (punctuation, translation) is not rewritten, only shown.
+
+>>> import random
+>>> reword("I can't open the invoice. Please send it again.", random.Random(5))
+'Could you send it again? I cannot open the bill. Cheers.'
+"""
+
+import json
+import math
+import os
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+from typing import Any
+
+from ftlab.curation.asking import Caps, Synthesis, Verdict, run
+from ftlab.curation.cleaning import clean
+from ftlab.curation.near import pairs_of_words
+from ftlab.curation.synthesis import key_of
+from ftlab.curation.teachers import Answer, Request, Teacher
+from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.records import Record, fingerprint
+
+__all__ = ["WAYS", "Neighbours", "amplify", "reword"]
+
+WAYS = ("paraphrase", "back-translation", "few-shot")
+LEAK = 0.5  # of the word pairs in common with a held-out input
+COPY = 0.9  # with an example that is there
+LONG = 8  # words of a completion that two examples do not share by chance
+SHOWN = 4  # examples in a few-shot prompt
+_WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
+
+MANNERS = (
+    "shorter", "longer, with a detail that changes nothing", "more formal", "in plain words",
+    "as in a quick text message", "politely", "impatiently", "as someone who writes very carefully",
+    "with the sentences in another order", "starting from its end",
+)  # fmt: skip
+LANGUAGES = ("German", "Japanese", "Spanish", "Finnish", "Arabic", "Turkish", "Hindi", "French")
+
+
+class Neighbours:
+    """Texts that can be asked who among them is near: exact counts of shared word pairs."""
+
+    def __init__(self, texts: Iterable[str] = (), *, scaffolding: Iterable[str] = ()) -> None:
+        """Hold texts; pairs in over a fifth of `scaffolding` (ten texts or more) do not count."""
+        about = [pairs_of_words(text) for text in scaffolding]
+        seen = Counter(pair for pairs in about for pair in pairs)
+        self._common = {p for p, count in seen.items() if count > max(len(about) / 5, 10)}
+        self._sizes: list[int] = []
+        self._holders: defaultdict[int, list[int]] = defaultdict(list)
+        for text in texts:
+            self.add(text)
+
+    def _pairs(self, text: str) -> set[int]:
+        pairs = pairs_of_words(text)
+        return pairs - self._common or pairs
+
+    def add(self, text: str) -> None:
+        """Hold one more text."""
+        pairs = self._pairs(text)
+        for pair in pairs:
+            self._holders[pair].append(len(self._sizes))
+        self._sizes.append(len(pairs))
+
+    def nearest(self, text: str, *, within: bool = False) -> float:
+        """Return the greatest Jaccard index with a text held; 0 if there is none.
+
+        Args:
+            text: what to compare.
+            within: also take the share of a held text's pairs that stand in `text`, so that
+                a copy with more around it is near.
+        """
+        pairs = self._pairs(text)
+        shared = Counter(number for pair in pairs for number in self._holders.get(pair, ()))
+        best = 0.0
+        for number, both in shared.items():
+            size = self._sizes[number]
+            best = max(best, both / (len(pairs) + size - both), both / size if within else 0.0)
+        return best
+
+
+# The run.
+
+
+def amplify(
+    seeds: Sequence[Record],
+    n: int,
+    teacher: Teacher,
+    out: str | os.PathLike[str],
+    *,
+    held_out: Sequence[Record],
+    task: str | None = None,
+    ways: Sequence[str] = WAYS,
+    seed: int = 0,
+    concurrency: int = 4,
+    caps: Caps | None = None,
+    progress: bool = True,
+) -> Synthesis:
+    """Make `n` new records from a few; what is near a held-out record is dropped.
+
+    Call it again with the same arguments to go on after a stop. A new record's meta tells the way,
+    the example it comes `from`, and that example's group, so that a split keeps them together.
+
+    Args:
+        seeds: the examples, all of one kind and of one turn.
+        n: new records wanted; at most four requests are made for each.
+        teacher: who rewrites. `program` rewords by rules, which is poorer than a model does it.
+        out: the JSONL file to make or to go on with.
+        held_out: the records that training must not see; give [] if there are none.
+        task: a task that judges the results and, for `program`, makes the new ones of few-shot.
+        ways: those of `WAYS` to take in turn.
+        seed: of the choices.
+        concurrency: most requests at one time.
+        caps: what may be spent.
+        progress: show the estimate first, then a bar, on stderr.
+
+    Raises:
+        ConfigError: an unknown way or task, or a number out of range.
+        DataError: no example is left that is not near a held-out one, or one has several turns.
+    """
+    from ftlab import tasks
+
+    for way in ways:
+        if way not in WAYS:
+            raise_unknown("way", way, WAYS)
+    if n < 1 or not ways:
+        raise ConfigError(f"n must be at least 1 and a way named; got {n} and {list(ways)}.")
+    it = tasks.get(task) if task else None
+    offline = teacher.name.startswith("program")
+    if offline and it is None:
+        ways = [way for way in ways if way != "few-shot"]
+        if not ways:
+            raise ConfigError(
+                "The teacher program makes new examples only of a task: name it, or take another "
+                "way or teacher."
+            )
+    if any(len(record.messages) > 2 for record in seeds):
+        raise DataError("Only records of one turn can be amplified; some have several.")
+    guard = _Guard(seeds, held_out)
+    kept = [record for record in seeds if not guard.leaks(record)]
+    if not kept:
+        raise DataError(
+            f"None of the {len(seeds)} examples can be used: each is near a held-out record. "
+            "Amplify examples of the training side."
+        )
+    cue = _cue([_input(record) for record in kept])
+    if plain := [way for way in ways if way != "few-shot"]:
+        rewritten = [record for record in kept if not _copies(record, cue)]
+        if not rewritten and "few-shot" not in ways:
+            raise DataError(
+                f"The completions repeat their inputs, so {' and '.join(plain)} would spoil them. "
+                "Take the way few-shot."
+            )
+        if not rewritten:
+            ways = ["few-shot"]
+    settings = {
+        "amplify": fingerprint(kept), "held_out": fingerprint(held_out), "teacher": teacher.name,
+        "task": task, "ways": list(ways), "seed": seed,
+    }  # fmt: skip
+    most = 4 * n if caps is None or caps.requests is None else caps.requests
+    fresh = it.examples(most, seed + 104729) if offline and it and "few-shot" in ways else []
+    fresh = [record for record in fresh if _input(record).startswith(cue)]
+    requests, plans = [], {}
+    for index in range(most):
+        rng = random.Random(f"{seed} {index}")
+        way = ways[index % len(ways)]
+        if way == "few-shot":
+            source = rng.choice(kept)
+            shown = rng.sample(kept, min(SHOWN, len(kept)))
+            known = ""
+            if fresh:
+                source = fresh[index % len(fresh)]
+                known = _line(source, cue)
+            messages = _few_shot(shown, cue, task and it and it.describe)
+        else:
+            source = rewritten[(index // len(ways)) % len(rewritten)]
+            text = _input(source)[len(cue) :]
+            messages = _rewrite(text, way, rng)
+            known = reword(text, rng) if offline else ""
+        key = key_of(settings, index, messages)
+        requests.append(Request(key, messages, known))
+        plans[key] = (way, source)
+    already = Neighbours(map(_input, kept), scaffolding=map(_input, [*kept, *held_out]))
+    lock = Lock()
+
+    def judge(request: Request, answer: Answer) -> Verdict:
+        text, cleaned = clean(answer.text)
+        way, source = plans[request.key]
+        if not answer.finished:
+            return Verdict(None, "cut off: longer than an answer may be", cleaned)
+        try:
+            record = _new(text, cue, way, source, teacher)
+            metrics = _marks(it, record)
+        except DataError as error:
+            return Verdict(None, str(error), cleaned)
+        if low := [name for name, value in metrics.items() if value < 1]:
+            return Verdict(None, f"not full marks: {', '.join(low)}", cleaned, metrics)
+        if guard.leaks(record):
+            return Verdict(None, "near a held-out record", cleaned)
+        with lock:  # two answers alike may come at one time
+            if already.nearest(_input(record)) >= COPY:
+                return Verdict(None, "a copy of an example that is there", cleaned)
+            already.add(_input(record))
+        return Verdict(record, cleaned=cleaned)
+
+    made = run(
+        requests, teacher, judge, out, n=n, settings=settings, concurrency=concurrency, caps=caps,
+        progress=progress, begin=lambda there: [already.add(_input(r)) for r in there],
+    )  # fmt: skip
+    if len(kept) == len(seeds):
+        return made
+    return made.noting(
+        f"{len(seeds) - len(kept)} of {len(seeds)} examples were not used: each is near a held-out "
+        "record."
+    )
+
+
+class _Guard:
+    """What knows the held-out records, and a leak when it sees one."""
+
+    def __init__(self, seeds: Sequence[Record], held_out: Sequence[Record]) -> None:
+        inputs = [_input(record) for record in held_out]
+        everything = [*inputs, *map(_input, seeds)]
+        self._near = Neighbours(inputs, scaffolding=everything)
+        self._names = {r.meta[name] for r in held_out for name in ("id", "from")
+                        if isinstance(r.meta.get(name), str | int)}  # fmt: skip
+        self._completions = {_plain(r.completion) for r in held_out} - {""}
+
+    def leaks(self, record: Record) -> bool:
+        known = {record.meta.get(name) for name in ("id", "from")}
+        return (
+            any(isinstance(name, str | int) and name in self._names for name in known)
+            or _plain(record.completion) in self._completions
+            or self._near.nearest(_input(record), within=True) >= LEAK
+        )
+
+
+def _plain(completion: str) -> str:
+    """Return the words of a completion; nothing of one so short that others share it by chance."""
+    words = _WORD.findall(completion.lower())
+    return " ".join(words) if len(words) >= LONG else ""
+
+
+def _input(record: Record) -> str:
+    return record.messages[-1]["content"]
+
+
+def _cue(inputs: Sequence[str]) -> str:
+    """Return the lines that all inputs begin with: the instruction, which is not to be reworded."""
+    if len(inputs) < 2:
+        return ""
+    first, last = min(inputs), max(inputs)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
+    return first[: first.rfind("\n", 0, same) + 1]
+
+
+def _copies(record: Record, cue: str) -> bool:
+    """Say whether a completion repeats its input, which then cannot be said otherwise alone."""
+    words = {word for word in _WORD.findall(_input(record)[len(cue) :].lower()) if len(word) > 2}
+    there = set(_WORD.findall(record.completion.lower()))
+    return bool(words) and len(words & there) >= 0.8 * len(words)
+
+
+# Prompts.
+
+
+def _rewrite(text: str, way: str, rng: random.Random) -> tuple[dict[str, str], ...]:
+    if way == "paraphrase":
+        how = f"Rewrite the text {rng.choice(MANNERS)}."
+    else:
+        how = (
+            f"Translate the text to {rng.choice(LANGUAGES)}, then translate that back to the "
+            "text's own language as someone who never saw it. Give only the last."
+        )
+    rules = "Keep every fact, name and number as it is. Answer with the new text alone."
+    return (
+        {"role": "system", "content": f"{how} {rules}"},
+        {"role": "user", "content": text},
+    )
+
+
+def _line(record: Record, cue: str) -> str:
+    text = _input(record).removeprefix(cue)
+    return json.dumps({"input": text, "output": record.completion}, ensure_ascii=False)
+
+
+def _few_shot(
+    shown: Sequence[Record], cue: str, describe: str | None
+) -> tuple[dict[str, str], ...]:
+    about = f"\n\nThe task: {describe or cue.strip()}" if describe or cue.strip() else ""
+    return (
+        {
+            "role": "system",
+            "content": "You write training examples: JSON objects of an input and its output."
+            f"{about}\n\nAnswer with one JSON object on one line, and nothing else.",
+        },
+        {
+            "role": "user",
+            "content": "\n".join(_line(record, cue) for record in shown)
+            + "\n\nWrite one more of the kind, about something else.",
+        },
+    )
+
+
+# What came back.
+
+
+def _new(text: str, cue: str, way: str, source: Record, teacher: Teacher) -> Record:
+    """Return the record of a cleaned answer; the DataError's text is the reason why not."""
+    meta = {"way": way, "teacher": teacher.name}
+    if way == "few-shot":
+        at = text.find("{")
+        try:
+            row, _ = json.JSONDecoder().raw_decode(text[max(at, 0) :])
+            given, completion = row["input"], row["output"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise DataError("not a JSON object of input and output") from None
+        if not isinstance(completion, str) and completion is not None:
+            completion = json.dumps(completion, ensure_ascii=False)
+        if not isinstance(given, str) or not given.strip() or not (completion or "").strip():
+            raise DataError("the input or the output is empty or no text")
+        if cue + given == _input(source):  # made by the program, which knows more of it
+            meta = {**source.meta, **meta}
+        return Record((*source.messages[:-1], _user(cue + given)), completion, meta)
+    before = _input(source)[len(cue) :]
+    if not text.strip():
+        raise DataError("empty")
+    if _WORD.findall(text.lower()) == _WORD.findall(before.lower()):
+        raise DataError("nothing was changed")
+    if sorted(_NUMBER.findall(text)) != sorted(_NUMBER.findall(before)):
+        raise DataError("a number was changed, lost or added")
+    taken = {word for word in _WORD.findall(source.completion) if len(word) > 2}
+    if lost := taken & set(_WORD.findall(before)) - set(_WORD.findall(text)):
+        raise DataError(f"lost what the completion takes from it: {min(lost)}")
+    came = str(source.meta.get("id") or fingerprint([source])[:12])
+    own = {key: value for key, value in source.meta.items() if key != "id"}
+    meta = {"group": came, **own, **meta, "from": came}
+    return Record((*source.messages[:-1], _user(cue + text)), source.completion, meta)
+
+
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def _marks(it: Any, record: Record) -> dict[str, float]:
+    """Return the task's marks for a record's own completion, where there is anything to mark."""
+    if it is None:
+        return {}
+    try:
+        marks: Mapping[str, Any] = it.score(record, record.completion)
+    except (ValueError, KeyError, TypeError) as error:  # an output that is none of this task's
+        raise DataError(f"the task cannot mark it: {error}") from None
+    return {name: m.value for name, m in marks.items() if not math.isnan(m.value)}
+
+
+# Rewording by rules, where there is no model.
+
+_SWAPS = [
+    ("cannot", "can't"), ("do not", "don't"), ("does not", "doesn't"), ("did not", "didn't"),
+    ("is not", "isn't"), ("I am", "I'm"), ("I have", "I've"), ("it is", "it's"),
+    ("we are", "we're"), ("will not", "won't"), ("invoice", "bill"), ("help", "assist"),
+    ("buy", "purchase"), ("quickly", "fast"), ("again", "once more"), ("since", "ever since"),
+    ("tell me", "let me know"), ("because", "as"), ("but", "yet"), ("big", "large"),
+    ("broken", "not working"), ("need", "require"), ("want", "would like"), ("start", "begin"),
+    ("show", "display"), ("wrong", "not right"), ("problem", "issue"), ("thank you", "thanks"),
+    ("phone", "telephone"), ("message", "note"), ("a few", "some"), ("maybe", "perhaps"),
+    ("also", "as well"), ("get", "receive"), ("end", "finish"), ("fix", "repair"),
+]  # fmt: skip
+_OPENINGS = (
+    "Hello, ",
+    "Hi there. ",
+    "Good day. ",
+    "A quick one: ",
+    "Pardon me. ",
+    "So, ",
+)
+_CLOSINGS = (" Thank you.", " Thanks a lot.", " Best wishes.", " Cheers.", " That is all.", "")
+
+
+def reword(text: str, rng: random.Random) -> str:
+    """Say a text otherwise by rules: other words, contractions, order of sentences, a greeting.
+
+    Args:
+        text: English prose; other texts get a greeting at most.
+        rng: where chance comes from.
+    """
+    for a, b in rng.sample(_SWAPS, len(_SWAPS)):
+        old, new = (a, b) if rng.random() < 0.5 else (b, a)
+        if rng.random() < 0.8:
+            text = re.sub(rf"(?<![\w']){re.escape(old)}(?![\w'])", new, text, count=1)
+    asked = re.compile(r"\bPlease (\w[^.?!\n]*)[.!]")
+    if rng.random() < 0.5:
+        text = asked.sub(lambda m: f"Could you {m[1]}?", text, count=1)
+    lines = text.split("\n")
+    if len(lines) == 1:
+        sentences = re.split(r"(?<=[.!?]) +", text)
+        if len(sentences) > 1 and rng.random() < 0.7:
+            turn = rng.randrange(1, len(sentences))
+            sentences = sentences[turn:] + sentences[:turn]
+        text = " ".join(sentences)
+    how = rng.random()
+    if how < 0.4:
+        opening = rng.choice(_OPENINGS)
+        text = opening + text
+    elif how < 0.7:
+        text += rng.choice(_CLOSINGS)
+    return text

@@ -1,0 +1,322 @@
+"""The loop, against a real server and offline: nothing lost, nothing doubled, nothing paid twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from endpoint import KEY, serving
+
+from ftlab import records, tasks
+from ftlab.curation import teachers
+from ftlab.curation.asking import Caps, Verdict, run
+from ftlab.curation.synthesis import estimate, synthesise
+from ftlab.curation.teachers import Answer, NoAnswer, Request, Teacher
+from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.records import Record
+
+TRIAGE = tasks.get("triage")
+KNOWN = {r.messages[-1]["content"]: r.completion for r in TRIAGE.examples(200, seed=0)}
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+@pytest.fixture
+def server():
+    """A server that knows the answers, and says them as models do."""
+
+    def write(messages):
+        return f"Sure! Here is the answer:\n\n{KNOWN[messages[-1]['content']]}"
+
+    with serving(write) as server:
+        yield server
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def texts(requests):
+    """Requests whose answers are records of their own, for a loop without a task."""
+    return [Request(f"{i:04x}", ({"role": "user", "content": f"q{i}"},)) for i in range(requests)]
+
+
+def kept(request, answer):
+    if "bad" in answer.text:
+        return Verdict(None, "bad")
+    return Verdict(Record.of(request.messages[-1]["content"], answer.text))
+
+
+def teacher(ask, **more):
+    return Teacher("ours", lambda requests: [ask(r) for r in requests], **more)
+
+
+def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, tmp_path):
+    server.plan(["429", "ok", "500", "truncated", "400", "cut"])
+    who = teachers.get("openai", "tiny", base_url=server.url)
+    out = tmp_path / "train.jsonl"
+    made = synthesise("triage", 12, who, out, concurrency=3, progress=False)
+    assert made.stopped == "complete" and len(made.accepted) == 12
+    rows = records.read(out)
+    assert len(rows) == 12 and all(KNOWN[r.messages[-1]["content"]] == r.completion for r in rows)
+    assert {r.meta["teacher"] for r in rows} == {"openai:tiny"}
+    assert made.retries == 3 and made.cleaned["preamble"] == 13
+    assert sorted(made.reasons) == [
+        "cut off: longer than an answer may be", "the endpoint refused it: It was told to fail."
+    ]  # fmt: skip
+    assert [set(row) >= {"reason", "answer", "prompt"} for row in lines(made.rejected_path)] == [
+        True
+    ] * 2
+    assert "12 accepted" in str(made) and "3 retries" in str(made)
+    # The teacher was told the task, and shown solved examples that are not among the inputs.
+    body = server.bodies[-1]["messages"]
+    assert [m["role"] for m in body] == ["system", *["user", "assistant"] * 3, "user"]
+    assert TRIAGE.describe in body[0]["content"]
+    assert not {m["content"] for m in body[1:-1:2]} & {r.messages[-1]["content"] for r in rows}
+
+
+def test_no_more_than_the_bound_at_one_time(server, tmp_path):
+    server.delay = 0.05
+    who = teachers.get("openai", "tiny", base_url=server.url)
+    synthesise("triage", 10, who, tmp_path / "a.jsonl", concurrency=3, progress=False)
+    assert 2 <= server.most_at_once <= 3 and len(server.charged) == 10
+
+
+def test_killed_at_any_moment_it_goes_on(server, tmp_path):
+    server.delay = 0.15
+    out = tmp_path / "train.jsonl"
+    command = [
+        sys.executable, "-m", "ftlab.cli", "synth", "triage", "-n", "30", "--out", str(out),
+        "--teacher", "openai", "--model", "tiny", "--base-url", server.url, "--concurrency", "3",
+    ]  # fmt: skip
+    journal = tmp_path / "train.journal.jsonl"
+    paid = set()
+    for answers in (4, 13):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not journal.exists() or len(journal.read_bytes().splitlines()) <= answers:
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.5)  # what is under way at the server ends
+        had = {json.loads(line)["request"] for line in journal.read_bytes().splitlines()[1:]}
+        assert paid <= had
+        paid = had
+    asked = len(server.asked)
+    assert 14 <= asked < 30
+    server.delay = 0
+    end = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert end.returncode == 0 and "30 accepted" in end.stdout, end.stderr
+    assert "answers are here already" in end.stderr and "tokens in" in end.stderr
+    rows = records.read(out)
+    keys = Counter(row.meta["request"] for row in rows)
+    inputs = {row.messages[-1]["content"] for row in rows}
+    assert len(rows) == len(inputs) == 30 and set(keys.values()) == {1}
+    # What was on the disk was never asked again; what was in flight, at most three a kill, was.
+    twice = {key for key, count in Counter(server.charged).items() if count > 1}
+    assert not twice & paid and len(server.charged) <= 30 + 2 * 3
+    assert not set(server.asked[asked:]) & paid
+    before = len(server.asked)
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(server.asked) == before
+
+
+def test_a_file_torn_anywhere_in_its_last_line_is_mended(tmp_path):
+    calls = []
+
+    def ask(request):
+        calls.append(request.key)
+        return Answer("bad" if request.key == "0002" else "good é")
+
+    out = tmp_path / "t.jsonl"
+
+    def go():
+        return run(
+            texts(8), teacher(ask), kept, out, n=5, settings={}, concurrency=1, progress=False
+        )
+
+    go()
+    assert len(calls) == 6
+    files = [out, *(tmp_path / f"t.{kind}.jsonl" for kind in ("rejected", "journal"))]
+    whole = {path: path.read_bytes() for path in files}
+    for path in files:
+        last = whole[path].rstrip(b"\n").rfind(b"\n") + 1
+        for cut in sorted({last + 1, last + 9, len(whole[path]) - 5, len(whole[path]) - 1}):
+            for other, raw in whole.items():
+                other.write_bytes(raw)
+            if path == files[2]:  # then the record of this answer cannot be there yet
+                rows = whole[out].splitlines(keepends=True)
+                out.write_bytes(b"".join(rows[:-1]))
+            path.write_bytes(whole[path][:cut])
+            calls.clear()
+            made = go()
+            lost = path == files[2] and cut < len(whole[path]) - 1
+            assert len(calls) == lost and made.resumed == 6 - lost
+            assert {p: sorted(p.read_bytes().splitlines()) for p in files} == {
+                p: sorted(raw.splitlines()) for p, raw in whole.items()
+            }
+
+
+def test_more_can_be_asked_for_later_and_other_settings_are_refused(tmp_path):
+    out = tmp_path / "t.jsonl"
+    program = teachers.get("program")
+    first = synthesise("triage", 3, program, out, progress=False)
+    second = synthesise("triage", 5, program, out, progress=False)
+    assert second.resumed == 3 and second.requests == 5
+    assert second.accepted[:3] == first.accepted
+    with pytest.raises(DataError, match="seed was 0 and is 1"):
+        synthesise("triage", 5, program, out, seed=1, progress=False)
+    other = tmp_path / "mine.jsonl"
+    other.write_text("{}\n")
+    with pytest.raises(DataError, match="exists already"):
+        synthesise("triage", 5, program, other, progress=False)
+    assert other.read_text() == "{}\n"
+
+
+def test_two_runs_cannot_write_one_file(tmp_path):
+    def ask(request):
+        if request.key == "0000":
+            with pytest.raises(ConfigError, match="Another run"):
+                run(texts(2), teacher(ask), kept, tmp_path / "t.jsonl", n=1, settings={})
+        return Answer("a")
+
+    run(texts(2), teacher(ask), kept, tmp_path / "t.jsonl", n=2, settings={}, progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.journal.jsonl", "t.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "caps, spent",
+    [
+        (Caps(requests=4), lambda made: made.requests == 4),
+        (Caps(tokens=1000), lambda made: 700 < made.tokens_in + made.tokens_out <= 1000),
+        (Caps(cost=0.001, price_in=1, price_out=2), lambda made: 0.0007 < made.cost <= 0.001),
+    ],
+)
+def test_caps_hold_over_several_runs(tmp_path, caps, spent):
+    who = teacher(lambda request: Answer("a", 20, 50), answer_tokens=60)
+
+    def go(caps):
+        return run(
+            texts(40), who, kept, tmp_path / "t.jsonl", n=30, settings={}, caps=caps, progress=False
+        )
+
+    made = go(caps)
+    assert made.stopped.startswith("the cap on") and spent(made)
+    assert spent(go(caps)) and go(Caps()).stopped == "complete"
+
+
+def test_caps_that_make_no_sense_are_refused():
+    with pytest.raises(ConfigError, match="--price-in"):
+        Caps(cost=1)
+    with pytest.raises(ConfigError, match="both"):
+        Caps(price_in=1)
+    with pytest.raises(ConfigError, match="below 0"):
+        Caps(requests=-1)
+
+
+def test_an_estimate_asks_nothing_and_is_near(tmp_path):
+    def never(request):
+        raise AssertionError
+
+    who = teacher(never, answer_tokens=100)
+    said = estimate("triage", 20, who, caps=Caps(price_in=1.0, price_out=1.0))
+    made = synthesise("triage", 20, teachers.get("program"), tmp_path / "t.jsonl", progress=False)
+    assert said.requests == 20 and "20 requests" in str(said) and "cost" in str(said)
+    assert said.tokens_in == pytest.approx(made.tokens_in, rel=0.01)
+
+
+def test_a_teacher_that_fails_for_good_stops_the_run_and_keeps_what_is_there(tmp_path):
+    def ask(request):
+        if int(request.key, 16) >= 3:
+            raise NoAnswer("error 503: busy")
+        return Answer("a")
+
+    with pytest.raises(ModelError, match=r"(?s)5 requests in a row.*busy.*3 records are kept"):
+        run(texts(30), teacher(ask), kept, tmp_path / "t.jsonl", n=9, settings={}, concurrency=2,
+            progress=False)  # fmt: skip
+    assert len(records.read(tmp_path / "t.jsonl")) == 3
+
+
+def test_a_failure_now_and_then_is_counted_and_asked_again_next_time(tmp_path):
+    def ask(request):
+        if request.key == "0001" and not asked:
+            raise NoAnswer("lost")
+        return Answer("a")
+
+    asked = []
+    out = tmp_path / "t.jsonl"
+    made = run(texts(4), teacher(ask), kept, out, n=4, settings={}, concurrency=1, progress=False)
+    assert made.failed == {"lost": 1} and made.stopped == "no more inputs"
+    asked.append(True)
+    made = run(texts(4), teacher(ask), kept, out, n=4, settings={}, progress=False)
+    assert made.stopped == "complete" and [r.messages[0]["content"] for r in made.accepted] == [
+        "q0", "q1", "q2", "q3"
+    ]  # fmt: skip
+
+
+def test_ctrl_c_keeps_what_was_under_way(tmp_path):
+    def ask(request):
+        if request.key == "0002":
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        return Answer("a")
+
+    made = run(
+        texts(50), teacher(ask), kept, tmp_path / "t.jsonl", n=50, settings={}, concurrency=2,
+        progress=False,
+    )  # fmt: skip
+    assert made.stopped == "interrupted" and 3 <= len(made.accepted) < 10
+    assert "q2" in [r.messages[0]["content"] for r in made.accepted]
+
+
+def test_generated_code_is_run_before_it_is_kept(tmp_path):
+    records_ = tasks.get("unit_tests").examples(3, seed=0)
+
+    def ask(request):
+        wrong = request.messages[-1]["content"] == records_[0].messages[-1]["content"]
+        return Answer(request.known.replace("assertEqual(", "assertEqual(0 * ") if wrong
+                      else f"```python\n{request.known}\n```")  # fmt: skip
+
+    made = synthesise("unit_tests", 2, teacher(ask), tmp_path / "t.jsonl", progress=False)
+    assert len(made.accepted) == 2 and made.cleaned == {"code fence": 2}
+    (reject,) = made.rejected
+    assert "passes below 1" in reject.reason and reject.metrics["parses"] == 1
+
+
+def test_what_is_accepted_can_be_chosen(tmp_path):
+    made = synthesise(
+        "triage", 2, teacher(lambda r: Answer("intent: bug\npriority: low")), tmp_path / "t.jsonl",
+        accept={"valid": 1}, progress=False,
+    )  # fmt: skip
+    assert made.requests == 2 and made.stopped == "complete"
+    with pytest.raises(ConfigError, match="'valid'"):
+        synthesise("triage", 2, teachers.get("program"), tmp_path / "u.jsonl", accept={"vaild": 1})
+
+
+def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
+    from ftlab import cli
+
+    def told(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ftlab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 2
+        return capsys.readouterr().err
+
+    new = ("--out", tmp_path / "x.jsonl")
+    assert "'openai'" in told("synth", "triage", *new, "--teacher", "opnai")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert "OPENAI_API_KEY" in told("synth", "triage", *new, "--teacher", "openai")
+    assert "--price-in" in told(
+        "synth", "triage", *new, "--teacher", "openai", "--max-cost", 1, "--base-url", "http://x"
+    )
+    assert "--held-out" in told("amplify", tmp_path / "x.jsonl", *new)
+    assert not list(tmp_path.iterdir())
