@@ -27,8 +27,9 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.records import Record, fingerprint
@@ -157,7 +158,7 @@ def mix(
         ConfigError: a weight is missing, negative or no number, or nothing is left.
         DataError: a source is empty.
     """
-    for name in {*sources, *weights}:
+    for name in [*weights, *sources]:
         if name not in sources:
             raise_unknown("source", name, sources)
         weight = weights.get(name, math.nan)
@@ -212,7 +213,7 @@ def balance(
         ConfigError: no record has the field, or there is no such way.
         DataError: some records lack the field.
     """
-    aims = {"up": max, "down": min, "same": lambda counts: sum(counts) / len(counts)}
+    aims: dict[str, Callable[[list[int]], float]] = {"up": max, "down": min, "same": fmean}
     if how not in aims:
         raise_unknown("way to balance", how, aims)
     found = values(records, field)

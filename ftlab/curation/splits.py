@@ -18,7 +18,7 @@ records' content and the seed, and not from their order.
 
 import math
 import os
-import shutil
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ __all__ = ["Split", "clusters", "split"]
 
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
 LEFT = "(left out)"
+_WORDS = re.compile(r"\w+")
 SHOWN = 12  # labels in the table; the others are counted
 
 
@@ -72,17 +73,14 @@ class Split:
             raise DataError(f"{folder} is not an empty folder. Choose another.")
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".saving-"))
-            try:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
+                part = Path(temporary) / "split"
                 for name, records in {**self.parts, **(also or {})}.items():
-                    write(temporary / f"{name}.jsonl", records)
-                write_text(temporary / "split.txt", f"{self}\n")
-                temporary.chmod(0o755)
+                    write(part / f"{name}.jsonl", records)
+                write_text(part / "split.txt", f"{self}\n")
                 if folder.exists():
                     folder.rmdir()  # Windows renames onto nothing only
-                os.replace(temporary, folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+                part.rename(folder)
         except OSError as error:
             raise DataError(
                 f"Could not write {folder}: {error.strerror or error}. Choose another folder."
@@ -109,7 +107,7 @@ def split(
             takes "group" where records have one.
         label: the field by which to stratify, or "completion"; "" for none; None to take slice,
             difficulty or completion, the first that serves.
-        near: keep nearly equal inputs together; equal ones are always kept together.
+        near: keep nearly equal inputs together; those of equal words always are.
         seed: of the choice between like clusters.
 
     Raises:
@@ -126,6 +124,8 @@ def split(
     test        8        8  20.0%         2
     Seed 0, not stratified.
     """
+    if not records:
+        raise DataError("There are no records to divide.")
     goals = _goals(sizes, len(records))
     if by is None:
         by = ["group"] if any("group" in record.meta for record in records) else []
@@ -161,13 +161,11 @@ def clusters(
     Args:
         records: in any order; the clusters are the same.
         by: fields of `meta` whose equal values link.
-        near: whether nearly equal inputs link, or only equal ones.
+        near: whether nearly equal inputs link, or only those of equal words.
 
     Raises:
         ConfigError: no record has one of the fields.
     """
-    if not records:
-        raise DataError("There are no records to divide.")
     links = [(i, i) for i in range(len(records))]
     texts = [_asked(record) for record in records]
     steps = [f"{len(records):,} records"]
@@ -187,7 +185,7 @@ def clusters(
 
     for field in by:
         link(values(records, field), f"the field {field}")
-    link([" ".join(text.split()) for text in texts], "equal inputs")
+    link([" ".join(_WORDS.findall(text.lower())) or text for text in texts], "equal words")
     if near:
         order = shuffled(records, 0, "near")  # the index learns from what comes first
         index = NearIndex()
@@ -195,7 +193,7 @@ def clusters(
             index.add(texts[i])
         links.extend((order[a], order[b]) for a, b in index.pairs().tolist())
         told("nearly equal inputs")
-    most = max(Counter(found).values())
+    most = max(Counter(found).values(), default=0)
     steps.append(f"= {left:,}  clusters, the largest of {most:,}")
     return found, steps
 
@@ -211,7 +209,7 @@ def _components(links: Sequence[tuple[int, int]], n: int) -> tuple[list[int], in
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    ends = np.array(links)
+    ends = np.array(links, np.int64).reshape(-1, 2)
     graph = coo_matrix((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
     count, found = connected_components(graph, directed=False)
     return found.tolist(), int(count)

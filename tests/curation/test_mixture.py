@@ -1,0 +1,247 @@
+"""The arithmetic of mixtures holds for any numbers, and only what was asked for changes."""
+
+import itertools
+import json
+import random
+from collections import Counter
+
+import pytest
+
+from ftlab import cli, records
+from ftlab.curation.mixture import NONE, balance, mix, nested, shuffled, strata, table, value
+from ftlab.errors import ConfigError, DataError
+from ftlab.records import Record
+
+
+def some(n, name="r", **meta):
+    return [Record.of(f"{name} {i}", "x", n=i, **meta) for i in range(n)]
+
+
+SENIOR, JUNIOR = some(100, "s", reviewer="senior"), some(900, "j", reviewer="junior")
+REVIEWS = SENIOR + JUNIOR
+
+
+def times(mixture, name="s"):
+    """How often each record of a source is read, as {times: records}."""
+    read = Counter(r.messages[0]["content"] for r in mixture.records)
+    return Counter(count for text, count in read.items() if text.startswith(name))
+
+
+# The example of the lesson.
+
+
+def test_seniors_are_read_nine_times():
+    result = balance(REVIEWS, "reviewer", how="up")
+    assert result.counts == {"senior": 900, "junior": 900}
+    assert times(result) == {9: 100} and times(result, "j") == {1: 900}
+    assert "senior      100       9      900  50.0%       9 times" in str(result)
+    assert "1,800 records, 1,000 of them different" in str(result)
+
+
+def test_juniors_are_dropped():
+    result = balance(REVIEWS, "reviewer", how="down")
+    assert times(result) == {1: 100} and times(result, "j") == {1: 100}
+    assert "100 of 900 once" in str(result)
+
+
+def test_the_total_is_kept():
+    result = balance(REVIEWS, "reviewer")
+    assert result.counts == {"senior": 500, "junior": 500} and times(result) == {5: 100}
+    assert balance(REVIEWS, "reviewer", size=30).counts == {"senior": 15, "junior": 15}
+
+
+# Any numbers.
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_counts_are_the_weights_times_the_records(seed):
+    rng = random.Random(seed)
+    sources = {name: some(rng.randrange(1, 60), name) for name in "abcd"[: rng.randrange(1, 5)]}
+    weights = {name: rng.choice([0.3, 1, 1.7, 4, rng.random() * 3 + 0.1]) for name in sources}
+    size = rng.choice([None, rng.randrange(1, 300)])
+    total = sum(weights[name] * len(sources[name]) for name in sources)
+    if round(total) < 1:
+        return
+    result = mix(sources, weights, size=size, seed=seed)
+    scale = 1 if size is None else size / total
+    assert len(result.records) == (round(total) if size is None else size)
+    assert sum(result.counts.values()) == len(result.records)
+    for name, source in sources.items():
+        assert abs(result.counts[name] - weights[name] * len(source) * scale) < 1
+        read = times(result, name)
+        assert not read or max(read) - min(read) <= 1  # no record is favoured
+        if result.counts[name] >= len(source):
+            assert sum(read.values()) == len(source)  # and none is left out
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_of_input_does_not_matter_but_the_seed_does(seed):
+    mixed = random.Random(seed).sample(REVIEWS, len(REVIEWS))
+    first = balance(REVIEWS, "reviewer", seed=seed).records
+    assert first == balance(mixed, "reviewer", seed=seed).records
+    assert first != balance(mixed, "reviewer", seed=seed + 1).records
+
+
+def test_a_larger_weight_takes_the_same_and_more():
+    taken = [
+        Counter(r.meta["n"] for r in mix({"a": some(50)}, {"a": weight}).records)
+        for weight in (0.2, 0.5, 1.3, 2)
+    ]
+    assert all(less <= more for less, more in itertools.pairwise(taken))
+
+
+def test_records_come_out_as_they_went_in():
+    before = [json.dumps(r.meta) for r in SENIOR]
+    result = mix({"s": SENIOR}, {"s": 2})
+    assert [json.dumps(r.meta) for r in SENIOR] == before
+    assert {id(r) for r in result.records} == {id(r) for r in SENIOR}
+    assert [r.meta["n"] for r in result.records] != sorted(r.meta["n"] for r in result.records)
+
+
+def test_a_weight_of_zero_leaves_a_source_out():
+    assert "never" in str(mix({"a": some(3), "b": some(3)}, {"a": 0, "b": 1}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(({"a": some(2)}, {"b": 1}), "'b'"), (({"a": some(2)}, {}), "missing"),
+     (({"a": some(2)}, {"a": -1}), "-1"), (({"a": some(2)}, {"a": float("nan")}), "nan"),
+     (({"a": some(2)}, {"a": 0}), "empty"), (({"a": []}, {"a": 1}), "no records"),
+     (({}, {}), "empty")],
+)  # fmt: skip
+def test_mixtures_that_make_no_sense(arguments, said):
+    with pytest.raises((ConfigError, DataError), match=said):
+        mix(*arguments)
+
+
+def test_balances_that_make_no_sense():
+    with pytest.raises(ConfigError, match="Did you mean 'reviewer'"):
+        balance(REVIEWS, "reviwer")
+    with pytest.raises(DataError, match=r"3 of 103 records have no 'reviewer'"):
+        balance(SENIOR + some(3), "reviewer")
+    with pytest.raises(ConfigError, match="down, same, up"):
+        balance(REVIEWS, "reviewer", how="sideways")
+
+
+# Fields.
+
+
+def test_value():
+    record = Record.of("a", " b ", level=3, tags=["x", "y"], none=None)
+    assert [value(record, f) for f in ("completion", "level", "tags", "none", "absent")] == [
+        "b", "3", '["x", "y"]', None, None,
+    ]  # fmt: skip
+
+
+def test_strata_take_what_serves():
+    both = [Record.of(f"{i}", "x", slice="one", difficulty=i % 3) for i in range(60)]
+    assert strata(both, None)[0] == "difficulty"  # all are of one slice
+    assert strata(both, "") == (None, [NONE] * 60)
+    assert strata(both[:20], None)[0] is None  # fewer than ten for each
+    assert strata([*both, Record.of("a", "b")], "slice")[1][-1] == NONE
+    answers = [Record.of(f"{i}", "yes" if i % 2 else "no") for i in range(40)]
+    assert strata(answers, None)[0] == "completion"
+
+
+def test_shuffled_tells_copies_apart():
+    copies = some(1) * 5 + some(3)
+    assert sorted(shuffled(copies, 0)) == list(range(8))
+    assert shuffled(copies, 0) != shuffled(copies, 0, "else")
+
+
+def test_table():
+    assert table(["a", "bb"], [["long", 1], ["x", 100]]) == "a      bb\nlong    1\nx     100"
+
+
+# Learning curves.
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_subsets_are_nested_and_stratified(seed):
+    rng = random.Random(seed)
+    made = [Record.of(f"{i}", "x", slice=rng.choice("aaaaabbc"), n=i) for i in range(1000)]
+    everything = Counter(r.meta["slice"] for r in made)
+    found = nested(made, [1000, 50, 100, 300], seed=seed)
+    assert list(found) == [50, 100, 300, 1000]
+    ids = {size: [r.meta["n"] for r in rows] for size, rows in found.items()}
+    for size, numbers in ids.items():
+        assert len(set(numbers)) == len(numbers) == size
+        assert ids[1000][:size] == numbers
+        counts = Counter(made[n].meta["slice"] for n in numbers)
+        for name, count in everything.items():
+            assert abs(counts[name] - size * count / 1000) <= 2  # itself, and the cut of the line
+    shuffled_ = rng.sample(made, 1000)
+    assert nested(shuffled_, [50], seed=seed)[50] == found[50]
+    assert nested(made, [50], seed=seed + 1)[50] != found[50]
+
+
+def test_subsets_without_labels_and_of_too_few():
+    assert len(nested(some(10), [3], by="")[3]) == 3
+    with pytest.raises(DataError, match="of 10 records"):
+        nested(some(10), [5, 11])
+    for sizes in ([], [0, 5]):
+        with pytest.raises(ConfigError, match="1 or more"):
+            nested(some(10), sizes)
+
+
+# From a shell.
+
+
+@pytest.fixture
+def ftlab(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["ftlab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main()
+        told = capsys.readouterr()
+        return exit_info.value.code, told.out, told.err
+
+    return run
+
+
+def test_mix_and_split_from_a_shell(ftlab, tmp_path):
+    a, b, out = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "out.jsonl"
+    records.write(a, SENIOR)
+    records.write(b, JUNIOR)
+    before = a.read_bytes() + b.read_bytes()
+    code, told, err = ftlab(
+        "mix", a, b, "--weights", "9,1", "--inject", "messy:0.2,hostile:0.05", "--out", out
+    )
+    assert code == 0, err
+    mixed = records.read(out)
+    done = Counter(r.meta.get("injected") for r in mixed)
+    assert done == {None: 1350, "messy": 360, "hostile": 90} and "9 times" in told
+    code, told, err = ftlab(
+        "split", b, "--out", tmp_path / "s", "--sizes", "600,100,100", "--by", "n",
+        "--nested", "50,100",
+    )  # fmt: skip
+    assert code == 0 and "left out" in told, err
+    assert len(records.read(tmp_path / "s/train_50.jsonl")) == 50
+    assert len(records.read(tmp_path / "s/val.jsonl")) == 100
+    assert a.read_bytes() + b.read_bytes() == before
+    balanced = tmp_path / "balanced.jsonl"
+    assert ftlab("mix", a, b, "--balance", "reviewer", "--size", 10, "--out", balanced)[0] == 0
+    assert Counter(r.meta["reviewer"] for r in records.read(balanced)) == {"senior": 5, "junior": 5}
+
+
+def test_mistakes_from_a_shell(ftlab, tmp_path):
+    a, new = tmp_path / "a.jsonl", tmp_path / "new"
+    records.write(a, SENIOR)
+    cases = {
+        ("mix", a, "--out", a): "exists already",
+        ("mix", a, "--out", new, "--weights", "1,2"): "2 weights were given for 1 files",
+        ("mix", a, "--out", new, "--weights", "1,x"): "no list of numbers",
+        ("mix", a, a, "--out", new): "named twice",
+        ("mix", a, "--out", new, "--weights", "1", "--balance", "n"): "not both",
+        ("mix", a, "--out", new, "--inject", "messy"): "messy:0.2",
+        ("mix", a, "--out", new, "--inject", "mesy:0.2"): "Did you mean 'messy'",
+        ("mix", tmp_path / "none", "--out", new): "does not exist",
+        ("split", a, "--out", tmp_path): "not an empty folder",
+        ("split", a, "--out", new, "--sizes", "0.5,0.4"): "add up to 1",
+        ("split", a, "--out", new, "--label", "revewer"): "Did you mean 'reviewer'",
+        ("split", a, "--out", new, "--nested", "5000"): "5,000",
+    }
+    for arguments, expected in cases.items():
+        code, _, err = ftlab(*arguments)
+        assert code == 2 and expected in err, (arguments, err)
+        assert not new.exists(), arguments
