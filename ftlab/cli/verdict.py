@@ -1,4 +1,4 @@
-"""Commands that prove something: demo, compare."""
+"""Commands that prove something: demo, compare, battery."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from ftlab.cli.options import Model, Seed
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (demo, compare):
+    for command in (demo, compare, battery):
         app.command()(command)
 
 
@@ -70,3 +70,36 @@ def compare(
     page = verdict.save(out)
     console.print(verdict.table())
     console.print(f"[bold]{verdict.sentence}[/bold]\nEvery example: {page}")
+
+
+def battery(
+    models: Annotated[
+        list[str],
+        typer.Argument(help="Names, folders (also a run's, with its checkpoint-N), or hub ids."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for battery.json and battery.html.")],
+    prompts: Annotated[Path | None, typer.Option(help="JSONL; else the 60 that ship.")] = None,
+    times: Annotated[int, typer.Option(help="Answers to each prompt.")] = 1,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 200,
+    seed: Seed = 0,
+) -> None:
+    """Ask models or checkpoints the same prompts; show when a behaviour appears."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from ftlab.evaluation import battery as room
+
+    console = Console()
+    data = room.battery(
+        models, out, prompts=prompts, times=times, temperature=temperature, seed=seed,
+        max_new_tokens=max_new_tokens, say=lambda line: console.print(escape(line)),
+    )  # fmt: skip
+    console.print(room.table(data))
+    broken = room.failures(data)
+    if times > 1 and not broken:
+        console.print(f"Every prompt that asks for a format kept it, {times} of {times}.")
+    elif times > 1:
+        more = [f"and {len(broken) - 20} more"] if len(broken) > 20 else []
+        console.print(escape("\n".join(["Formats broken:", *broken[:20], *more])))
+    console.print(f"Every answer: {out / 'battery.html'}")
