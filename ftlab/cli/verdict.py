@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from ftlab.cli.options import Model, Seed
+from ftlab.errors import DataError
+
+VERDICT = ("verdict.json", "verdict.html")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,39 +40,87 @@ def demo(
 
 def compare(
     base: Annotated[str, typer.Option(help="The baseline: a name, a folder, or a hub id.")],
-    tuned: Annotated[list[str], typer.Option(help="What to compare with it; may be repeated.")],
     task: Annotated[str, typer.Option(help="What is asked, and how it is marked.")],
     out: Annotated[Path, typer.Option(help="Folder for verdict.json and verdict.html.")],
+    tuned: Annotated[
+        list[str] | None, typer.Option(help="What to compare with it; may be repeated.")
+    ] = None,
+    instructions: Annotated[
+        str,
+        typer.Option(help="Also ask with this text, or the text in this file, in front; "
+                          "'task' takes the task's description."),
+    ] = "",
+    few_shot: Annotated[
+        int, typer.Option(min=0, help="Also ask the base with so many solved examples.")
+    ] = 0,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Also the task's own, without a language model.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Held-out JSONL; else the task's own.")] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."),
+    ] = None,
     held_out: Annotated[int, typer.Option(min=1, help="How many of the task's own.")] = 200,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another task, to see what was forgotten; may be repeated."),
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="Your price table; else the shipped examples.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a verdict.")] = False,
     seed: Seed = 0,
-) -> None:
+) -> None:  # fmt: skip
     """Let models answer held-out records; print and save the verdict."""
     from rich.console import Console
 
-    from ftlab import models as rooms
     from ftlab import records, tasks
-    from ftlab.evaluation.compare import compare as judge
-    from ftlab.evaluation.generate import generate as answer
+    from ftlab.evaluation import contestants as who
+    from ftlab.evaluation.contest import contest
+    from ftlab.evaluation.costs import prices as price_table
 
-    console = Console()
     wanted = tasks.get(task)
+    others = [tasks.get(name) for name in also or []]
+    table = price_table(prices)
+    if not overwrite and (found := [p for p in VERDICT if (out / p).exists()]):
+        raise DataError(
+            f"{out / found[0]} exists already. Choose another folder with --out, or --overwrite."
+        )
     rows = records.read(data) if data else wanted.examples(held_out, seed, split="test")
-    contestants: dict[str, list[str]] = {}
-    for name in dict.fromkeys([base, *tuned]):
-        model, tokenizer = rooms.load(name)
-        console.print(f"{name} answers {len(rows)} records")
-        contestants[name] = answer(
-            model, tokenizer, [row.messages for row in rows], max_new_tokens=max_new_tokens,
-            progress=lambda done, total, left: console.print(
-                f"  {done} of {total}, {left:.0f} s left"
-            ),
-        )  # fmt: skip
-    verdict = judge(wanted, rows, contestants, seed=seed)
-    page = verdict.save(out)
+    learned: list[records.Record] = []
+    if few_shot or baseline:
+        learned = records.read(train) if train else wanted.examples(1000, seed)
+    lineup = who.lineup(
+        base, tuned or [], instructions=_instructions(instructions, wanted.describe),
+        examples=who.shots(learned, rows, few_shot, seed=seed),
+        baseline=wanted if baseline else None,
+    )  # fmt: skip
+    console = Console()
+    verdict = contest(
+        wanted, rows, lineup, train_records=learned, also=others, table=table,
+        max_new_tokens=max_new_tokens, seed=seed, folder=out,
+        say=lambda line: console.print(line, markup=False, highlight=False),
+    )  # fmt: skip
+    page = verdict.save(out, overwrite=overwrite)
     console.print(verdict.table())
-    console.print(f"[bold]{verdict.sentence}[/bold]\nEvery example: {page}")
+    console.print(verdict.sentence, style="bold", markup=False)
+    for remark in verdict.remarks:
+        console.print(f"· {remark}", markup=False)
+    console.print(f"Every example: {page}", markup=False)
+
+
+def _instructions(text: str, describe: str) -> str:
+    """Return the instructions: the task's description, a file's text, or the text itself."""
+    from ftlab.files import read_text
+
+    if text == "task":
+        return describe
+    try:
+        return read_text(text).strip() if Path(text).is_file() else text
+    except OSError:  # too long to be a file's name
+        return text
 
 
 def battery(

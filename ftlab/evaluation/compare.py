@@ -1,8 +1,10 @@
 """The verdict: did training help, by how much, and how sure can we be?
 
 Every contestant answers the same held-out records. Figures come with the intervals of
-`ftlab.evaluation.intervals`, differences are paired record by record, and the sentence on top is
-derived from the figures: it says "no difference shown" where the interval covers zero.
+`ftlab.evaluation.intervals`, differences are paired record by record and tested
+(`ftlab.evaluation.pairs`), and the sentence on top is derived from the figures
+(`ftlab.evaluation.words`): it says "no difference shown" where that is so. What `verdict.json`
+holds, field by field, is in `ftlab.evaluation.schema`.
 
 >>> from ftlab import tasks
 >>> from ftlab.tasks.punctuation import strip
@@ -19,12 +21,14 @@ import json
 import math
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import ConfigError, DataError
+from ftlab.evaluation import words
+from ftlab.evaluation.behaviour import behaviour
 from ftlab.evaluation.intervals import (
     SAMPLES,
     UNKNOWN,
@@ -34,6 +38,7 @@ from ftlab.evaluation.intervals import (
     paired_bootstrap,
     ratios,
 )
+from ftlab.evaluation.pairs import Pair, pairs
 from ftlab.files import write_text
 from ftlab.tasks import Ratio, Task
 
@@ -44,8 +49,8 @@ if TYPE_CHECKING:
 
     from ftlab.records import Record
 
-_FEW = 30
-_TIE = 1e-12
+SLICED = ("slice", "difficulty")
+"""Keys of a record's meta by which the headline is told apart."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,16 @@ class Verdict:
     """Record by record: input, reference, slice, and each contestant's text and scores."""
     provenance: dict[str, Any]
     """Who made this, from what: models, hashes, versions, device, seconds."""
+    pairs: list[Pair] = field(default_factory=list)
+    """Every two contestants on the headline: difference, wins, tests, power."""
+    behaviour: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Every contestant, and "reference" -> length, repetition, refusals of its raw answers."""
+    costs: dict[str, Any] = field(default_factory=dict)
+    """The price table, and every contestant's tokens, seconds and money, if they were counted."""
+    forgetting: dict[str, Any] = field(default_factory=dict)
+    """General text and other tasks, if they were asked."""
+    remarks: list[str] = field(default_factory=list)
+    """What else the figures say: how sure, at what price, what got worse."""
 
     def table(self) -> "Table":
         """Return the figures as a rich table, the headline first."""
@@ -132,7 +147,9 @@ class Verdict:
 
 
 def _plain(value: Any) -> Any:
-    """Return JSON data: intervals as objects, nan as None, keys as text."""
+    """Return JSON data: intervals and pairs as objects, nan as None, keys as text."""
+    if isinstance(value, Pair):
+        return {**_plain(asdict(value)), "difference": _plain(value.difference)}
     if isinstance(value, Interval):
         return _plain(value._asdict())
     if isinstance(value, dict):
@@ -154,6 +171,8 @@ def compare(
     *,
     seed: int = 0,
     provenance: dict[str, Any] | None = None,
+    costs: Mapping[str, Any] | None = None,
+    forgetting: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """Score every contestant on the same records and say what the figures show.
 
@@ -163,6 +182,8 @@ def compare(
         outputs: contestant -> its raw texts, one for each record; the first is the baseline.
         seed: of the bootstrap.
         provenance: what else the verdict should say about its making.
+        costs: the `prices` and the `contestants`' costs (`ftlab.evaluation.costs`).
+        forgetting: what became of `general` text and of other `tasks`.
 
     Raises:
         ConfigError: no records, no contestants, or a contestant with too few or too many texts.
@@ -184,31 +205,28 @@ def compare(
         for name, texts in parsed.items()
     }
     contestants, differences = _figures(scores, range(len(records)), seed)
-    slices: dict[str, dict[str, Any]] = {}
-    for part in sorted({str(record.meta["slice"]) for record in records if "slice" in record.meta}):
-        where = [i for i, r in enumerate(records) if str(r.meta.get("slice")) == part]
-        headline_only = {
-            name: [{task.headline: marks[task.headline]} for marks in rows]
-            for name, rows in scores.items()
-        }
-        figures, gaps = _figures(headline_only, where, seed)
-        slices[part] = {
-            "n": len(where),
-            "contestants": {name: row.get(task.headline, UNKNOWN) for name, row in figures.items()},
-            "differences": {name: row.get(task.headline, UNKNOWN) for name, row in gaps.items()},
-        }
-    heads = {name: [marks[task.headline].value for marks in rows] for name, rows in scores.items()}
-    baseline, *others = outputs
-    return Verdict(
+    heads = {name: [marks[task.headline] for marks in rows] for name, rows in scores.items()}
+    compared = pairs(heads, seed=seed)
+    baseline = next(iter(outputs))
+    verdict = Verdict(
         task=task.name,
         headline=task.headline,
         n=len(records),
         seed=seed,
         contestants=contestants,
         differences=differences,
-        outcomes={name: _count(heads[baseline], heads[name]) for name in others},
-        slices=slices,
-        sentence=_sentence(task.headline, len(records), contestants, differences),
+        outcomes={
+            pair.b: {"win": pair.win, "tie": pair.tie, "loss": pair.loss}
+            for pair in compared
+            if pair.a == baseline
+        },
+        slices=_slices(records, heads, seed),
+        sentence=words.sentence(
+            task.headline,
+            len(records),
+            {name: row.get(task.headline) for name, row in contestants.items()},
+            compared,
+        ),
         examples=[
             {
                 "input": record.messages[-1]["content"],
@@ -222,7 +240,39 @@ def compare(
             for i, record in enumerate(records)
         ],
         provenance={**_made_here(task, records), **(provenance or {})},
+        pairs=compared,
+        behaviour={
+            name: behaviour(texts, seed=seed)
+            for name, texts in {
+                **outputs,
+                "reference": [record.completion for record in records],
+            }.items()
+        },
+        costs=dict(costs or {}),
+        forgetting=dict(forgetting or {}),
     )
+    return replace(verdict, remarks=words.remarks(verdict.to_json()))
+
+
+def _slices(
+    records: "Sequence[Record]", heads: Mapping[str, Sequence[Ratio]], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Return the headline by slice and by difficulty."""
+    parts: dict[str, list[int]] = {}
+    for key in SLICED:
+        for value in sorted({str(record.meta[key]) for record in records if key in record.meta}):
+            name = value if key == "slice" else f"{key} {value}"
+            parts[name] = [i for i, r in enumerate(records) if str(r.meta.get(key)) == value]
+    found = {}
+    for name, where in parts.items():
+        alone = {who: [{"headline": ratio} for ratio in rows] for who, rows in heads.items()}
+        figures, gaps = _figures(alone, where, seed)
+        found[name] = {
+            "n": len(where),
+            "contestants": {who: row.get("headline", UNKNOWN) for who, row in figures.items()},
+            "differences": {who: row.get("headline", UNKNOWN) for who, row in gaps.items()},
+        }
+    return found
 
 
 def _figures(
@@ -256,52 +306,6 @@ def _figures(
         for c, name in enumerate(others, start=1)
     }
     return contestants, differences
-
-
-def _count(baseline: list[float], other: list[float]) -> dict[str, int]:
-    """Count records won, tied and lost; where a value cannot be known, neither side wins."""
-    gaps = [b - a for a, b in zip(baseline, other, strict=True)]
-    win, loss = sum(gap > _TIE for gap in gaps), sum(gap < -_TIE for gap in gaps)
-    return {"win": win, "tie": len(gaps) - win - loss, "loss": loss}
-
-
-def _sentence(
-    headline: str,
-    n: int,
-    contestants: dict[str, dict[str, Interval]],
-    differences: dict[str, dict[str, Interval]],
-) -> str:
-    """Say what the headline shows, and no more than it shows."""
-    baseline, base = next((name, row.get(headline)) for name, row in contestants.items())
-    examples = "example" if n == 1 else "examples"
-    if base is None:
-        return f"On {n} held-out {examples}, {headline} cannot be told: there is no case of it."
-    if not differences:
-        text = (
-            f"On {n} held-out {examples}, {headline} is {base.value:.3f} for {baseline} "
-            f"(95 % interval {base.low:.3f} to {base.high:.3f})."
-        )
-    else:
-        parts = []
-        for name, row in differences.items():
-            gap = row[headline]
-            figures = (
-                f"{contestants[name][headline].value:.3f} for {name} and {base.value:.3f} "
-                f"for {baseline}"
-            )
-            between = f"95 % interval {gap.low:.3f} to {gap.high:.3f}"
-            if gap.covers_zero:
-                finding = f"no difference shown ({between}, which covers zero)"
-            else:
-                finding = f"{'better' if gap.value > 0 else 'worse'} by {abs(gap.value):.3f} "
-                # The interval is told in the direction of the finding.
-                low, high = sorted((abs(gap.low), abs(gap.high)))
-                finding += f"(95 % interval {low:.3f} to {high:.3f})"
-            parts.append(f"{figures}: {finding}")
-        text = f"On {n} held-out {examples}, {headline} is {'; '.join(parts)}."
-    if n < _FEW:
-        text += f" {n} {examples} are few: read the interval as a rough guide."
-    return text
 
 
 def _shown(raw: str, parsed: str, marks: dict[str, Ratio]) -> dict[str, Any]:

@@ -1,0 +1,203 @@
+"""A whole comparison: load each model once, let its contestants answer, and write the verdict.
+
+This is `ftlab compare` as a function:
+
+    verdict = contest(task, records, lineup("ftlab-7m", ["runs/mine"]), folder="runs/verdict")
+    verdict.save("runs/verdict")
+
+Answers are kept in the folder as they come (`answers/`), under the hash of the model's weights, the
+prompts and the limit: a comparison that was broken off, or gets one more contestant, goes on from
+there.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftlab.errors import ConfigError
+from ftlab.evaluation import forgetting
+from ftlab.evaluation.compare import Verdict, compare
+from ftlab.evaluation.contestants import Answers, Contestant, answer, answer_baseline
+from ftlab.evaluation.costs import Prices, costs, prices
+from ftlab.files import write_text
+from ftlab.tasks import Task
+
+if TYPE_CHECKING:
+    from ftlab.records import Record
+
+__all__ = ["contest"]
+
+
+def contest(
+    task: Task,
+    records: "Sequence[Record]",
+    contestants: Sequence[Contestant],
+    *,
+    train_records: "Sequence[Record]" = (),
+    also: Sequence[Task] = (),
+    also_examples: int = 50,
+    table: Prices | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = 32,
+    seed: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Verdict:
+    """Let every contestant answer the same held-out records, and compare them.
+
+    Args:
+        task: what is asked, and how an answer is marked.
+        records: the held-out records.
+        contestants: who answers, the baseline of all comparisons first (see `lineup`).
+        train_records: what a baseline without a language model learns from.
+        also: other tasks that the models answer too, plainly asked, to see what was forgotten.
+        also_examples: held-out examples of each of these.
+        table: prices; by default the examples in `prices.json`.
+        max_new_tokens: most tokens in an answer.
+        batch_size: prompts per batch.
+        seed: of the bootstrap, and of the other tasks' examples.
+        folder: where answers are kept, to go on from if it is broken off; None keeps none.
+        say: called with each line of progress.
+
+    Raises:
+        ConfigError: two contestants have one name, or a prompt does not fit a model.
+        ModelError: a model cannot be found or read.
+    """
+    from ftlab import models
+    from ftlab.hardware import versions
+
+    names = [contestant.name for contestant in contestants]
+    if len(set(names)) < len(names) or not names:
+        raise ConfigError(f"Contestants with a name of their own are wanted, got {names}.")
+    if not records:
+        raise ConfigError("There are no records to compare on. Give at least one; 200 say more.")
+    others = {t.name: (t, t.examples(also_examples, seed, split="test")) for t in also}
+    given: dict[str, Answers] = {}
+    general: dict[str, Any] = {}
+    elsewhere: dict[str, dict[str, list[str]]] = {name: {} for name in others}
+    made: dict[str, str] = {}
+    device = ""
+    for name in dict.fromkeys(contestant.model for contestant in contestants):
+        mine = [contestant for contestant in contestants if contestant.model == name]
+        if name is None:
+            for contestant in mine:
+                say(f"{contestant.name} learns from {len(train_records)} records")
+                given[contestant.name] = answer_baseline(contestant, task, train_records, records)
+            continue
+        made[name] = _identity(name)
+        model, tokenizer = models.load(name)
+        device = f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
+
+        def ask(contestant: Contestant, rows: "Sequence[Record]") -> Answers:
+            say(f"{contestant.name} answers {len(rows)} records")
+            return answer(
+                contestant, model, tokenizer, rows, max_new_tokens=max_new_tokens,  # noqa: B023
+                batch_size=batch_size,
+                progress=lambda done, total, left: say(f"  {done} of {total}, {left:.0f} s left"),
+            )  # fmt: skip
+
+        for contestant in mine:
+            given[contestant.name] = _kept(
+                folder, contestant, records, made[name], max_new_tokens, ask
+            )
+        for other, (_, rows) in others.items():
+            plain = Contestant(name, name)
+            texts = _kept(folder, plain, rows, made[name], max_new_tokens, ask).texts
+            elsewhere[other][name] = texts
+        general[name] = forgetting.bits_per_character(
+            model, tokenizer, [text for _, text in forgetting.general_text()]
+        )
+    given = {name: given[name] for name in names}
+    table = table or prices()
+    lost: dict[str, Any] = {}
+    if general:
+        lost["general"] = forgetting.forgotten(general, seed=seed)
+    if others:
+        lost["tasks"] = {
+            name: _brief(compare(t, rows, elsewhere[name], seed=seed))
+            for name, (t, rows) in others.items()
+            if elsewhere[name]
+        }
+    return compare(
+        task,
+        records,
+        {name: answers.texts for name, answers in given.items()},
+        seed=seed,
+        provenance={
+            "models": made,
+            "asked": {c.name: _asked(c) for c in contestants},
+            "generation": {"max_new_tokens": max_new_tokens, "batch_size": batch_size,
+                           "decoding": "greedy"},
+            "versions": versions(),
+            "device": device,
+        },
+        costs={"prices": table.model_dump(mode="json"), "contestants": costs(given, table)},
+        forgetting=lost,
+    )  # fmt: skip
+
+
+def _identity(name: str) -> str:
+    """Return what tells a model's weights from others: the folder's SHA-256, or the hub id."""
+    from ftlab import models
+    from ftlab.files import sha256
+
+    place = models.locate(name)
+    return f"sha256 {sha256(place)}" if isinstance(place, Path) else f"{place} on the hub"
+
+
+def _asked(contestant: Contestant) -> dict[str, Any]:
+    """Return how a contestant was asked, for the provenance."""
+    told: dict[str, Any] = {"model": contestant.model or "none", "kind": contestant.kind}
+    if contestant.instructions:
+        told["instructions"] = contestant.instructions
+    if contestant.shots:
+        told["examples"] = [
+            f"{shot.messages[-1]['content']} -> {shot.completion}" for shot in contestant.shots
+        ]
+    return told
+
+
+def _brief(verdict: Verdict) -> dict[str, Any]:
+    """Return the headline of a verdict on another task."""
+    return {
+        "n": verdict.n,
+        "headline": verdict.headline,
+        "sentence": verdict.sentence,
+        "contestants": {
+            name: row[verdict.headline] for name, row in verdict.contestants.items()
+            if verdict.headline in row
+        },
+        "differences": {
+            name: row[verdict.headline] for name, row in verdict.differences.items()
+            if verdict.headline in row
+        },
+    }  # fmt: skip
+
+
+def _kept(
+    folder: str | os.PathLike[str] | None,
+    contestant: Contestant,
+    rows: "Sequence[Record]",
+    identity: str,
+    max_new_tokens: int,
+    ask: "Callable[[Contestant, Sequence[Record]], Answers]",
+) -> Answers:
+    """Return the answers from the folder if they are there; else ask, and keep them."""
+    if folder is None:
+        return ask(contestant, rows)
+    prompts = [contestant.asks(row.messages) for row in rows]
+    key = json.dumps([identity, prompts, max_new_tokens], ensure_ascii=True)
+    path = Path(folder, "answers", hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
+    fields = ("texts", "tokens_in", "tokens_out", "seconds")
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Answers(contestant, *(kept[field] for field in fields))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or not ours: ask
+    found = ask(contestant, rows)
+    text = json.dumps({field: getattr(found, field) for field in fields}, ensure_ascii=False)
+    write_text(path, text + "\n", overwrite=True)
+    return found

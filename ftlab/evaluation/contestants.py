@@ -1,0 +1,221 @@
+"""Who answers, and how each is asked: plain, with instructions, with examples, or no model at all.
+
+A tuned model is compared fairly only with the best that prompting gets out of its base, and with
+what one would do without a language model. So a line-up is
+
+    base                       the task's own prompt
+    base + instructions        the same with a text in front
+    base + 4 examples          four solved examples as earlier turns of the conversation
+    tuned                      the task's own prompt
+    tuned + instructions
+    triage baseline            the task's `baseline`, where it has one: here two linear models
+
+Examples come from training records, never from the held-out ones. Instructions stand at the head
+of the first user turn, for not every chat template has a system turn.
+
+>>> shot = Record.of("2 + 2?", "4")
+>>> for turn in Contestant("base", "ftlab-7m", instructions="Be brief.", shots=(shot,)).asks(
+...     Record.of("1 + 1?", "2").messages
+... ):
+...     print(turn)
+{'role': 'user', 'content': 'Be brief.\\n\\n2 + 2?'}
+{'role': 'assistant', 'content': '4'}
+{'role': 'user', 'content': '1 + 1?'}
+"""
+
+import importlib
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftlab.errors import ConfigError, DataError
+from ftlab.records import Record
+from ftlab.tasks import Task
+
+__all__ = ["Answers", "Contestant", "answer", "answer_baseline", "has_baseline", "lineup", "shots"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to answer: a model and how it is asked, or the task's own baseline."""
+
+    name: str
+    model: str | None
+    """A shipped name, a folder or a hub id; None for the task's own baseline."""
+    kind: str = "base"
+    """"base", "tuned" or "baseline": which price it has."""
+    instructions: str = ""
+    shots: tuple[Record, ...] = ()
+
+    def asks(self, messages: Sequence[dict[str, str]]) -> tuple[dict[str, str], ...]:
+        """Return the messages with which this contestant is asked a record's messages."""
+        system = [dict(turn) for turn in messages if turn["role"] == "system"]
+        turns = [
+            turn
+            for shot in self.shots
+            for turn in (
+                *(dict(t) for t in shot.messages if t["role"] != "system"),
+                {"role": "assistant", "content": shot.completion},
+            )
+        ]
+        turns += [dict(turn) for turn in messages if turn["role"] != "system"]
+        if self.instructions:
+            turns[0]["content"] = f"{self.instructions}\n\n{turns[0]['content']}"
+        return (*system, *turns)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a contestant answered, and what that took."""
+
+    contestant: Contestant
+    texts: list[str]
+    tokens_in: list[int] | None
+    """Tokens of each prompt, chat template included; None without a language model."""
+    tokens_out: list[int] | None
+    """Tokens of each answer, the end of the turn not counted."""
+    seconds: float
+    """For all the answers, in the batches they were made in; loading the model is not in it."""
+
+
+def lineup(
+    base: str,
+    tuned: Sequence[str] = (),
+    *,
+    instructions: str = "",
+    examples: Sequence[Record] = (),
+    baseline: Task | None = None,
+) -> list[Contestant]:
+    """Return the contestants of a comparison, the plain base first.
+
+    Args:
+        base: the base model: a shipped name, a folder, or a hub id.
+        tuned: the tuned models.
+        instructions: a text for "+ instructions"; empty for none.
+        examples: solved examples for "base + k examples"; empty for none.
+        baseline: the task whose own baseline takes part.
+
+    Raises:
+        ConfigError: the task has no baseline.
+
+    >>> [c.name for c in lineup("b", ["t"], instructions="Think.")]
+    ['b', 'b + instructions', 't', 't + instructions']
+    """
+    found = [Contestant(base, base)]
+    if instructions:
+        found.append(Contestant(f"{base} + instructions", base, instructions=instructions))
+    if examples:
+        word = "example" if len(examples) == 1 else "examples"
+        name = f"{base} + {len(examples)} {word}"
+        found.append(Contestant(name, base, shots=tuple(examples)))
+    for model in dict.fromkeys(name for name in tuned if name != base):
+        found.append(Contestant(model, model, "tuned"))
+        if instructions:
+            name = f"{model} + instructions"
+            found.append(Contestant(name, model, "tuned", instructions=instructions))
+    if baseline is not None:
+        if not has_baseline(baseline):
+            raise ConfigError(
+                f"The task {baseline.name} has no baseline without a language model. "
+                "Leave --baseline away."
+            )
+        found.append(Contestant(f"{baseline.name} baseline", None, "baseline"))
+    return found
+
+
+def shots(
+    train_records: Sequence[Record], held_out: Sequence[Record], k: int, *, seed: int = 0
+) -> list[Record]:
+    """Choose k solved examples for a prompt, at random from the training records.
+
+    Raises:
+        ConfigError: there are fewer than k training records.
+        DataError: a held-out record is among the chosen ones, which would give its answer away.
+    """
+    if not 0 <= k <= len(train_records):
+        raise ConfigError(
+            f"{k} examples were asked for, of {len(train_records)} training records. "
+            "Ask for fewer, or give more records."
+        )
+    chosen = random.Random(seed).sample(list(train_records), k)
+    held = {_question(record) for record in held_out}
+    if any(_question(record) in held for record in chosen):
+        raise DataError(
+            "A held-out record is among the training records from which the examples are taken, so "
+            "its answer would stand in the prompt. Take the held-out records out of them."
+        )
+    return chosen
+
+
+def _question(record: Record) -> str:
+    return record.messages[-1]["content"]
+
+
+# Answering.
+
+
+def answer(
+    contestant: Contestant,
+    model: Any,
+    tokenizer: Any,
+    records: Sequence[Record],
+    *,
+    max_new_tokens: int = 256,
+    batch_size: int = 32,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Answers:
+    """Let a model answer the records as the contestant is asked, and count what it takes.
+
+    Args:
+        contestant: how it is asked.
+        model: the contestant's model, loaded.
+        tokenizer: its tokenizer.
+        records: what is asked; their completions are not looked at.
+        max_new_tokens: most tokens in an answer.
+        batch_size: prompts per batch.
+        progress: called with (done, all, seconds left) after each batch.
+
+    Raises:
+        ConfigError: a prompt leaves no room in the model's context.
+    """
+    from ftlab.evaluation.generate import generate
+    from ftlab.templates import prompt_ids
+
+    prompts = [contestant.asks(record.messages) for record in records]
+    tokens_in = [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context and contestant.shots and max(tokens_in) + max_new_tokens > context:
+        raise ConfigError(
+            f"{contestant.name}: the longest prompt has {max(tokens_in)} tokens and its answer up "
+            f"to {max_new_tokens}; the model's context holds {context}. Give fewer or shorter "
+            "examples (--few-shot), or a smaller --max-new-tokens."
+        )
+    begun = time.perf_counter()
+    texts = generate(
+        model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size,
+        progress=progress,
+    )  # fmt: skip
+    seconds = time.perf_counter() - begun
+    tokens_out = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    return Answers(contestant, texts, tokens_in, tokens_out, seconds)
+
+
+def has_baseline(task: Task) -> bool:
+    """Whether the task has a `baseline`, an answer without a language model."""
+    return callable(getattr(_home(task), "baseline", None))
+
+
+def answer_baseline(
+    contestant: Contestant, task: Task, train_records: Sequence[Record], records: Sequence[Record]
+) -> Answers:
+    """Let the task's own baseline learn from the training records and answer the held-out ones."""
+    begun = time.perf_counter()
+    texts = _home(task).baseline(train_records, records)
+    return Answers(contestant, texts, None, None, time.perf_counter() - begun)
+
+
+def _home(task: Task) -> Any:
+    """Return the module of a task: its marking lives there, and its baseline if it has one."""
+    return importlib.import_module(task.score.__module__)

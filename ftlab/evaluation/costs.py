@@ -1,0 +1,108 @@
+"""What an answer costs: tokens in and out, seconds, and money at a price table you can edit.
+
+Money per 1,000 answers, two ways: at a service that charges by the token,
+
+    1000 * (tokens in * input price + tokens out * output price) / 1,000,000
+
+and on a machine that costs by the hour: 1000 * seconds per answer * hourly price / 3600. The table
+`prices.json` beside this module holds examples; `ftlab compare --prices FILE` takes yours. A key of
+`per_million_tokens` is a contestant's name, a model's name, or its kind, "base" or "tuned"; the
+first that is found counts.
+
+>>> table = prices()
+>>> sorted(table.per_million_tokens)
+['base', 'tuned']
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ftlab.errors import DataError
+from ftlab.evaluation.contestants import Answers, Contestant
+from ftlab.files import read_text
+
+__all__ = ["Prices", "TokenPrice", "costs", "prices"]
+
+
+class TokenPrice(BaseModel):
+    """What a million tokens cost."""
+
+    model_config = ConfigDict(extra="forbid")
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Prices(BaseModel):
+    """A price table, as a JSON file holds it."""
+
+    model_config = ConfigDict(extra="forbid")
+    date: date
+    """When the prices were looked up."""
+    note: str = ""
+    currency: str = "USD"
+    per_million_tokens: dict[str, TokenPrice] = {}
+    machine_per_hour: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+    def of(self, contestant: Contestant) -> TokenPrice | None:
+        """Return the contestant's price by the token: by its name, its model, or its kind."""
+        keys = (contestant.name, contestant.model or "", contestant.kind)
+        return next(
+            (self.per_million_tokens[key] for key in keys if key in self.per_million_tokens), None
+        )
+
+
+def prices(path: str | os.PathLike[str] | None = None) -> Prices:
+    """Read a price table; without a path, the one with the examples.
+
+    Raises:
+        DataError: the file cannot be read, or is no price table; every fault is listed.
+    """
+    path = Path(path) if path else Path(__file__).with_name("prices.json")
+    try:
+        return Prices.model_validate_json(read_text(path))
+    except ValidationError as error:
+        faults = "\n".join(
+            f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise DataError(
+            f"{path} is no price table:\n{faults}\nCopy ftlab/evaluation/prices.json and change "
+            "the figures."
+        ) from None
+
+
+def costs(answers: Mapping[str, Answers], table: Prices) -> dict[str, dict[str, Any]]:
+    """Return what an answer of each contestant takes, on average.
+
+    Args:
+        answers: contestant -> what it answered; at least one answer each.
+        table: the prices.
+
+    Returns:
+        Contestant -> `tokens_in` and `tokens_out` (per answer; None without a language model),
+        `seconds` (per answer, in batches), `by_token` and `by_hour` (money per 1,000 answers; None
+        where the table has no price).
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, given in answers.items():
+        n = len(given.texts)
+        tokens_in = sum(given.tokens_in) / n if given.tokens_in is not None else None
+        tokens_out = sum(given.tokens_out) / n if given.tokens_out is not None else None
+        price = table.of(given.contestant)
+        by_token = None
+        if price and tokens_in is not None and tokens_out is not None:
+            by_token = (tokens_in * price.input + tokens_out * price.output) / 1000
+        seconds, hour = given.seconds / n, table.machine_per_hour
+        found[name] = {
+            "tokens_in": tokens_in,
+            "tokens_out": tokens_out,
+            "seconds": seconds,
+            "by_token": by_token,
+            "by_hour": None if hour is None else seconds * hour / 3.6,
+        }
+    return found
