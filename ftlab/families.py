@@ -50,7 +50,7 @@ class Family:
     special: tuple[str, ...]
     """The strings that its tokenizer knows as one token each; other decorators are plain text."""
     bos: str
-    """Who writes the token that begins a text."""
+    """Who writes the token that begins a text, and where."""
     end: str
     """The token that ends the assistant's turn, with which generation stops."""
     system: str
@@ -156,7 +156,7 @@ FAMILIES = {
         "Qwen, SmolLM2, Hermes, ftlab's own (Qwen3 adds an empty <think> to the last answer)",
         CHATML,
         ("<|im_start|>", "<|im_end|>"),
-        "nobody",
+        "none",
         "<|im_end|>",
         "a turn of its own; Qwen2 and Qwen2.5 write one even where the record has none",
         "https://huggingface.co/Qwen/Qwen3-8B",
@@ -165,7 +165,7 @@ FAMILIES = {
         "Llama 2 Chat",
         LLAMA2,
         ("<s>", "</s>"),
-        "the template, before every exchange",
+        "written by the template, before every exchange",
         "</s>",
         "inside the first user message, between <<SYS>> marks, which are plain text",
         "https://www.llama.com/docs/model-cards-and-prompt-formats/meta-llama-2/",
@@ -174,7 +174,7 @@ FAMILIES = {
         "Llama 3 Instruct (3.1 and later add a date to the system turn)",
         LLAMA3,
         ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-        "the template, once",
+        "written by the template, once",
         "<|eot_id|>",
         "a turn of its own",
         "https://huggingface.co/meta-llama/Meta-Llama-3-8B-Instruct",
@@ -183,7 +183,7 @@ FAMILIES = {
         "Mistral 7B Instruct v0.3 and others of tokenizer V3",
         MISTRAL,
         ("<s>", "</s>", "[INST]", "[/INST]"),
-        "the template, once",
+        "written by the template, once",
         "</s>",
         "inside the last user message, so that it moves as the talk goes on; the template on the "
         "hub drops it once the answer is there",
@@ -193,7 +193,7 @@ FAMILIES = {
         "Gemma and Gemma 2 (3 puts the system text into the first user message by itself)",
         GEMMA,
         ("<bos>", "<start_of_turn>", "<end_of_turn>"),
-        "the template, once",
+        "written by the template, once",
         "<end_of_turn>",
         "refused: its text belongs at the start of the first user message",
         "https://ai.google.dev/gemma/docs/core/prompt-structure",
@@ -202,7 +202,7 @@ FAMILIES = {
         "Phi-3 and Phi-3.5",
         PHI,
         ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"),
-        "nobody, or the tokenizer in early versions",
+        "none; early tokenizers added <s>",
         "<|end|>",
         "a turn of its own",
         "https://huggingface.co/microsoft/Phi-3.5-mini-instruct",
@@ -211,7 +211,7 @@ FAMILIES = {
         "Zephyr 7B, TinyLlama Chat",
         ZEPHYR,
         ("<s>", "</s>"),
-        "the tokenizer, if it is let",
+        "not in the template: the tokenizer adds <s>",
         "</s>",
         "a turn of its own; the names of the roles are plain text",
         "https://huggingface.co/HuggingFaceH4/zephyr-7b-beta",
@@ -220,7 +220,7 @@ FAMILIES = {
         "Alpaca and what was tuned after it (of one turn; more are written alike here)",
         ALPACA,
         ("<s>", "</s>"),
-        "the tokenizer, if it is let",
+        "not in the template: the tokenizer adds <s>",
         "</s>",
         "in place of the opening sentence; no decorator is a token, so text can forge them all",
         "https://github.com/tatsu-lab/stanford_alpaca",
@@ -332,7 +332,7 @@ def _facts(made: Decorated) -> list[tuple[str, str]]:
     family = FAMILIES[made.family]
     found = [
         ("for", family.models),
-        ("begins", f"{family.bos} writes the BOS"),
+        ("BOS", family.bos),
         ("ends", family.end),
         ("system", family.system),
     ]
@@ -355,7 +355,7 @@ def show_families(record: "Record", names: Iterable[str] = tuple(FAMILIES)) -> "
 
     panels = []
     for made in (decorate(name, record) for name in names):
-        body = Text()
+        body = Text(overflow="fold")
         for piece in made.pieces:
             style = "bold underline blue" if piece.loss else "none"
             body.append(visible(piece.text), style + (" reverse" if piece.special else ""))

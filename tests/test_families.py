@@ -194,7 +194,7 @@ def test_both_views_lose_no_text_and_colour_the_loss():
 
     everything = shown()
     assert all(f" {family} " in everything for family in FAMILIES)
-    assert "2<|im_end|>" in everything
+    assert "2<|im_end|>" in everything and "…" not in everything
     assert "the system text was moved into the first user message" in shown(["gemma"])
     assert "moved into" not in shown(["chatml"])
     page = families_html(Record.of("<script>\n&", "<b>"))
