@@ -1,0 +1,354 @@
+'''How sharp are tests? Count the small faults in the function that they notice.
+
+A test module is judged in stages, the later ones by running it in the sandbox:
+
+    parses     it is Python
+    style      it keeps the rules of the house (`ftlab.tasks.unit_tests`)
+    collects   it loads, and has a test
+    passes     all its tests pass on the true function, at the start and again at the end
+    killed     the share of the function's mutants (`ftlab.evaluation.mutants`) on which a test
+               fails; a module that does not pass kills none
+
+A mutant that does as the function does is no fault, and no test can kill it. Whether one is, no
+program can tell in general; here those are dropped that agree with the function on every *probe*:
+calls like those of the reference tests, and near them. So every answer to a record is judged by the
+same mutants. Mutants that only rarer calls would tell apart are dropped too, and some are kept that
+only calls beside the function's purpose tell apart: a rate compares tests, it is no absolute.
+
+All mutants of a function are judged in one run of the sandbox, each loaded anew, with its steps
+counted. The verdicts come through the sandbox's channel: what a module prints counts for nothing,
+and only a *plain* one is run, that has no means to keep anything from one mutant for the next.
+
+>>> from ftlab.tasks.unit_tests import CUE
+>>> tests = """import unittest
+... from target import add
+... class T(unittest.TestCase):
+...     def test_typical(self):
+...         self.assertEqual(add(2, 2), 4)
+... """
+>>> graded = grade(tests, "def add(a, b):\\n    return a + b\\n", reference="add(2, 2), add(3, 4)")
+>>> graded.passes, graded.killed, [m.operator for m in graded.mutants]
+(True, (True, True), ['return', 'arithmetic'])
+'''
+
+import ast
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftlab import sandbox
+from ftlab.errors import ConfigError, DataError
+from ftlab.evaluation import mutants as faults
+from ftlab.evaluation.intervals import Interval, bootstrap
+from ftlab.evaluation.mutants import Mutant
+from ftlab.evaluation.probes import calls_in, probes_near
+from ftlab.records import Record
+from ftlab.tasks import Ratio, Task, unit_tests
+from ftlab.tasks.unit_tests import MODULE, function_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Graded", "figures", "grade", "grade_all", "ratios", "score", "show", "table", "task"]
+
+STAGES = ("parses", "style", "collects", "passes")
+MOST_PROBES = 200
+_TIMEOUT = 10.0
+"""Seconds for all mutants of a function; most take a tenth. Endless loops end by their steps."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What became of one test module."""
+
+    parses: bool
+    style: bool
+    collects: bool
+    passes: bool
+    why: str
+    """Why it got no further; "" if it passes."""
+    target: str
+    """The source of the true function."""
+    mutants: tuple[Mutant, ...]
+    """Of the function, without those that no probe tells from it."""
+    killed: tuple[bool, ...]
+    """Of each mutant, whether a test failed on it."""
+
+    @property
+    def survivors(self) -> list[Mutant]:
+        """The faults that went unnoticed."""
+        return [m for m, dead in zip(self.mutants, self.killed, strict=True) if not dead]
+
+
+# One module.
+
+
+def grade(
+    module: str, target: str, *, reference: str = "", function: str = "",
+    probes: Sequence[Sequence[Any]] = (), most: int = 60,
+) -> Graded:  # fmt: skip
+    """Judge a test module by the function and its mutants.
+
+    Args:
+        module: the source of the tests; they import the function from the module `target`.
+        target: the source of the function.
+        reference: source with calls of the function that make sense, such as tests known to be
+            right; the probes are made from them. Without any, from values of all common types.
+        function: its name; the last that `target` defines if empty.
+        probes: further calls, each a list of arguments.
+        most: how many mutants at most.
+
+    Raises:
+        DataError: the target does not define the function.
+    """
+    function = function or function_of(target)
+    tree = _tree(target)
+    defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] if tree else []
+    if function not in defined:
+        raise DataError(
+            f"The target defines no function{f' {function}' if function else ''}: source that "
+            f"opens with def is wanted, got {target[:60]!r}."
+        )
+    known = _mutants(target, function, reference, json.dumps(list(probes), default=list), most)
+    rules = unit_tests.style(module, target)
+    parses = bool(module.strip()) and _tree(module) is not None
+    dead = (False,) * len(known)
+    if not parses or not unit_tests.plain(module, function):
+        why = "not plain: it does more than call and assert" if parses else "does not parse"
+        return Graded(parses, all(rules.values()), False, False, why, target, known, dead)
+    order = {"tests": faults.fuelled(module)}
+    whys = _judge(order, target, [mutant.source for mutant in known])
+    collects = not whys[0].startswith(("no tests", "does not load"))
+    if not whys[0]:
+        dead = tuple(map(bool, whys[1:]))
+    return Graded(parses, all(rules.values()), collects, not whys[0], whys[0], target, known, dead)
+
+
+def _tree(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+@functools.lru_cache(4096)
+def _mutants(
+    target: str, function: str, reference: str, probes: str, most: int
+) -> tuple[Mutant, ...]:
+    """Return the mutants that a probe tells from the function; all, if there is no probe."""
+    made = faults.make(target, most=most)
+    raised = (node.exc for node in ast.walk(ast.parse(target)) if isinstance(node, ast.Raise))
+    called = (error.func if isinstance(error, ast.Call) else error for error in raised)
+    names = [error.id for error in called if isinstance(error, ast.Name)]
+    given = [*json.loads(probes), *calls_in(reference, function)]
+    # Those near the given ones may be too much for the function: then the given ones alone.
+    for calls in ([*given, *probes_near(given, target, function)], given):
+        order = {"probes": list(map(repr, calls)), "function": function, "raises": names}
+        whys = _judge(order, target, [mutant.source for mutant in made])
+        if not whys[0]:
+            return tuple(mutant for mutant, why in zip(made, whys[1:], strict=True) if why)
+    return made
+
+
+# In the sandbox.
+
+
+def _judge(order: dict[str, Any], truth: str, sources: list[str]) -> list[str]:
+    """Judge the true function, then each source; return "" for what passes, else why not."""
+    result = _run(order, [truth, *sources, truth])
+    count = len(sources)
+    if result.outcome in ("ok", "failed"):
+        passed = {name.rsplit("_", 1)[-1] for name in result.passed}
+        reasons = {k.rsplit("_", 1)[-1]: v.partition(": ")[2] for k, v in result.failed.items()}
+        whys = [
+            "" if f"{i:04}" in passed else reasons.get(f"{i:04}", "") or "not run"
+            for i in range(count + 2)
+        ]
+        if whys[-1] and not whys[0]:
+            whys[0] = "unstable: on the true function it passed, and then did not"
+        return whys[:-1]
+    # The process did not come to its end. Which source it was at, it said where code can write
+    # too: so that is a guess where to cut, and each part is judged anew.
+    why = f"ended the run: {result.outcome}"
+    if count == 0:
+        return [why]
+    if count == 1:
+        alone = _judge(order, truth, [])
+        return [alone[0], alone[0] or why]
+    said = result.stdout.rsplit("@", 1)[-1].strip()
+    guess = int(said) - 1 if said.isdigit() and len(said) < 5 else count // 2
+    if guess < 0 and (alone := _judge(order, truth, []))[0]:
+        return alone * (count + 1)
+    cut = min(max(guess, 0), count - 1)
+    culprit = _judge(order, truth, [sources[cut]])
+    others = _judge(order, truth, sources[:cut] + sources[cut + 1 :])
+    return [others[0], *others[1 : cut + 1], culprit[1], *others[cut + 1 :]]
+
+
+@functools.cache
+def _child() -> str:
+    return (Path(__file__).parent / "mutation_child.py").read_text(encoding="utf-8")
+
+
+def _run(order: dict[str, Any], sources: list[str]) -> sandbox.SandboxResult:
+    """Run the child with an order on these sources."""
+    known = {source: faults.fuelled(source) for source in sources}
+    full = {
+        **order, "module": MODULE, "step": faults.STEP, "sources": [known[s] for s in sources]
+    }  # fmt: skip
+    return sandbox.run(
+        f"ORDER = {full!r}\n{_child()}", tests=True, timeout=_TIMEOUT, allow_weak=True
+    )
+
+
+# Many modules.
+
+
+def grade_all(
+    records: Sequence[Record], texts: Sequence[str], *, workers: int | None = None
+) -> list[Graded]:
+    """Judge what a model wrote for records of the task `unit_tests`, side by side.
+
+    Args:
+        records: each asks for the tests of a function; the probes come from its completion, and
+            from `probes` in its meta if there.
+        texts: one answer for each.
+        workers: how many at a time; None for as many as there are processors.
+
+    Raises:
+        ConfigError: there are more of one than of the other.
+        DataError: a record asks for the tests of no function.
+    """
+    if len(records) != len(texts):
+        raise ConfigError(
+            f"{len(records)} records, but {len(texts)} texts. Give one text for each record."
+        )
+
+    def one(record: Record, text: str) -> Graded:
+        return grade(
+            unit_tests.parse(text),
+            unit_tests.target_of(record),
+            reference=record.completion,
+            probes=record.meta.get("probes", ()),
+        )
+
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        return list(pool.map(one, records, texts))
+
+
+def ratios(graded: Graded) -> dict[str, Ratio]:
+    """Return one module's share of each stage, and of the mutants.
+
+    `killed` is of all mutants, where a module that does not pass kills none: the figure to compare
+    models by. `killed_by_passing` is of the mutants of functions whose tests pass: how sharp tests
+    are once they are right.
+    """
+    mutants, killed = len(graded.mutants), sum(graded.killed)
+    return {
+        **{stage: Ratio(float(getattr(graded, stage)), 1) for stage in STAGES},
+        "killed": Ratio(killed, mutants),
+        "killed_by_passing": Ratio(killed, mutants * graded.passes),
+    }
+
+
+def figures(graded: Sequence[Graded], *, seed: int = 0) -> dict[str, Interval]:
+    """Return the share of modules that come through each stage, and of mutants that are killed.
+
+    The intervals are the bootstrap's over modules: the mutants of one function are killed or
+    spared together, and are no evidence of their own.
+
+    Raises:
+        ConfigError: there is no module.
+    """
+    rows = [ratios(one) for one in graded]
+    if not rows:
+        raise ConfigError("There are no test modules to judge. Give at least one.")
+    return {
+        name: bootstrap([r[name].num for r in rows], [r[name].den for r in rows], seed=seed)
+        for name in rows[0]
+    }
+
+
+def by_operator(graded: Sequence[Graded]) -> dict[str, Ratio]:
+    """Return what passing modules kill of the mutants of each operator that occurs."""
+    pairs = [(m.operator, dead) for one in graded if one.passes
+             for m, dead in zip(one.mutants, one.killed, strict=True)]  # fmt: skip
+    return {
+        name: Ratio(sum(dead for operator, dead in pairs if operator == name), den)
+        for name in faults.OPERATORS
+        if (den := sum(operator == name for operator, _ in pairs))
+    }
+
+
+def table(graded: Sequence[Graded], *, seed: int = 0) -> "Table":
+    """Return the funnel as a rich table: who comes how far, and what the passing ones kill."""
+    from rich import box
+    from rich.table import Table
+
+    found = figures(graded, seed=seed)
+    made = Table(
+        title=f"{len(graded)} test modules, {sum(len(g.mutants) for g in graded)} mutants, "
+        "95 % intervals",
+        box=box.SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for column, side in (("", "left"), ("share", "right"), ("still in", "right")):
+        made.add_column(column, justify=side)  # type: ignore[arg-type]
+    left = list(graded)
+    for stage in STAGES:
+        left = [one for one in left if getattr(one, stage)]
+        made.add_row(stage, str(found[stage]), f"{len(left)} of {len(graded)}")
+    for name in ("killed", "killed_by_passing"):
+        made.add_row(name.replace("_", " "), str(found[name]), "")
+    made.caption = "killed, by operator: " + ", ".join(
+        f"{name} {ratio.num:.0f}/{ratio.den:.0f}" for name, ratio in by_operator(graded).items()
+    )
+    return made
+
+
+def show(graded: Graded) -> str:
+    """Return the mutants that survived, as what each changed in the function.
+
+    >>> tests = "import unittest\\nfrom target import f\\nclass T(unittest.TestCase):\\n" \\
+    ...     "    def test_typical(self):\\n        self.assertEqual(f(5), True)\\n"
+    >>> source = "def f(n):\\n    return n > 2\\n"
+    >>> print(show(grade(tests, source, reference="f(5)")))
+    3 of 5 mutants survive
+    boundary, line 2
+    -     return n > 2
+    +     return n >= 2
+    boundary, line 2
+    -     return n > 2
+    +     return n > 3
+    boundary, line 2
+    -     return n > 2
+    +     return n > 1
+    """
+    if not graded.passes:
+        return f"It kills no mutant, for it does not pass on the function: {graded.why}"
+    lines = [f"{len(graded.survivors)} of {len(graded.mutants)} mutants survive"]
+    for mutant in graded.survivors:
+        lines += [f"{mutant.operator}, line {mutant.line}", faults.diff(graded.target, mutant)]
+    return "\n".join(lines)
+
+
+# As a task, so that a verdict can be given on it.
+
+
+def score(record: Record, text: str) -> dict[str, Ratio]:
+    """Mark an answer as the task does, with `killed` and `killed_by_passing` besides."""
+    found = ratios(grade_all([record], [text])[0])
+    kills = {name: found[name] for name in ("killed", "killed_by_passing")}
+    return {**kills, **unit_tests.score(record, text)}
+
+
+def task() -> Task:
+    """Return the task `unit_tests` with the share of mutants killed as its headline."""
+    return dataclasses.replace(unit_tests.TASK, score=score, headline="killed")
