@@ -1,4 +1,4 @@
-"""Commands that prove something: demo, compare, battery."""
+"""Commands that prove something: demo, compare, battery, mutate."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ VERDICT = ("verdict.json", "verdict.html")
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (demo, compare, battery):
+    for command in (demo, compare, battery, mutate):
         app.command()(command)
 
 
@@ -154,3 +154,22 @@ def battery(
         more = [f"and {len(broken) - 20} more"] if len(broken) > 20 else []
         console.print(escape("\n".join(["Formats broken:", *broken[:20], *more])))
     console.print(f"Every answer: {out / 'battery.html'}")
+
+
+def mutate(
+    file: Annotated[Path, typer.Argument(help="JSONL: functions, and tests as completions.")],
+    show: Annotated[int, typer.Option(min=0, help="Modules whose survivors to show.")] = 3,
+) -> None:
+    """Run test modules against small faults put into their functions; print what they notice."""
+    from rich.console import Console
+
+    from ftlab import records
+    from ftlab.evaluation import mutation
+
+    rows = records.read(file)
+    graded = mutation.grade_all(rows, [row.completion for row in rows])
+    console = Console()
+    console.print(mutation.table(graded))
+    dull = sorted((g for g in graded if g.survivors), key=lambda g: g.passes)
+    for one in dull[:show]:
+        console.print(f"\n{one.target}{mutation.show(one)}", markup=False, highlight=False)

@@ -99,7 +99,7 @@ def _near(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
         ends = sorted({0, len(value) - 1}) if value else []
         inner = [[*value[:i], v, *value[i + 1 :]] for i in ends for v in _near(value[i])[:3]]
-        outer = [value[:0], value[:-1], value[1:], value[::-1], value + value]
+        outer = [value[:0], value[:-1], value[1:], value[::-1], value * 2]
         return [*outer, *map(type(value), inner)]
     if isinstance(value, dict) and value:
         first = next(iter(value))
