@@ -1,18 +1,62 @@
-"""Generate answers for many prompts: batched, sorted by length, stopping where a turn ends.
+"""Answers for many prompts, the same from a model, an adapter, a folder, the hub or an endpoint.
 
->>> from ftlab import models, tasks                                             # doctest: +SKIP
->>> model, tokenizer = models.load("ftlab-7m")                                  # doctest: +SKIP
+Greedy text is that of transformers' `model.generate`, one prompt at a time, and comes in a fraction
+of its time: `ftlab.evaluation.decode` says how, `benchmarks/generation.py` how much.
+
+>>> from ftlab import tasks                                                     # doctest: +SKIP
+>>> model, tokenizer = load("ftlab-7m")                                         # doctest: +SKIP
 >>> prompts = [tasks.get("punctuation").prompt("where are you going today")]    # doctest: +SKIP
 >>> generate(model, tokenizer, prompts, max_new_tokens=40)                      # doctest: +SKIP
 """
 
+import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urldefrag
 
-from ftlab.errors import ConfigError
+from ftlab.errors import ConfigError, ModelError
+
+__all__ = ["Endpoint", "Progress", "continue_text", "generate", "load"]
 
 Progress = Callable[[int, int, float], None]
+AT_ONCE = 8  # most requests that wait at an endpoint
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A model behind OpenAI's protocol; the key comes from OPENAI_API_KEY."""
+
+    model: str
+    url: str
+    """Such as http://localhost:8000/v1."""
+
+
+def load(name: str | os.PathLike[str], **how: Any) -> tuple[Any, Any]:
+    """Return what `generate` takes first: a model and its tokenizer, or an Endpoint and None.
+
+    Args:
+        name: what `ftlab.models.load` takes, or an endpoint's address with the model behind a #.
+        how: passed on to `ftlab.models.load`.
+
+    Raises:
+        ConfigError: the address names no model.
+        FtlabError: what `ftlab.models.load` raises.
+
+    >>> load("http://localhost:8000/v1#qwen")
+    (Endpoint(model='qwen', url='http://localhost:8000/v1'), None)
+    """
+    if isinstance(name, str) and name.startswith(("http://", "https://")):
+        url, model = urldefrag(name)
+        if not model:
+            raise ConfigError(f"{name} names no model. Write it behind a #: {name}#MODEL")
+        return Endpoint(model, url), None
+    from ftlab import models
+
+    return models.load(name, **how)
 
 
 def generate(
@@ -21,32 +65,42 @@ def generate(
     conversations: Sequence[Sequence[dict[str, str]]],
     *,
     max_new_tokens: int = 256,
-    batch_size: int = 32,
+    batch_size: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[str]:
     """Return the model's answer to each conversation, in the order given.
 
-    Prompts are padded on the left, and sorted by length so that little is padded. Generation stops
-    at the template's end of turn; special tokens are not part of the answer.
+    An answer ends where the template ends a turn; special tokens are not part of it. Of the
+    model's generation settings, its end tokens and its repetition penalty are kept.
 
     Args:
+        model: a causal LM, an adapter on one, or an Endpoint.
+        tokenizer: the model's; None for an Endpoint.
         conversations: messages of each prompt, the last one from the user.
         max_new_tokens: most tokens in an answer.
-        batch_size: prompts per batch.
-        temperature: 0 is greedy; above it, sampling with `seed`.
-        progress: called with (done, all, seconds left) after each batch.
+        batch_size: prompts at once; memory grows with it, answers do not depend on it.
+        temperature: 0 is greedy; above it, sampling.
+        seed: of the sampling. An answer follows from it and its prompt's place in the list. An
+            Endpoint samples as it likes.
+        progress: called with (done, all, seconds left) after `batch_size` answers each, and at the
+            end.
 
     Raises:
         ConfigError: a value out of range, or a prompt that leaves no room in the context.
+        ModelError: the endpoint gives no answer.
+        MissingExtraError: an Endpoint, and the package openai is not installed.
     """
+    _check(max_new_tokens, batch_size, temperature)
+    tell = _reporter(progress, len(conversations), batch_size)
+    if isinstance(model, Endpoint):
+        return _asked(model, conversations, max_new_tokens, batch_size, temperature, seed, tell)
     from ftlab.templates import prompt_ids
 
     prompts = [prompt_ids(tokenizer, messages) for messages in conversations]
-    return _answers(
-        model, tokenizer, prompts, max_new_tokens, batch_size, temperature, seed, progress
-    )
+    how = {"batch_size": batch_size, "temperature": temperature, "seed": seed}
+    return _answers(model, tokenizer, prompts, max_new_tokens, how, tell)
 
 
 def continue_text(
@@ -58,9 +112,42 @@ def continue_text(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> str:
-    """Return how the model goes on with plain `text`, without the chat template."""
+    """Return how the model goes on with plain `text`, without the chat template.
+
+    Raises:
+        ConfigError: a value out of range, no room in the context, or an Endpoint, which only chats.
+    """
+    _check(max_new_tokens, 1, temperature)
+    if isinstance(model, Endpoint):
+        raise ConfigError(
+            f"The endpoint {model.url} answers chats; to continue text, load a model."
+        )
     ids = tokenizer(text, add_special_tokens=True)["input_ids"]
-    return _answers(model, tokenizer, [ids], max_new_tokens, 1, temperature, seed, None)[0]
+    if not ids:
+        raise ConfigError("There is no text to continue; give at least a character.")
+    how = {"batch_size": 1, "temperature": temperature, "seed": seed}
+    return _answers(model, tokenizer, [ids], max_new_tokens, how, lambda: None)[0]
+
+
+def _check(max_new_tokens: int, batch_size: int, temperature: float) -> None:
+    if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
+        raise ConfigError(
+            "max_new_tokens and batch_size must be at least 1 and temperature at least 0; got "
+            f"{max_new_tokens}, {batch_size} and {temperature}."
+        )
+
+
+def _reporter(progress: Progress | None, total: int, every: int) -> Callable[[], None]:
+    """Return what is called at each answer, and calls `progress` at every so many."""
+    begun, done = time.perf_counter(), 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if progress and (done % every == 0 or done == total):
+            progress(done, total, (time.perf_counter() - begun) / done * (total - done))
+
+    return tell
 
 
 def _answers(
@@ -68,21 +155,15 @@ def _answers(
     tokenizer: Any,
     prompts: list[list[int]],
     max_new_tokens: int,
-    batch_size: int,
-    temperature: float,
-    seed: int,
-    progress: Progress | None,
+    how: dict[str, Any],
+    tell: Callable[[], None],
 ) -> list[str]:
-    """Generate from token ids; the arguments are those of `generate`."""
+    """Generate from token ids."""
     import torch
 
+    from ftlab.evaluation.decode import decode
     from ftlab.templates import end_of_turn_ids
 
-    if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
-        raise ConfigError(
-            "max_new_tokens and batch_size must be at least 1 and temperature at least 0; got "
-            f"{max_new_tokens}, {batch_size} and {temperature}."
-        )
     context = getattr(model.config, "max_position_embeddings", None)
     longest = max(map(len, prompts), default=0)
     if context and longest + 1 > context:
@@ -90,42 +171,19 @@ def _answers(
             f"The longest prompt has {longest} tokens, and the model's context holds {context}. "
             "Shorten it."
         )
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    rooms = [min(max_new_tokens, context - len(p)) if context else max_new_tokens for p in prompts]
     stops = _stops(model, end_of_turn_ids(tokenizer))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
-    how: dict[str, Any] = {"do_sample": False}
-    if temperature:
-        torch.manual_seed(seed)
-        how = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
     answers = [""] * len(prompts)
-    begun, done = time.perf_counter(), 0
     training = model.training
     model.eval()
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        width = len(prompts[batch[-1]])
-        ids = torch.tensor([[pad] * (width - len(prompts[i])) + prompts[i] for i in batch])
-        mask = torch.tensor(
-            [[0] * (width - len(p)) + [1] * len(p) for p in (prompts[i] for i in batch)]
-        )
-        room = max_new_tokens if context is None else min(max_new_tokens, context - width)
+    try:
         with torch.inference_mode():
-            out = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                max_new_tokens=room,
-                eos_token_id=stops,
-                pad_token_id=pad,
-                **how,
-            )
-        for index, row in zip(batch, out[:, width:].tolist(), strict=True):
-            cut = next((k for k, token in enumerate(row) if token in stops), len(row))
-            answers[index] = tokenizer.decode(row[:cut], skip_special_tokens=True)
-        done += len(batch)
-        if progress:
-            spent = time.perf_counter() - begun
-            progress(done, len(order), spent / done * (len(order) - done))
-    model.train(training)
+            for index, tokens in decode(model, prompts, rooms, stops, pad, **how):
+                answers[index] = tokenizer.decode(tokens, skip_special_tokens=True)
+                tell()
+    finally:
+        model.train(training)
     return answers
 
 
@@ -134,3 +192,45 @@ def _stops(model: Any, turn: list[int]) -> list[int]:
     own = model.generation_config.eos_token_id
     own = own if isinstance(own, list) else [own]
     return list(dict.fromkeys([*turn, *(token for token in own if token is not None)]))
+
+
+def _asked(
+    endpoint: Endpoint,
+    conversations: Sequence[Sequence[dict[str, str]]],
+    max_new_tokens: int,
+    batch_size: int,
+    temperature: float,
+    seed: int,
+    tell: Callable[[], None],
+) -> list[str]:
+    """Ask an endpoint, several requests at a time."""
+    from ftlab.curation import teachers
+
+    teacher = teachers.endpoint(
+        endpoint.model,
+        base_url=endpoint.url,
+        answer_tokens=max_new_tokens,
+        temperature=temperature,
+    )
+
+    def ask(index: int) -> str:
+        messages = tuple(dict(message) for message in conversations[index])
+        key = repr((endpoint, messages, max_new_tokens, temperature, seed, index))
+        request = teachers.Request(hashlib.sha256(key.encode()).hexdigest(), messages)
+        try:
+            return teacher.ask([request])[0].text
+        except teachers.NoAnswer as error:
+            raise ModelError(
+                f"{endpoint.model} at {endpoint.url} gave no answer to prompt {index + 1}: {error}."
+            ) from None
+
+    with ThreadPoolExecutor(min(batch_size, AT_ONCE)) as pool:
+        waiting = [pool.submit(ask, index) for index in range(len(conversations))]
+        try:
+            for future in as_completed(waiting):
+                future.result()
+                tell()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in waiting]
