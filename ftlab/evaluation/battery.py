@@ -283,7 +283,8 @@ def _save(
             for kind in kinds
         }
         models.append(model)
-    data = {"settings": settings, "prompts": [asdict(p) for p in prompts], "models": models}
+    rows = [{**asdict(prompt), "format": list(prompt.format)} for prompt in prompts]
+    data = {"settings": settings, "prompts": rows, "models": models}
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(Path(folder, "battery.json"), text, overwrite=True)
     write_text(Path(folder, "battery.html"), page(data), overwrite=True)
@@ -331,8 +332,9 @@ def table(data: dict[str, Any]) -> "Table":
     from rich.table import Table
 
     made = Table(
-        title="Format kept [95 % interval], bits per character of the reference, words",
-        box=box.SIMPLE, title_justify="left", padding=(0, 1, 0, 0),
+        caption="Answers that kept the format [95 % interval];\nbits per character of the "
+        "reference, lower is better; words in an answer.",
+        box=box.SIMPLE, caption_justify="left", padding=(0, 1, 0, 0),
     )  # fmt: skip
     made.add_column("kind")
     for model in data["models"]:

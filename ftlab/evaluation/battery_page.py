@@ -26,7 +26,8 @@ body { margin: 0; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
 p, ul { max-width: 60rem; }
-.wide { overflow: auto; max-height: 92vh; border: 1px solid var(--line); }
+.wide { overflow: auto; width: fit-content; max-width: 100%; max-height: 92vh;
+  border: 1px solid var(--line); }
 table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--quiet); padding: .4rem .6rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; font-weight: normal;

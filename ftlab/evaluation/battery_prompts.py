@@ -39,6 +39,10 @@ FORMATS = (
     "json", "python", "yaml", "list", "list of N", "one line", "number", "yes or no",
     "at most N words", "sentence",
 )  # fmt: skip
+NUMBERED = {
+    r"list of ([1-9]\d*)": "list of N",
+    r"at most ([1-9]\d*) words?": "at most N words",
+}
 ALL = "all"  # the row that sums the kinds up
 KEYS = {"id", "kind", "prompt", "reference", "format"}
 
@@ -159,7 +163,8 @@ def check(format: str, text: str) -> str:
     if name == "yes or no":
         return "" if re.fullmatch(r"(yes|no)\.?", text, re.IGNORECASE) else "not yes or no alone"
     if name == "at most N words":
-        return f"{len(words)} words" if number is not None and len(words) > number else ""
+        most = number or len(words)
+        return f"{len(words)} words, more than {most}" if len(words) > most else ""
     return _sentence(text)
 
 
@@ -172,20 +177,16 @@ def _parse(format: str) -> tuple[str, int | None]:
     >>> _parse("list of 3"), _parse("json")
     (('list of N', 3), ('json', None))
     """
-    found = re.fullmatch(r"(list of|at most) (\d+)( words?)?", format)
-    name = format
-    if found:
-        name = "list of N" if found[1] == "list of" else "at most N words"
-        if bool(found[3]) == (name == "list of N") or found[2].strip("0") == "":
-            name = format
-    if name not in FORMATS or (name.endswith(("N", "N words")) and not found):
-        near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"Unknown format {format!r}.{hint} Valid: {', '.join(FORMATS)}, where N is a number "
-            "from 1."
-        )
-    return name, int(found[2]) if found else None
+    for pattern, name in NUMBERED.items():
+        if found := re.fullmatch(pattern, format):
+            return name, int(found[1])
+    if format in FORMATS and format not in NUMBERED.values():
+        return format, None
+    near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"Unknown format {format!r}.{hint} Valid: {', '.join(FORMATS)}, where N is a number from 1."
+    )
 
 
 def _document(text: str, form: str) -> str:
@@ -226,5 +227,5 @@ def _sentence(text: str) -> str:
         return "does not begin with a capital"
     if not re.search(r"[.!?…][\"'”’)]*$", text):
         return "does not end with a full stop, ! or ?"
-    inner = re.sub(r"\b(Mr|Mrs|Ms|Dr|Prof|St|No|vs|e\.g|i\.e)\.", "", text)
+    inner = re.sub(r"\b(Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e)\.", "", text)
     return "several sentences" if re.search(r"[.!?…][\"'”’)]*\s+[\"'“‘(]?[A-Z]", inner) else ""
