@@ -166,7 +166,8 @@ def turns_of(row: Any) -> tuple[list[dict[str, str]], dict[str, Any]]:
             f"no known format (keys: {keys}); wanted messages, conversations, contents, prompt and "
             "completion, or instruction and output"
         )
-    row = plain(row)
+    if format in ("vertex", "bedrock", "cohere"):
+        row = plain(row)
     if "messages" in row:
         format = "messages"
         turns = [*_system(row), *check(row["messages"], "messages")]
