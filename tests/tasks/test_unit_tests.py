@@ -1,12 +1,8 @@
-import os
 import random
-import subprocess
-import sys
 
 import pytest
 
 from ftlab import sandbox, tasks
-from ftlab.errors import ConfigError
 from ftlab.tasks import functions, unit_tests
 from ftlab.tasks.unit_tests import (
     NEW_FAMILY,
@@ -126,20 +122,6 @@ def test_the_references_pass_on_their_functions_and_show_a_change():
     wrong = [{"code": c, "modules": m} for (c, _), m in zip(calls, spoiled, strict=True)]
     outcomes = [r.outcome for r in sandbox.run_many([*right, *wrong], tests=True, allow_weak=True)]
     assert outcomes == ["ok"] * len(right) + ["failed"] * len(wrong)
-
-
-def test_draws_are_repeatable_and_nested():
-    assert unit_tests.examples(50, seed=1) == TRAIN[:50]
-    assert unit_tests.examples(5, seed=2) != TRAIN[:5]
-    command = "from ftlab.tasks import unit_tests as u; print(u.examples(3, seed=1)[2].completion)"
-    for hash_seed in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", command], capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        )  # fmt: skip
-        assert done.stdout.strip() == TRAIN[2].completion
-    with pytest.raises(ConfigError, match="split"):
-        unit_tests.examples(1, seed=0, split="tests")
 
 
 # Marking.

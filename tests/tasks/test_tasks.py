@@ -1,0 +1,133 @@
+"""What every task promises, whichever it is."""
+
+import functools
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from ftlab import tasks
+from ftlab.errors import ConfigError
+from ftlab.records import Record, fingerprint
+from ftlab.tasks import Ratio, kindness
+
+NAMES = tasks.names()
+SCORED = {"unit_tests": 6}
+"""How many records are marked, where each is run in a sandbox; 50 elsewhere."""
+LEAST = {"style": 0.95}
+"""What references earn where a trained classifier marks, which errs; 1 elsewhere."""
+
+
+@functools.cache
+def made(name, seed=1, split="train", n=100):
+    return tuple(tasks.get(name).examples(n, seed, split=split))
+
+
+def asked(record):
+    """Return what a record asks, however it is written."""
+    return " ".join(record.messages[-1]["content"].lower().split())
+
+
+def digests():
+    """Return a fingerprint of some records of each task, and of the probe."""
+    found = {name: fingerprint(made(name, n=20)) for name in NAMES}
+    return found | {"probe": fingerprint(kindness.probe(9, seed=1))}
+
+
+@functools.cache
+def digests_elsewhere():
+    """Return the same from a process in which sets are in another order."""
+    code = "import runpy, sys; print(runpy.run_path(sys.argv[1])['digests']())"
+    env = {**os.environ, "PYTHONHASHSEED": "7"}
+    run = [sys.executable, "-c", code, __file__]
+    return subprocess.run(run, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_depend_on_the_seed_alone(name):
+    first = made(name, n=20)
+    make = tasks.get(name).examples
+    assert list(first) == make(20, 1) == make(40, 1)[:20]
+    assert list(first) != make(20, 2)
+    assert fingerprint(first) in digests_elsewhere()
+
+
+def test_all_of_it_is_the_same_elsewhere():
+    assert digests_elsewhere() == str(digests())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_shape(name):
+    task = tasks.get(name)
+    assert task.name == name and task.describe and task.licence
+    record = made(name)[0]
+    marks = task.score(record, "")
+    assert task.headline in marks
+    assert all(isinstance(ratio, Ratio) and ratio.num <= ratio.den for ratio in marks.values())
+    assert marks[task.headline].num == 0 < marks[task.headline].den  # nothing earns nothing
+    with pytest.raises(ConfigError, match="split"):
+        task.examples(1, 0, split="tests")
+    with pytest.raises(ConfigError, match=r"0 train.* Ask for 1"):
+        task.examples(0, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_train_and_test_never_share_inputs(name):
+    train = {asked(r) for seed in range(2) for r in made(name, seed)}
+    test = {asked(r) for seed in range(2) for r in made(name, seed, "test")}
+    assert not train & test
+    assert len({asked(r) for r in made(name)}) > 0.97 * len(made(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_records_are_labelled(name, split):
+    records = made(name, split=split)
+    assert len(records) == 100 == len({r.meta["id"] for r in records})
+    for record in records:
+        assert isinstance(record.meta["slice"], str) and record.meta["slice"]
+        assert isinstance(record.meta["group"], str) and record.meta["group"]
+        assert record.completion.strip() == record.completion != ""
+    labels = {(r.meta["slice"], r.meta.get("difficulty")) for r in records}
+    assert len(labels) > 1  # so that results can be cut
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_completion_has_full_marks(name, split):
+    task = tasks.get(name)
+    records = made(name, split=split)[: SCORED.get(name, 50)]
+    marks = [task.score(record, record.completion)[task.headline] for record in records]
+    assert LEAST.get(name, 1) <= tasks.total(marks).value <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parsing_twice_changes_nothing(name):
+    parse = tasks.get(name).parse
+    rng = random.Random(name)
+    for record in made(name):
+        text = record.completion
+        assert parse(text) == parse(parse(text))
+        cut = text[: rng.randrange(len(text) + 1)]
+        fence = rng.choice(["```\n{}\n```", "```json\n{}\n```\nDone.", "Here it is:\n\n{}"])
+        for other in (cut, f"{text}\n\n{text}", fence.format(text), fence.format(cut), "\n" + cut):
+            assert parse(parse(other)) == parse(other), repr(other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_wanted_is_not_what_another_record_wants(name):
+    """A constant answer is no way to the headline metric."""
+    task = tasks.get(name)
+    records = made(name)[: SCORED.get(name, 50)]
+    constant = records[0].completion
+    marks = [task.score(record, constant)[task.headline] for record in records[1:]]
+    assert tasks.total(marks).value < 0.5
+
+
+def test_a_task_that_is_not_there():
+    with pytest.raises(ConfigError, match="Did you mean 'style'"):
+        tasks.get("styl")
+    assert tasks.total([]) == Ratio(0, 0)
+    assert Record.of("a", "b").meta == {}
