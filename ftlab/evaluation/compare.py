@@ -7,14 +7,12 @@ Every contestant answers the same held-out records. Figures come with the interv
 holds, field by field, is in `ftlab.evaluation.schema`.
 
 >>> from ftlab import tasks
->>> from ftlab.tasks.punctuation import strip
->>> task = tasks.get("punctuation")
+>>> task = tasks.get("triage")
 >>> records = task.examples(40, seed=0, split="test")
->>> copied = [strip(record.completion) for record in records]
 >>> perfect = [record.completion for record in records]
->>> print(compare(task, records, {"copy": copied, "perfect": perfect}).sentence)
-On 40 held-out examples, f1 is 1.000 for perfect and 0.000 for copy: better by 1.000 (95 % interval
-1.000 to 1.000).
+>>> print(compare(task, records, {"silent": [""] * 40, "perfect": perfect}).sentence)
+On 40 held-out examples, both is 1.000 for perfect and 0.000 for silent: better by 1.000 (95 %
+interval 1.000 to 1.000).
 """
 
 import json
@@ -87,11 +85,10 @@ class Verdict:
     """What else the figures say: how sure, at what price, what got worse."""
 
     def table(self) -> "Table":
-        """Return the figures as a rich table, the headline first."""
+        """Return the figures as a rich table: up to two contestants by metric, more by name."""
         from rich import box
         from rich.table import Table
 
-        others = list(self.differences)
         # Thin lines: two contestants and their difference fit a terminal of 80 columns.
         table = Table(
             title=f"{self.task}: {self.n} held-out examples, 95 % intervals",
@@ -100,6 +97,14 @@ class Verdict:
             caption_justify="left",
             padding=(0, 0),
         )
+        if len(self.contestants) > 2:
+            self._by_contestant(table)
+        else:
+            self._by_metric(table)
+        return table
+
+    def _by_metric(self, table: "Table") -> None:
+        others = list(self.differences)
         table.add_column("metric")
         for name in (*self.contestants, *(f"{name} less {self.baseline}" for name in others)):
             table.add_column(name, justify="right")
@@ -109,11 +114,31 @@ class Verdict:
             cells += [str(self.differences[name][metric]) for name in others]
             table.add_row(metric, *cells, style="bold" if metric == self.headline else None)
         table.caption = "\n".join(
-            f"{name} against {self.baseline}, example by example: "
-            f"{counts['win']} better, {counts['tie']} equal, {counts['loss']} worse"
-            for name, counts in self.outcomes.items()
+            f"{pair.b} against {pair.a}, example by example: {pair.win} better, {pair.tie} equal, "
+            f"{pair.loss} worse; p {'< 0.001' if pair.p < 0.001 else f'= {pair.p:.3f}'} "
+            f"({pair.test})"
+            for pair in self.pairs
         )
-        return table
+
+    def _by_contestant(self, table: "Table") -> None:
+        counted = self.costs.get("contestants", {})
+        against = {pair.b: pair for pair in self.pairs if pair.a == self.baseline}
+        table.add_column("contestant", overflow="fold")
+        for column in (
+            self.headline, f"less {self.baseline}", "win/tie/loss", "p", "tokens in",
+        ):  # fmt: skip
+            table.add_column(column, justify="right")
+        for name, row in self.contestants.items():
+            pair, cost = against.get(name), counted.get(name, {})
+            cells = [str(row.get(self.headline, UNKNOWN))]
+            cells += (
+                [str(pair.difference), f"{pair.win}/{pair.tie}/{pair.loss}",
+                 "< 0.001" if pair.corrected < 0.001 else f"{pair.corrected:.3f}"]
+                if pair else ["", "", ""]
+            )  # fmt: skip
+            tokens = cost.get("tokens_in")
+            table.add_row(name, *cells, "" if tokens is None else f"{tokens:.0f}")
+        table.caption = f"p is corrected for {len(self.pairs)} comparisons (Holm)."
 
     @property
     def baseline(self) -> str:

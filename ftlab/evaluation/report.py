@@ -154,6 +154,7 @@ def _figures(verdict: dict[str, Any]) -> str:
         f"example by example: {count['win']} better, {count['tie']} equal, "
         f"{count['loss']} worse.</p>"
         for name, count in verdict["outcomes"].items()
+        if len(contestants) <= 2  # more of them are in the table of pairs
     )
     return _section("figures", "Figures", inside + outcomes)
 

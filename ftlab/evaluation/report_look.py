@@ -30,6 +30,7 @@ td span, .range { white-space: nowrap; } .made td { text-align: left; }
 .range, .quiet { color: var(--quiet); font-size: .85rem; } .headline > * { font-weight: 600; }
 svg { display: block; width: 100%; max-width: 40rem; height: auto; margin: .5rem 0 1rem; }
 svg text { fill: currentColor; }
+svg .over { paint-order: stroke; stroke: var(--paper); stroke-width: 5px; }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: .8rem 0; }
 form[hidden], article[hidden] { display: none; }
 label { display: grid; font-size: .85rem; color: var(--quiet); max-width: 100%; }
@@ -50,7 +51,7 @@ pre { white-space: pre-wrap; background: var(--panel); padding: .5rem; margin: .
   th, td { border: 0; padding: .05rem 0; } tbody th { font-weight: 600; }
   td { display: flex; gap: 1rem; justify-content: space-between; text-align: right; }
   td::before { content: attr(data-name); color: var(--quiet); text-align: left; }
-  .made td { display: block; }
+  td br { display: none; } .range { margin-left: .5rem; } .made td { display: block; }
 }
 @media print { form { display: none; } body { max-width: none; font-size: 10pt; }
   ins, del, pre { print-color-adjust: exact; } }

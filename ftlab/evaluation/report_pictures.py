@@ -78,7 +78,7 @@ def gaps(verdict: dict[str, Any]) -> str:
     y = 8
     for pair in rows:
         gap = pair["difference"]
-        parts.append(f'<text x="15" y="{y + 6}">{escape(shorten(pair["b"]))}</text>')
+        parts.append(f'<text class="over" x="15" y="{y + 6}">{escape(shorten(pair["b"]))}</text>')
         parts.append(_whisker(at(gap["low"]), at(gap["high"]), y + 17))
         parts.append(f'<circle cx="{at(gap["value"])}" cy="{y + 17}" r="4.5" fill="{COLOURS[0]}"/>')
         y += 36
@@ -87,7 +87,7 @@ def gaps(verdict: dict[str, Any]) -> str:
     # A label too near to another would overprint it; zero stays.
     kept = {v: x for v, x in marks.items() if v == 0 or abs(x - at(0)) > 45}
     ticks = "".join(
-        f'<text x="{x}" y="{y + 10}" text-anchor="middle">{value:+.2f}</text>'
+        f'<text x="{x}" y="{y + 10}" text-anchor="{_anchor(x)}">{value:+.2f}</text>'
         for value, x in kept.items()
     )
     return _svg(
@@ -107,6 +107,11 @@ def shorten(name: str, most: int = 44) -> str:
     """
     half = (most - 1) // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def _anchor(x: float) -> str:
+    """Keep a label at an edge inside the picture."""
+    return "start" if x < 30 else "end" if x > 370 else "middle"
 
 
 def _whisker(low: float, high: float, y: float) -> str:

@@ -212,10 +212,16 @@ def _written(verdict: Mapping[str, Any]) -> Iterator[str]:
                     f"How it writes: {share} rose from {base[share]['value']:.1%} for {baseline} "
                     f"to {row[share]['value']:.1%} for {name}."
                 )
-        one, two = base["words"]["median"], row["words"]["median"]
-        if max(one, two) > 1.5 * min(one, two):
-            yield (
-                f"How it writes: the middle answer of {name} has {two:.0f} words, that of "
-                f"{baseline} {one:.0f}, that of the references "
-                f"{rows['reference']['words']['median']:.0f}."
-            )
+    lengths = {name: rows[name]["words"]["median"] for name in verdict["contestants"]}
+    usual = lengths.pop(baseline)
+    changed = [
+        f"{length:.0f} for {name}"
+        for name, length in lengths.items()
+        if max(usual, length) > 1.5 * min(usual, length)
+    ]
+    if changed:
+        yield (
+            f"How it writes: the middle answer has {usual:.0f} words for {baseline}, "
+            f"{', '.join(changed)}, and {rows['reference']['words']['median']:.0f} in the "
+            "references."
+        )

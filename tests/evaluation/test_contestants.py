@@ -1,0 +1,95 @@
+import dataclasses
+
+import pytest
+
+from ftlab import tasks
+from ftlab.errors import ConfigError, DataError
+from ftlab.evaluation.contestants import (
+    Contestant,
+    answer,
+    answer_baseline,
+    has_baseline,
+    lineup,
+    shots,
+)
+from ftlab.evaluation.generate import generate
+from ftlab.records import Record
+from ftlab.templates import prompt_ids
+
+SHOT = Record.of("Say hi!", "hi", system="Be kind.")
+RECORDS = [Record.of(f"Say {word}!", word) for word in ("fox", "dog", "the lazy dog")]
+
+
+def test_asking_changes_nothing_of_the_record_and_keeps_the_system_turn_first():
+    messages = Record.of("Say fox!", "fox", system="Be quick.").messages
+    asked = Contestant("x", "m", instructions="Short.", shots=(SHOT,)).asks(messages)
+    assert [(turn["role"], turn["content"]) for turn in asked] == [
+        ("system", "Be quick."), ("user", "Short.\n\nSay hi!"), ("assistant", "hi"),
+        ("user", "Say fox!"),
+    ]  # fmt: skip
+    assert messages[-1]["content"] == "Say fox!" and SHOT.messages[-1]["content"] == "Say hi!"
+    assert Contestant("x", "m").asks(messages) == messages
+
+
+def test_the_whole_line_up_in_order():
+    found = lineup(
+        "b", ["t", "u", "t"], instructions="Think.", examples=[SHOT, SHOT],
+        baseline=tasks.get("triage"),
+    )  # fmt: skip
+    assert [(c.name, c.model, c.kind) for c in found] == [
+        ("b", "b", "base"), ("b + instructions", "b", "base"), ("b + 2 examples", "b", "base"),
+        ("t", "t", "tuned"), ("t + instructions", "t", "tuned"),
+        ("u", "u", "tuned"), ("u + instructions", "u", "tuned"),
+        ("triage baseline", None, "baseline"),
+    ]  # fmt: skip
+    assert found[2].shots == (SHOT, SHOT) and not found[1].shots
+
+
+def test_a_task_without_a_baseline_says_so():
+    assert has_baseline(tasks.get("triage")) and not has_baseline(tasks.get("style"))
+    with pytest.raises(ConfigError, match="style has no baseline"):
+        lineup("b", baseline=tasks.get("style"))
+
+
+def test_examples_are_drawn_with_a_seed_and_never_from_the_held_out_records():
+    train = [Record.of(f"q{i}", f"a{i}") for i in range(50)]
+    assert shots(train, RECORDS, 3, seed=1) == shots(train, RECORDS, 3, seed=1)
+    assert shots(train, RECORDS, 3, seed=1) != shots(train, RECORDS, 3, seed=2)
+    with pytest.raises(DataError, match="held-out record"):
+        shots(RECORDS, [Record.of("Say fox!", "other")], 3)
+    with pytest.raises(ConfigError, match="51 examples"):
+        shots(train, RECORDS, 51)
+
+
+@pytest.mark.parametrize("family", ["chatml", "gemma"])  # gemma's template refuses a system turn
+def test_answers_are_those_of_generate_with_their_tokens_counted(make_model, family):
+    model, tokenizer = make_model(family)
+    contestant = Contestant("x", "m", instructions="Be quick.", shots=(RECORDS[2],))
+    got = answer(contestant, model, tokenizer, RECORDS[:2], max_new_tokens=5)
+    prompts = [contestant.asks(record.messages) for record in RECORDS[:2]]
+    assert got.texts == generate(model, tokenizer, prompts, max_new_tokens=5)
+    assert got.tokens_in == [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
+    plain = answer(Contestant("y", "m"), model, tokenizer, RECORDS[:2], max_new_tokens=5)
+    assert all(a > b for a, b in zip(got.tokens_in, plain.tokens_in, strict=True))
+    assert len(got.tokens_out) == 2 and max(got.tokens_out) > 0 and got.seconds > 0
+
+
+def test_examples_that_do_not_fit_are_told_before_anything_is_generated(make_model):
+    model, tokenizer = make_model("chatml")
+    many = Contestant("base + 40 examples", "m", shots=(RECORDS[2],) * 40)
+    with pytest.raises(ConfigError, match=r"base \+ 40 examples.*context holds 512"):
+        answer(many, model, tokenizer, RECORDS)
+
+
+def test_the_baseline_of_triage_answers_in_the_tasks_format():
+    task = tasks.get("triage")
+    rows = task.examples(10, 0, split="test")
+    (contestant,) = [c for c in lineup("b", baseline=task) if c.model is None]
+    got = answer_baseline(contestant, task, task.examples(150, 0), rows)
+    assert got.tokens_in is None and got.seconds > 0
+    assert all(task.score(r, t)["valid"].value == 1 for r, t in zip(rows, got.texts, strict=True))
+
+
+def test_a_contestant_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Contestant("a", "b").name = "c"
