@@ -14,7 +14,7 @@ from ftlab.errors import ConfigError, DataError
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (tasks, synth, amplify, convert, split, mix, doctor, show):
+    for command in (tasks, synth, amplify, convert, split, mix, doctor, diversity, show):
         app.command()(command)
 
 
@@ -94,6 +94,43 @@ def doctor(
             f"{mended.records} records in {mended.path}; what was done: {mended.changes_path}"
         )
     raise typer.Exit(report.exit_code(strict=strict))
+
+
+def diversity(
+    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="Records like those that the model will meet.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the dartboard in this new PNG.")] = None,
+    embed: Annotated[
+        str, typer.Option(help="tfidf, or the name of a sentence-transformers model.")
+    ] = "tfidf",
+    parts: Annotated[
+        str, typer.Option(help="Compare records by both question and answer, or asked alone.")
+    ] = "both",
+    areas: Annotated[int, typer.Option(min=2, help="Areas of the board, at most.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the reduction and the areas.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures and areas as JSON.")] = False,
+) -> None:
+    """Show which of the inputs that a model will meet a data file covers, and which not."""
+    from rich.console import Console
+
+    from ftlab import records
+    from ftlab.curation import dartboard
+    from ftlab.curation import diversity as room
+    from ftlab.files import writing
+
+    known = None if reference is None else records.read(reference)
+    result = room.measure(
+        records.read(data), known, embed=embed, parts=parts, areas=areas, seed=seed
+    )
+    if plot:
+        with writing(plot) as temporary:
+            dartboard.draw(result).savefig(temporary, format="png")
+    if as_json:
+        print(result.to_json())
+    else:
+        Console().print(result.table(), result.sentences(), sep="\n", highlight=False)
 
 
 def show(
