@@ -54,8 +54,8 @@ class Sizes(NamedTuple):
 
 
 DEFAULTS = {
-    "cpu": Sizes("ftlab-7m", 16, 4000),
-    "mps": Sizes("ftlab-7m", 16, 4000),
+    "cpu": Sizes("ftlab-7m", 8, 4000),
+    "mps": Sizes("ftlab-7m", 8, 4000),
     "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16, 4000),
     "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32, 4000),
 }

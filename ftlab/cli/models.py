@@ -61,7 +61,7 @@ def train(
         int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
     ] = None,
     epochs: float = 3,
-    batch_size: int = 16,
+    batch_size: int = 8,
     learning_rate: float | None = None,
     eval_data: Annotated[Path | None, typer.Option(help="Held-out records, as JSONL.")] = None,
     seed: Seed = 0,

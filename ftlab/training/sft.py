@@ -125,7 +125,7 @@ def train(
     *,
     method: str = "full",
     epochs: float = 3,
-    batch_size: int = 16,
+    batch_size: int = 8,
     learning_rate: float | None = None,
     seed: int = 0,
     eval_records: Sequence[Record] | None = None,
@@ -147,7 +147,7 @@ def train(
             `ftlab.training.methods`.
         epochs: passes over the records.
         batch_size: records per optimiser step.
-        learning_rate: peak rate; by default 6e-4 (full, frozen) or 2e-3 (adapters), which suit
+        learning_rate: peak rate; by default 1e-3 (full, frozen) or 2e-3 (adapters), which suit
             the small shipped models. Larger models want about a tenth.
         seed: of the order of the records and of the adapter's first weights.
         eval_records: held-out records whose loss is measured after each epoch.
@@ -389,7 +389,7 @@ def _trainer(
         per_device_train_batch_size=settings["batch_size"],
         per_device_eval_batch_size=settings["batch_size"],
         learning_rate=settings["learning_rate"],
-        lr_scheduler_type="cosine",
+        lr_scheduler_type="linear",
         warmup_steps=max(1, round(0.05 * settings["epochs"] * len(rows) / settings["batch_size"])),
         weight_decay=0.01,
         max_grad_norm=1.0,
