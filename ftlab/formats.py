@@ -15,7 +15,7 @@ refuses the file; so a record with meta is refused there, unless it is dropped o
 openai can say that an earlier answer is not to be learnt; in the schemas of vertex, bedrock and
 cohere, as of the pages below, there is no field for it.
 
-The schemas, as read in November 2026:
+The schemas, as read or as mirrored in November 2026:
 
 - prompt_completion: https://huggingface.co/docs/trl/dataset_formats
 - sharegpt, alpaca (with system and history):
