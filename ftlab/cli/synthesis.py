@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -134,7 +134,7 @@ def _teacher(
 ) -> "Teacher":
     from ftlab.curation import teachers
 
-    options = {} if temperature is None else {"temperature": temperature}
+    options: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
     if kind == "openai":
         return teachers.endpoint(model, base_url=base_url, answer_tokens=tokens, **options)
     if kind == "local":

@@ -41,6 +41,7 @@ __all__ = ["WAYS", "Neighbours", "amplify", "reword"]
 WAYS = ("paraphrase", "back-translation", "few-shot")
 LEAK = 0.5  # of the word pairs in common with a held-out input
 COPY = 0.9  # with an example that is there
+COPIED = 0.6  # of an input's words in its completion: the task is to copy them
 LONG = 8  # words of a completion that two examples do not share by chance
 SHOWN = 4  # examples in a few-shot prompt
 _WORD = re.compile(r"\w+")
@@ -64,19 +65,19 @@ class Neighbours:
         self._common = {p for p, count in seen.items() if count > max(len(about) / 5, 10)}
         self._sizes: list[int] = []
         self._holders: defaultdict[int, list[int]] = defaultdict(list)
-        for text in texts:
-            self.add(text)
+        self.hold(texts)
 
     def _pairs(self, text: str) -> set[int]:
         pairs = pairs_of_words(text)
         return pairs - self._common or pairs
 
-    def add(self, text: str) -> None:
-        """Hold one more text."""
-        pairs = self._pairs(text)
-        for pair in pairs:
-            self._holders[pair].append(len(self._sizes))
-        self._sizes.append(len(pairs))
+    def hold(self, texts: Iterable[str]) -> None:
+        """Hold more texts."""
+        for text in texts:
+            pairs = self._pairs(text)
+            for pair in pairs:
+                self._holders[pair].append(len(self._sizes))
+            self._sizes.append(len(pairs))
 
     def nearest(self, text: str, *, within: bool = False) -> float:
         """Return the greatest Jaccard index with a text held; 0 if there is none.
@@ -187,7 +188,7 @@ def amplify(
             if fresh:
                 source = fresh[index % len(fresh)]
                 known = _line(source, cue)
-            messages = _few_shot(shown, cue, task and it and it.describe)
+            messages = _few_shot(shown, cue, it.describe if it else None)
         else:
             source = rewritten[(index // len(ways)) % len(rewritten)]
             text = _input(source)[len(cue) :]
@@ -216,12 +217,12 @@ def amplify(
         with lock:  # two answers alike may come at one time
             if already.nearest(_input(record)) >= COPY:
                 return Verdict(None, "a copy of an example that is there", cleaned)
-            already.add(_input(record))
+            already.hold([_input(record)])
         return Verdict(record, cleaned=cleaned)
 
     made = run(
         requests, teacher, judge, out, n=n, settings=settings, concurrency=concurrency, caps=caps,
-        progress=progress, begin=lambda there: [already.add(_input(r)) for r in there],
+        progress=progress, begin=lambda there: already.hold(map(_input, there)),
     )  # fmt: skip
     if len(kept) == len(seeds):
         return made
@@ -274,7 +275,7 @@ def _copies(record: Record, cue: str) -> bool:
     """Say whether a completion repeats its input, which then cannot be said otherwise alone."""
     words = {word for word in _WORD.findall(_input(record)[len(cue) :].lower()) if len(word) > 2}
     there = set(_WORD.findall(record.completion.lower()))
-    return bool(words) and len(words & there) >= 0.8 * len(words)
+    return bool(words) and len(words & there) >= COPIED * len(words)
 
 
 # Prompts.

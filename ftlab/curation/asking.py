@@ -161,7 +161,7 @@ def run(
     concurrency: int = 4,
     caps: Caps | None = None,
     progress: bool = True,
-    begin: Callable[[list[Record]], object] | None = None,
+    begin: Callable[[list[Record]], None] | None = None,
 ) -> Synthesis:
     """Ask, judge and keep, until `n` records are accepted, a cap is met or the requests end.
 
@@ -272,9 +272,11 @@ class _Loop:
         """Send one call; return why none is to follow, or "later" to wait for one to land."""
         flying = sum(map(len, self.flying.values()))
         room = self.n - len(self.journal.accepted) - flying
+        queue = self.paid or self.waiting
+        if queue is self.paid:
+            room = self.teacher.together
         if room < 1:
             return "later" if flying else "complete"
-        queue = self.paid or self.waiting
         if not queue:
             return "later" if flying else "no more inputs"
         chunk: list[Request] = []

@@ -196,41 +196,22 @@ def endpoint(
     name = _offered(client, model or os.environ.get("OPENAI_MODEL"), url)
     limit = ["max_tokens"]  # OpenAI's newer models want the other name, and say so
 
-    def once(request: Request) -> Answer:
-        options: dict[str, Any] = {limit[0]: answer_tokens}
-        if temperature is not None:
-            options["temperature"] = temperature
-        raw = client.chat.completions.with_raw_response.create(
-            model=name,
-            messages=[dict(message) for message in request.messages],  # type: ignore[misc]
-            extra_headers={"Idempotency-Key": request.key},
-            **options,
-        )
-        reply = raw.parse()
-        choice = reply.choices[0]
-        text = choice.message.content or getattr(choice.message, "refusal", None) or ""
-        size = sum(len(message["content"]) for message in request.messages)
-        used = reply.usage
-        return Answer(
-            text,
-            used.prompt_tokens if used else size // 3,
-            used.completion_tokens if used else len(text) // 3,
-            choice.finish_reason != "length",
-            1 + raw.retries_taken,
-        )
-
     def ask(requests: Sequence[Request]) -> list[Answer]:
         (request,) = requests
-        spoilt = 0
+        tries = spoilt = 0
         while True:
+            options: dict[str, Any] = {limit[0]: answer_tokens}
+            if temperature is not None:
+                options["temperature"] = temperature
             try:
-                answer = once(request)
-                return [
-                    Answer(
-                        answer.text, answer.tokens_in, answer.tokens_out, answer.finished,
-                        answer.tries + spoilt,
-                    )
-                ]  # fmt: skip
+                raw = client.chat.completions.with_raw_response.create(
+                    model=name,
+                    messages=[dict(message) for message in request.messages],  # type: ignore[misc]
+                    extra_headers={"Idempotency-Key": request.key},
+                    **options,
+                )
+                tries += 1 + raw.retries_taken
+                return [_answer(raw.parse(), request, tries)]
             except openai.BadRequestError as error:
                 if limit[0] == "max_tokens" and "max_completion_tokens" in str(error):
                     limit[0] = "max_completion_tokens"
@@ -244,6 +225,20 @@ def endpoint(
                     raise NoAnswer("the reply was not JSON of a chat completion") from None
 
     return Teacher(f"openai:{name}", ask, answer_tokens=answer_tokens)
+
+
+def _answer(reply: Any, request: Request, tries: int) -> Answer:
+    """Read a chat completion; tokens that the endpoint does not tell are guessed."""
+    choice, used = reply.choices[0], reply.usage
+    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
+    size = sum(len(message["content"]) for message in request.messages)
+    return Answer(
+        text,
+        used.prompt_tokens if used else size // 3,
+        used.completion_tokens if used else len(text) // 3,
+        choice.finish_reason != "length",
+        tries,
+    )
 
 
 def _offered(client: Any, model: str | None, url: str) -> str:

@@ -1,0 +1,229 @@
+"""From a few examples to many, and never a rewrite of a held-out one."""
+
+import json
+import random
+
+import pytest
+from endpoint import KEY, serving
+
+from ftlab import records, tasks
+from ftlab.curation import teachers
+from ftlab.curation.amplify import LEAK, Neighbours, amplify, reword
+from ftlab.curation.asking import Caps
+from ftlab.curation.near import jaccard, pairs_of_words
+from ftlab.curation.teachers import Answer, Teacher
+from ftlab.errors import ConfigError, DataError
+from ftlab.records import Record
+
+TRIAGE = tasks.get("triage")
+PROGRAM = teachers.get("program")
+CUE = "Sort the message:\n"
+THINGS = (
+    "the lamp in my kitchen flickers when it rains outside",
+    "somebody charged my card twice for one monthly plan",
+    "your parcel never came to our office on the hill",
+    "I forgot the password of my old school account",
+    "please close my membership at the end of summer",
+    "could the calendar show weeks that start on Monday",
+)
+SEEDS = [Record.of(CUE + text, f"topic: {i}", id=f"s{i}") for i, text in enumerate(THINGS)]
+
+
+def saying(write):
+    """A teacher whose answer to messages is `write(messages)`."""
+    return Teacher("ours", lambda requests: [Answer(write(r.messages)) for r in requests])
+
+
+def inputs(rows):
+    return [row.messages[-1]["content"] for row in rows]
+
+
+def go(tmp_path, teacher, n=4, seeds=SEEDS, held_out=(), **more):
+    return amplify(
+        seeds, n, teacher, tmp_path / "more.jsonl", held_out=held_out, progress=False, **more
+    )
+
+
+def test_twenty_examples_become_a_hundred_without_a_network(tmp_path):
+    seeds = TRIAGE.examples(20, seed=3)
+    held_out = TRIAGE.examples(50, seed=4, split="test")
+    made = go(tmp_path, PROGRAM, 60, seeds, held_out, task="triage")
+    rows = records.read(tmp_path / "more.jsonl")
+    assert made.stopped == "complete" and len(rows) == len(set(inputs(rows))) == 60
+    assert not set(inputs(rows)) & set(inputs(seeds))
+    assert {row.meta["way"] for row in rows} == {"paraphrase", "back-translation", "few-shot"}
+    by_id = {row.meta["id"]: row for row in seeds}
+    for row in rows:
+        assert TRIAGE.score(row, row.completion)["valid"].value == 1
+        if row.meta["way"] != "few-shot":
+            came = by_id[row.meta["from"]]
+            assert row.completion == came.completion and row.meta["group"] == came.meta["group"]
+
+
+def test_a_rewrite_of_a_held_out_example_never_gets_in(tmp_path):
+    held = Record.of(CUE + "the lamp in my kitchen flickers whenever it rains", "topic: 9", id="h")
+    drawn = []
+
+    def write(messages):
+        drawn.append(json.dumps(messages))
+        return f"Hello, {THINGS[0]}." if len(drawn) % 2 else f"{messages[-1]['content']} today"
+
+    made = go(tmp_path, saying(write), 4, held_out=[held], ways=["paraphrase"])
+    assert made.reasons["near a held-out record"] >= 3 and "1 of 6 examples were not used" in str(
+        made
+    )
+    assert not [text for text in inputs(made.accepted) if "lamp" in text]
+    assert len(made.accepted) == 4
+    # The example near it was neither rewritten nor shown.
+    assert not [text for text in drawn if "lamp" in text]
+
+
+def test_a_held_out_record_with_more_around_it_is_near():
+    held = "the lamp in my kitchen flickers whenever it rains"
+    long = (
+        f"Dear all, I hope you are well after the holidays. It is this: {held}. I thought you "
+        "should know, and wish you a good week. Yours, Ann"
+    )
+    there = Neighbours([held])
+    assert there.nearest(long) < LEAK < there.nearest(long, within=True)
+
+
+def test_examples_that_are_held_out_themselves_are_refused(tmp_path):
+    with pytest.raises(DataError, match="None of the 6"):
+        go(tmp_path, PROGRAM, held_out=SEEDS, ways=["paraphrase"])
+    advice = "Tell them that you are there, and carry one bag."
+    seeds = [Record.of("How do I help a neighbour who moves?", advice), SEEDS[1]]
+    made = go(
+        tmp_path, saying(lambda m: m[-1]["content"] + " please"), 1, seeds,
+        [Record.of("A friend next door packs boxes, what now?", advice)], ways=["paraphrase"],
+    )  # fmt: skip
+    assert [row.completion for row in made.accepted] == ["topic: 1"]  # the same advice is a leak
+
+
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        ("Here is the text:\nPay 12 euros before May 5", "a number was changed, lost or added"),
+        ("pay 12 euros, before May 4!", "nothing was changed"),
+        ("give 12 coins to her by 4", "lost what the completion takes from it: May"),
+        ("", "empty"),
+    ],
+)
+def test_rewrites_that_change_what_matters_are_turned_down(tmp_path, answer, reason):
+    seeds = [Record.of("Pay 12 euros before May 4", "due: May")]
+    made = go(tmp_path, saying(lambda m: answer), 1, seeds, ways=["paraphrase"])
+    assert made.reasons == {reason: 4} and not made.accepted
+
+
+def test_copies_are_kept_once(tmp_path):
+    made = go(tmp_path, saying(lambda m: "all of them say this to you"), 3, ways=["paraphrase"])
+    assert len(made.accepted) == 1 and set(made.reasons) == {"a copy of an example that is there"}
+    again = go(tmp_path, saying(lambda m: 1 / 0), 3, ways=["paraphrase"])
+    assert len(again.accepted) == 1 and again.requests == made.requests
+
+
+def test_few_shot_reads_what_a_model_writes(tmp_path):
+    answers = iter(
+        [
+            "Sure, here is one more:\n```json\n"
+            '{"input": "a door squeaks", "output": "topic: 7"}\n```',
+            '{"input": "a cat sleeps", "output": {"topic": 8}} and more',
+            '{"input": "half of',
+            '{"input": "", "output": "x"}',
+            '["input"]',
+        ]
+    )
+    shown = []
+
+    def write(messages):
+        shown.append(messages[-1]["content"])
+        return next(answers)
+
+    made = go(tmp_path, saying(write), 5, ways=["few-shot"], concurrency=1, caps=Caps(requests=5))
+    assert [row.completion for row in made.accepted] == ["topic: 7", '{"topic": 8}']
+    assert inputs(made.accepted)[0] == CUE + "a door squeaks"
+    assert made.reasons == {
+        "not a JSON object of input and output": 2, "the input or the output is empty or no text": 1
+    }  # fmt: skip
+    assert all(text.count('"input"') == 4 and CUE not in text for text in shown)
+
+
+def test_inputs_that_the_completion_repeats_are_not_reworded(tmp_path):
+    seeds = [Record.of(f"Restore:\n{text}", text.capitalize() + ".") for text in THINGS]
+    with pytest.raises(DataError, match="few-shot"):
+        go(tmp_path, PROGRAM, 4, seeds, ways=["paraphrase"])
+    told = iter("abcdefgh")
+
+    def write(messages):
+        assert "JSON" in messages[0]["content"]
+        return json.dumps({"input": f"new {next(told)}", "output": "New."})
+
+    made = go(tmp_path, saying(write), 4, seeds)
+    assert [row.meta["way"] for row in made.accepted] == ["few-shot"] * 4
+
+
+def test_the_instruction_is_not_reworded(tmp_path):
+    told = []
+
+    def write(messages):
+        told.append(messages[-1]["content"])
+        return messages[-1]["content"] + " please"
+
+    made = go(tmp_path, saying(write), 6, ways=["paraphrase", "back-translation"])
+    assert set(told) <= set(THINGS) and all(t.startswith(CUE) for t in inputs(made.accepted))
+
+
+def test_neighbours_count_as_jaccard_does():
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices("abcdefgh", k=rng.randrange(1, 9))) for _ in range(80)]
+    there = Neighbours(texts[:40])
+    for text in texts[40:]:
+        sets = [pairs_of_words(other) for other in texts[:40]]
+        exact = max(jaccard(pairs_of_words(text), pairs) for pairs in sets)
+        assert there.nearest(text) == pytest.approx(exact)
+    assert Neighbours().nearest("a b") == 0
+
+
+def test_an_instruction_before_every_text_does_not_make_them_near():
+    texts = [f"Sort this ticket by intent and priority please: {w} {w}{w}" for w in "abcdefghijklm"]
+    assert Neighbours(texts[:1]).nearest(texts[1]) > LEAK
+    assert Neighbours(texts[:1], scaffolding=texts).nearest(texts[1]) < LEAK
+
+
+def test_reword_keeps_numbers_and_says_it_otherwise():
+    text = "I can't open invoice 4521 from May 3. Please send it again, because we need it."
+    said = {reword(text, random.Random(seed)) for seed in range(30)}
+    assert len(said) > 20 and all("4521" in t and "May 3" in t for t in said)
+
+
+def test_bad_arguments(tmp_path):
+    with pytest.raises(ConfigError, match="'paraphrase'"):
+        go(tmp_path, PROGRAM, ways=["parafrase"])
+    with pytest.raises(ConfigError, match="new examples only of a task"):
+        go(tmp_path, PROGRAM, ways=["few-shot"])
+    with pytest.raises(DataError, match="one turn"):
+        turns = [("user", "a"), ("assistant", "b"), ("user", "c")]
+        talk = Record(tuple({"role": r, "content": c} for r, c in turns), "d")
+        go(tmp_path, PROGRAM, seeds=[talk])
+    assert not list(tmp_path.iterdir())
+
+
+def test_from_the_command_line_through_an_endpoint(tmp_path, monkeypatch, capsys):
+    import sys
+
+    from ftlab import cli
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "more.jsonl"
+    records.write(seeds, SEEDS)
+    with serving(lambda messages: messages[-1]["content"] + " if you can") as server:
+        monkeypatch.setattr(sys, "argv", [
+            "ftlab", "amplify", str(seeds), "--no-held-out", "--out", str(out), "-n", "5",
+            "--ways", "paraphrase", "--teacher", "openai", "--model", "tiny",
+            "--base-url", server.url,
+        ])  # fmt: skip
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    told = capsys.readouterr()
+    assert end.value.code == 0 and "5 accepted" in told.out and "5 requests" in told.err
+    assert len(records.read(out)) == 5
