@@ -139,23 +139,15 @@ class _Batch:
         self.rows: list[_Row | None] = [None] * min(size, len(prompts))
         self.cache = _cache()
         self.seen: torch.Tensor | None = None
-        self.prefix = self._common()
+        windows = [
+            layer.sliding_window
+            for layer in DynamicCache(config=base.config).layers
+            if isinstance(layer, DynamicSlidingWindowLayer)
+        ]
+        self.prefix = _common(prompts, windows)
         self.shared = _cache()
         if self.prefix:
             self._forward([self.prefix], [[1] * len(self.prefix)], self.shared)
-
-    def _common(self) -> list[int]:
-        """Return the tokens that all prompts begin with, if it pays to compute them once."""
-        windows = [
-            layer.sliding_window
-            for layer in DynamicCache(config=_base(self.model).config).layers
-            if isinstance(layer, DynamicSlidingWindowLayer)
-        ]
-        # While prompts are read there is padding between prefix and rest, which a window counts.
-        if len(self.prompts) < 2 or max(map(len, self.prompts)) > min(windows, default=2**31):
-            return []
-        ends = (prompt[:-1] for prompt in self.prompts)  # a token is left to compute for each
-        return [column[0] for column in takewhile(lambda c: len(set(c)) == 1, zip(*ends))]  # noqa: B905
 
     def step(self) -> list[tuple[int, int]]:
         """Admit prompts, or add a token to every row; return the (slot, token) that are new."""
@@ -261,6 +253,17 @@ class _Batch:
         if self.seen is not None:
             self.seen[slots, picked] = True
         return list(zip(slots, picked, strict=True))
+
+
+def _common(prompts: list[list[int]], windows: list[int]) -> list[int]:
+    """Return the tokens that all prompts begin with, if they can be computed once for all.
+
+    While prompts are read there is padding between prefix and rest, which a window would count.
+    """
+    if len(prompts) < 2 or max(map(len, prompts)) > min(windows, default=2**31):
+        return []
+    ends = (prompt[:-1] for prompt in prompts)  # a token is left to compute for each
+    return [column[0] for column in takewhile(lambda c: len(set(c)) == 1, zip(*ends))]  # noqa: B905
 
 
 def _cache() -> Cache:
