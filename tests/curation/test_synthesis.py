@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 import pytest
-from endpoint import KEY, serving
+from endpoint import KEY, model_writes, serving
 
 from ftlab import records, tasks
 from ftlab.curation import teachers
@@ -320,3 +320,16 @@ def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
     )
     assert "--held-out" in told("amplify", tmp_path / "x.jsonl", *new)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_shipped_model_teaches_through_a_server(tmp_path):
+    from ftlab import models
+
+    with serving(model_writes(*models.load("ftlab-7m"), most=12), models=["ftlab-7m"]) as real:
+        who = teachers.get("openai", "ftlab-7m", base_url=real.url)
+        made = synthesise(
+            "triage", 2, who, tmp_path / "t.jsonl", shots=1, accept={"valid": 0}, progress=False
+        )
+    assert len(made.accepted) == 2 and all(row.completion.strip() for row in made.accepted)
+    assert made.tokens_in > 100 and len(real.charged) == made.requests
