@@ -344,8 +344,8 @@ def table(data: dict[str, Any]) -> "Table":
         for model in data["models"]:
             row = model["kinds"][kind]
             share, bits = row["format"], row["bits_per_character"]
-            kept = f"{share['kept']} of {share['of']} " if share else "–"
-            span = f"[{share['low']:.2f}, {share['high']:.2f}]" if share else ""
+            kept = f"{share['kept']} of {share['of']}" if share else "–"
+            span = f" [{share['low']:.2f}–{share['high']:.2f}]" if share else ""
             shown = "–" if bits is None else f"{bits:.2f}"
             cells.append(f"{kept}{span}\n{shown} bits, {row['words']:.0f} words")
         made.add_row(kind, *cells, style="bold" if kind == ALL else None)
@@ -361,7 +361,7 @@ def failures(data: dict[str, Any]) -> list[str]:
             share = given["kept"]
             if share and share["kept"] < share["of"]:
                 why, n = Counter(filter(None, given["wrong"])).most_common(1)[0]
-                most = f"{n} times " if share["of"] > 1 else ""
+                most = f"{n} × " if share["of"] > 1 else ""
                 found.append((share["value"], (
                     f"{model['label']}, {prompt['id']}: {share['kept']} of {share['of']} "
                     f"[{share['low']:.2f}, {share['high']:.2f}]: {most}{why}"

@@ -18,7 +18,7 @@ LONG = 400  # characters, or 10 lines: from here on an answer scrolls in its cel
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --quiet: #595959; --line: #ccc;
-  --panel: #f5f5f5; --kept: 0, 114, 178; --broken: #a63d00; }
+  --panel: #f5f5f5; --kept: 0, 114, 178; --broken: #8f3400; }
 @media (prefers-color-scheme: dark) { :root { --ink: #eee; --paper: #161616; --quiet: #b0b0b0;
   --line: #444; --panel: #222; --kept: 86, 180, 233; --broken: #ffa366; } }
 * { box-sizing: border-box; }
@@ -40,6 +40,7 @@ thead th:first-child { z-index: 3; }
 .answers td { min-width: 14rem; max-width: 26rem; }
 .kinds td { min-width: 8.5rem; } .total > * { font-weight: 600; }
 .quiet { color: var(--quiet); font-size: .85rem; font-weight: normal; }
+td .quiet { color: var(--ink); }
 .broken { color: var(--broken); font-size: .85rem; }
 .model { display: none; font-weight: 600; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; font: inherit; }
@@ -60,7 +61,7 @@ tr[hidden] { display: none !important; }
   .model { display: block; }
 }
 @media print {
-  form { display: none; } body { font-size: 8.5pt; padding: 0; }
+  html { font-size: 8.5pt; } form { display: none; } body { padding: 0; }
   .wide { overflow: visible; max-height: none; border: 0; }
   table { width: 100%; } pre.long { max-height: none; }
   thead th, th:first-child { position: static; }
@@ -163,7 +164,7 @@ def _head(data: dict[str, Any], first: str) -> str:
 
 def _shade(share: dict[str, Any] | None) -> str:
     """Return a cell's colour: the deeper, the more answers kept the format."""
-    return f' style="background:rgba(var(--kept),{0.4 * share["value"]:.2f})"' if share else ""
+    return f' style="background:rgba(var(--kept),{0.35 * share["value"]:.2f})"' if share else ""
 
 
 # By kind.
@@ -197,7 +198,8 @@ def _kinds(data: dict[str, Any]) -> str:
 <h2 id="kinds">By kind</h2>
 <p>In each cell: the answers that kept the format, with the 95 % interval (Wilson; a prompt counts
 once, however often it was asked); the bits per character that the model needs for the reference
-answers, where lower is better; the words in an answer, on average.</p>
+answers, where lower is better; the words in an answer, on average. An answer ends after
+{data["settings"]["max_new_tokens"]} tokens at most, done or not.</p>
 <div class="wide" role="region" tabindex="0" aria-labelledby="kinds"><table class="kinds">
 {_head(data, "kind")}<tbody>{rows}</tbody></table></div>
 </section>"""
@@ -214,7 +216,7 @@ def _answers(data: dict[str, Any]) -> str:
     kinds = dict.fromkeys(prompt["kind"] for prompt in data["prompts"])
     options = "".join(f"<option>{escape(kind)}</option>" for kind in kinds)
     changed = (
-        '<label><input type="checkbox" name="changed"> only where models differ in it</label>'
+        '<label><input type="checkbox" name="changed"> only where models differ</label>'
         if len(data["models"]) > 1
         else ""
     )
@@ -283,7 +285,7 @@ def _answer(answer: dict[str, Any], characters: int) -> str:
     )
     reasons = Counter(why for why in wrong if why).most_common()
     shown = "".join(
-        f'<span class="broken">✗ {n} times: {escape(why)}</span>{_text(texts[wrong.index(why)])}'
+        f'<span class="broken">✗ {n} × {escape(why)}</span>{_text(texts[wrong.index(why)])}'
         for why, n in reasons[:5]
     )
     if len(reasons) > 5:

@@ -1,6 +1,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -218,7 +220,7 @@ def test_repeats_are_counted_by_prompt_and_failures_listed(model_folder, file, t
     assert (words["kept"], words["of"]) == (4, 6)
     assert words["low"] == wilson(4 / 3, 2).low  # two prompts, not six answers
     (line,) = failures(data)
-    assert line.startswith("tiny, b: 1 of 3 [0.06, 0.79]: 2 times") or "1 times" in line
+    assert line.startswith("tiny, b: 1 of 3 [0.06, 0.79]: 2 × not JSON")
     assert "1 of 3</strong> kept the format" in page(data)
 
 
@@ -321,3 +323,42 @@ def test_the_table_has_a_row_for_each_kind(data):
     console.print(table(data))
     text = console.file.getvalue()
     assert all(word in text for word in ("tiny", "copy", "words", "free", "all", "2 of 2", "bits"))
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+def test_the_page_filters_in_a_browser(data, tmp_path):
+    path = tmp_path / "battery.html"
+    choose = "form.elements.kind.value = 'free'; show();</script></body>"
+    path.write_text(page(data).replace("</body>", f"<script>{choose}"))
+    told = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+            "--disable-background-networking", f"--user-data-dir={tmp_path / 'user'}",
+            path.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "1 of 3 prompts shown" in told.stdout, told.stderr
+    assert told.stdout.count('hidden=""') == 2
+
+
+def test_the_command_prints_the_table_and_what_broke(model_folder, file, tmp_path, quick, capsys):
+    from ftlab import cli
+
+    def run(*arguments):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as told:
+            patch.setenv("COLUMNS", "120")
+            patch.setattr(sys, "argv", ["ftlab", "battery", *map(str, arguments)])
+            cli.main()
+        return told.value.code, *capsys.readouterr()
+
+    common = (model_folder, "--prompts", file, "--out")
+    code, out, err = run(*common, tmp_path / "one")
+    assert code == 0, err
+    assert "tiny" in out and "2 of 2" in out and "Formats broken" not in out
+    code, out, err = run(*common, tmp_path / "many", "--times", 3, "--temperature", 0.7)
+    assert code == 0, err
+    assert "Formats broken" in out and "tiny, b: 1 of 3" in out
+    code, out, err = run(*common, tmp_path / "none", "--times", 3)
+    assert code == 2 and "temperature" in err and not (tmp_path / "none").exists()
