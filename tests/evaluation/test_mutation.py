@@ -291,3 +291,17 @@ def test_probes_of_a_record_count():
     record = unit_tests.Record.of(unit_tests.CUE + "def f(n):\n    return n % 97 == 3\n", "none")
     known = dataclasses.replace(record, meta={"probes": [[100], [3]]})
     assert len(grade_all([known], [""])[0].mutants) > 2
+
+
+def test_the_command_prints_the_funnel_and_the_survivors(tmp_path):
+    from typer.testing import CliRunner
+
+    from ftlab import records
+    from ftlab.cli import app
+
+    rows = [unit_tests.Record.of(unit_tests.CUE + TARGET, text) for text in (SHARP, DULL)]
+    records.write(tmp_path / "tests.jsonl", rows)
+    done = CliRunner().invoke(app, ["mutate", str(tmp_path / "tests.jsonl")])
+    assert done.exit_code == 0
+    assert "2 of 2" in done.output and "mutants survive" in done.output
+    assert "+     return ''" in done.output
