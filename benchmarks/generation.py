@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--task", choices=tasks.names(), default="punctuation")
     parser.add_argument("--max-new-tokens", type=int, default=80)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[64])
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[100])
     parser.add_argument("--model", default="ftlab-7m")
     args = parser.parse_args()
     records = tasks.get(args.task).examples(args.prompts, seed=0, split="test")

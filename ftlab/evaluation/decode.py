@@ -225,7 +225,7 @@ class _Batch:
         if self.seen is not None:
             self.seen = self.seen[live]
 
-    def _forward(self, ids: list[list[int]], mask: list[list[int]], cache: Cache) -> torch.Tensor:
+    def _forward(self, ids: list[list[int]], mask: list[list[int]], cache: Any) -> torch.Tensor:
         """Run the model on new tokens; return the logits of the last one, [rows, vocabulary]."""
         seen = torch.tensor(mask)
         positions = (seen.cumsum(1) - 1).clamp(min=0)[:, -len(ids[0]) :]
@@ -266,7 +266,7 @@ def _common(prompts: list[list[int]], windows: list[int]) -> list[int]:
     return [column[0] for column in takewhile(lambda c: len(set(c)) == 1, zip(*ends))]  # noqa: B905
 
 
-def _cache() -> Cache:
+def _cache() -> Any:
     return Cache(layer_class_to_replicate=_Layer)
 
 
