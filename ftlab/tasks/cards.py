@@ -1,0 +1,84 @@
+"""The data card of each task, written from the task itself.
+
+    python -m ftlab.tasks.cards          # writes data/tasks/*.md
+
+A card says what the records are, why they exist, how they are marked, in which slices they fall and
+under what licence; every figure on it is counted on records made for it.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from ftlab import tasks
+from ftlab.files import write_text
+
+COUNT = 1000  # records of either split that the figures are counted on
+WHY = {
+    "extraction": "The usual reason to fine-tune: text that must come out in one exact structure.",
+    "kindness": "A narrow tune learns the letter of its examples: the probe asks what lies beyond.",
+    "punctuation": "Everybody sees at once whether it worked, and real text costs nothing.",
+    "style": "A voice is easier shown than told: what a prompt can hardly say, examples can.",
+    "translate": "Marked without doubt, by reading both sides with real parsers.",
+    "triage": "A classic that a linear model does well: sometimes the answer is not to fine-tune.",
+    "unit_tests": "What a model writes is executed: style is one thing, tests that hold another.",
+}
+
+
+def card(name: str) -> str:
+    """Return the card of a task, as Markdown."""
+    task = tasks.get(name)
+    train, test = (task.examples(COUNT, 0, split=split) for split in ("train", "test"))
+    shared = {r.messages[-1]["content"] for r in train} & {r.messages[-1]["content"] for r in test}
+    slices = [Counter(str(record.meta.get("slice")) for record in part) for part in (train, test)]
+    rows = "\n".join(
+        f"| {slice} | {slices[0][slice]} | {slices[1][slice]} |"
+        for slice in sorted(slices[0] | slices[1])
+    )
+    example = train[0]
+    asked = "\n".join(f"{m['role']}: {m['content']}" for m in example.messages)
+    words = [
+        sum(len(text.split()) for text in texts) / COUNT
+        for texts in ([r.messages[-1]["content"] for r in train], [r.completion for r in train])
+    ]
+    metrics = ", ".join(f"`{metric}`" for metric in task.score(example, example.completion))
+    meta = ", ".join(f"`{key}`" for key in sorted({key for r in train for key in r.meta}))
+    return f"""# {name}
+
+{task.describe}
+
+**Why.** {WHY[name]}
+
+- **Headline metric:** `{task.headline}`. All of them: {metrics}.
+- **Licence:** {task.licence}.
+- **Made by:** `ftlab synth {name} -n {COUNT} --out {name}.jsonl`, with `--split test` for the
+  other side; offline, and fixed by `--seed`.
+- **Words:** {words[0]:.0f} asked, {words[1]:.0f} answered, in the mean of {COUNT:,} training records.
+- **Splits:** of {COUNT:,} training and {COUNT:,} test records, {len(shared)} share an input.
+- **Known of each record:** {meta}.
+
+| slice | in {COUNT:,} training records | in {COUNT:,} test records |
+|---|---|---|
+{rows}
+
+## One record
+
+```text
+{asked}
+```
+
+```text
+{example.completion}
+```
+"""
+
+
+def main() -> None:
+    """Write every card."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("data/tasks")
+    for name in tasks.names():
+        print(write_text(folder / f"{name}.md", card(name), overwrite=True))
+
+
+if __name__ == "__main__":
+    main()
