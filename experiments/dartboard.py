@@ -2,12 +2,15 @@
 
     python experiments/dartboard.py [--model ftlab-7m] [--records 300] [--seeds 3] [--minutes 60]
 
-Seven mixtures of triage tickets, all of one size, from one intent to all ten evenly. Each is scored
-on the dartboard (`ftlab diversity`) and trained on; the model's accuracy is the share of intents
-that it names rightly, over test tickets taken evenly from all ten. Which intents a mixture favours
-changes with the seed. A finished run is a line in `runs/dartboard.jsonl`: stopped and started
-again, the experiment goes on where it was. Afterwards, or with --minutes 0, it writes the table
-`runs/dartboard.md`, the same as `.csv`, and Spearman's rho, whatever they say.
+Seven mixtures of a task's slices, all of one size, from one slice to all evenly. Each is scored on
+the dartboard (`ftlab diversity`) and trained on; the model's accuracy is the task's headline metric
+(of triage, the share of right intents) over test records taken evenly from all slices. Which slices
+a mixture favours changes with the seed. A finished run is a line in `runs/dartboard.jsonl`: stopped
+and started again, the experiment goes on where it was. Afterwards, or with --minutes 0, it writes
+the table `runs/dartboard.md`, the same as `.csv`, and Spearman's rho, whatever they say.
+
+Look first whether the base learns the task from so few records at all; if the even mixture stays at
+chance, there is nothing to rank: `--mixtures even --seeds 1 --records 1500`.
 """
 
 import argparse
@@ -25,19 +28,24 @@ from ftlab import files, models, tasks
 from ftlab.curation import diversity
 from ftlab.evaluation.generate import generate
 from ftlab.records import Record
-from ftlab.tasks.triage import INTENTS
 from ftlab.training import sft
 
-MIXTURES = {  # weights of the intents, in an order drawn by the seed
+MIXTURES: dict[str, list[float]] = {  # weights of the slices, in an order drawn by the seed
     "one": [1],
     "two": [1] * 2,
     "three": [1] * 3,
     "five": [1] * 5,
-    "steep": [2.0**-i for i in range(10)],
-    "sloping": [1 / (i + 1) for i in range(10)],
-    "even": [1] * 10,
+    "steep": [2.0**-i for i in range(99)],
+    "sloping": [1 / (i + 1) for i in range(99)],
+    "even": [1] * 99,
 }
-BOARD = 400  # reference tickets, evenly over the intents
+TASKS = {  # the metric, and the most tokens of an answer; triage's slices are its intents
+    "triage": ("intent", 20),
+    "kindness": ("", 80),
+    "translate": ("", 300),
+    "unit_tests": ("", 300),
+}
+BOARD = 400  # reference records, evenly over the slices
 FIGURES = ("score", "coverage", "evenness", "accuracy")
 
 
@@ -45,25 +53,29 @@ def main() -> None:
     """Run what is left of the experiment and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ftlab-7m")
+    parser.add_argument("--task", default="triage", choices=TASKS)
+    parser.add_argument("--mixtures", nargs="+", default=list(MIXTURES), choices=MIXTURES)
     parser.add_argument("--records", type=int, default=300)
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--test", type=int, default=200, help="tickets, evenly over the intents")
+    parser.add_argument("--test", type=int, default=200, help="records, evenly over the slices")
     parser.add_argument("--minutes", type=float, default=600, help="start no run after these")
     parser.add_argument("--out", type=Path, default=Path("runs/dartboard.jsonl"))
     args = parser.parse_args()
     if not 10 <= args.test <= BOARD:
         parser.error(f"--test must be from 10 to {BOARD}, the size of the board")
     settings = {
-        key: getattr(args, key) for key in ("model", "records", "epochs", "test")
+        key: getattr(args, key) for key in ("model", "task", "records", "epochs", "test")
     }  # a line with other settings is another experiment's
     done = finished(args.out, settings)
-    wanted = [(seed, name) for seed in range(args.seeds) for name in MIXTURES]
+    wanted = [(seed, name) for seed in range(args.seeds) for name in args.mixtures]
     left = [run for run in wanted if run not in done]
     begun = time.monotonic()
     if left and args.minutes > 0:
-        task = tasks.get("triage")
-        reference = evenly(task.examples(4 * BOARD, 1000, split="test"), [1] * 10, BOARD, INTENTS)
+        task = tasks.get(args.task)
+        slices = sorted({slice_of(record) for record in task.examples(500, 0)})
+        pool = task.examples(12 * BOARD, 1000, split="test")
+        reference = evenly(pool, MIXTURES["even"], BOARD, slices)
         board = diversity.board(reference)
         print(f"{len(left)} of {len(wanted)} runs to go: {settings}", flush=True)
         for number, (seed, name) in enumerate(left):
@@ -71,7 +83,7 @@ def main() -> None:
             if spent >= args.minutes:
                 print(f"{args.minutes:g} minutes are over; call again to go on.")
                 break
-            row = one(task, board, reference[: args.test], name, seed, args)
+            row = one(task, board, reference[: args.test], slices, name, seed, args)
             done[seed, name] = {**settings, **row}
             args.out.parent.mkdir(parents=True, exist_ok=True)
             with args.out.open("a", encoding="utf-8") as stream:  # "\n" first: a kill cuts a line
@@ -82,7 +94,8 @@ def main() -> None:
             print(f"{name:<8} seed {seed}  {figures}  about {eta:.0f} min left", flush=True)
     if done:
         table = summary(list(done.values()))
-        head = f"{args.model}, {args.records} records, {args.epochs:g} epochs, {args.test} tested"
+        head = f"{args.task}, {args.model}, {args.records} records, {args.epochs:g} epochs, "
+        head += f"{args.test} test records"
         text = f"{head}\n\n{markdown(table)}\n\n{verdict(table, list(done.values()))}\n"
         files.write_text(args.out.with_suffix(".md"), text, overwrite=True)
         files.write_text(args.out.with_suffix(".csv"), as_csv(table), overwrite=True)
@@ -93,28 +106,28 @@ def one(
     task: tasks.Task,
     board: diversity.Board,
     test: Sequence[Record],
+    slices: Sequence[str],
     name: str,
     seed: int,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
     """Draw a mixture, score it, train on it and ask the tuned model; return the figures."""
-    order = random.Random(f"dartboard {seed}").sample(INTENTS, len(INTENTS))
-    pool = task.examples(14 * args.records, seed)
+    order = random.Random(f"dartboard {seed}").sample(slices, len(slices))
+    pool = task.examples(int(1.4 * len(slices) * args.records), seed)
     records = evenly(pool, MIXTURES[name], args.records, order)
     thrown = diversity.measure(records, board)
+    metric, most = TASKS[task.name]
     model, tokenizer = models.load(args.model)
     run = sft.train(
         model, tokenizer, records, epochs=args.epochs, seed=seed, on_step=lambda *_: None
     )
     answers = generate(
-        run.model, tokenizer, [r.messages for r in test], max_new_tokens=20, batch_size=50
+        run.model, tokenizer, [r.messages for r in test], max_new_tokens=most, batch_size=50
     )
-    scores = [task.score(r, a)["intent"] for r, a in zip(test, answers, strict=True)]
-    by_intent = {
-        intent: tasks.total(
-            s for s, r in zip(scores, test, strict=True) if intent_of(r) == intent
-        ).value
-        for intent in INTENTS
+    scores = [task.score(r, a)[metric or task.headline] for r, a in zip(test, answers, strict=True)]
+    by_slice = {
+        part: tasks.total(s for s, r in zip(scores, test, strict=True) if slice_of(r) == part).value
+        for part in slices
     }
     return {
         "mixture": name,
@@ -123,34 +136,36 @@ def one(
         "coverage": thrown.coverage,
         "evenness": thrown.evenness,
         "accuracy": tasks.total(scores).value,
-        "by_intent": by_intent,
+        "by_slice": by_slice,
         "loss": run.history[-1]["loss"],
         "seconds": round(run.seconds, 1),
     }
 
 
-def intent_of(record: Record) -> str:
-    """Return the intent that a ticket's completion names."""
-    return record.completion.split()[1]
+def slice_of(record: Record) -> str:
+    """Return the slice of a record: of a ticket, the intent that its completion names."""
+    said = record.completion.split()
+    return said[1] if said[0] == "intent:" else str(record.meta["slice"])
 
 
 def evenly(
     pool: Sequence[Record], weights: Sequence[float], n: int, order: Sequence[str]
 ) -> list[Record]:
-    """Take `n` records of the intents in `order`, by weight, mixed so that any start is alike.
+    """Take `n` records of the slices in `order`, by weight, mixed so that any start is alike.
 
     Raises:
-        ValueError: the pool has too few of an intent.
+        ValueError: the pool has too few of a slice.
     """
-    by_intent = {intent: [r for r in pool if intent_of(r) == intent] for intent in order}
-    taken = dict.fromkeys(order[: len(weights)], 0)
+    left = {part: [r for r in pool if slice_of(r) == part] for part in order}
+    share = dict(zip(order, weights, strict=False))
+    taken = dict.fromkeys(share, 0)
     chosen = []
     for _ in range(n):  # always the one that is furthest behind its weight
-        intent = min(taken, key=lambda i: (taken[i] + 1) / weights[order.index(i)])
-        if taken[intent] == len(by_intent[intent]):
-            raise ValueError(f"The pool has only {taken[intent]} records of {intent}.")
-        chosen.append(by_intent[intent][taken[intent]])
-        taken[intent] += 1
+        part = min(taken, key=lambda name: (taken[name] + 1) / share[name])
+        if taken[part] == len(left[part]):
+            raise ValueError(f"The pool has only {taken[part]} records of {part}.")
+        chosen.append(left[part][taken[part]])
+        taken[part] += 1
     return chosen
 
 
@@ -207,6 +222,8 @@ def verdict(table: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
 
     if len(table) < 3:
         return "Spearman's rho needs three mixtures or more."
+    if len({row["accuracy"] for row in table}) == 1:
+        return "All mixtures have the same accuracy: there is nothing to rank."
     lines = []
     for figure in FIGURES[:-1]:
         rhos = [

@@ -159,7 +159,8 @@ def _label(axes: Any, angle: float, area: Any, own: bool) -> None:
     side = "left" if sine > 0.25 else "right" if sine < -0.25 else "center"
     where = "bottom" if cosine > 0.75 else "top" if cosine < -0.75 else "center"
     empty = area.state == "empty"
-    name = shorten(", ".join(area.terms[:3]), 26)
+    names = [", ".join(area.terms[:n]) for n in (3, 2)]
+    name = next((name for name in names if len(name) <= 26), shorten(area.terms[0], 26))
     shares = f"{area.data_share:.0%} of the data"
     if not own:
         shares = f"data {area.data_share:.0%} · board {area.share:.0%}"
