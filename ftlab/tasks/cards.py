@@ -53,7 +53,7 @@ def card(name: str) -> str:
 - **Licence:** {task.licence}.
 - **Made by:** `ftlab synth {name} -n {COUNT} --out {name}.jsonl`, with `--split test` for the
   other side; offline, and fixed by `--seed`.
-- **Words:** {words[0]:.0f} asked, {words[1]:.0f} answered, in the mean of {COUNT:,} training records.
+- **Words:** {words[0]:.0f} asked and {words[1]:.0f} answered, in the mean of {COUNT:,} records.
 - **Splits:** of {COUNT:,} training and {COUNT:,} test records, {len(shared)} share an input.
 - **Known of each record:** {meta}.
 
