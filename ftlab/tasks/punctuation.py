@@ -212,6 +212,33 @@ def with_capitals(record: Record) -> Record:
     return Record.of(CUE + bare, record.completion, **record.meta | {"shortcut": True})
 
 
+_ONE = re.compile(r"[A-Z][^.?!]{10,70}[.?!]")
+
+
+def two_sentences(n: int, seed: int, split: str = "train") -> list[Record]:
+    """Make `n` records of two short sentences each: to end the first, one has to find its end.
+
+    The sentences are drawn from the passages of the split and have nothing to do with each other.
+
+    Raises:
+        ConfigError: there is no such split, or `n` is not positive.
+    """
+    if n < 1:
+        raise ConfigError(f"{n} examples were asked for; ask for 1 or more.")
+    short = [p for p in pydocs.passages(split) if _ONE.fullmatch(p.text)]
+    rng = random.Random(f"two {seed}")
+    pairs = (rng.sample(short, 2) for _ in range(n))
+    return [
+        Record.of(
+            CUE + strip(f"{one.text} {two.text}"),
+            f"{one.text} {two.text}",
+            slice="two sentences",
+            group=one.group,
+        )
+        for one, two in pairs
+    ]
+
+
 # A text of the user's own.
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")

@@ -284,3 +284,19 @@ def test_with_capitals_keeps_capitals_and_takes_marks():
     assert asked != asked.lower()
     assert shortcut.completion == plain.completion
     assert shortcut.meta["shortcut"] and shortcut.meta["id"] == plain.meta["id"]
+
+
+def test_two_sentences_are_two_from_one_split_and_fixed_by_the_seed():
+    train = punctuation.two_sentences(200, seed=1)
+    test = punctuation.two_sentences(200, seed=1, split="test")
+    ends = [
+        sum(word.after & {".", "?", "!"} != set() for word in read(r.completion)) for r in train
+    ]
+    assert set(ends) == {2}
+    halves = [
+        {s for r in part for s in re.split(r"(?<=[.?!]) ", r.completion)} for part in (train, test)
+    ]
+    assert not halves[0] & halves[1]
+    assert train == punctuation.two_sentences(200, seed=1) != punctuation.two_sentences(200, seed=2)
+    with pytest.raises(ConfigError, match="1 or more"):
+        punctuation.two_sentences(0, seed=1)
