@@ -1,0 +1,501 @@
+"""Lesson 06, Evaluation: its exercises and its quiz, as data, and the toys it plays with.
+
+>>> [exercise.id for exercise in EXERCISES]
+['06.1', '06.2', '06.3', '06.4', '06.5', '06.6']
+>>> fee = FEES[0]
+>>> fee, fee(20), fee(60)
+(the true function, 5, 0)
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.quizzes import Option, Question, right
+
+FEE = """def fee(total):
+    if total >= 50:
+        return 0
+    return 5
+"""
+
+
+class Fee:
+    """One version of the function `fee`; it says which when it is shown."""
+
+    def __init__(self, name: str, function: Callable[[float], float]):
+        self.name, self.function = name, function
+
+    def __call__(self, total: float) -> float:
+        """Return the fee for an order of this total."""
+        return self.function(total)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+FEES = (
+    Fee("the true function", lambda total: 0 if total >= 50 else 5),
+    Fee("the mutant 'total > 50'", lambda total: 0 if total > 50 else 5),
+    Fee("the mutant 'total >= 51'", lambda total: 0 if total >= 51 else 5),
+    Fee("the mutant 'total >= 49'", lambda total: 0 if total >= 49 else 5),
+    Fee("the mutant 'total < 50'", lambda total: 0 if total < 50 else 5),
+    Fee("the mutant 'return 1'", lambda total: 1 if total >= 50 else 5),
+    Fee("the mutant 'return 6'", lambda total: 0 if total >= 50 else 6),
+)
+"""The function of exercise 06.5, and the faults that its tests are to notice."""
+
+
+def other_names(source: str, names: Sequence[str] = ("first", "second")) -> str:
+    """Return a function that does the same, with its arguments and variables named otherwise.
+
+    >>> print(other_names("def f(n):\\n    m = n + 1\\n    return m"))
+    def f(first):
+        second = first + 1
+        return second
+    """
+    import ast
+
+    tree = ast.parse(source)
+    stored = [
+        node.arg if isinstance(node, ast.arg) else node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arg) or (isinstance(node, ast.Name) and _stores(node))
+    ]
+    fresh = [*names, *(f"item{k}" for k in range(len(stored)))]
+    table = dict(zip(dict.fromkeys(stored), fresh, strict=False))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.arg = table[node.arg]
+        elif isinstance(node, ast.Name) and node.id in table:
+            node.id = table[node.id]
+    return ast.unparse(tree)
+
+
+def _stores(node: object) -> bool:
+    import ast
+
+    return isinstance(getattr(node, "ctx", None), ast.Store)
+
+
+def only_typical(module: str) -> str:
+    """Return a test module with its first test method alone, as a lazy writer leaves it."""
+    import ast
+
+    tree = ast.parse(module)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+            node.body = [item for item in node.body if item not in methods[1:]]
+    return ast.unparse(tree)
+
+
+def wrong_value(module: str, seed: int = 0) -> str:
+    """Return a test module with one expected value replaced, as a sloppy writer gets it wrong."""
+    import ast
+
+    tree = ast.parse(module)
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "assertEqual"
+    ]
+    random.Random(seed).choice(calls).args[1] = ast.Constant("something else")
+    return ast.unparse(tree)
+
+
+# The solutions and the mistakes, as functions.
+
+
+def _balanced(truth: list[bool], said: list[bool]) -> float:
+    shares = []
+    for label in (True, False):
+        mine = [s == t for t, s in zip(truth, said, strict=True) if t == label]
+        shares.append(sum(mine) / len(mine))
+    return sum(shares) / 2
+
+
+def _accuracy(truth: list[bool], said: list[bool]) -> float:
+    return sum(t == s for t, s in zip(truth, said, strict=True)) / len(truth)
+
+
+def _recall(truth: list[bool], said: list[bool]) -> float:
+    return sum(t and s for t, s in zip(truth, said, strict=True)) / sum(truth)
+
+
+def _middle(draws: list[float], cut: float = 0.025) -> list[float]:
+    ordered = sorted(draws)
+    k = round(cut * len(ordered))
+    return [ordered[k], ordered[-1 - k]]
+
+
+def _gap(a: list[float], b: list[float], drawn: list[int]) -> float:
+    return sum(b[i] - a[i] for i in drawn) / len(drawn)
+
+
+def _advice(low: float, high: float, matters: float) -> str:
+    if low >= matters:
+        return "worth it"
+    return "not worth it" if high < matters else "more examples"
+
+
+def _passes(fee: Callable[[float], float]) -> bool:
+    return fee(49) == 5 and fee(50) == 0
+
+
+def _price(tokens_in: float, tokens_out: float, price_in: float, price_out: float) -> float:
+    return (tokens_in * price_in + tokens_out * price_out) / 1000
+
+
+_URGENT = [True, False, False, False, False, True, False, False]
+_DRAWS = [((k * 37) % 200) / 200 for k in range(200)]
+_SKEWED = [(((k * 61) % 400) / 400) ** 2 for k in range(400)]
+
+EXERCISES = (
+    Exercise(
+        id="06.1",
+        title="accuracy that chance cannot please",
+        hints=(
+            "Work out the accuracy twice: among the urgent tickets, and among the others.",
+            "For each label: sum(said right) / how many have it. Return the mean of the two.",
+        ),
+        solution=_balanced,
+        cases=(
+            (_URGENT, [False] * 8),
+            (_URGENT, [True, False, False, True, True, True, False, False]),
+            (_URGENT, [True, False, False, False, False, False, False, False]),
+            ([True, True, True, False], [True, False, True, True]),
+        ),
+        mistakes=(
+            Mistake(
+                "that is plain accuracy",
+                _accuracy,
+                "All tickets count alike in it, so the label with most of them decides. "
+                "Work it out for each label, then take the mean.",
+            ),
+            Mistake(
+                "it looks at the urgent tickets only",
+                _recall,
+                "Then calling every ticket urgent would be perfect. The others count as well.",
+            ),
+            Mistake(
+                "it adds the two and does not halve",
+                lambda truth, said: 2 * _balanced(truth, said),
+                "A share lies between 0 and 1: divide the sum by two.",
+            ),
+            Mistake(
+                "it looks at the ordinary tickets only",
+                lambda truth, said: 2 * _balanced(truth, said) - _recall(truth, said),
+                "Then silence would be perfect. The urgent ones count as much.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="06.2",
+        title="the middle of the draws",
+        hints=(
+            "Sort them. How many of n lie below the middle 95 %?",
+            "k = round(0.025 * len(draws)); return the k-th from below and the k-th from above.",
+        ),
+        solution=_middle,
+        cases=((_DRAWS,), (_SKEWED,), ([-x for x in _SKEWED],)),
+        mistakes=(
+            Mistake(
+                "it cuts 5 % at each end",
+                lambda draws: _middle(draws, 0.05),
+                "That holds the middle 90 %. Of the 5 % outside, half lie at each end.",
+            ),
+            Mistake(
+                "it cuts nothing",
+                lambda draws: [min(draws), max(draws)],
+                "The farthest draws are freaks, and more draws make them freakier. "
+                "Leave 2.5 % out at each end.",
+            ),
+            Mistake(
+                "it does not sort",
+                lambda draws: [
+                    draws[round(0.025 * len(draws))],
+                    draws[-1 - round(0.025 * len(draws))],
+                ],
+                "Draws come in no order: sorted(draws) first.",
+            ),
+            Mistake(
+                "it is the mean and two standard deviations",
+                lambda draws: [
+                    (mean := sum(draws) / len(draws))
+                    - 1.96 * (sd := math.sqrt(sum((x - mean) ** 2 for x in draws) / len(draws))),
+                    mean + 1.96 * sd,
+                ],
+                "That is right for a bell curve. Draws need not make one; take them as they are.",
+            ),
+        ),
+        tolerance=0.02,
+    ),
+    Exercise(
+        id="06.3",
+        title="a difference within one draw",
+        hints=(
+            "The same examples for both: position i of a belongs to position i of b.",
+            "The mean of b[i] - a[i] over the positions drawn; one may be drawn twice.",
+        ),
+        solution=_gap,
+        cases=(
+            ([0, 1, 0, 1], [1, 1, 0, 1], [0, 0, 3, 1]),
+            ([0, 1, 0, 1], [1, 1, 0, 0], [3, 3, 3, 2]),
+            ([1, 1, 0], [0, 1, 1], [0, 2, 2]),
+        ),
+        mistakes=(
+            Mistake(
+                "it does not use the draw",
+                lambda a, b, drawn: _gap(a, b, list(range(len(a)))),
+                "That is the difference over all examples, the same each time. Only the drawn "
+                "positions count, as often as they were drawn.",
+            ),
+            Mistake(
+                "it counts each drawn position once",
+                lambda a, b, drawn: _gap(a, b, sorted(set(drawn))),
+                "Drawing with replacement means that one may come twice, and then counts twice.",
+            ),
+            Mistake(
+                "a and b are swapped",
+                lambda a, b, drawn: _gap(b, a, drawn),
+                "b less a: above zero, b does better.",
+            ),
+            Mistake(
+                "it adds up and does not divide",
+                lambda a, b, drawn: _gap(a, b, drawn) * len(drawn),
+                "The metric is a mean: divide by how many were drawn.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="06.4",
+        title="what to do about an interval",
+        hints=(
+            "Where does the interval lie: all at or above what matters, all below it, or across?",
+            "low >= matters: 'worth it'. high < matters: 'not worth it'. Else 'more examples'.",
+        ),
+        solution=_advice,
+        cases=(
+            (0.06, 0.12, 0.05), (0.01, 0.03, 0.05), (0.01, 0.12, 0.05), (-0.04, 0.02, 0.05),
+            (-0.04, 0.09, 0.05), (-0.2, -0.1, 0.05), (0.05, 0.2, 0.05),
+        ),
+        mistakes=(
+            Mistake(
+                "it compares with zero",
+                lambda low, high, matters: (
+                    "worth it" if low > 0 else "not worth it" if high < 0 else "more examples"
+                ),
+                "A difference may be shown and still be too small to care about. Compare with "
+                "`matters`.",
+            ),
+            Mistake(
+                "it looks at the middle only",
+                lambda low, high, matters: (
+                    "worth it" if (low + high) / 2 >= matters else "not worth it"
+                ),
+                "The middle does not say how sure you are. Use both ends.",
+            ),
+            Mistake(
+                "it looks at the upper end only",
+                lambda low, high, matters: "worth it" if high >= matters else "not worth it",
+                "The upper end is the best to be hoped for; it promises nothing.",
+            ),
+            Mistake(
+                "it never says not worth it",
+                lambda low, high, matters: "worth it" if low >= matters else "more examples",
+                "When even the upper end is below what matters, more examples will not help.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="06.5",
+        title="tests that kill every mutant",
+        hints=(
+            "Which totals would come out otherwise if the 50 were a 49, or the >= a >?",
+            "The two at the boundary do it: fee(49) == 5 and fee(50) == 0.",
+        ),
+        solution=_passes,
+        cases=tuple((fee,) for fee in FEES),
+        mistakes=(
+            Mistake(
+                "it tries typical totals only",
+                lambda fee: fee(20) == 5 and fee(80) == 0,
+                "They pass on every mutant that moves the boundary. Ask at 50, and just below.",
+            ),
+            Mistake(
+                "it tries the boundary from above only",
+                lambda fee: fee(50) == 0,
+                "Who pays a fee at all is not asked. Ask just below 50 as well.",
+            ),
+            Mistake(
+                "it tries the boundary from below only",
+                lambda fee: fee(49) == 5,
+                "Who pays nothing is not asked. Ask at 50 as well.",
+            ),
+            Mistake(
+                "it fails on the true function",
+                lambda fee: fee(49) == 5 and fee(50) == 5,
+                "Tests that fail on the true function say nothing of its mutants: "
+                "an order of 50 goes free.",
+            ),
+            Mistake(
+                "it says True to everything",
+                lambda fee: True,
+                "Such tests notice nothing. Return whether the fees come out as they should.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="06.6",
+        title="money for 1,000 answers",
+        hints=(
+            "One answer costs tokens times price, in and out; a price is of a million tokens.",
+            "1000 * (tokens_in * price_in + tokens_out * price_out) / 1_000_000.",
+        ),
+        solution=_price,
+        cases=((100, 20, 0.5, 2.0), (900, 20, 0.5, 2.0), (40, 200, 1.0, 3.0)),
+        mistakes=(
+            Mistake(
+                "that is one answer",
+                lambda i, o, pi, po: _price(i, o, pi, po) / 1000,
+                "A thousand answers are wanted.",
+            ),
+            Mistake(
+                "it takes prices as of 1,000 tokens",
+                lambda i, o, pi, po: _price(i, o, pi, po) * 1000,
+                "The prices are of a million tokens.",
+            ),
+            Mistake(
+                "it forgets the prompt",
+                lambda i, o, pi, po: _price(0, o, pi, po),
+                "What the model reads is paid as well; with examples in the prompt it is most.",
+            ),
+            Mistake(
+                "it forgets the answer",
+                lambda i, o, pi, po: _price(i, 0, pi, po),
+                "What the model writes is paid as well, and usually at a higher price.",
+            ),
+            Mistake(
+                "it takes one price for both",
+                lambda i, o, pi, po: _price(i, o, pi, pi),
+                "Tokens out have a price of their own.",
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "A model answers 97 % of tickets rightly. 96 % of all tickets are ordinary. What now?",
+        (
+            Option(
+                "Celebrate: hardly any ticket goes wrong",
+                "To call every ticket ordinary, unread, would be right nearly as often.",
+            ),
+            right(
+                "Look at the rare label on its own",
+                "The one figure is nearly all ordinary tickets. Whether the urgent ones are found "
+                "shows in their own F1, or in the balanced accuracy.",
+            ),
+            Option(
+                "Collect more ordinary tickets",
+                "Then the accuracy says even less about the others.",
+            ),
+            Option(
+                "Compare perplexities instead",
+                "Perplexity is about texts and how they are cut; whether urgent tickets are found "
+                "it does not say.",
+            ),
+        ),
+    ),
+    Question(
+        "The bootstrap draws the held-out examples anew. What does its interval know nothing of?",
+        (
+            Option(
+                "That some examples are harder than others",
+                "Just that it knows: a draw with many hard ones comes out low.",
+            ),
+            Option(
+                "How many examples there are",
+                "It does: the more there are, the less a draw moves, and the narrower it gets.",
+            ),
+            Option(
+                "How large the difference is",
+                "The middle of the draws lies about there.",
+            ),
+            right(
+                "Another training seed",
+                "The answers stay the same in every draw. What another run of the training would "
+                "have answered was never asked.",
+            ),
+        ),
+    ),
+    Question(
+        "Why are base and tuned compared within each draw, and not each by itself?",
+        (
+            right(
+                "The luck of easy examples cancels out",
+                "Both are asked the same. A draw full of easy examples lifts both, and their "
+                "difference stays: so its interval is narrower.",
+            ),
+            Option(
+                "It takes half as long to compute",
+                "It takes about as long. The gain is in what it shows.",
+            ),
+            Option(
+                "Else the difference would be biased upwards",
+                "The middle would be the same; only the interval would be wider than need be.",
+            ),
+            Option(
+                "Because the draws have to be normal",
+                "The bootstrap asks for no particular shape, paired or not.",
+            ),
+        ),
+    ),
+    Question(
+        "Two prompts, 40 examples, “no difference shown”. What does this mean?",
+        (
+            Option(
+                "The two prompts are equally good on the whole",
+                "That is not shown either. Look at how far the interval reaches.",
+            ),
+            Option(
+                "There is a mistake in the evaluation",
+                "It is a result like others, and with few examples the usual one.",
+            ),
+            right(
+                "A difference may exist, too small for 40 to show",
+                "The smallest difference that so many examples show is a part of the verdict: "
+                "read it, and ask for more examples if it is larger than what matters to you.",
+            ),
+            Option(
+                "The second one is a little worse",
+                "No direction was shown. A sign that changes with the draw is no finding.",
+            ),
+        ),
+    ),
+    Question(
+        "Generated tests all pass on the function that they test. What are they worth?",
+        (
+            Option(
+                "All that can be asked of tests",
+                "A test that asserts nothing passes too.",
+            ),
+            right(
+                "To be seen: run them on mutants of it",
+                "Tests are there to fail when the function is wrong. How many small faults they "
+                "notice is what mutation measures.",
+            ),
+            Option(
+                "Nothing: a model wrote them",
+                "Who wrote them does not matter once they have been executed.",
+            ),
+            Option(
+                "As much as their BLEU against ours says",
+                "BLEU compares words. A test with one wrong expected value shares nearly all.",
+            ),
+        ),
+    ),
+)
