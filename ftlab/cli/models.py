@@ -64,18 +64,32 @@ def train(
     batch_size: int = 8,
     learning_rate: float | None = None,
     eval_data: Annotated[Path | None, typer.Option(help="Held-out records, as JSONL.")] = None,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(min=1, help="End after so many epochs without a lower held-out loss."),
+    ] = None,
+    save_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints; else ten minutes.")
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, help="Leave so many of the newest checkpoints in OUT-checkpoints."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Fine-tune a model on your records."""
+    """Fine-tune a model on your records; the same command goes on with a run that was stopped."""
+    import shutil
+
     from rich.console import Console
 
     from ftlab import models as rooms
     from ftlab import records
     from ftlab.demo import every
-    from ftlab.training import sft
+    from ftlab.training import sft, survival
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
+    side = Path(f"{out}-checkpoints")
     console = Console()
     rows = records.read(data)
     held_out = records.read(eval_data) if eval_data else None
@@ -84,9 +98,14 @@ def train(
         base, tokenizer, rows, method=method, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, eval_records=held_out, seed=seed, on_step=every(10, console),
         rank=rank, alpha=alpha, targets=targets or "all-linear", frozen_layers=frozen_layers,
-        on_start=console.print,
+        on_start=console.print, checkpoints=side, save_every=save_every, keep=keep or 2,
+        early_stopping=early_stopping,
     )  # fmt: skip
     run.save(out)
+    if keep is None:
+        shutil.rmtree(side, ignore_errors=True)
+    if run.evals:
+        console.print(survival.remark(run))
     loss = "" if run.eval_loss is None else f"; held-out loss {run.eval_loss:.3f}"
     console.print(
         f"Trained {run.trainable:,} of {run.parameters:,} parameters in {run.seconds:.0f} s{loss}. "

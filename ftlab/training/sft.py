@@ -6,7 +6,8 @@ What this adds to the plain trainer:
 - nothing is cut or dropped in silence: a record that is too long stops the run before it starts;
 - speed on a CPU: logits only where a token carries loss, no checkpointing, batches of like length,
   bf16 only where it was timed to be faster;
-- a line, or a callback, at every step with the time that is left.
+- a line, or a callback, at every step with the time that is left;
+- checkpoints that are whole or absent, and a run that goes on from them (see `survival`).
 
 >>> from ftlab import models, tasks                                            # doctest: +SKIP
 >>> model, tokenizer = models.load("ftlab-7m")                                 # doctest: +SKIP
@@ -16,19 +17,20 @@ What this adds to the plain trainer:
 
 import json
 import math
-import random
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, DataError, TrainingError, raise_unknown
+from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.models import quiet
 from ftlab.records import Record, fingerprint
-from ftlab.training import methods
+from ftlab.training import methods, survival
+from ftlab.training.order import Order, by_length
+
+__all__ = ["Run", "by_length", "prepare", "train"]
 
 SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
@@ -60,6 +62,8 @@ class Run:
         Raises:
             DataError: the folder exists and is not empty.
         """
+        from safetensors import SafetensorError
+
         folder = Path(folder)
         if folder.exists() and any(folder.iterdir()):
             raise DataError(f"{folder} is not empty. Choose another folder or remove it.")
@@ -72,9 +76,10 @@ class Run:
                 self.tokenizer.save_pretrained(part)
                 (part / "training.json").write_text(json.dumps(self.summary(), indent=1), "utf-8")
                 part.rename(folder)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
+            why = getattr(error, "strerror", None) or error
             raise DataError(
-                f"Could not save to {folder}: {error.strerror or error}. Nothing half-written is "
+                f"Could not save to {folder}: {why}. Nothing half-written is "
                 "left; free some space or choose another folder."
             ) from error
         return folder
@@ -134,6 +139,10 @@ def train(
     alpha: float | None = None,
     targets: str | Sequence[str] = "all-linear",
     frozen_layers: int | None = None,
+    checkpoints: str | Path | None = None,
+    save_every: int | None = None,
+    keep: int = 2,
+    early_stopping: int | None = None,
     on_step: OnStep | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> Run:
@@ -156,6 +165,12 @@ def train(
         alpha: scale of an adapter; by default twice the rank.
         targets: names of the linear layers that get an adapter; by default all of them.
         frozen_layers: how many of the lowest layers "frozen" keeps; by default half of them.
+        checkpoints: a folder to keep checkpoints in. The same call goes on from the newest: with
+            the model loaded afresh, the result is that of a run that was never stopped.
+        save_every: steps between checkpoints; by default ten minutes. Each epoch's end has one too.
+        keep: how many of the newest checkpoints stay.
+        early_stopping: end after so many epochs without a lower held-out loss, and put the best
+            weights back.
         on_step: called with (step, steps, loss, seconds left) after every step.
         on_start: called before the first step with a few lines on what is about to happen.
 
@@ -163,9 +178,10 @@ def train(
         The run; `Run.model` is the tuned model, with its adapter on if there is one.
 
     Raises:
-        ConfigError: an unknown method, or a value out of range.
+        ConfigError: an unknown method, a value out of range, or checkpoints of another run.
         DataError: a record cannot be trained on as it is.
-        TrainingError: the loss is no longer a number, or the run was interrupted.
+        TrainingError: the loss is no longer a number, memory or disk is full, or the run was
+            interrupted; the message says what is kept.
     """
     if method not in methods.METHODS:
         raise_unknown("method", method, methods.METHODS)
@@ -174,10 +190,14 @@ def train(
         for name, value in (
             ("epochs", epochs), ("batch_size", batch_size), ("rank", rank),
             ("learning_rate", 1 if learning_rate is None else learning_rate),
-            ("alpha", 1 if alpha is None else alpha),
+            ("alpha", 1 if alpha is None else alpha), ("keep", keep),
+            ("save_every", 1 if save_every is None else save_every),
+            ("early_stopping", 1 if early_stopping is None else early_stopping),
         )
         if not value > 0
     ]  # fmt: skip
+    if early_stopping and not eval_records:
+        wrong.append("early_stopping needs eval_records, whose loss it watches")
     if wrong:
         raise ConfigError("; ".join(wrong) + ".")
     context = getattr(model.config, "max_position_embeddings", 1024)
@@ -185,6 +205,7 @@ def train(
     rows = prepare(tokenizer, records, max_length=max_length)
     held_out = prepare(tokenizer, eval_records, max_length=max_length) if eval_records else None
     rate = methods.LEARNING_RATES[method] if learning_rate is None else learning_rate
+    base = survival.identity(model) if checkpoints else None
     adapter = methods.prepare(
         model, method, rank=rank, alpha=alpha, targets=targets, frozen_layers=frozen_layers
     )
@@ -194,29 +215,45 @@ def train(
         "data": fingerprint(list(records)), "rank": rank if adapter else None,
         "alpha": adapter.lora_alpha if adapter else None,
     }  # fmt: skip
+    latest = None
+    if checkpoints:
+        held = fingerprint(list(eval_records)) if eval_records else None
+        latest = survival.begin(checkpoints, settings | {
+            "base_model": base, "held_out_data": held, "early_stopping": early_stopping,
+            "targets": targets if adapter else None, "frozen_layers": frozen_layers,
+        })  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="ftlab-") as scratch:
-        trainer, watch = _trainer(
-            model, tokenizer, rows, held_out, adapter, settings, scratch, on_step
-        )
+        root = Path(checkpoints or scratch) if checkpoints or early_stopping else None
+        watch = survival.watch(
+            settings, root=root, lasting=bool(checkpoints), save_every=save_every, keep=keep,
+            early_stopping=early_stopping, on_step=on_step,
+        )  # fmt: skip
+        part = str(root / ".part") if root else scratch
+        trainer = _trainer(model, tokenizer, rows, held_out, adapter, settings, part, watch)
         settings["precision"] = "bfloat16" if trainer.args.bf16 else "float32"
         if trainer.args.fp16:
             settings["precision"] = "float16"
         if on_start:
             on_start(_plan(trainer, rows, settings))
-        start = time.perf_counter()
+            if latest:
+                on_start(f"going on from {latest}")
+        if latest:
+            watch.earlier = json.loads((latest / "training.json").read_text("utf-8"))["seconds"]
         attention = model.config._attn_implementation
         if trainer.args.use_cpu:  # its backward pass is plain matrix products: faster on a CPU
             model.set_attn_implementation("eager")
         try:
-            trainer.train()
-        except KeyboardInterrupt:
-            raise TrainingError(
-                f"Stopped by you at step {watch.step} of {watch.total}. The model in memory holds "
-                "what was learned so far; nothing was written."
-            ) from None
+            with survival.explained(watch, model), quiet():
+                trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+            if root and early_stopping:
+                best = survival.best(watch.evals)
+                survival.restore(trainer.model, root / f"checkpoint-{best}")
         finally:
             model.set_attn_implementation(attention)
-        seconds = time.perf_counter() - start
+        seconds = watch.seconds()
+    evals = watch.evals
+    if early_stopping:
+        evals = [e for e in evals if e["step"] <= survival.best(evals)]
     tuned = trainer.accelerator.unwrap_model(trainer.model).eval()
     for module in (tuned, getattr(tuned, "get_base_model", lambda: tuned)()):
         module.__dict__.pop("forward", None)  # autocast and TRL's head are for training alone
@@ -228,12 +265,12 @@ def train(
         settings=settings,
         history=watch.history,
         steps=trainer.state.global_step,
-        seconds=round(seconds, 2),
+        seconds=round(seconds, 2),  # of all its parts
         parameters=_count(weights),
         trainable=_count(p for p in weights if p.requires_grad),
         supervised_tokens=round(sum(t != -100 for r in rows for t in r["labels"]) * epochs),
         total_tokens=round(sum(len(r["input_ids"]) for r in rows) * epochs),
-        eval_loss=watch.evals[-1]["eval_loss"] if watch.evals else None,
+        eval_loss=evals[-1]["eval_loss"] if evals else None,
         evals=watch.evals,
     )
 
@@ -259,25 +296,6 @@ def _plan(trainer: Any, rows: list[dict], settings: dict[str, Any]) -> str:
     )
 
 
-def by_length(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[int]:
-    """Return an order of examples whose batches hold like lengths and come in random order.
-
-    Transformers' own grouping goes from long to short within every 50 batches: the loss then runs
-    in sawteeth, and short examples always come last.
-
-    >>> order = by_length([5, 9, 5, 9], 2, random.Random(0))
-    >>> [{5: "short", 9: "long"}[[5, 9, 5, 9][i]] for i in order] in (
-    ...     ["short", "short", "long", "long"], ["long", "long", "short", "short"])
-    True
-    """
-    shuffled = rng.sample(range(len(lengths)), len(lengths))  # so that equal lengths mix
-    shuffled.sort(key=lambda i: lengths[i])
-    batches = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
-    last = batches.pop() if batches and len(batches[-1]) < batch_size else []
-    rng.shuffle(batches)
-    return [i for batch in (*batches, last) for i in batch]
-
-
 def _trainer(
     model: Any,
     tokenizer: Any,
@@ -285,9 +303,9 @@ def _trainer(
     held_out: list[dict] | None,
     adapter: Any,
     settings: dict[str, Any],
-    scratch: str,
-    on_step: OnStep | None,
-) -> tuple[Any, Any]:
+    folder: str,
+    watch: Any,
+) -> Any:
     """Build the SFTTrainer: the only place where TRL's constructors are called."""
     import logging
 
@@ -295,62 +313,24 @@ def _trainer(
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import torch
     from datasets import Dataset
-    from transformers import TrainerCallback
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     from ftlab.hardware import profile
 
-    class Watch(TrainerCallback):
-        """Keep the history, tell the caller, stop on a loss that is not a number."""
-
-        def __init__(self) -> None:
-            self.history: list[dict[str, float]] = []
-            self.evals: list[dict[str, float]] = []
-            self.step, self.total, self.begun = 0, 0, 0.0
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.total, self.begun = state.max_steps, time.perf_counter()
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if logs and "eval_loss" in logs:
-                self.evals.append({"step": state.global_step, "eval_loss": logs["eval_loss"]})
-            if not logs or "loss" not in logs:
-                return
-            self.step, loss = state.global_step, float(logs["loss"])
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"The loss is {loss} at step {self.step}. Lower the learning rate "
-                    f"({settings['learning_rate']}), or train in float32."
-                )
-            rate = float(logs.get("learning_rate", 0.0))
-            self.history.append({"step": self.step, "loss": loss, "learning_rate": rate})
-            spent = time.perf_counter() - self.begun
-            if on_step:
-                on_step(self.step, self.total, loss, spent / self.step * (self.total - self.step))
-
     plain = hasattr(model, "model") and hasattr(model, "lm_head")
     plain = plain and not any(getattr(model.config, name, None) for name in SCALED)
     lengths = [len(row["input_ids"]) for row in rows]
-
-    class Order(torch.utils.data.Sampler):
-        """Batches of like length in random order, another in each epoch."""
-
-        epoch = 0
-
-        def __len__(self) -> int:
-            return len(lengths)
-
-        def __iter__(self) -> Iterator[int]:
-            rng = random.Random(f"{settings['seed']} {self.epoch}")
-            self.epoch += 1
-            yield from by_length(lengths, settings["batch_size"], rng)
 
     class Trainer(SFTTrainer):
         """SFTTrainer with batches of like length, and logits only where a token carries loss."""
 
         def _get_train_sampler(self, *_: Any) -> Any:
-            return Order()
+            return Order(lengths, settings["batch_size"], settings["seed"], lambda: self.state)
+
+        def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+            with survival.saving(self, watch):
+                super()._save_checkpoint(*args, **kwargs)
 
         def compute_loss(
             self,
@@ -377,14 +357,13 @@ def _trainer(
             return (loss, {"loss": loss}) if return_outputs else loss
 
     machine = profile()
-    watch = Watch()
     names = {f.name for f in fields(SFTConfig)}  # renamed in transformers 5.2x
     new = "activation_checkpointing" in names
     checkpointing: dict[str, Any] = {
         "activation_checkpointing" if new else "gradient_checkpointing": False
     }
     arguments = SFTConfig(
-        output_dir=scratch,
+        output_dir=folder,
         num_train_epochs=settings["epochs"],
         per_device_train_batch_size=settings["batch_size"],
         per_device_eval_batch_size=settings["batch_size"],
@@ -426,4 +405,4 @@ def _trainer(
             callbacks=[watch],
         )
     trainer.remove_callback(PrinterCallback)
-    return trainer, watch
+    return trainer
