@@ -80,7 +80,12 @@ def fresh(base):
 
 
 @pytest.mark.parametrize(
-    ("method", "where"), [("full", "step"), ("full", "writing"), ("lora", "step")]
+    ("method", "where"),
+    [
+        ("full", "step"),
+        pytest.param("full", "writing", marks=pytest.mark.slow),
+        pytest.param("lora", "step", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_killed_at_a_random_step_ends_with_the_same_weights(base, tmp_path, method, where):
     import torch
@@ -349,3 +354,30 @@ def test_what_the_losses_show_is_said_in_words(held_out, training, words):
         history=[{"step": i, "loss": loss} for i, loss in enumerate(training, 1)],
     )
     assert re.search(words, survival.remark(run)), survival.remark(run)
+
+
+def test_the_command_goes_on_where_it_was_stopped(base, tmp_path, monkeypatch, capsys):
+    from ftlab import demo, records
+    from ftlab.cli.models import train
+
+    data, out, side = tmp_path / "a.jsonl", tmp_path / "out", tmp_path / "out-checkpoints"
+    records.write(data, RECORDS)
+    settings = {"model": str(base), "epochs": 2, "batch_size": 2, "eval_data": data}
+
+    def stop(step, *_):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="checkpoint-4 is whol"):
+        patch.setattr(demo, "every", lambda *_: stop)
+        train(data, out, **settings)
+    assert not out.exists()
+    with pytest.raises(ConfigError, match="epochs was 2, is 3"):
+        train(data, out, **(settings | {"epochs": 3}))
+    train(data, out, **settings)
+    told = capsys.readouterr().out
+    assert "going on from" in told and "held-out loss" in told
+    assert len(json.loads((out / "training.json").read_text())["history"]) == 8
+    assert not side.exists()
+    train(data, tmp_path / "two", keep=1, **settings)
+    assert (tmp_path / "two-checkpoints" / "checkpoint-8" / "model.safetensors").exists()
