@@ -40,6 +40,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 LIVE = "application/vnd.jupyter.widget-view+json"
+EMPTY = ("", "\n", "Output()")
 SOLVED_NOTE = "> This is lesson {lesson} with the solutions in. Try the exercises first."
 
 
@@ -166,6 +167,8 @@ def clean(notebook: "NotebookNode") -> None:
             if "data" in output:
                 # Without its kernel a live widget is an error message; the text beside it is not.
                 output.data.pop(LIVE, None)
+                if output.data.get("text/plain") in EMPTY and "image/png" not in output.data:
+                    output.data.clear()  # a progress bar that is gone
             if "metadata" in output:
                 output.metadata = {}
         if cell.cell_type == "code":

@@ -159,7 +159,8 @@ def loss_curve(
 def bars(
     values: Mapping[str, float], *, title: str, xlabel: str, highlight: Sequence[str] = ()
 ) -> Picture:
-    """Draw one bar a name, its value written beside it."""
+    """Draw one bar a name, its value written beside it: a count as a whole number."""
+    said = {name: f"{v:,}" if isinstance(v, int) else f"{v:.2f}" for name, v in values.items()}
     with style():
         figure, axes = _axes(height=1.2 + 0.45 * len(values))
         colours = [PALETTE[1] if name in highlight else PALETTE[0] for name in values]
@@ -167,10 +168,10 @@ def bars(
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.15)
-        for row, value in enumerate(values.values()):
-            axes.text(value, row, f" {value:.2f}", va="center", fontsize=12)
+        for row, name in enumerate(values):
+            axes.text(values[name], row, f" {said[name]}", va="center", fontsize=12)
         axes.set(title=title, xlabel=xlabel)
-    told = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+    told = ", ".join(f"{name} {value}" for name, value in said.items())
     return Picture(figure, f"Bars, {xlabel}: {told}.")
 
 

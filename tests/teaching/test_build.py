@@ -81,6 +81,21 @@ def test_metadata_are_clean_ids_unique_and_tags_kept(root):
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
 
 
+def test_what_is_left_of_a_progress_bar_is_taken_away():
+    def shown(**data):
+        return nbformat.v4.new_output("display_data", {k.replace("_", "/"): data[k] for k in data})
+
+    cell = nbformat.v4.new_code_cell("run()")
+    cell.outputs = [
+        shown(text_plain="Output()"),
+        shown(text_plain="", text_html="<pre></pre>"),
+        shown(text_plain="Bars.", image_png="aGk="),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    build.clean(notebook)
+    assert [output.data["text/plain"] for output in notebook.cells[0].outputs] == ["Bars."]
+
+
 def test_an_id_stays_when_a_cell_is_added_before(root):
     before = build.make(SOURCE, lesson="07")
     after = build.make("# %%\nx = 0\n\n" + SOURCE, lesson="07")

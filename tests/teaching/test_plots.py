@@ -90,6 +90,11 @@ def test_bars():
     assert picture.alt == "Bars, probability: dog 0.25."
 
 
+def test_bars_of_counts_are_whole_numbers():
+    picture = plots.bars({"preamble": 1183}, title="Cleaned off", xlabel="answers")
+    assert picture.alt == "Bars, answers: preamble 1,183."
+
+
 def test_style_leaves_the_users_own_settings_alone():
     import matplotlib
 
