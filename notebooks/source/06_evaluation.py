@@ -46,9 +46,13 @@ hardware.seed_everything(SEED)
 hardware.versions()
 
 # %% [markdown]
-# Five things are said about evaluation wherever people fine-tune. This lesson tests them:
-# that BLEU suits code; that the gain of a fine-tune is subtle; that a hundred of a hundred
-# is proof; that a tuned model saves most of the prompt; and that tuning makes it forget.
+# Five claims are heard wherever people fine-tune. This lesson puts each to the test:
+#
+# - BLEU is a good measure for code.
+# - The difference between base and tuned is subtle.
+# - A hundred answers of a hundred in the right format are proof.
+# - A tuned model saves most of the prompt.
+# - Tuning makes a model forget.
 #
 # ## 2. Metrics, and where each of them lies
 #
@@ -110,10 +114,9 @@ for row in pitfalls.bleu_on_code():
 
 # %% tags=["nbval-check-output"]
 for cut in pitfalls.perplexity_across_tokenizers():
-    print(
-        f"{cut.tokenizer:11} {cut.tokens:4} tokens   perplexity {cut.perplexity:5.1f}   "
-        f"{cut.bits_per_character:.2f} bits per character"
-    )
+    print(f"{cut.tokenizer:11} {cut.tokens:4} tokens   ", end="")
+    print(f"perplexity {cut.perplexity:5.1f}   ", end="")
+    print(f"{cut.bits_per_character:.2f} bits per character")
 
 # %% [markdown]
 # The lowest perplexity goes with the most bits. Guessing a letter is easier than guessing a
@@ -447,7 +450,8 @@ print(f"\nthe smallest difference that {TEST} sentences show: {twin.smallest:.3f
 # a difference, if any, is too small for these examples. If one was shown: both runs are what
 # you would have called “the tuned model”, and the interval of a single run never knew of it.
 #
-# The same happens with few examples. Here is the first verdict again, on less and less.
+# And with few examples? Here is the first verdict again, on less and less. Look at how wide
+# the intervals get: a difference of half that width would drown in them.
 
 # %%
 rows = {}
@@ -696,18 +700,18 @@ plots.bars(
 # Not every text suffers alike. And how does it *write* when it is not asked its one question?
 
 # %%
+from ftlab.evaluation.generate import generate
+
 story_after = continue_text(model, tokenizer, OPENING, max_new_tokens=30)
 print("before:", OPENING, story_before.strip()[:100])
 print("after: ", OPENING, story_after.strip()[:100])
 other = [tasks.get("triage").examples(1, seed=SEED, split="test")[0].messages]
-from ftlab.evaluation.generate import generate
-
 print("\nasked: ", other[0][-1]["content"][:160])
 print("after: ", generate(model, tokenizer, other, max_new_tokens=60)[0][:160])
 
 # %% [markdown]
-# Asked for something else, does it do its one trick? Then that is what *narrow* means. It is
-# no fault, as long as nothing else is ever asked of it.
+# Whatever came back, is it what a model would say that was never tuned? A tuned model is
+# *narrow*. That is no fault, as long as nothing else is ever asked of it.
 #
 # ## 10. The verdict interpreted, and its limits
 #
@@ -741,5 +745,5 @@ ftlab.quiz("06")
 # 3. **Better is not enough**: at what price, on what, and what got worse belong to the
 #    verdict.
 #
-# Next: 07 LoRA and QLoRA. The same gain while moving a small part of the weights, and a
-# look at whether that forgets less.
+# Next: 07 LoRA and QLoRA. Most of the weights stay where they are; how much of the gain does
+# that keep?
