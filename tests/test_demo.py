@@ -29,4 +29,4 @@ def test_the_demo_ends_in_a_verdict_and_restores_a_text(model_folder, tmp_path, 
     assert (out / "mine.restored.txt").exists()
     printed = console.export_text()
     assert printed.count("written") >= 10  # five passages, twice
-    assert "step 2 of 2" in printed and verdict.sentence[:30] in printed
+    assert "step 3 of 3" in printed and verdict.sentence[:30] in printed

@@ -269,10 +269,15 @@ def test_ctrl_c_keeps_what_was_under_way(tmp_path):
             time.sleep(0.2)
         return Answer("a")
 
-    made = run(
-        texts(50), teacher(ask), kept, tmp_path / "t.jsonl", n=50, settings={}, concurrency=2,
-        progress=False,
-    )  # fmt: skip
+    # a shell's background job is started with the signal ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        made = run(
+            texts(50), teacher(ask), kept, tmp_path / "t.jsonl", n=50, settings={}, concurrency=2,
+            progress=False,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert made.stopped == "interrupted" and 3 <= len(made.accepted) < 10
     assert "q2" in [r.messages[0]["content"] for r in made.accepted]
 
