@@ -108,6 +108,7 @@ course's tasks; it is there to be fine-tuned.
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
 model = AutoModelForCausalLM.from_pretrained("data/models/{name}")
 tokenizer = AutoTokenizer.from_pretrained("data/models/{name}")
 ```
