@@ -515,7 +515,7 @@ from ftlab.curation.mixture import shuffled
 
 
 def mislabel(some, share, alike=False):
-    """Give a share of the records another label; a larger share takes the same and more."""
+    """Give a share of the records another label; a larger share only adds."""
     rng, out = random.Random(SEED), list(some)
     for i in shuffled(some, SEED, "mislabel")[: round(share * len(some))]:
         place = KINDS.index(some[i].completion)
