@@ -755,8 +755,11 @@ print(f"a check lets the student pass its teacher: {rescue}")
 #   question, and lesson 06 asks it.
 # - In section 8 the rules that picked the answers also mark the students. A student may have
 #   learned to please the rules. Reading its answers is the only cure.
-# - One seed, one small model, one round of dolls. A larger model answers better and the gap
-#   may shrink; more rounds may add up what is lost.
+# - Each doll was trained once, and the intervals know nothing of the luck in that. With a few
+#   records fewer these same cells have ended with neither student told apart from its
+#   teacher. Change `DOLL` or `SEED` and run section 8 again before you believe a "holds".
+# - One small model, one round of dolls. A larger model answers better and the gap may shrink;
+#   more rounds may add up what is lost.
 # - A hosted model's licence may forbid to train another model on its answers. Read it first.
 #
 # ## 10. Quiz
