@@ -156,7 +156,7 @@ def _label(axes: Any, angle: float, area: Any, own: bool) -> None:
     import numpy as np
 
     sine, cosine = np.sin(angle), np.cos(angle)
-    side = "left" if sine > 0.25 else "right" if sine < -0.25 else "center"
+    side = "left" if sine > 0.06 else "right" if sine < -0.06 else "center"
     where = "bottom" if cosine > 0.75 else "top" if cosine < -0.75 else "center"
     empty = area.state == "empty"
     names = [", ".join(area.terms[:n]) for n in (3, 2)]
