@@ -152,6 +152,8 @@ def _traced(
     """Run one step; return the bytes by tag at the peak of each of its stretches."""
     import torch
 
+    from ftlab.training.sft import SCALED
+
     if not eager:
         _register_fused()
     model = build(config, layers=layers, attention="eager" if eager else "ftlab_fused")
@@ -166,7 +168,8 @@ def _traced(
         frozen_layers=fixed if fixed else None, **how,
     )  # fmt: skip
     head, vocabulary = model.get_output_embeddings(), config.get_text_config().vocab_size
-    body = model.model if hasattr(model, "model") and hasattr(model, "lm_head") else None
+    plain = hasattr(model, "model") and hasattr(model, "lm_head")  # as in `sft`
+    plain = plain and not any(getattr(config, name, None) for name in SCALED)
     if checkpointing:
         new = getattr(model, "activation_checkpointing_enable", None)  # transformers 5.2x
         (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -184,7 +187,7 @@ def _traced(
                 kind = torch.bfloat16 if method == "qlora" else torch.float32
                 parameter.data = parameter.data.to(kind)
     model.train()
-    count = max(1, round(batch_size * (length - 1) * loss_share))
+    count = max(1, round(batch_size * (length - 1) * (loss_share if plain else 1)))
     ledger = _Ledger(count * vocabulary, vocabulary)
     for block in blocks[fixed:]:
         block.register_forward_hook(lambda _, __, out: _mark(out, ledger))
@@ -194,15 +197,15 @@ def _traced(
         if eager:
             inputs["attention_mask"] = torch.zeros(batch_size, 1, length, length, device="meta")
         where = torch.zeros(count, dtype=torch.long, device="meta")
-        if body is not None:
-            hidden = body(**inputs).last_hidden_state[:, :-1].flatten(0, 1)[where]
+        if plain:
+            hidden = model.model(**inputs).last_hidden_state[:, :-1].flatten(0, 1)[where]
             logits = head(hidden).float()
-            del hidden
         else:
+            hidden = None
             logits = model(**inputs).logits[:, :-1].flatten(0, 1).float()
             where = ids[:, 1:].flatten()
         loss = torch.nn.functional.cross_entropy(logits, where, reduction="sum") / count
-        del logits  # the trainer's function has returned by then
+        del hidden, logits  # the trainer's function has returned by then
         torch.autograd.backward([loss])  # loss.backward() would step out of the mode
     gradients = {_key(p.grad) for p in model.parameters() if p.grad is not None}
     return ledger.peaks(gradients, layers - fixed)
@@ -227,7 +230,6 @@ class _Ledger:
         self.born: list[tuple[int, str]] = []  # bytes, tag
         self.last: dict[int, int] = {}  # storage -> the number it had last
         self.events: list[tuple[int, int]] = []  # (number, +1 or -1); (-1, 0) is a cut
-        self.keep: set[int] = set()
         self.backward = False
         self.cast = False
         self.on = False
@@ -243,7 +245,7 @@ class _Ledger:
             return
         number = len(self.born)
         shaped = tensor.dim() and tensor.shape[-1] == self.vocabulary
-        tag = "logits" if shaped and tensor.numel() == self.logits else "activations"
+        tag = "logits" if shaped and tensor.numel() >= self.logits else "activations"
         self.born.append((storage.nbytes(), "casts" if self.cast else tag))
         self.live[key] = self.last[key] = number
         self.events.append((number, 1))

@@ -14,6 +14,8 @@ With P weights, of which P_t move, and b bytes for each:
 | logits | for each token that carries loss and each word: the logits, their float32, softmax | |
 | fragmentation | on a GPU 4 % and 0.6 GB for CUDA itself: an allowance, not a law | |
 
+On a CPU these are torch's tensors; Python and its libraries come on top.
+
 The backward pass costs two forward passes (Kaplan et al. 2020), less what frozen weights need not:
 
     FLOPs a token = 2 P forward + 2 P to the inputs + 2 P_t to the weights + attention
