@@ -22,7 +22,8 @@ from ftlab.templates import end_of_turn_ids, prompt_ids
 def one_by_one(model, tokenizer, conversations, max_new_tokens) -> tuple[list[str], int]:
     """Answer as a user's loop would; return the texts and how many tokens were written."""
     answers, written = [], 0
-    stops = list({*end_of_turn_ids(tokenizer), tokenizer.eos_token_id})
+    ends = model.generation_config.eos_token_id
+    stops = sorted({*end_of_turn_ids(tokenizer), *(ends if isinstance(ends, list) else [ends])})
     with torch.inference_mode():
         for messages in conversations:
             ids = torch.tensor([prompt_ids(tokenizer, messages)], device=model.device)
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--task", choices=tasks.names(), default="punctuation")
     parser.add_argument("--max-new-tokens", type=int, default=80)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[100])
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[200])
     parser.add_argument("--model", default="ftlab-7m")
     args = parser.parse_args()
     records = tasks.get(args.task).examples(args.prompts, seed=0, split="test")

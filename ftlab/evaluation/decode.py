@@ -63,10 +63,11 @@ class _Layer(DynamicLayer):
         kept = min(width, self.end - self.start)
         for number, held in enumerate(self.held):
             old = held[:, :, self.end - kept : self.end]
-            old = old if rows is None else old[rows]
-            # Zeros, for what is masked is still multiplied by a weight of 0, and must be finite.
-            fresh = old.new_zeros(*old.shape[:2], width + spare, old.shape[-1])
-            fresh[:, :, width - kept : width] = old
+            count = len(old) if rows is None else len(rows)
+            fresh = old.new_empty(count, old.shape[1], width + spare, old.shape[-1])
+            # What is masked is still multiplied by a weight of 0, and must be finite.
+            fresh[:, :, : width - kept] = 0
+            fresh[:, :, width - kept : width] = old if rows is None else old[rows]
             self.held[number] = fresh
         self.start, self.end = width - kept, width
 

@@ -65,7 +65,7 @@ def generate(
     conversations: Sequence[Sequence[dict[str, str]]],
     *,
     max_new_tokens: int = 256,
-    batch_size: int = 100,
+    batch_size: int = 200,
     temperature: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
