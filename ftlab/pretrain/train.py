@@ -51,8 +51,8 @@ FAMILY = {
     "ftlab-7m": Recipe(320, 5, 5, 864),
     "ftlab-3m": Recipe(**SMALL, keep=(0.05, 0.25, 0.7), batch=4096),
     "ftlab-1m": Recipe(96, 5, 3, 256),
-    # The specialists start from ftlab-3m where its rate begins to fall, and differ in what they read
-    # from there on: `--start …/ftlab-3m-step70pct --seed 1`.
+    # The specialists start from ftlab-3m where its rate begins to fall, and differ in what they
+    # read from there on: `--start …/ftlab-3m-step70pct --seed 1`.
     "ftlab-3m-prose": Recipe(
         **SMALL, **LAST, mixture={"prose": 0.84, "speeches": 0.06, "docs": 0.10}
     ),
