@@ -34,6 +34,7 @@ lab: setup
 
 notebooks: setup
 	$(BIN)/python -m ftlab.teaching.build --execute
+	$(BIN)/python -m ftlab.teaching.ledger
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy ftlab

@@ -1,0 +1,200 @@
+"""The claims ledger: what practitioners say, and what the lessons measured of it.
+
+A lesson calls `record` in the cell that measured something. The cell shows one line, and its output
+carries the same as data, so that the page is made of the notebooks as they ran, never typed:
+
+    ledger.record(24, "holds", "F1 without the capitals it was trained with", 0.16)
+    python -m ftlab.teaching.ledger            writes notebooks/claims.md
+    python -m ftlab.teaching.ledger --check    exit 1 when the page is not what the lessons say
+
+The claims themselves are in `data/claims.yaml`, in our own words.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.files import read_text, write_text
+from ftlab.teaching.show import box, display, in_notebook
+
+KIND = "application/vnd.ftlab.claim+json"
+VERDICTS = ("holds", "depends", "not seen here")
+TONES = {"holds": "right", "depends": "note", "not seen here": "wrong"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that practitioners say."""
+
+    number: int
+    lesson: str
+    said_by: tuple[str, ...]
+    claim: str
+    takes: str = ""
+    """What a test would need that the course has not got."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a lesson measured of a claim."""
+
+    number: int
+    verdict: str
+    figure: str
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    lesson: str = ""
+    """The notebook's name; read from where it lies."""
+    section: str = ""
+    """The heading that it stands under."""
+
+    def __str__(self) -> str:
+        text = self.figure
+        if self.value is not None:
+            text += f": {self.value:.3g}"
+        if self.interval is not None:
+            text += " [{:.3g}, {:.3g}]".format(*self.interval)
+        return text
+
+
+@cache
+def claims() -> dict[int, Claim]:
+    """Return all claims by number."""
+    import yaml
+
+    package = Path(__file__).resolve().parents[1]
+    places = [root / "data" / "claims.yaml" for root in (package.parent, package)]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise DataError("data/claims.yaml is missing. Install ftlab again, or take a fresh clone.")
+    rows = [row | {"said_by": tuple(row["said_by"])} for row in yaml.safe_load(read_text(found))]
+    return {row["number"]: Claim(**row) for row in rows}
+
+
+def record(
+    number: int,
+    verdict: str,
+    figure: str,
+    value: float | None = None,
+    *,
+    interval: tuple[float, float] | None = None,
+) -> None:
+    """Show what this cell found out about a claim, and keep it for the ledger.
+
+    Args:
+        number: the claim's, see `claims`.
+        verdict: "holds", "depends" or "not seen here"; computed by the cell, from its figures.
+        figure: what was measured, in a few words; other figures than `value` are formatted into it.
+        value: the measured figure.
+        interval: its 95 % interval.
+
+    Raises:
+        ConfigError: there is no such claim or verdict, or no figure.
+    """
+    if number not in claims():
+        raise_unknown("claim", str(number), [str(n) for n in claims()])
+    if verdict not in VERDICTS:
+        raise_unknown("verdict", verdict, VERDICTS)
+    if not figure.strip():
+        raise ConfigError(f"Claim {number} wants a figure: what was measured, in a few words.")
+    limits = (float(interval[0]), float(interval[1])) if interval is not None else None
+    entry = Entry(number, verdict, figure, None if value is None else float(value), limits)
+    text = f"Claim {number}: {claims()[number].claim}\n{verdict.capitalize()}. {entry}"
+    if not in_notebook():
+        print(text)
+        return
+    data = {k: v for k, v in asdict(entry).items() if k not in ("lesson", "section")}
+    display({"text/plain": text, "text/html": box(text, TONES[verdict]), KIND: data})
+
+
+def read(notebook: Path) -> list[Entry]:
+    """Return what an executed notebook recorded, in its order."""
+    import json
+
+    try:
+        cells = json.loads(read_text(notebook))["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{notebook} is not a notebook. Build it again.") from error
+    found, section = [], ""
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            for line in "".join(cell["source"]).splitlines():
+                section = line.lstrip("# ") if line.startswith("## ") else section
+        for output in cell.get("outputs", []):
+            kept = output.get("data", {}).get(KIND)
+            if kept:
+                limits = tuple(kept["interval"]) if kept["interval"] else None
+                where: dict[str, Any] = {"lesson": notebook.stem, "section": section}
+                found.append(Entry(**{**kept, "interval": limits, **where}))
+    return found
+
+
+def page(notebooks: Sequence[Path]) -> str:
+    """Return the ledger as Markdown: a row a claim, with what every lesson recorded of it."""
+    entries: dict[int, list[Entry]] = {number: [] for number in claims()}
+    for notebook in notebooks:
+        for entry in read(notebook):
+            if entry.number not in entries:
+                raise DataError(f"{notebook.name} records claim {entry.number}, which is unknown.")
+            entries[entry.number].append(entry)
+    measured = sum(map(bool, entries.values()))
+    lines = [
+        "# The claims ledger",
+        "",
+        "What practitioners say about fine-tuning, in our own words, and what the lessons measured "
+        "of it on small models. This page is made by `python -m ftlab.teaching.ledger` from what "
+        "the lessons recorded when they ran; nobody typed a figure into it. *Not seen here* is "
+        "about these models and these data, not about all.",
+        "",
+        f"{measured} of {len(entries)} claims are measured.",
+        "",
+        "| | claim | said in | lesson | measured | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for number, claim in claims().items():
+        found = entries[number]
+        where = "<br>".join(
+            f"[{e.lesson[:2]}]({e.lesson}.ipynb), {_cell(e.section)}" for e in found
+        )
+        lines.append(
+            f"| {number} | {_cell(claim.claim)} | {'; '.join(claim.said_by)} "
+            f"| {where or claim.lesson} "
+            f"| {'<br>'.join(_cell(str(e)) for e in found) or _cell(_missing(claim))} "
+            f"| {'<br>'.join(f'**{e.verdict}**' for e in found) or '–'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _missing(claim: Claim) -> str:
+    return f"not measured. It would take: {claim.takes}" if claim.takes else "not measured yet"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ftlab.teaching.ledger", description="Write the page of claims."
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when stale")
+    parser.add_argument("--root", type=Path, default=Path("notebooks"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    notebooks = sorted(options.root.glob("[0-9][0-9]_*.ipynb"))
+    text, target = page(notebooks), options.root / "claims.md"
+    if not options.check:
+        print(f"wrote {write_text(target, text, overwrite=True)}")
+    elif not target.exists() or read_text(target) != text:
+        print(f"{target} is stale. Run `python -m ftlab.teaching.ledger`.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
