@@ -53,6 +53,17 @@ def test_profile_gives_reasons(ftlab):
     assert code == 0 and "FTLAB_PROFILE=cpu" in out and "dtype" in out
 
 
+def test_open_models_meet_the_demands(ftlab):
+    code, out, _ = ftlab(
+        "models", "--licence", "apache-2.0", "--max-parameters", "0.5B", "--fits", 8,
+        "--method", "full", "--safe",
+    )  # fmt: skip
+    assert code == 0 and "HuggingFaceTB/SmolLM2-135M" in out and "2 of " in out
+    assert "Llama" not in out and "Qwen2.5-1.5B" not in out
+    code, _, err = ftlab("models", "--max-parameters", "2X")
+    assert code == 2 and "1.5B" in err
+
+
 def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
     tuned = tmp_path / "tuned"
     code, out, err = ftlab(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ftlab.cli.options import Model, Seed
-from ftlab.errors import DataError, ModelError
+from ftlab.errors import ConfigError, DataError, ModelError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,8 +26,32 @@ def profile(
     show(find(refresh=refresh))
 
 
-def models() -> None:
-    """List the base models that are shipped."""
+def models(
+    open_models: Annotated[
+        bool, typer.Option("--open", help="Open models from the catalogue; the filters imply it.")
+    ] = False,
+    licence: Annotated[
+        list[str] | None, typer.Option(help="A licence, as in the catalogue; repeatable.")
+    ] = None,
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only what may earn money, freely or limited.")
+    ] = False,
+    max_parameters: Annotated[
+        str | None, typer.Option(help="Most weights: 500M, 1.5B or a number.")
+    ] = None,
+    min_context: Annotated[int | None, typer.Option(min=1, help="Fewest tokens that fit.")] = None,
+    kind: Annotated[str | None, typer.Option(help="base or chat.")] = None,
+    safe: Annotated[
+        bool, typer.Option("--safe", help="Only weights to be had in safetensors.")
+    ] = False,
+    fits: Annotated[
+        float | None, typer.Option(min=0, help="Memory in GB that --method must fit, with room.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="inference, full, lora or qlora: what --fits asks of.")
+    ] = "lora",
+) -> None:
+    """List the base models that are shipped, or open models that meet your demands."""
     from rich import box
     from rich import print as show
     from rich.table import Table
@@ -35,6 +59,32 @@ def models() -> None:
     from ftlab.models import shipped
 
     table = Table(box=box.SIMPLE)
+    if open_models or any((licence, commercial, max_parameters, min_context, kind, safe, fits)):
+        from ftlab import catalogue as room
+
+        whole = room.catalogue()
+        found = room.choose(
+            whole.models, licences=licence, commercial=commercial, kind=kind, safe=safe,
+            max_parameters=_count(max_parameters), min_context=min_context, method=method,
+            memory=None if fits is None else fits * 1e9 - room.ROOM,
+        )  # fmt: skip
+        for column in ("name", "kind", "weights", "context", "licence", "formats", f"GB, {method}"):
+            table.add_column(column, overflow="fold")
+        for model in found:
+            size = room.held(model, method)
+            table.add_row(
+                model.name, model.kind, room.billions(model.size),
+                f"{model.context.value:.0f}" if model.context else "",
+                f"{model.licence.value} ({whole.licences[model.licence.value].commercial})",
+                ", ".join(model.weights.formats) if model.weights else "",
+                "" if size is None else f"{size / 1e9:.1f}",
+            )  # fmt: skip
+        show(table)
+        print(
+            f"{len(found)} of {len(whole.models)} models. In brackets: may it earn money? A blank "
+            "was not read. Memory is before activations. Sources: data/catalogue.md."
+        )
+        return
     for column in ("name", "parameters", "context", "licence", "MB", "what it is"):
         table.add_column(column)
     for card in shipped():
@@ -43,6 +93,20 @@ def models() -> None:
             f"{card.bytes / 1e6:.1f}", card.description,
         )  # fmt: skip
     show(table)
+
+
+def _count(text: str | None) -> float | None:
+    """Read a number of weights: 500M, 1.5B, 2e9."""
+    if text is None:
+        return None
+    unit = {"K": 1e3, "M": 1e6, "B": 1e9}.get(text[-1:].upper(), 1.0)
+    try:
+        count = float(text[:-1] if unit > 1 else text) * unit
+    except ValueError:
+        count = -1
+    if not 0 < count < float("inf"):
+        raise ConfigError(f"--max-parameters {text!r}: a number is wanted, such as 500M or 1.5B.")
+    return count
 
 
 def train(
