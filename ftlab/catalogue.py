@@ -218,8 +218,9 @@ def _shipped() -> Path:
 def _read(path: Path) -> Catalogue:
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast
     try:
-        return Catalogue.model_validate(yaml.safe_load(read_text(path)))
+        return Catalogue.model_validate(yaml.load(read_text(path), loader))
     except yaml.YAMLError as error:
         raise DataError(f"{path} is not YAML: {error}") from None
     except ValidationError as error:

@@ -136,14 +136,13 @@ def test_the_page_is_what_the_file_says():
 
 
 def test_the_file_has_no_key_twice():
-    class Strict(yaml.SafeLoader):
-        pass
+    class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        def construct_mapping(self, node, deep=False):
+            keys = [key.value for key, _ in node.value]
+            assert len(keys) == len(set(keys)), keys
+            return super().construct_mapping(node, deep)
 
-    def mapping(loader, node):
-        keys = [key.value for key, _ in node.value]
-        assert len(keys) == len(set(keys)), keys
-        return {loader.construct_object(k): loader.construct_object(v, True) for k, v in node.value}
-
-    Strict.add_constructor("tag:yaml.org,2002:map", mapping)
     text = (ROOT / "data" / "catalogue.yaml").read_text(encoding="utf-8")
     assert yaml.load(text, Strict)["models"]
+    with pytest.raises(AssertionError):
+        yaml.load(text + "\npages: {}\n", Strict)

@@ -55,7 +55,7 @@ def test_profile_gives_reasons(ftlab):
 
 def test_open_models_meet_the_demands(ftlab):
     code, out, _ = ftlab(
-        "models", "--licence", "apache-2.0", "--max-parameters", "0.5B", "--fits", 8,
+        "models", "--licence", "apache-2.0", "--max-parameters", "0.5B", "--fits", 9,
         "--method", "full", "--safe",
     )  # fmt: skip
     assert code == 0 and "HuggingFaceTB/SmolLM2-135M" in out and "2 of " in out
