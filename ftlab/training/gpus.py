@@ -1,0 +1,81 @@
+"""How fast a device multiplies, what it holds and what it costs: a table one can edit.
+
+The table `gpus.json` beside this module holds the makers' figures and example prices; `ftlab
+estimate --table FILE` takes yours. A run never reaches the makers' figure: `share_of_peak` says
+what part of it is reckoned with. For this machine a matrix product is timed instead.
+
+>>> table().gpus["T4"].dtype
+'float16'
+"""
+
+import functools
+import os
+import time
+from datetime import date
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ftlab.errors import DataError
+from ftlab.files import read_text
+
+__all__ = ["Gpu", "Table", "matmul_rate", "table"]
+
+
+class Gpu(BaseModel):
+    """What a GPU has and costs."""
+
+    model_config = ConfigDict(extra="forbid")
+    memory_gb: float = Field(gt=0, allow_inf_nan=False)
+    dtype: str = Field(default="bfloat16", pattern="^(bfloat16|float16|float32)$")
+    tflops: float = Field(gt=0, allow_inf_nan=False)
+    per_hour: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Table(BaseModel):
+    """A table of GPUs, as a JSON file holds it."""
+
+    model_config = ConfigDict(extra="forbid")
+    date: date
+    """When the prices were written down."""
+    note: str = ""
+    currency: str = "USD"
+    share_of_peak: float = Field(gt=0, le=1)
+    gpus: dict[str, Gpu]
+
+
+def table(path: str | os.PathLike[str] | None = None) -> Table:
+    """Read a table of GPUs; without a path, the one beside this module.
+
+    Raises:
+        DataError: the file cannot be read, or is no such table; every fault is listed.
+    """
+    path = Path(path) if path else Path(__file__).with_name("gpus.json")
+    try:
+        return Table.model_validate_json(read_text(path))
+    except ValidationError as error:
+        faults = "\n".join(
+            f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise DataError(
+            f"{path} is no table of GPUs:\n{faults}\nCopy ftlab/training/gpus.json and change it."
+        ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def matmul_rate(device: str, dtype: str) -> float:
+    """Time a matrix product on this machine once; return its FLOP/s, the best of five."""
+    return max(timed(device, dtype) for _ in range(5))
+
+
+def timed(device: str, dtype: str) -> float:
+    """Return the FLOP/s of one matrix product, as fast or slow as the machine is now."""
+    import torch
+
+    size = 4096 if device == "cuda" else 512
+    left = torch.ones(size, size, dtype=getattr(torch, dtype), device=device)
+    (left @ left)[0, 0].item()  # the first builds the kernel; .item() waits for the device
+    start = time.perf_counter()
+    (left @ left)[0, 0].item()
+    return 2 * size**3 / (time.perf_counter() - start)
