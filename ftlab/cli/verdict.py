@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ftlab.cli.options import Model, Seed
-from ftlab.errors import DataError
+from ftlab.errors import ConfigError, DataError
 
 VERDICT = ("verdict.json", "verdict.html")
 
@@ -66,6 +66,10 @@ def compare(
         list[str] | None,
         typer.Option(help="Another task, to see what was forgotten; may be repeated."),
     ] = None,
+    mutants: Annotated[
+        bool,
+        typer.Option("--mutants", help="For unit_tests: the headline is the mutants killed."),
+    ] = False,
     prices: Annotated[
         Path | None, typer.Option(help="Your price table; else the shipped examples.")
     ] = None,
@@ -82,6 +86,12 @@ def compare(
     from ftlab.evaluation.costs import prices as price_table
 
     wanted = tasks.get(task)
+    if mutants:
+        if task != "unit_tests":
+            raise ConfigError(f"--mutants is for the task unit_tests; {task} has no functions.")
+        from ftlab.evaluation import mutation
+
+        wanted = mutation.task()
     others = [tasks.get(name) for name in also or []]
     table = price_table(prices)
     if not overwrite and (found := [p for p in VERDICT if (out / p).exists()]):

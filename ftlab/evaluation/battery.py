@@ -20,19 +20,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.battery_prompts import ALL, Prompt, check, read_prompts
 from ftlab.evaluation.generate import Progress, generate
-from ftlab.evaluation.intervals import UNKNOWN, Interval
+from ftlab.evaluation.intervals import Interval, wilson
 from ftlab.files import read_text, sha256, write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Prompt", "ask", "battery", "failures", "read_prompts", "table", "wilson"]
+__all__ = ["Prompt", "ask", "battery", "failures", "read_prompts", "table"]
 
 IDENTITY = ("*.safetensors", "*config.json", "tokenizer*", "*.jinja")
 
@@ -233,32 +232,6 @@ def _asked(
 
 
 # Summing up.
-
-
-def wilson(kept: float, n: int, *, level: float = 0.95) -> Interval:
-    """Return the share kept / n with Wilson's interval, which holds at 0 and at n too.
-
-    The formula is (4) of Wilson, Probable Inference, the Law of Succession, and Statistical
-    Inference, JASA 1927.
-
-    Args:
-        kept: how many of n, from 0 to n; a mean of shares times n will do.
-        n: independent tries; 0 gives an unknown figure.
-        level: how often such intervals hold the true share.
-
-    >>> wilson(3, 6)
-    Interval(value=0.5, low=0.187..., high=0.812..., level=0.95)
-    """
-    if n == 0:
-        return UNKNOWN._replace(level=level)
-    if not 0 <= kept <= n or not 0 < level < 1:
-        raise ConfigError(f"kept={kept}, n={n}, level={level}: kept must lie from 0 to n.")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = kept / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if kept == 0 else middle - half
-    return Interval(share, low, 1.0 if kept == n else middle + half, level)
 
 
 def _save(

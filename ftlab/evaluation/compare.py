@@ -31,6 +31,7 @@ from ftlab.evaluation.intervals import (
     SAMPLES,
     UNKNOWN,
     Interval,
+    at_the_end,
     bootstrap,
     interval,
     paired_bootstrap,
@@ -320,7 +321,13 @@ def _figures(
     # A metric without a single case anywhere (no question mark in any text) is left out.
     kept = [k for k in range(len(metrics)) if not np.isnan(values[:, k]).all()]
     contestants = {
-        name: {metrics[k]: interval(values[c, k], draws[:, c, k], 0.95) for k in kept}
+        name: {
+            metrics[k]: at_the_end(
+                interval(values[c, k], draws[:, c, k], 0.95),
+                sum(ratio.den > 0 for ratio in rows[c * len(metrics) + k]),
+            )
+            for k in kept
+        }
         for c, name in enumerate(scores)
     }
     differences = {

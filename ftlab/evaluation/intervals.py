@@ -15,6 +15,7 @@ they are too narrow where examples come in clumps that resemble each other.
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 from ftlab.errors import ConfigError
@@ -146,3 +147,47 @@ def interval(value: float, draws: "np.ndarray", level: float) -> Interval:
         return UNKNOWN._replace(level=level)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), level)
+
+
+def at_the_end(found: Interval, cases: int) -> Interval:
+    """Return Wilson's interval where every case came out 0, or every one 1.
+
+    Drawing equal cases anew always gives the same, so that the bootstrap is sure of everything:
+    0 of 10 would read 0.00 [0.00, 0.00].
+
+    Args:
+        found: the bootstrap's interval of a share.
+        cases: examples with a case of it.
+
+    >>> print(at_the_end(Interval(0.0, 0.0, 0.0), 10))
+    0.00 [0.00, 0.28]
+    """
+    if found.value in (0, 1) and found.low == found.high:
+        return wilson(found.value * cases, cases, level=found.level)
+    return found
+
+
+def wilson(kept: float, n: int, *, level: float = 0.95) -> Interval:
+    """Return the share kept / n with Wilson's interval, which holds at 0 and at n too.
+
+    The formula is (4) of Wilson, Probable Inference, the Law of Succession, and Statistical
+    Inference, JASA 1927.
+
+    Args:
+        kept: how many of n, from 0 to n; a mean of shares times n will do.
+        n: independent tries; 0 gives an unknown figure.
+        level: how often such intervals hold the true share.
+
+    >>> wilson(3, 6)
+    Interval(value=0.5, low=0.187..., high=0.812..., level=0.95)
+    """
+    if n == 0:
+        return UNKNOWN._replace(level=level)
+    if not 0 <= kept <= n or not 0 < level < 1:
+        raise ConfigError(f"kept={kept}, n={n}, level={level}: kept must lie from 0 to n.")
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = kept / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if kept == 0 else middle - half
+    return Interval(share, low, 1.0 if kept == n else middle + half, level)

@@ -8,9 +8,10 @@ import pytest
 
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.evaluation import battery as room
-from ftlab.evaluation.battery import ask, battery, failures, table, wilson
+from ftlab.evaluation.battery import ask, battery, failures, table
 from ftlab.evaluation.battery_page import page
 from ftlab.evaluation.battery_prompts import Prompt, check, read_prompts
+from ftlab.evaluation.intervals import wilson
 
 EVIL = "<script>alert('x')</script> & \"more\""
 ROWS = [

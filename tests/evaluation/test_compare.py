@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from ftlab import tasks
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.compare import Interval, bootstrap, compare, paired_bootstrap
+from ftlab.evaluation.intervals import wilson
 from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
 
@@ -123,7 +125,7 @@ def test_verdict_better():
     rows = records()
     verdict = compare(TOY, rows, {"base": [""] * 40, "tuned": right(rows)})
     assert verdict.baseline == "base" and verdict.n == 40
-    assert verdict.contestants["tuned"]["hit"] == Interval(1.0, 1.0, 1.0)
+    assert verdict.contestants["tuned"]["hit"] == wilson(40, 40)
     assert verdict.differences == {
         "tuned": {"hit": Interval(1.0, 1.0, 1.0), "exact": Interval(1.0, 1.0, 1.0)}
     }
@@ -247,3 +249,12 @@ def test_table_puts_the_headline_first():
     assert "1.00 [1.00, 1.00]" in text and "tuned less base" in text
     assert "…" not in text
     assert "40 better, 0 equal, 0 worse" in " ".join(text.split())
+
+
+def test_none_of_ten_is_not_sure_to_be_none():
+    records = tasks.get("extraction").examples(10, seed=0, split="test")
+    right = [record.completion for record in records]
+    verdict = compare(tasks.get("extraction"), records, {"base": ["no"] * 10, "tuned": right})
+    base, tuned = (verdict.contestants[name][verdict.headline] for name in ("base", "tuned"))
+    assert base == wilson(0, 10) and base.high > 0.2
+    assert tuned == wilson(10, 10) and tuned.low < 0.8
