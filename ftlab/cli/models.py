@@ -112,11 +112,27 @@ def _count(text: str | None) -> float | None:
 def train(
     data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
     out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
-    model: Model = "ftlab-7m",
+    model: Annotated[
+        str | None,
+        typer.Option(help="A shipped name, a folder, or a hub id.", show_default="ftlab-7m"),
+    ] = None,
+    continue_from: Annotated[
+        Path | None,
+        typer.Option(help="Instead of a model: the folder of an earlier round, to go on from."),
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Records of earlier rounds, as JSONL, to mix in.")
+    ] = None,
+    replay_share: Annotated[
+        float | None, typer.Option(help="Their part of all records.", show_default="0.2")
+    ] = None,
     method: Annotated[
-        str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
-    ] = "full",
-    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
+        str | None,
+        typer.Option(help="full, frozen, lora, rslora, dora or qlora.", show_default="full"),
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Of an adapter's matrices.", show_default="32")
+    ] = None,
     alpha: Annotated[float | None, typer.Option(help="An adapter's scale; else 2 × rank.")] = None,
     targets: Annotated[
         list[str] | None, typer.Option(help="A linear layer with an adapter; repeatable; else all.")
@@ -149,22 +165,39 @@ def train(
     from ftlab import models as rooms
     from ftlab import records
     from ftlab.demo import every
-    from ftlab.training import sft, survival
+    from ftlab.training import rounds, sft, survival
 
+    if continue_from and model:
+        raise ConfigError("Give --model to start from a base, or --continue-from, not both.")
+    if (replay and not continue_from) or (replay_share is not None and not replay):
+        raise ConfigError(
+            "--replay-share wants --replay OLD.jsonl, and that wants --continue-from FOLDER: what "
+            "is replayed is what the folder's model learned before."
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
     side = Path(f"{out}-checkpoints")
     console = Console()
     rows = records.read(data)
     held_out = records.read(eval_data) if eval_data else None
-    base, tokenizer = rooms.load(model, bits=4 if method == "qlora" else None)
-    run = sft.train(
-        base, tokenizer, rows, method=method, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, eval_records=held_out, seed=seed, on_step=every(10, console),
-        rank=rank, alpha=alpha, targets=targets or "all-linear", frozen_layers=frozen_layers,
-        on_start=console.print, checkpoints=side, save_every=save_every, keep=keep or 2,
-        early_stopping=early_stopping,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+        "eval_records": held_out, "on_step": every(10, console), "alpha": alpha,
+        "frozen_layers": frozen_layers, "on_start": console.print, "checkpoints": side,
+        "save_every": save_every, "keep": keep or 2, "early_stopping": early_stopping,
+    }  # fmt: skip
+    if continue_from:
+        run = rounds.train(
+            continue_from, rows, replay=records.read(replay) if replay else None,
+            share=rounds.SHARE if replay_share is None else replay_share, method=method, rank=rank,
+            targets=targets, **settings,
+        )  # fmt: skip
+    else:
+        base, tokenizer = rooms.load(model or "ftlab-7m", bits=4 if method == "qlora" else None)
+        run = sft.train(
+            base, tokenizer, rows, method=method or "full", rank=rank or 32,
+            targets=targets or "all-linear", **settings,
+        )  # fmt: skip
     run.save(out)
     if keep is None:
         shutil.rmtree(side, ignore_errors=True)

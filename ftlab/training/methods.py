@@ -34,7 +34,7 @@ def prepare(
     targets: str | Sequence[str] = "all-linear",
     frozen_layers: int | None = None,
 ) -> "LoraConfig | None":
-    """Freeze what the method keeps, in place; return the adapter to add, if it has one.
+    """Freeze what the method keeps, in place; return the adapter to add, if there is one to add.
 
     Args:
         model: a causal LM; for "qlora" one that was loaded with `bits=4`.
@@ -59,6 +59,14 @@ def prepare(
         raise ConfigError(
             f"The model's weights are in 4 bits, which {method!r} cannot move. Take method='qlora'"
             ", or load the model without bits=4."
+        )
+    if hasattr(model, "peft_config"):
+        if method in ADAPTERS and any(p.requires_grad for p in model.parameters()):
+            return None  # the adapter that is there goes on
+        raise ConfigError(
+            "The model has an adapter already. To train that further, take "
+            "ftlab.training.rounds.train(folder, records), or `ftlab train --continue-from "
+            "FOLDER`; to start another, fold it into its base first: `ftlab merge`."
         )
     if method == "frozen":
         _freeze(model, frozen_layers)

@@ -51,6 +51,7 @@ class Run:
     total_tokens: int  # over all epochs, without padding
     eval_loss: float | None = None
     evals: list[dict[str, float]] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)  # where it comes from: see `rounds`
 
     def save(self, folder: str | Path) -> Path:
         """Write the weights (or the adapter), the tokenizer and `training.json` to `folder`.
@@ -145,7 +146,8 @@ def train(
     """Fine-tune `model` in place on `records`.
 
     Args:
-        model: a causal LM from `ftlab.models.load`; changed in place.
+        model: a causal LM from `ftlab.models.load`; changed in place. One whose adapter is to go
+            on comes from `ftlab.training.rounds`.
         tokenizer: its tokenizer, with a chat template.
         records: what to learn.
         method: which weights move: "full", "frozen", "lora", "rslora", "dora" or "qlora"; see
@@ -205,11 +207,12 @@ def train(
     adapter = methods.prepare(
         model, method, rank=rank, alpha=alpha, targets=targets, frozen_layers=frozen_layers
     )
+    shape = adapter or getattr(model, "active_peft_config", None)
     settings = {
         "method": method, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate,
         "seed": seed, "max_length": max_length, "records": len(records),
-        "data": fingerprint(list(records)), "rank": rank if adapter else None,
-        "alpha": adapter.lora_alpha if adapter else None,
+        "data": fingerprint(list(records)), "rank": shape.r if shape else None,
+        "alpha": shape.lora_alpha if shape else None,
     }  # fmt: skip
     latest = None
     if checkpoints:
