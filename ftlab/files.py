@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ftlab.errors import DataError
@@ -85,11 +85,17 @@ def read_text(path: str | os.PathLike[str]) -> str:
         ) from None
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file, or of a folder's files by name, as 64 hex digits."""
+def sha256(path: str | os.PathLike[str], *, skip: Collection[str] = ()) -> str:
+    """Return the SHA-256 of a file, or of a folder's files by name, as 64 hex digits.
+
+    Args:
+        path: the file or folder.
+        skip: names of files in a folder that do not count.
+    """
     path = Path(path)
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+    found = (p for p in path.rglob("*") if p.is_file() and p.name not in skip)
+    for file in sorted(found) if path.is_dir() else [path]:
         if path.is_dir():
             digest.update(file.relative_to(path).as_posix().encode())
         with file.open("rb") as stream:

@@ -28,7 +28,7 @@ from typing import Any
 
 from ftlab.errors import ConfigError, FtlabError, ModelError, OfflineError, raise_unknown
 
-__all__ = ["ModelCard", "load", "locate", "shipped", "tokenizer"]
+__all__ = ["ModelCard", "front_matter", "load", "locate", "shipped", "tokenizer"]
 
 log = logging.getLogger("ftlab")
 
@@ -81,7 +81,7 @@ def _roots() -> list[Path]:
 def _card(folder: Path) -> ModelCard:
     config = _json(folder / "config.json")
     weights = _weights(folder)
-    about = _front_matter(folder / "README.md")
+    about = front_matter(folder / "README.md")
     return ModelCard(
         name=folder.name,
         parameters=sum(_parameters(file) for file in weights),
@@ -93,7 +93,7 @@ def _card(folder: Path) -> ModelCard:
     )
 
 
-def _front_matter(readme: Path) -> dict[str, str]:
+def front_matter(readme: Path) -> dict[str, str]:
     """Return the plain `key: value` lines between the first two `---` of a model card."""
     try:
         text = readme.read_text(encoding="utf-8")

@@ -1,11 +1,12 @@
 """Commands about models: profile, models, train, merge, generate."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ftlab.cli.options import Model, Seed
+from ftlab.cli.options import Model, Seed, Track, TrackingUri
 from ftlab.errors import ConfigError, DataError, ModelError
 
 
@@ -155,10 +156,14 @@ def train(
         int | None,
         typer.Option(min=1, help="Leave so many of the newest checkpoints in OUT-checkpoints."),
     ] = None,
+    track: Track = False,
+    tracking_uri: TrackingUri = None,
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a model on your records; the same command goes on with a run that was stopped."""
+    import contextlib
     import shutil
+    from dataclasses import replace
 
     from rich.console import Console
 
@@ -186,19 +191,30 @@ def train(
         "frozen_layers": frozen_layers, "on_start": console.print, "checkpoints": side,
         "save_every": save_every, "keep": keep or 2, "early_stopping": early_stopping,
     }  # fmt: skip
-    if continue_from:
-        run = rounds.train(
-            continue_from, rows, replay=records.read(replay) if replay else None,
-            share=rounds.SHARE if replay_share is None else replay_share, method=method, rank=rank,
-            targets=targets, **settings,
-        )  # fmt: skip
-    else:
-        base, tokenizer = rooms.load(model or "ftlab-7m", bits=4 if method == "qlora" else None)
-        run = sft.train(
-            base, tokenizer, rows, method=method or "full", rank=rank or 32,
-            targets=targets or "all-linear", **settings,
-        )  # fmt: skip
-    run.save(out)
+    with contextlib.ExitStack() as stack:
+        tracked = None
+        if track or tracking_uri:
+            from ftlab.training import track as room
+
+            tracked = stack.enter_context(room.tracking(out.name, tracking_uri))
+            settings["on_step"] = _both(settings["on_step"], tracked.on_step)
+        if continue_from:
+            run = rounds.train(
+                continue_from, rows, replay=records.read(replay) if replay else None,
+                share=rounds.SHARE if replay_share is None else replay_share,
+                method=method, rank=rank, targets=targets, **settings,
+            )  # fmt: skip
+        else:
+            base, tokenizer = rooms.load(model or "ftlab-7m", bits=4 if method == "qlora" else None)
+            run = sft.train(
+                base, tokenizer, rows, method=method or "full", rank=rank or 32,
+                targets=targets or "all-linear", **settings,
+            )  # fmt: skip
+        if tracked:
+            run = replace(run, about=run.about | {"track": tracked.about})
+        run.save(out)
+        if tracked:
+            console.print(tracked.finish(run, out), markup=False)
     if keep is None:
         shutil.rmtree(side, ignore_errors=True)
     if run.evals:
@@ -210,13 +226,23 @@ def train(
     )
 
 
+def _both(one: Callable[..., None], other: Callable[..., None]) -> Callable[..., None]:
+    """Return a callback that calls two."""
+
+    def on_step(*args: Any) -> None:
+        one(*args)
+        other(*args)
+
+    return on_step
+
+
 def merge(
     adapter: Annotated[Path, typer.Argument(help="The folder of an adapter.")],
     out: Annotated[Path, typer.Option(help="New folder for the merged model.")],
 ) -> None:
     """Fold an adapter into its base, check that nothing changed, and save a plain model."""
     from ftlab import models as rooms
-    from ftlab.training import adapters
+    from ftlab.training import adapters, folder
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
@@ -225,9 +251,10 @@ def merge(
     print(f"Merged against unmerged: {agreement}.")
     if not agreement:
         raise ModelError(f"The merged model is not the same model, so {out} was not written.")
-    with rooms.quiet():
-        merged.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    told = folder.summary_of(adapter)
+    check = {"adapter": adapter.resolve().name, "check": str(agreement)}
+    told["about"] = told.get("about", {}) | {"merged": check}
+    folder.save(out, merged, tokenizer, told)
     print(f"Saved in {out}.")
 
 

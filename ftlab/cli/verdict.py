@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import Model, Seed
+from ftlab.cli.options import Model, Seed, Track, TrackingUri
 from ftlab.errors import ConfigError, DataError
 
 VERDICT = ("verdict.json", "verdict.html")
@@ -75,6 +75,8 @@ def compare(
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a verdict.")] = False,
+    track: Track = False,
+    tracking_uri: TrackingUri = None,
     seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Let models answer held-out records; print and save the verdict."""
@@ -84,6 +86,7 @@ def compare(
     from ftlab.evaluation import contestants as who
     from ftlab.evaluation.contest import contest
     from ftlab.evaluation.costs import prices as price_table
+    from ftlab.training import folder
 
     wanted = tasks.get(task)
     if mutants:
@@ -119,6 +122,15 @@ def compare(
     for remark in verdict.remarks:
         console.print(f"· {remark}", markup=False)
     console.print(f"Every example: {page}", markup=False)
+    data_out = verdict.to_json()
+    for name in tuned or []:
+        if card := folder.add_verdict(name, data_out):
+            console.print(f"Its figures are in {card} now.", markup=False)
+        if track or tracking_uri:
+            from ftlab.training import track as room
+
+            files = [out / file for file in VERDICT]
+            console.print(room.add_verdict(name, data_out, files, uri=tracking_uri), markup=False)
 
 
 def _instructions(text: str, describe: str) -> str:

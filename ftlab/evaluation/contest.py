@@ -145,7 +145,9 @@ def _identity(name: str) -> str:
     from ftlab.files import sha256
 
     place = models.locate(name)
-    return f"sha256 {sha256(place)}" if isinstance(place, Path) else f"{place} on the hub"
+    if isinstance(place, Path):  # a card tells of the model, and is written to after a verdict
+        return f"sha256 {sha256(place, skip=('README.md',))}"
+    return f"{place} on the hub"
 
 
 def _asked(contestant: Contestant) -> dict[str, Any]:

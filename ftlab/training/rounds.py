@@ -31,6 +31,7 @@ from ftlab.curation.mixture import Mixture, mix
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.records import Record, fingerprint
 from ftlab.training import methods
+from ftlab.training.folder import summary_of
 
 if TYPE_CHECKING:
     from ftlab.training.sft import Run
@@ -64,8 +65,8 @@ def replayed(
         )
     if not new:
         raise DataError("There are no new records to train on.")
-    known = {fingerprint([record]) for record in new}
-    old = [record for record in old if fingerprint([record]) not in known]
+    known = {_said(record) for record in new}
+    old = [record for record in old if _said(record) not in known]
     count = round(len(new) * share / (1 - share))
     if not old or count > len(old):
         most = math.floor(100 * len(old) / (len(old) + len(new))) / 100
@@ -80,15 +81,16 @@ def replayed(
 def lineage(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the rounds that made a tuned folder, the first one first.
 
-    Each has the folder's name, the method, the number of records and their hash; what is not
-    known is None.
+    Each has the name of its folder and of its base, the method, the number of records and their
+    hash; what is not known is None.
 
     Raises:
         ModelError: the folder's training.json cannot be read.
     """
-    told = _told(Path(folder))
-    settings, about = told.get("settings", {}), told.get("about", {})
+    known = summary_of(folder)
+    settings, about = known.get("settings", {}), known.get("about", {})
     this = {"folder": Path(folder).resolve().name}
+    this |= {"base": about.get("base")}
     this |= {key: settings.get(key) for key in ("method", "records", "data")}
     if "replay" in about:
         this["replay"] = about["replay"]
@@ -153,7 +155,9 @@ def train(
     if replay is not None:
         mixture = replayed(rows, replay, share, seed=seed)
         count = mixture.counts["replay"]
-        about["replay"] = {"records": count, "share": share, "data": fingerprint(list(replay))}
+        about["replay"] = {
+            "records": count, "share": share, "data": fingerprint(replay), "new": fingerprint(rows)
+        }  # fmt: skip
         rows = mixture.records
         if on_start:
             on_start(str(mixture))
@@ -166,21 +170,14 @@ def train(
     return replace(run, about=run.about | about)
 
 
-def _told(folder: Path) -> dict[str, Any]:
-    """Return a folder's training.json; nothing where it has none."""
-    file = folder / "training.json"
-    if not file.exists():
-        return {}
-    try:
-        told = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read: {error}. Mend it, or remove it.") from None
-    return told if isinstance(told, dict) else {}
+def _said(record: Record) -> str:
+    """Tell records apart by what they say, whatever their meta."""
+    return fingerprint([replace(record, meta={})])
 
 
 def _own_method(folder: Path, method: str | None, asked: dict[str, Any]) -> str:
     """Return how a folder is to be trained on; refuse what would make it something else."""
-    own = _told(folder).get("settings", {}).get("method")
+    own = summary_of(folder).get("settings", {}).get("method")
     file = folder / "adapter_config.json"
     if not file.exists():
         return method or (own if own in ("full", "frozen") else "full")

@@ -54,32 +54,14 @@ class Run:
     about: dict[str, Any] = field(default_factory=dict)  # where it comes from: see `rounds`
 
     def save(self, folder: str | Path) -> Path:
-        """Write the weights (or the adapter), the tokenizer and `training.json` to `folder`.
+        """Write weights (or adapter), tokenizer, `training.json` and model card to `folder`.
 
         Raises:
-            DataError: the folder exists and is not empty.
+            DataError: the folder exists and is not empty, or cannot be written.
         """
-        from safetensors import SafetensorError
+        from ftlab.training.folder import save
 
-        folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()):
-            raise DataError(f"{folder} is not empty. Choose another folder or remove it.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
-                part = Path(temporary) / "model"
-                with quiet():
-                    self.model.save_pretrained(part)
-                self.tokenizer.save_pretrained(part)
-                (part / "training.json").write_text(json.dumps(self.summary(), indent=1), "utf-8")
-                part.rename(folder)
-        except (OSError, SafetensorError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise DataError(
-                f"Could not save to {folder}: {why}. Nothing half-written is "
-                "left; free some space or choose another folder."
-            ) from error
-        return folder
+        return save(folder, self.model, self.tokenizer, self.summary())
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the model, ready for JSON."""

@@ -21,7 +21,7 @@ def float32(monkeypatch):
 
 @pytest.fixture(scope="module")
 def home(make_model, tmp_path_factory):
-    """A tiny base, and what a first round on OLD made of it: a LoRA, one that says rsLoRA, a whole model."""
+    """A tiny base, and what a first round on OLD made of it: an adapter and a whole model."""
     folder = tmp_path_factory.mktemp("rounds")
     model, tokenizer = make_model("chatml")
     model.save_pretrained(folder / "base")
@@ -58,9 +58,9 @@ def test_replay_takes_its_share_without_replacement_by_the_seed():
 
 
 def test_a_share_that_cannot_be_is_told():
-    with pytest.raises(ConfigError, match="below|not including, 1"):
+    with pytest.raises(ConfigError, match="not including, 1"):
         rounds.replayed(NEW, OLD, 1.0)
-    with pytest.raises(ConfigError, match="-0.1"):
+    with pytest.raises(ConfigError, match=r"-0\.1"):
         rounds.replayed(NEW, OLD, -0.1)
     with pytest.raises(DataError, match=r"takes 16 old ones, and there are 6 .* at most 0.6"):
         rounds.replayed(NEW, OLD, 0.8)
@@ -109,12 +109,20 @@ def test_training_json_names_every_parent_with_its_data(home, tmp_path):
         home / "full", NEW, replay=OLD, share=0.2, on_start=told.append, **FAST
     ).save(tmp_path / "second")
     third = rounds.train(second, OLD, **FAST).save(tmp_path / "third")
-    assert told[0].splitlines()[2].split() == ["replay", "6", "0.167", "1", "20.0%", "1", "of", "6", "once"]  # fmt: skip
+    assert "20.0%  1 of 6 once" in told[0]
     about = json.loads((third / "training.json").read_text())["about"]
     one, two = about["parents"]
-    assert one == {"folder": "full", "method": "full", "records": 6, "data": fingerprint(OLD)}
+    assert one == {
+        "folder": "full",
+        "base": "base",
+        "method": "full",
+        "records": 6,
+        "data": fingerprint(OLD),
+    }
     assert two["folder"] == "second" and two["records"] == 5
-    assert two["replay"] == {"records": 1, "share": 0.2, "data": fingerprint(OLD)}
+    assert two["replay"] == {"records": 1, "share": 0.2, "data": fingerprint(OLD)} | {
+        "new": fingerprint(NEW)
+    }
     assert "replay" not in about
     assert rounds.lineage(third) == [one, two, rounds.lineage(third)[-1]]
 

@@ -1,0 +1,269 @@
+"""The folder that a run leaves: weights, tokenizer, `training.json`, and a model card.
+
+    adapter_model.safetensors    or model.safetensors
+    tokenizer.json, …
+    training.json                settings, data hash, curves, parents: what programs read
+    README.md                    the same for people, in the form that the Hugging Face hub reads
+                                 (https://huggingface.co/docs/hub/model-cards)
+
+The card holds what the run itself knows, and of quality only what a verdict found: `ftlab compare`
+adds its figures to the card of each tuned folder that it asked. Between the two comments that mark
+their place, they are replaced task by task; the rest of a card is its owner's.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import DataError, ModelError
+from ftlab.files import write_text
+
+__all__ = ["add_verdict", "card", "contestants_of", "save", "summary_of"]
+
+BEGIN, END = "<!-- verdicts: ftlab compare writes here -->", "<!-- end of the verdicts -->"
+NONE = "No verdict yet: nothing is known of how well it answers. `ftlab compare` finds out."
+
+
+def save(
+    folder: str | os.PathLike[str], model: Any, tokenizer: Any, summary: dict[str, Any]
+) -> Path:
+    """Write a tuned model's folder, whole or not at all.
+
+    Args:
+        folder: where; it must not hold anything yet.
+        model: a causal LM, or a PeftModel, of which the adapter alone is written.
+        tokenizer: its tokenizer.
+        summary: what `training.json` is to hold (see `ftlab.training.sft.Run.summary`).
+
+    Raises:
+        DataError: the folder is not empty, or cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    from ftlab.models import quiet
+
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder} is not empty. Choose another folder or remove it.")
+    base, licence = _base(model)
+    summary = summary | {"about": {"base": base, "licence": licence} | summary.get("about", {})}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
+            part = Path(temporary) / "model"
+            with quiet():
+                model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+            config = part / "adapter_config.json"
+            if config.exists() and "/" in base:  # the hub's name, not this machine's cache
+                held = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": base}
+                config.write_text(json.dumps(held, indent=2), "utf-8")
+            (part / "training.json").write_text(json.dumps(summary, indent=1), "utf-8")
+            text = card(folder.resolve().name, summary, adapter=config.exists())
+            (part / "README.md").write_text(text, "utf-8")  # peft has put its template there
+            part.rename(folder)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"Could not save to {folder}: {why}. Nothing half-written is "
+            "left; free some space or choose another folder."
+        ) from error
+    return folder
+
+
+def _base(model: Any) -> tuple[str, str]:
+    """Return the name of the model that was tuned, fit to be published, and its licence."""
+    from ftlab.models import front_matter
+
+    place = str(getattr(model, "name_or_path", "") or "")
+    cached = re.search(r"models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]", place)
+    if cached:
+        return f"{cached[1]}/{cached[2]}", ""
+    last = re.split(r"[/\\]", place.rstrip("/\\"))[-1]
+    return last, front_matter(Path(place) / "README.md").get("license", "") if place else ""
+
+
+def summary_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a folder's training.json holds; nothing where it has none.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    file = Path(folder) / "training.json"
+    if not file.exists():
+        return {}
+    try:
+        held = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}. Mend it, or remove it.") from None
+    return held if isinstance(held, dict) else {}
+
+
+# The card.
+
+
+def card(name: str, told: Mapping[str, Any], *, adapter: bool) -> str:
+    """Return the model card of a run.
+
+    Args:
+        name: of the model: its folder's.
+        told: what `training.json` holds; what is missing there, the card says nothing of.
+        adapter: whether the folder holds an adapter, and not a whole model.
+    """
+    settings, about = told.get("settings", {}), told.get("about", {})
+    base, method = about.get("base") or "", settings.get("method", "")
+    front = {
+        "library_name": "peft" if adapter else "transformers",
+        "base_model": base,
+        "base_model_relation": ("adapter" if adapter else "finetune") if base else "",
+        "pipeline_tag": "text-generation",
+        "license": about.get("licence", ""),
+    }
+    lines = ["---", *(f"{key}: {value}" for key, value in front.items() if value)]
+    lines += ["tags:", "- ftlab", *([f"- {method}"] if method else []), "---", "", f"# {name}", ""]
+    what = "An adapter for" if adapter else "A fine-tune of"
+    lines += [
+        f"{what} {base or 'a base that is not known'}, made with ftlab; the run wrote this card.",
+        "",
+    ]
+    lines += ["## How it was made", "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in _rows(told) if value]
+    lines += ["", "## What it was found to do", "", BEGIN, NONE, END, "", "## Limits", ""]
+    lines += [f"- {limit}" for limit in _limits(settings)]
+    lines += ["", "## How to load it", "", "```python", "from ftlab import models", ""]
+    lines += [f'model, tokenizer = models.load("{name}")  # the path of this folder', "```", ""]
+    if adapter:
+        lines += [
+            "With peft: load the base with transformers, then "
+            "`PeftModel.from_pretrained(base, folder)`; the tokenizer is in this folder.",
+        ]
+    else:
+        lines += ["It is a plain transformers folder: `AutoModelForCausalLM.from_pretrained`."]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(told: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Return what the run knows, as rows of the card's table."""
+    settings, about = told.get("settings", {}), told.get("about", {})
+    get = settings.get
+    yield "base", about.get("base", "")
+    if get("method"):
+        shape = f", rank {get('rank')}, alpha {get('alpha'):g}" if get("rank") else ""
+        yield "method", get("method") + shape
+    if get("data"):
+        yield "data", f"{get('records'):,} records, SHA-256 `{get('data')}`"
+    if "replay" in about:
+        old = about["replay"]
+        yield "of these, replayed", f"{old['records']:,}, drawn from `{old['data']}`"
+    for number, parent in enumerate(about.get("parents", []), 1):
+        data = f", data `{parent['data']}`" if parent.get("data") else ""
+        yield f"round {number}", f"{parent['folder']}{data}"
+    if "merged" in about:
+        yield "merged", f"from the adapter {about['merged']['adapter']}: {about['merged']['check']}"
+    if get("epochs"):
+        yield (
+            "settings",
+            f"{get('epochs'):g} epochs, batches of {get('batch_size')}, peak rate "
+            f"{get('learning_rate'):g}, seed {get('seed')}, {get('precision', '')}",
+        )
+    if "trainable" in told:
+        yield "moved", f"{told['trainable']:,} of {told['parameters']:,} parameters"
+        yield (
+            "read",
+            f"{told['total_tokens']:,} tokens, {told['supervised_tokens']:,} of them with loss",
+        )
+        yield "took", f"{told['steps']:,} steps, {told['seconds']:.0f} s"
+    if told.get("history"):
+        last = told["history"][-10:]
+        mean = sum(entry["loss"] for entry in last) / len(last)
+        held = told.get("eval_loss")
+        held_out = "" if held is None else f"; held-out {held:.3f}"
+        yield "loss, nats per token", f"{mean:.3f} over the last {len(last)} steps{held_out}"
+    if "track" in about:
+        yield "tracked", f"run {about['track']['run']} of experiment {about['track']['experiment']}"
+
+
+def _limits(settings: Mapping[str, Any]) -> Iterable[str]:
+    """Return what nobody should expect of the model."""
+    yield "What a verdict above does not name was not measured: other tasks, other kinds of text."
+    if "seed" in settings:
+        yield (
+            f"It is one run with seed {settings['seed']}. Another seed gives somewhat other "
+            "figures, and the intervals speak of other examples, not of other runs."
+        )
+    if settings.get("max_length"):
+        yield f"No record it learned from was longer than {settings['max_length']:,} tokens."
+    yield "What it writes can be wrong in a confident tone. Read it before you use it."
+
+
+# The verdict, which comes later.
+
+
+def add_verdict(folder: str | os.PathLike[str], verdict: Mapping[str, Any]) -> Path | None:
+    """Write a verdict's figures into a tuned folder's card, in the place of that task's last ones.
+
+    Args:
+        folder: what `save` wrote.
+        verdict: `Verdict.to_json()`, or what `verdict.json` holds.
+
+    Returns:
+        The card's path; None where there is no card, or none with a place for verdicts.
+
+    Raises:
+        DataError: the card cannot be written.
+
+    >>> from ftlab.evaluation import schema                                    # doctest: +SKIP
+    >>> add_verdict("runs/mine", schema.read("runs/verdict/verdict.json"))     # doctest: +SKIP
+    """
+    path = Path(folder) / "README.md"
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    before, begin, rest = text.partition(BEGIN)
+    held, end, after = rest.partition(END)
+    if not (begin and end):
+        return None
+    mark = f"<!-- verdict: {verdict['task']} -->"
+    parts = [part.strip() for part in re.split(r"(?=<!-- verdict: )", held)]
+    parts = [part for part in parts if part.startswith("<!--") and not part.startswith(mark)]
+    told = "\n\n".join([*parts, f"{mark}\n{_figures(verdict, os.fspath(folder))}"])
+    return write_text(path, f"{before}{BEGIN}\n{told}\n\n{END}{after}", overwrite=True)
+
+
+def contestants_of(verdict: Mapping[str, Any], folder: str) -> list[str]:
+    """Return the contestants of a verdict that a folder's model was, the plain one first."""
+    asked = verdict["provenance"].get("asked", {})
+    _, *others = verdict["contestants"]
+    return [name for name in others if asked.get(name, {}).get("model", folder) == folder]
+
+
+def _figures(verdict: Mapping[str, Any], folder: str) -> str:
+    """Return a verdict as Markdown: the sentence, the table of one model, the remarks."""
+    base, mine = next(iter(verdict["contestants"])), contestants_of(verdict, folder)
+    lines = [f"### {verdict['task']}", "", verdict["sentence"], ""]
+    names = [base, *mine, *(f"{name} less {base}" for name in mine)]
+    lines += [f"| | {' | '.join(_cell(name) for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    headline = verdict["headline"]
+    for metric in sorted(verdict["contestants"][base], key=lambda m: m != headline):
+        cells = [verdict["contestants"][name].get(metric) for name in (base, *mine)]
+        cells += [verdict["differences"][name].get(metric) for name in mine]
+        lines.append(f"| {metric} | {' | '.join(map(_figure, cells))} |")
+    data = verdict["provenance"].get("data", {}).get("fingerprint", "")
+    lines += ["", f"{verdict['n']} held-out examples (SHA-256 `{data}`), 95 % intervals.", ""]
+    lines += [f"- {remark}" for remark in verdict.get("remarks", [])]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _figure(figure: Mapping[str, Any] | None) -> str:
+    if figure is None or figure["value"] is None:
+        return "–"
+    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
