@@ -5,7 +5,8 @@
     Qwen/Qwen2.5-0.5B-Instruct    a hub id: downloaded once, then taken from the cache
 
 Only safetensors are read, for pickled weights can run code when opened; a model's own Python code
-is never run. Weights that are missing are an error here, not random numbers.
+is not run unless `load` is asked to. Weights that are missing are an error here, not random
+numbers.
 
 >>> locate("no-such-model")
 Traceback (most recent call last):
@@ -228,8 +229,8 @@ def _parameters(file: Path) -> int:
 # The hub.
 
 
-def _fetch(name: str) -> Path:
-    """Return the folder of a hub model, downloaded if it is not in the cache."""
+def _fetch(name: str, *, code: bool = False) -> Path:
+    """Return the folder of a hub model, downloaded if it is not in the cache; its code if asked."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -237,7 +238,8 @@ def _fetch(name: str) -> Path:
         RepositoryNotFoundError,
     )
 
-    patterns: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": UNWANTED}
+    wanted = [*WANTED, "*.py"] if code else WANTED
+    patterns: dict[str, Any] = {"allow_patterns": wanted, "ignore_patterns": UNWANTED}
     try:
         found = HfApi().model_info(name, timeout=HUB_SECONDS)
     except Exception as problem:  # no network, a proxy, an offline switch, the hub's own answers
@@ -298,6 +300,7 @@ def load(
     device: str | None = None,
     dtype: Any = None,
     bits: int | None = None,
+    trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
     """Load a causal LM and its tokenizer, ready to generate or to be trained.
 
@@ -308,6 +311,8 @@ def load(
             float32 as the profile says, for mixed precision casts by itself.
         bits: 4 holds the linear layers' weights in NF4, doubly quantised, as QLoRA does
             (Dettmers et al. 2023); bitsandbytes must run on the device.
+        trust_remote_code: run the Python code that comes with the model, with all that you may
+            do on this machine. Read it first.
 
     Returns:
         The model in eval mode (a PeftModel if `name` is an adapter) and the tokenizer.
@@ -323,14 +328,14 @@ def load(
 
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise_unknown("dtype", dtype, DTYPES)
-    folder, base = _folders(name)
-    made = _tokenizer(folder, base)
+    folder, base = _folders(name, code=trust_remote_code)
+    made = _tokenizer(folder, base, code=trust_remote_code)
     if dtype is None:
         dtype = profile().weights
     options: dict[str, Any] = {"dtype": getattr(torch, dtype) if isinstance(dtype, str) else dtype}
     if bits is not None:
         options |= _four_bit(bits, device or profile().device)
-    model = _read(base, **options)
+    model = _read(base, code=trust_remote_code, **options)
     if folder != base:
         model = _adapted(model, folder)
     model.config.pad_token_id = made.pad_token_id
@@ -356,10 +361,10 @@ def tokenizer(name: str | os.PathLike[str]) -> Any:
     return _tokenizer(*_folders(name))
 
 
-def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
+def _folders(name: str | os.PathLike[str], *, code: bool = False) -> tuple[Path, Path]:
     """Return the folder of the model or adapter, and that of its base (the same for a model)."""
     found = locate(name)
-    folder = _fetch(found) if isinstance(found, str) else found
+    folder = _fetch(found, code=code) if isinstance(found, str) else found
     if not (folder / "adapter_config.json").exists():
         return folder, folder
     wanted = _json(folder / "adapter_config.json").get("base_model_name_or_path") or ""
@@ -368,7 +373,7 @@ def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
     here = Path(str(wanted)).is_dir() or not any((root / last).is_dir() for root in _roots())
     try:
         base = locate(str(wanted) if here or not last else last)
-        base = _fetch(base) if isinstance(base, str) else base
+        base = _fetch(base, code=code) if isinstance(base, str) else base
     except ModelError as error:
         raise type(error)(
             f"{folder} is an adapter, and its base {str(wanted)!r} cannot be had. {error} The "
@@ -403,7 +408,7 @@ def _four_bit(bits: int, device: str) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": device}}
 
 
-def _read(folder: Path, **options: Any) -> Any:
+def _read(folder: Path, *, code: bool = False, **options: Any) -> Any:
     """Read the weights, all of them."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -414,17 +419,19 @@ def _read(folder: Path, **options: Any) -> Any:
                 folder,
                 **options,
                 use_safetensors=True,
-                trust_remote_code=False,
+                trust_remote_code=code,
                 local_files_only=True,
                 output_loading_info=True,
             )
     except (
         OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError,
     ) as error:  # fmt: skip
-        own = "auto_map" in _json(folder / "config.json")
+        own = "auto_map" in _json(folder / "config.json") and not code
+        files = ", ".join(sorted(file.name for file in folder.glob("*.py"))[:3])
         cure = (
-            "It comes with Python code of its own, which is not run here; choose a model that "
-            "transformers knows."
+            f"It comes with Python code of its own{f' ({files})' if files else ''}, which is not "
+            "run unless you ask for it. Choose a model that transformers knows; or read the code, "
+            "and if you trust it: models.load(name, trust_remote_code=True)."
             if own
             else "It may want another version of transformers, or not be a causal LM."
         )
@@ -446,11 +453,14 @@ def _adapted(model: Any, folder: Path) -> Any:
 
     try:
         with quiet():
-            return PeftModel.from_pretrained(model, str(folder))
+            adapted = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"The adapter in {folder} does not fit its base: {_line(error)}"
         ) from error
+    for config in adapted.peft_config.values():  # where the base lies here, when it is saved again
+        config.base_model_name_or_path = model.name_or_path
+    return adapted
 
 
 @contextlib.contextmanager
@@ -472,7 +482,7 @@ def quiet() -> Iterator[None]:
 # The tokenizer, and its pad token.
 
 
-def _tokenizer(folder: Path, base: Path) -> Any:
+def _tokenizer(folder: Path, base: Path, *, code: bool = False) -> Any:
     """Load the tokenizer beside the weights, or the base's if an adapter has none."""
     from transformers import AutoTokenizer
 
@@ -485,7 +495,7 @@ def _tokenizer(folder: Path, base: Path) -> Any:
     try:
         with quiet():
             made = AutoTokenizer.from_pretrained(
-                places[0], trust_remote_code=False, local_files_only=True
+                places[0], trust_remote_code=code, local_files_only=True
             )
     except Exception as error:  # the tokenizers library raises Exception itself
         raise ModelError(

@@ -153,7 +153,7 @@ def _own_code(folder):
         ),
         (_shards, "lacks 2 of 2 files of weights"),
         (_another_size, "lack .* of the model's tensors .*would be random"),
-        (_own_code, "Python code of its own, which is not run"),
+        (_own_code, r"code of its own \(theirs.py\).*not run .*trust_remote_code=True"),
         (lambda f: (f / "tokenizer.json").unlink(), "holds no tokenizer"),
         (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer in .* cannot be read"),
     ],
@@ -233,6 +233,24 @@ def test_an_adapter_that_does_not_fit(adapter, own):
     _set_base(adapter, str(own))
     with pytest.raises(ModelError, match="does not fit its base"):
         models.load(adapter, device="cpu")
+
+
+def test_code_beside_a_model_runs_only_where_it_is_asked_for(own, capsys):
+    """With a class that transformers has, nothing of the code is needed, and none is run."""
+    known = json.loads((own / "config.json").read_text())["model_type"]
+    _own_code(own)
+    (own / "theirs.py").write_text("raise RuntimeError('it has run')")
+    file = own / "tokenizer_config.json"
+    told = json.loads(file.read_text()) | {"auto_map": {"AutoTokenizer": [None, "theirs.Words"]}}
+    file.write_text(json.dumps(told))
+    with pytest.raises(ModelError, match=r"theirs\.py"):
+        models.load(own, device="cpu")
+    file = own / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_type": known}))
+    model, tokenizer = models.load(own, device="cpu")
+    assert type(model).__module__.startswith("transformers.") and tokenizer("hello")["input_ids"]
+    with pytest.raises((ModelError, RuntimeError), match="it has run"):
+        models.load(own, device="cpu", trust_remote_code=True)
 
 
 def test_a_pickled_adapter_is_refused(adapter):

@@ -48,6 +48,7 @@ class Lenses:
         for name, folder in adapters.items():
             if not (Path(folder) / "adapter_config.json").exists():
                 raise ModelError(f"{folder} is no adapter: it has no adapter_config.json.")
+            models.locate(folder)  # refuses pickled weights, which peft would open
             try:
                 if isinstance(model, PeftModel):
                     model.load_adapter(str(folder), adapter_name=name)

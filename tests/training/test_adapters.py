@@ -60,6 +60,15 @@ def test_what_is_no_lens_is_said(home):
         pass
 
 
+def test_a_pickled_lens_is_refused_before_peft_opens_it(home, tmp_path):
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text((home / "fox" / "adapter_config.json").read_text())
+    (folder / "adapter_model.bin").write_bytes(b"not to be opened")
+    with pytest.raises(ModelError, match=r"only pickled weights .*can run code"):
+        Lenses(home / "base", {"animal": home / "fox", "theirs": folder})
+
+
 def test_merged_is_base_plus_the_product_and_agrees(home):
     model, tokenizer = models.load(home / "fox")
     layer = model.get_base_model().model.layers[0].self_attn.q_proj

@@ -95,8 +95,11 @@ def test_only_the_figures_of_this_folder_are_shown(run, tmp_path):
 
 def test_a_base_from_the_hub_goes_by_its_name_there(run, tmp_path):
     base = run.model.get_base_model()
-    before, place = base.name_or_path, "/home/me/hub/models--Owner--Model-1B/snapshots/0123/"
     shape = run.model.active_peft_config
+    cache = tmp_path / "models--Owner--Model-1B" / "snapshots" / "0123"
+    cache.mkdir(parents=True)
+    base.config.save_pretrained(cache)
+    before, place = base.name_or_path, str(cache)
     try:
         base.name_or_path = shape.base_model_name_or_path = place
         mine = run.save(tmp_path / "mine")

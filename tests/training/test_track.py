@@ -22,12 +22,18 @@ VERDICT = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The address of a file for all tests here: making the tables takes a second."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/deep/mlflow.db"
+
+
 @pytest.fixture
-def uri(tmp_path, monkeypatch):
-    """A store of its own, and no trace of it in the process."""
+def uri(store, monkeypatch):
+    """A store, and no trace of it in the process."""
     for name in (*track.QUIET, "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, track.QUIET.get(name, ""))
-    return f"sqlite:///{tmp_path}/deep/mlflow.db"
+    return store
 
 
 @pytest.fixture
