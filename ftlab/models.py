@@ -21,6 +21,7 @@ import logging
 import os
 import re
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -452,7 +453,10 @@ def _adapted(model: Any, folder: Path) -> Any:
     from safetensors import SafetensorError
 
     try:
-        with quiet():
+        with quiet(), warnings.catch_warnings():  # peft asks by a name that is going away
+            warnings.filterwarnings(
+                "ignore", message=".*gradient_checkpointing", category=FutureWarning
+            )
             adapted = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
