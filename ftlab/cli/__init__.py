@@ -4,11 +4,12 @@ An error that the user can mend is one message on stderr and exit code 2, never 
 """
 
 import sys
+import time
 
 import typer
 
 from ftlab.cli import data, models, verdict
-from ftlab.errors import FtlabError
+from ftlab.errors import FtlabError, TrainingError
 
 app = typer.Typer(
     add_completion=False,
@@ -29,5 +30,12 @@ def main() -> None:
     try:
         app()
     except FtlabError as error:
-        print(f"ftlab: {error}", file=sys.stderr)
+        from ftlab.training import processes
+
+        if processes.first():
+            print(f"ftlab: {error}", file=sys.stderr)
+        else:
+            if isinstance(error, TrainingError) and error.__cause__:  # this process's own
+                print(f"ftlab, process {processes.rank()}: {error}", file=sys.stderr)
+            time.sleep(2)  # the launcher ends all with the first that ends: let that one speak
         sys.exit(2)

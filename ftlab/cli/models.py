@@ -142,7 +142,21 @@ def train(
         int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
     ] = None,
     epochs: float = 3,
-    batch_size: int = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Records per step, over all processes.")
+    ] = 8,
+    gradient_accumulation: Annotated[
+        int, typer.Option(min=1, help="Compute a batch in so many parts: less memory, same result.")
+    ] = 1,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
+    ] = False,
+    activation_offloading: Annotated[
+        bool, typer.Option("--activation-offloading", help="Activations wait outside the GPU.")
+    ] = False,
+    packing: Annotated[
+        bool, typer.Option("--packing", help="A batch's records end to end, without padding.")
+    ] = False,
     learning_rate: float | None = None,
     eval_data: Annotated[Path | None, typer.Option(help="Held-out records, as JSONL.")] = None,
     early_stopping: Annotated[
@@ -170,7 +184,7 @@ def train(
     from ftlab import models as rooms
     from ftlab import records
     from ftlab.demo import every
-    from ftlab.training import rounds, sft, survival
+    from ftlab.training import processes, rounds, sft, survival
 
     if continue_from and model:
         raise ConfigError("Give --model to start from a base, or --continue-from, not both.")
@@ -182,7 +196,8 @@ def train(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
     side = Path(f"{out}-checkpoints")
-    console = Console()
+    processes.join()
+    console = Console(quiet=not processes.first())
     rows = records.read(data)
     held_out = records.read(eval_data) if eval_data else None
     settings: dict[str, Any] = {
@@ -190,10 +205,13 @@ def train(
         "eval_records": held_out, "on_step": every(10, console), "alpha": alpha,
         "frozen_layers": frozen_layers, "on_start": console.print, "checkpoints": side,
         "save_every": save_every, "keep": keep or 2, "early_stopping": early_stopping,
+        "gradient_accumulation": gradient_accumulation, "packing": packing,
+        "gradient_checkpointing": gradient_checkpointing,
+        "activation_offloading": activation_offloading,
     }  # fmt: skip
     with contextlib.ExitStack() as stack:
         tracked = None
-        if track or tracking_uri:
+        if (track or tracking_uri) and processes.first():
             from ftlab.training import track as room
 
             tracked = stack.enter_context(room.tracking(out.name, tracking_uri))
@@ -215,7 +233,7 @@ def train(
         run.save(out)
         if tracked:
             console.print(tracked.finish(run, out), markup=False)
-    if keep is None:
+    if keep is None and processes.first():
         shutil.rmtree(side, ignore_errors=True)
     if run.evals:
         console.print(survival.remark(run))
@@ -224,6 +242,7 @@ def train(
         f"Trained {run.trainable:,} of {run.parameters:,} parameters in {run.seconds:.0f} s{loss}. "
         f"Saved in {out}."
     )
+    processes.leave()
 
 
 def _both(one: Callable[..., None], other: Callable[..., None]) -> Callable[..., None]:

@@ -29,7 +29,11 @@ NONE = "No verdict yet: nothing is known of how well it answers. `ftlab compare`
 
 
 def save(
-    folder: str | os.PathLike[str], model: Any, tokenizer: Any, summary: dict[str, Any]
+    folder: str | os.PathLike[str],
+    model: Any,
+    tokenizer: Any,
+    summary: dict[str, Any],
+    weights: dict[str, Any] | None = None,
 ) -> Path:
     """Write a tuned model's folder, whole or not at all.
 
@@ -38,6 +42,7 @@ def save(
         model: a causal LM, or a PeftModel, of which the adapter alone is written.
         tokenizer: its tokenizer.
         summary: what `training.json` is to hold (see `ftlab.training.sft.Run.summary`).
+        weights: by name, where the model in memory holds only a part of them.
 
     Raises:
         DataError: the folder is not empty, or cannot be written.
@@ -56,7 +61,7 @@ def save(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
             part = Path(temporary) / "model"
             with quiet():
-                model.save_pretrained(part)
+                model.save_pretrained(part, state_dict=weights)
             tokenizer.save_pretrained(part)
             config = part / "adapter_config.json"
             if config.exists() and "/" in base:  # the hub's name, not this machine's cache

@@ -26,9 +26,9 @@ from typing import Any
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.models import quiet
 from ftlab.records import Record, fingerprint
-from ftlab.training import methods, survival
+from ftlab.training import methods, processes, survival
 from ftlab.training.order import by_length
-from ftlab.training.trainer import build
+from ftlab.training.trainer import build, keep_activations
 
 __all__ = ["Run", "by_length", "prepare", "train"]
 
@@ -52,20 +52,25 @@ class Run:
     eval_loss: float | None = None
     evals: list[dict[str, float]] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)  # where it comes from: see `rounds`
+    gathered: dict[str, Any] | None = None  # weights, where each process holds a part of the model
 
     def save(self, folder: str | Path) -> Path:
         """Write weights (or adapter), tokenizer, `training.json` and model card to `folder`.
+
+        Where several processes share the run, all of them call this, and the first one writes.
 
         Raises:
             DataError: the folder exists and is not empty, or cannot be written.
         """
         from ftlab.training.folder import save
 
-        return save(folder, self.model, self.tokenizer, self.summary())
+        return processes.by_first(
+            lambda: save(folder, self.model, self.tokenizer, self.summary(), self.gathered)
+        )
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the model, ready for JSON."""
-        left_out = ("model", "tokenizer")
+        left_out = ("model", "tokenizer", "gathered")
         return {k: v for k, v in self.__dict__.items() if k not in left_out}
 
 
@@ -118,6 +123,10 @@ def train(
     alpha: float | None = None,
     targets: str | Sequence[str] = "all-linear",
     frozen_layers: int | None = None,
+    gradient_accumulation: int = 1,
+    gradient_checkpointing: bool = False,
+    activation_offloading: bool = False,
+    packing: bool = False,
     checkpoints: str | Path | None = None,
     save_every: int | None = None,
     keep: int = 2,
@@ -135,7 +144,7 @@ def train(
         method: which weights move: "full", "frozen", "lora", "rslora", "dora" or "qlora"; see
             `ftlab.training.methods`.
         epochs: passes over the records.
-        batch_size: records per optimiser step.
+        batch_size: records per optimiser step, over all processes (see `processes`).
         learning_rate: peak rate; by default 1e-3 (full, frozen) or 2e-3 (adapters), which suit
             the small shipped models. Larger models want about a tenth.
         seed: of the order of the records and of the adapter's first weights.
@@ -145,6 +154,13 @@ def train(
         alpha: scale of an adapter; by default twice the rank.
         targets: names of the linear layers that get an adapter; by default all of them.
         frozen_layers: how many of the lowest layers "frozen" keeps; by default half of them.
+        gradient_accumulation: parts in which a batch is computed, one after the other: less memory
+            for activations, more time, the same result.
+        gradient_checkpointing: keep one activation per layer and compute the others again in the
+            backward pass (Chen et al. 2016): the same, with still less memory and more time.
+        activation_offloading: let activations wait in the machine's memory for the backward pass
+            rather than in the GPU's.
+        packing: lay a batch's records end to end instead of padding them; see `packing`.
         checkpoints: a folder to keep checkpoints in. The same call goes on from the newest: with
             the model loaded afresh, the result is that of a run that was never stopped.
         save_every: steps between checkpoints; by default ten minutes. Each epoch's end has one too.
@@ -158,11 +174,14 @@ def train(
         The run; `Run.model` is the tuned model, with its adapter on if there is one.
 
     Raises:
-        ConfigError: an unknown method, a value out of range, or checkpoints of another run.
+        ConfigError: an unknown method, a value out of range, checkpoints of another run, an option
+            that does nothing on this machine, or packing where records would see each other.
         DataError: a record cannot be trained on as it is.
         TrainingError: the loss is no longer a number, memory or disk is full, or the run was
             interrupted; the message says what is kept.
     """
+    from ftlab.hardware import profile
+
     if method not in methods.METHODS:
         raise_unknown("method", method, methods.METHODS)
     wrong = [
@@ -173,13 +192,33 @@ def train(
             ("alpha", 1 if alpha is None else alpha), ("keep", keep),
             ("save_every", 1 if save_every is None else save_every),
             ("early_stopping", 1 if early_stopping is None else early_stopping),
+            ("gradient_accumulation", gradient_accumulation),
         )
         if not value > 0
     ]  # fmt: skip
     if early_stopping and not eval_records:
         wrong.append("early_stopping needs eval_records, whose loss it watches")
+    if early_stopping and processes.sharded():
+        wrong.append("early_stopping puts whole weights back, which FSDP and DeepSpeed do not hold")
+    device = profile().device
+    if activation_offloading and device != "cuda":
+        wrong.append(
+            "activation_offloading moves activations from a CUDA GPU's memory to the machine's, "
+            f"and this run is on {device}, where they are already; gradient_checkpointing saves "
+            "memory anywhere"
+        )
+    many = processes.count()
+    if not wrong and batch_size % (many * gradient_accumulation):
+        wrong.append(
+            f"batch_size={batch_size} is the whole batch of a step, and {many} process(es) in "
+            f"{gradient_accumulation} part(s) each cannot share it evenly: take a multiple of "
+            f"{many * gradient_accumulation}"
+        )
     if wrong:
         raise ConfigError("; ".join(wrong) + ".")
+    processes.join()
+    if not processes.first():
+        on_step = on_start = None
     context = getattr(model.config, "max_position_embeddings", 1024)
     max_length = min(max_length or context, context)
     rows = prepare(tokenizer, records, max_length=max_length)
@@ -199,11 +238,19 @@ def train(
     latest = None
     if checkpoints:
         held = fingerprint(list(eval_records)) if eval_records else None
-        latest = survival.begin(checkpoints, settings | {
+        whole = settings | {
             "base_model": base, "held_out_data": held, "early_stopping": early_stopping,
             "targets": targets if adapter else None, "frozen_layers": frozen_layers,
-        })  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="ftlab-") as scratch:
+        }  # fmt: skip
+        place = checkpoints
+        latest = processes.by_first(lambda: survival.begin(place, whole))
+    settings |= {  # a run may go on with others: what is learned is the same
+        "processes": many, "gradient_accumulation": gradient_accumulation,
+        "gradient_checkpointing": gradient_checkpointing,
+        "activation_offloading": activation_offloading, "packing": packing,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="ftlab-") as own:
+        scratch = processes.by_first(lambda: own)
         root = Path(checkpoints or scratch) if checkpoints or early_stopping else None
         watch = survival.watch(
             settings, root=root, lasting=bool(checkpoints), save_every=save_every, keep=keep,
@@ -229,16 +276,22 @@ def train(
             if root and early_stopping:
                 best = survival.best(watch.evals)
                 survival.restore(trainer.model, root / f"checkpoint-{best}")
+            processes.any_of(False)  # nobody leaves, and removes the folder, before the last
         finally:
             model.set_attn_implementation(attention)
         seconds = watch.seconds()
     evals = watch.evals
     if early_stopping:
         evals = [e for e in evals if e["step"] <= survival.best(evals)]
+    gathered = None
+    if processes.sharded():
+        gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     tuned = trainer.accelerator.unwrap_model(trainer.model).eval()
     for module in (tuned, getattr(tuned, "get_base_model", lambda: tuned)()):
         module.__dict__.pop("forward", None)  # autocast and TRL's head are for training alone
     tuned.config.use_cache = True
+    if gradient_checkpointing:
+        keep_activations(getattr(tuned, "get_base_model", lambda: tuned)())
     weights = list(tuned.parameters())
     return Run(
         model=tuned,
@@ -253,12 +306,14 @@ def train(
         total_tokens=round(sum(len(r["input_ids"]) for r in rows) * epochs),
         eval_loss=evals[-1]["eval_loss"] if evals else None,
         evals=watch.evals,
+        gathered=gathered,
     )
 
 
 def _count(weights: Iterable[Any]) -> int:
     """Count parameters; where weights are held in 4 bits, two of them share a byte."""
-    return sum(w.numel() * (2 if hasattr(w, "quant_state") else 1) for w in weights)
+    sizes = ((getattr(w, "ds_numel", w.numel()), w) for w in weights)  # DeepSpeed's: of all parts
+    return sum(size * (2 if hasattr(w, "quant_state") else 1) for size, w in sizes)
 
 
 def _plan(trainer: Any, rows: list[dict], settings: dict[str, Any]) -> str:
@@ -273,5 +328,14 @@ def _plan(trainer: Any, rows: list[dict], settings: dict[str, Any]) -> str:
         f"rate {settings['learning_rate']:g}, {settings['precision']}\n"
         f"{len(rows):,} records, {tokens:,} tokens, of which {carrying / tokens:.0%} carry loss; "
         f"{settings['epochs']:g} epochs of batches of {settings['batch_size']} are "
-        f"{steps:,} steps"
+        f"{steps:,} steps{_shared(settings)}"
     )
+
+
+def _shared(settings: dict[str, Any]) -> str:
+    """Say how a batch is divided, if it is."""
+    many, parts = settings["processes"], settings["gradient_accumulation"]
+    if many * parts == 1:
+        return ""
+    each = settings["batch_size"] // (many * parts)
+    return f"; each batch in {many} process(es) × {parts} part(s) of {each}"

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import ConfigError, DataError, TrainingError
 from ftlab.files import write_text
+from ftlab.training import processes
 
 if TYPE_CHECKING:
     from ftlab.training.sft import Run
@@ -204,7 +205,7 @@ def watch(
                 return  # an epoch's end is saved once its held-out loss is known
             late = save_every is None and time.perf_counter() - self.saved > SECONDS
             due = save_every is not None and state.global_step % save_every == 0
-            if late or due or self.asked:
+            if processes.any_of(late or due or self.asked):
                 control.should_save = state.global_step < self.total
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -240,28 +241,34 @@ def saving(trainer: Any, watch: Any) -> Iterator[None]:
     moving = (p for p in trainer.model.parameters() if p.requires_grad)
     if not all(torch.isfinite(p).all() for p in moving):
         raise not_a_number(watch, f"Weights are no numbers after step {step}")
-    part = watch.root / ".part"
+    part, wrong = watch.root / ".part", None
     try:
         yield
-        trainer.accelerator.wait_for_everyone()
-        if trainer.args.should_save:
+    except (OSError, RuntimeError, SafetensorError) as error:
+        wrong = error
+    whole = not processes.any_of(wrong is not None)
+    if whole and processes.first():
+        try:
             folder = part / f"checkpoint-{step}"
             told = {"settings": watch.settings, "steps": step, "seconds": round(watch.seconds(), 2)}
             told |= {"history": watch.history, "evals": watch.evals}
             (folder / "training.json").write_text(json.dumps(told, indent=1), "utf-8")
             folder.rename(watch.root / folder.name)
             _rotate(watch, part)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if trainer.args.should_save:
+        except OSError as error:
+            wrong = error
+    if processes.any_of(wrong is not None):
+        if processes.first():
             shutil.rmtree(part, ignore_errors=True)
-        why = getattr(error, "strerror", None) or str(error).strip().split("\n")[0]
+        why = getattr(wrong, "strerror", None) or str(wrong).strip().split("\n")[0]
         free = shutil.disk_usage(watch.root).free / 1e9
         raise TrainingError(
-            f"The checkpoint of step {step} could not be written to {watch.root}: {why} "
+            f"The checkpoint of step {step} could not be written to {watch.root}: "
+            f"{why if wrong else 'another process says why'} "
             f"({free:.1f} GB are free there). Free some space. {watch.kept()}"
-        ) from error
+        ) from wrong
     watch.saved = time.perf_counter()
-    if watch.asked:
+    if processes.any_of(watch.asked):
         raise KeyboardInterrupt
 
 
@@ -315,7 +322,8 @@ def _gently(watch: Any) -> Iterator[None]:
         if watch.asked:
             raise KeyboardInterrupt
         watch.asked = True
-        log.warning("Stopping after this step, with a checkpoint. Once more to stop at once.")
+        if processes.first():
+            log.warning("Stopping after this step, with a checkpoint. Once more to stop at once.")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -328,9 +336,16 @@ def _gently(watch: Any) -> Iterator[None]:
 def _cheaper(settings: dict[str, Any]) -> str:
     """Name the three changes that cost least in what is learned and save most memory."""
     changes = []
-    size, method = settings["batch_size"], settings["method"]
-    if size > 1:
-        changes.append(f"batch_size={max(1, size // 2)}, which halves the activations")
+    method, parts = settings["method"], settings["gradient_accumulation"]
+    share = settings["batch_size"] // (settings["processes"] * parts)
+    if share % 2 == 0:
+        changes.append(
+            f"gradient_accumulation={2 * parts}, which halves the activations and learns the same"
+        )
+    if not settings["gradient_checkpointing"]:
+        changes.append(
+            "gradient_checkpointing=True, which computes activations twice and keeps few"
+        )
     if method in ("full", "frozen"):
         changes.append("method='lora', which needs no gradients and no optimiser for the base")
     elif method != "qlora":

@@ -1,10 +1,11 @@
 """The trainer: the only place where TRL's constructors are called."""
 
+import types
 import warnings
 from dataclasses import fields
 from typing import Any
 
-from ftlab.training import survival
+from ftlab.training import packing, processes, survival
 from ftlab.training.order import Order
 
 SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
@@ -28,22 +29,32 @@ def build(
 
     # imported by peft; on a CPU it says that an optional kernel is missing, to no use here
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    import torch
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     from ftlab.hardware import profile
 
+    machine = profile()
+    many = processes.count()
+    share = settings["batch_size"] // (many * settings["gradient_accumulation"])
+    packed = settings["packing"] and share > 1
     plain = hasattr(model, "model") and hasattr(model, "lm_head")
     plain = plain and not any(getattr(model.config, name, None) for name in SCALED)
     lengths = [len(row["input_ids"]) for row in rows]
+    blank = {"input_ids": rows[0]["input_ids"][:1], "labels": [-100]}
+    together = share * many if many > 1 else 1
+    if held_out:  # whole batches in every process, so that each token counts alike
+        held_out = held_out + [blank] * (-len(held_out) % (share * many))
+        tokens = sum(label != -100 for row in held_out for label in row["labels"])
+        per_batch = tokens / len(held_out) * share
 
     class Trainer(SFTTrainer):
         """SFTTrainer with batches of like length, and logits only where a token carries loss."""
 
         def _get_train_sampler(self, *_: Any) -> Any:
-            return Order(lengths, settings["batch_size"], settings["seed"], lambda: self.state)
+            size, seed = settings["batch_size"], settings["seed"]
+            return Order(lengths, size, seed, lambda: self.state, together)
 
         def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
             with survival.saving(self, watch):
@@ -56,46 +67,47 @@ def build(
             return_outputs: bool = False,
             num_items_in_batch: Any = None,
         ) -> Any:
+            if not model.training:  # the mean over batches is then that over all tokens
+                num_items_in_batch = per_batch * many
             if not plain:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            causal = self.accelerator.unwrap_model(model)
-            causal = causal.get_base_model() if hasattr(causal, "peft_config") else causal
-            labels = inputs["labels"][:, 1:]
-            where = labels != -100
-            with self.accelerator.autocast():
-                hidden = causal.model(
-                    input_ids=inputs["input_ids"],
-                    attention_mask=inputs["attention_mask"],
-                    use_cache=False,
-                ).last_hidden_state[:, :-1][where]
-                logits = causal.lm_head(hidden).float()
-            count = where.sum() if num_items_in_batch is None else num_items_in_batch
-            loss = torch.nn.functional.cross_entropy(logits, labels[where], reduction="sum") / count
+            labels = inputs["labels"]
+            given = {name: value for name, value in inputs.items() if name != "labels"}
+            total = model(**given, summed_loss_of=labels)
+            count = num_items_in_batch or (labels[:, 1:] != -100).sum()
+            loss = total / count * many  # whose gradients will be averaged over them
             return (loss, {"loss": loss}) if return_outputs else loss
 
-    machine = profile()
     names = {f.name for f in fields(SFTConfig)}  # renamed in transformers 5.2x
     new = "activation_checkpointing" in names
     checkpointing: dict[str, Any] = {
-        "activation_checkpointing" if new else "gradient_checkpointing": False
+        "activation_checkpointing" if new else "gradient_checkpointing": settings[
+            "gradient_checkpointing"
+        ]
     }
+    dtype = processes.by_first(lambda: machine.dtype)  # each may have timed another
     arguments = SFTConfig(
         output_dir=folder,
         num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["batch_size"],
-        per_device_eval_batch_size=settings["batch_size"],
+        per_device_train_batch_size=share,
+        per_device_eval_batch_size=share,
+        gradient_accumulation_steps=settings["gradient_accumulation"],
+        average_tokens_across_devices=True,
+        ddp_find_unused_parameters=not plain,
         learning_rate=settings["learning_rate"],
         lr_scheduler_type="linear",
         warmup_steps=max(1, round(0.05 * settings["epochs"] * len(rows) / settings["batch_size"])),
         weight_decay=0.01,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
-        bf16=machine.dtype == "bfloat16",
-        fp16=machine.dtype == "float16",
+        bf16=dtype == "bfloat16",
+        fp16=dtype == "float16",
         use_cpu=machine.device == "cpu",
         **checkpointing,
+        activation_offloading=settings["activation_offloading"],
         max_length=None,
         packing=False,
+        padding_free=packed,  # TRL's own packing would choose other batches
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_steps=1,
         logging_nan_inf_filter=False,
@@ -115,11 +127,44 @@ def build(
         trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=Dataset.from_list([*rows, blank] if together > 1 else rows),
             eval_dataset=Dataset.from_list(held_out) if held_out else None,
             processing_class=tokenizer,
             peft_config=adapter,
             callbacks=[watch],
         )
     trainer.remove_callback(PrinterCallback)
+    if packed:
+        packing.check(trainer.model, trainer.data_collator, rows)
+    if plain:
+        sum_losses(getattr(trainer.model, "get_base_model", lambda: trainer.model)())
     return trainer
+
+
+def keep_activations(model: Any) -> None:
+    """Let a model keep its activations again."""
+    name = "activation_checkpointing_disable"
+    getattr(model, name if hasattr(model, name) else "gradient_checkpointing_disable")()
+
+
+def sum_losses(model: Any) -> None:
+    """Let the model's forward, asked with `summed_loss_of=labels`, return their loss alone.
+
+    Logits are computed only where a label is. It is the model's forward and no function beside it
+    because DDP and FSDP do their part around that.
+    """
+    import torch
+
+    usual = model.forward
+
+    def forward(self: Any, *args: Any, summed_loss_of: Any = None, **kwargs: Any) -> Any:
+        if summed_loss_of is None:
+            return usual(*args, **kwargs)
+        labels = summed_loss_of[:, 1:]
+        where = labels != -100
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        hidden = self.model(*args, **given | {"use_cache": False}).last_hidden_state
+        logits = self.lm_head(hidden[:, :-1][where]).float()
+        return torch.nn.functional.cross_entropy(logits, labels[where], reduction="sum")
+
+    model.forward = types.MethodType(forward, model)
