@@ -1,6 +1,8 @@
 # Two commands: `make demo` and `make test`. Both set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two test processes at a time, each with half of the cores: two notebooks share a machine well.
+THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) // 2))')
 
 .PHONY: help setup demo test lab notebooks lint bench clean
 
@@ -26,8 +28,9 @@ demo: setup
 	$(BIN)/ftlab demo $(if $(TEXT),--text '$(TEXT)')
 
 test: setup
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
