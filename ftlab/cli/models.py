@@ -1,4 +1,4 @@
-"""Commands about models: profile, models, train, merge, generate."""
+"""Commands about models: profile, models, train, merge, methods, generate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ftlab.cli.methods import methods
 from ftlab.cli.options import Model, Seed, Track, TrackingUri
 from ftlab.errors import ConfigError, DataError, ModelError
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (profile, models, train, merge, generate):
+    for command in (profile, models, train, merge, methods, generate):
         app.command()(command)
 
 
