@@ -200,6 +200,8 @@ def _row(folder: Path, name: str, title: str, say: Callable[[str], None]) -> dic
             if process.poll() is None:
                 process.kill()
                 process.wait()
+            if process.stdout:
+                process.stdout.close()
         errors.seek(0)
         told = errors.read().strip().splitlines()
     done = _kept(folder, name)

@@ -35,7 +35,7 @@ def here(monkeypatch):
     asked = []
 
     class Here:
-        stdout = ()
+        stdout = None
 
         def __init__(self, command, **_):
             asked.append(command[-1])
