@@ -1,54 +1,107 @@
 """ftlab's trainer against TRL's `SFTTrainer` with its own defaults: same model, records, epochs.
 
-    python benchmarks/sft.py [--records 200] [--rounds 2] [--method full] [--model ftlab-7m]
+    python benchmarks/sft.py                                       # full, ftlab-7m, here
+    python benchmarks/sft.py --method lora                         # also: qlora
+    python benchmarks/sft.py --take-apart                          # and TRL with a default off
+    python benchmarks/sft.py --profile                             # which operations take the time
+    python benchmarks/sft.py --shape llama-3.2-1b --method lora    # CUDA: random weights of a shape
 
-Both sides run in one process, by turns. Each starts from the same weights, sees the same records in
-as many epochs and steps, with the same learning rate and batch size; only what TRL and ftlab choose
-themselves differs. The held-out loss of both is printed, because speed that costs quality is none.
-"Matmul rate" is that of the bf16 product of a training step, measured in the same run.
+All sides run in one process, by turns. Each starts from the same weights, sees the same records in
+as many epochs and steps, with the same learning rate and batch size; only what TRL, peft and ftlab
+choose themselves differs: precision, checkpointing, the schedule, the order, and with LoRA the rank
+and the layers that get an adapter (the parameters that move are printed). With qlora all sides get
+the same NF4 weights. The held-out loss of each is printed, because speed that costs quality is
+none; of random weights it only says that both learn alike.
+
+"Matmul rate" is that of the feed-forward product of a step, in the precision that ftlab trains in,
+measured in the same run; the share of it is what MFU is to a data sheet's rate. The products of
+attention and of adapters are not counted, nor padding, so the share is a little low.
 """
 
 import argparse
-import copy
+import contextlib
+import gc
 import statistics
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import torch
 
 from ftlab import models, tasks
+from ftlab.errors import TrainingError
 from ftlab.hardware import huge_pages, profile
 from ftlab.records import to_trl
 from ftlab.training import methods, sft
+from ftlab.training.memory import growth
+
+METHODS = ("full", "lora", "qlora")
+# From the config.json of Qwen/Qwen2.5-0.5B, meta-llama/Llama-3.2-1B and meta-llama/Meta-Llama-3-8B:
+# kind, hidden, feed-forward, layers, heads, key-value heads, vocabulary, whether the head is tied.
+SHAPES = {
+    "qwen2.5-0.5b": ("qwen2", 896, 4864, 24, 14, 2, 151936, True),
+    "llama-3.2-1b": ("llama", 2048, 8192, 16, 32, 8, 128256, True),
+    "llama-3-8b": ("llama", 4096, 14336, 32, 32, 8, 128256, False),
+    "tiny": ("llama", 64, 128, 2, 2, 1, 4096, True),  # to try this file itself on a CPU
+}
+PARTS = {
+    "TRL": {},
+    "TRL, no bf16": {"bf16": False},
+    "TRL, no checkpointing": {"gradient_checkpointing": False},
+    "TRL, neither": {"bf16": False, "gradient_checkpointing": False},
+}
 
 
-def plain_trl(model, tokenizer, records, *, method, epochs, batch_size, learning_rate, seed):
-    """Train with SFTTrainer as it comes; return seconds of training and the model."""
+def build(shape: str, folder: Path, dtype: str) -> str:
+    """Save random weights of a shape, with the shipped tokenizer; return where."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    kind, hidden, inner, layers, heads, shared, vocabulary, tied = SHAPES[shape]
+    tokenizer = models.tokenizer("ftlab-7m")
+    config = AutoConfig.for_model(
+        kind, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=shared, vocab_size=vocabulary,
+        tie_word_embeddings=tied, max_position_embeddings=4096,
+        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    with torch.device(profile().device), models.quiet():
+        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def plain_trl(model, tokenizer, records, settings, **changes):
+    """Train with SFTTrainer as it comes, but for `changes`; return seconds and the model."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
+    adapter = LoraConfig(task_type="CAUSAL_LM") if settings["method"] != "full" else None
     with tempfile.TemporaryDirectory() as scratch:
         trainer = SFTTrainer(
             model=model,
             args=SFTConfig(
                 output_dir=scratch,
-                num_train_epochs=epochs,
-                per_device_train_batch_size=batch_size,
-                learning_rate=learning_rate,
-                seed=seed,
+                num_train_epochs=settings["epochs"],
+                per_device_train_batch_size=settings["batch_size"],
+                learning_rate=settings["learning_rate"],
+                seed=settings["seed"],
                 disable_tqdm=True,
                 report_to="none",
                 save_strategy="no",
                 use_cpu=profile().device == "cpu",
+                **changes,
             ),
             train_dataset=Dataset.from_list([to_trl(record) for record in records]),
             processing_class=tokenizer,
-            peft_config=LoraConfig() if method == "lora" else None,
+            peft_config=adapter,
         )
         begun = time.perf_counter()
         trainer.train()
-        return time.perf_counter() - begun, trainer.model
+        return time.perf_counter() - begun, trainer.accelerator.unwrap_model(trainer.model)
 
 
 def held_out_loss(model, tokenizer, records) -> float:
@@ -67,68 +120,150 @@ def held_out_loss(model, tokenizer, records) -> float:
 
 def matmul_rate(tokens: int, hidden: int, inner: int) -> float:
     """FLOP/s of the feed-forward product of one step, bf16 where the profile says so."""
-    dtype = getattr(torch, profile().dtype)
-    left = torch.randn(tokens, hidden, dtype=dtype, device=profile().device)
-    right = torch.randn(hidden, inner, dtype=dtype, device=profile().device)
-    out = torch.empty(tokens, inner, dtype=dtype, device=profile().device)
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < 1:
-        torch.mm(left, right, out=out)
-        count += 1
-    if left.is_cuda:
-        torch.cuda.synchronize()
-    return 2 * tokens * hidden * inner * count / (time.perf_counter() - begun)
+    dtype, device = getattr(torch, profile().dtype), profile().device
+    left = torch.randn(tokens, hidden, dtype=dtype, device=device)
+    right = torch.randn(hidden, inner, dtype=dtype, device=device)
+    out = torch.empty(tokens, inner, dtype=dtype, device=device)
+
+    def some() -> float:
+        begun = time.perf_counter()
+        for _ in range(10):
+            torch.mm(left, right, out=out)
+        if left.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - begun
+
+    some()  # the first call chooses a kernel
+    begun, times = time.perf_counter(), []
+    while time.perf_counter() - begun < 1 or len(times) < 3:
+        times.append(some())
+    return 10 * 2 * tokens * hidden * inner / statistics.median(times)
+
+
+def turn(side: str, load, records, held_out, settings) -> tuple[float, float, float, int]:
+    """Train once from fresh weights: seconds, held-out loss, peak bytes, parameters that move."""
+    model, tokenizer = load()
+    with growth(profile().device) as grown:
+        if side == "ftlab":
+            run = sft.train(model, tokenizer, records, **settings)
+            took, tuned = run.seconds, run.model
+        else:
+            took, tuned = plain_trl(model, tokenizer, records, settings, **PARTS[side])
+    moving = sum(p.numel() for p in tuned.parameters() if p.requires_grad)
+    return took, held_out_loss(tuned, tokenizer, held_out), grown.bytes, moving
+
+
+def operations(load, records, settings) -> None:
+    """Print the operations that take most of the time of one epoch of ftlab's trainer."""
+    model, tokenizer = load()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if profile().device == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities, acc_events=True) as watched:
+        sft.train(model, tokenizer, records, **settings)
+    order = f"self_{profile().device}_time_total"
+    print(watched.key_averages().table(sort_by=order, row_limit=15, max_name_column_width=50))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--method", choices=METHODS, default="full")
+    parser.add_argument("--model", default="ftlab-7m")
+    parser.add_argument("--shape", choices=SHAPES, help="random weights instead of --model")
+    parser.add_argument("--weights", help="float32, bfloat16; by default as the profile says")
+    parser.add_argument("--task", choices=tasks.names(), default="punctuation")
     parser.add_argument("--records", type=int, default=200)
+    parser.add_argument("--held-out", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--method", choices=methods.METHODS, default="full")
-    parser.add_argument("--model", default="ftlab-7m")
+    parser.add_argument("--take-apart", action="store_true", help="TRL with one default off each")
+    parser.add_argument("--profile", action="store_true", help="show ftlab's operations instead")
     args = parser.parse_args()
-    task = tasks.get("punctuation")
+    if args.shape not in (None, "tiny") and profile().device != "cuda":
+        sys.exit(
+            f"no CUDA here: run\n    python benchmarks/sft.py --shape {args.shape} --method "
+            f"{args.method} --records 400\non a machine with an NVIDIA GPU"
+        )
+    task = tasks.get(args.task)
     records = task.examples(args.records, seed=0)
-    held_out = task.examples(60, seed=0, split="test")
-    base, tokenizer = models.load(args.model)
+    held_out = task.examples(args.held_out, seed=0, split="test")
+    rate = methods.LEARNING_RATES[args.method] * (0.1 if args.shape else 1)
     settings = {
         "method": args.method, "epochs": args.epochs, "batch_size": args.batch_size,
-        "learning_rate": methods.LEARNING_RATES[args.method], "seed": 0,
+        "learning_rate": rate, "seed": 0,
     }  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        name = args.model
+        if args.shape:
+            name = build(args.shape, Path(scratch, args.shape), args.weights or "bfloat16")
+
+        def load():
+            gc.collect()
+            if profile().device == "cuda":
+                torch.cuda.empty_cache()
+            return models.load(name, dtype=args.weights, bits=4 if args.method == "qlora" else None)
+
+        if args.profile:
+            operations(load, records, settings)
+        else:
+            measure(args, load, records, held_out, settings)
+
+
+def measure(args, load, records, held_out, settings) -> None:
+    """Let the sides train by turns, and print what came of it."""
+    base, tokenizer = models.load(args.model) if not args.shape else load()
     rows = sft.prepare(tokenizer, records, max_length=1024)
     total = sum(len(row["input_ids"]) for row in rows) * args.epochs
     supervised = sum(t != -100 for row in rows for t in row["labels"]) * args.epochs
-    body = sum(p.numel() for p in base.model.layers.parameters())
-    head = base.config.vocab_size * base.config.hidden_size
+    hidden, inner = base.config.hidden_size, base.config.intermediate_size
+    body = sum(
+        p.numel() * (2 if hasattr(p, "quant_state") else 1) for p in base.model.layers.parameters()
+    )
+    head = base.config.vocab_size * hidden
     # 6 FLOP per weight and token (Kaplan et al. 2020); the head only where a token carries loss.
-    # With LoRA the frozen weights need no gradient of their own: 4 instead of 6.
-    per_weight = 6 if args.method == "full" else 4
-    flop = per_weight * (body * total + head * supervised)
-    seconds: dict[str, list[float]] = {"TRL": [], "ftlab": []}
-    losses: dict[str, float] = {}
+    # With an adapter the frozen weights need no gradient of their own: 4 instead of 6.
+    flop = (6 if args.method == "full" else 4) * (body * total + head * supervised)
+    before = held_out_loss(base, tokenizer, held_out)
+    del base
+    sides = [*PARTS, "ftlab"] if args.take_apart else ["TRL", "ftlab"]
+    found: dict[str, list[tuple[float, float, float, int]]] = {side: [] for side in sides}
     print(profile())
-    print(f"{args.model}, {args.method}: {args.records} records, {total:,.0f} tokens of which "
-          f"{supervised:,.0f} carry loss; {args.rounds} rounds by turns")  # fmt: skip
-    for _ in range(args.rounds):
-        took, tuned = plain_trl(copy.deepcopy(base), tokenizer, records, **settings)
-        seconds["TRL"].append(took)
-        losses["TRL"] = held_out_loss(tuned, tokenizer, held_out)
-        run = sft.train(copy.deepcopy(base), tokenizer, records, **settings)
-        seconds["ftlab"].append(run.seconds)
-        losses["ftlab"] = held_out_loss(run.model, tokenizer, held_out)
-    rate = matmul_rate(2048, base.config.hidden_size, base.config.intermediate_size)
-    print(f"held-out loss before training: {held_out_loss(base, tokenizer, held_out):.3f}")
-    print("          tokens/s  supervised/s  held-out loss  share of matmul rate")
-    for side, times in seconds.items():
-        took = statistics.median(times)
-        print(f"{side:8} {total / took:9,.0f} {supervised / took:13,.0f} {losses[side]:14.3f} "
-              f"{flop / took / rate:20.1%}")  # fmt: skip
-    ratios = [t / f for t, f in zip(seconds["TRL"], seconds["ftlab"], strict=True)]
-    pairs = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-    print(f"ftlab is {statistics.median(ratios):.2f} times as fast (pairs: {pairs}); "
-          f"matmul {rate / 1e9:,.0f} GFLOP/s")  # fmt: skip
+    print(f"{args.shape or args.model}, {args.method}: {args.records} records of {args.task}, "
+          f"{total:,.0f} tokens of which {supervised:,.0f} carry loss; {args.rounds} rounds by "
+          "turns", flush=True)  # fmt: skip
+    for side in sides:  # the first steps in a process build what later ones find there
+        with contextlib.suppress(torch.OutOfMemoryError, TrainingError):
+            turn(side, load, records[: args.batch_size], held_out[:1], settings)
+    for number in range(args.rounds):
+        for side in sides if number % 2 == 0 else sides[::-1]:
+            with contextlib.suppress(KeyError):  # a side that failed is out of the later rounds
+                try:
+                    found[side].append(turn(side, load, records, held_out, settings))
+                except (torch.OutOfMemoryError, TrainingError) as error:
+                    found.pop(side)
+                    print(f"{side} is out: {str(error).splitlines()[0]}", flush=True)
+                else:
+                    print(f"  round {number + 1}, {side}: {found[side][-1][0]:.1f} s", flush=True)
+    device_rate = matmul_rate(4096 if profile().device == "cuda" else 2048, hidden, inner)
+    print(f"held-out loss before training: {before:.3f}; matmul {device_rate / 1e9:,.0f} GFLOP/s")
+    print(f"{'':22}  tokens/s  supervised/s  held-out loss  of matmul rate  memory GB      moving")
+    on_gpu = profile().device == "cuda"  # a process that trains again and again has memory left
+    for side, turns in found.items():
+        took = statistics.median(t[0] for t in turns)
+        _, loss, grown, moving = turns[-1]
+        print(f"{side:22} {total / took:9,.0f} {supervised / took:13,.0f} {loss:14.3f} "
+              f"{flop / took / device_rate:15.1%} {f"{grown / 1e9:.2f}" if on_gpu else "–":>10} {moving:11,}")  # fmt: skip
+    for side in found:
+        if side == "ftlab" or "ftlab" not in found:
+            continue
+        ratios = [t[0] / f[0] for t, f in zip(found[side], found["ftlab"], strict=True)]
+        pairs = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"ftlab is {statistics.median(ratios):.2f} times as fast as {side} (pairs: {pairs})")
+    if profile().device != "cuda" and not args.shape:
+        shapes = [shape for shape in SHAPES if shape != "tiny"]
+        print(f"no CUDA here: run python benchmarks/sft.py --shape SHAPE --method {args.method} "
+              f"where there is one; SHAPE is {', '.join(shapes)}")  # fmt: skip
 
 
 if __name__ == "__main__":

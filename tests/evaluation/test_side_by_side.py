@@ -12,6 +12,7 @@ from ftlab.teaching import plots_methods
 TASK = tasks.get("punctuation")
 TRAIN = TASK.examples(8, 0)
 HELD = TASK.examples(3, 0, split="test")
+POPEN = side_by_side.subprocess.Popen
 FAST = {"epochs": 1, "batch_size": 4, "rank": 2, "max_new_tokens": 3}
 
 
@@ -31,7 +32,7 @@ def base(make_model, tmp_path_factory):
 
 @pytest.fixture
 def here(monkeypatch):
-    """Work the rows out in this process, which is quicker; `asked` says which."""
+    """Work the rows out in this process, which is quicker; what it returns says which."""
     asked = []
 
     class Here:
@@ -55,8 +56,12 @@ def run(base, out, **more):
     return side_by_side.side_by_side(TASK, base, TRAIN, HELD, out, **{**FAST, **more})
 
 
-def test_a_row_is_worked_out_in_a_process_of_its_own_and_kept(base, tmp_path):
-    told = []
+def test_a_row_is_worked_out_in_a_process_of_its_own_and_kept(base, here, tmp_path, monkeypatch):
+    told, quick = [], side_by_side.subprocess.Popen
+    monkeypatch.setattr(
+        side_by_side.subprocess, "Popen",
+        lambda command, **how: (quick if command[-1] == "base" else POPEN)(command, **how),
+    )  # fmt: skip
     data = run(base, tmp_path, methods=["lora"], say=told.append)
     assert any("step 1 of 2" in line for line in told)
     _, row = data["rows"]

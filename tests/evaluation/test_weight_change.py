@@ -23,7 +23,7 @@ def test_a_change_is_measured_against_the_layers_own_weights(make_model):
     assert list(moved) == ["embeddings", "0", "1"]  # the head is the embeddings
     assert moved["1"].relative == pytest.approx(0.25, rel=1e-5)
     assert moved["0"].change == moved["embeddings"].change == 0
-    size = sum(w.square().sum() for n, w in before.named_parameters()
+    size = sum(w.square().sum().item() for n, w in before.named_parameters()
                if "layers.1." in n and w.ndim == 2)  # fmt: skip
     assert moved["1"].size == pytest.approx(math.sqrt(size), rel=1e-5)
     assert upper_share(moved) == 1
