@@ -247,13 +247,14 @@ def measure(args, load, records, held_out, settings) -> None:
                     print(f"  round {number + 1}, {side}: {found[side][-1][0]:.1f} s", flush=True)
     device_rate = matmul_rate(4096 if profile().device == "cuda" else 2048, hidden, inner)
     print(f"held-out loss before training: {before:.3f}; matmul {device_rate / 1e9:,.0f} GFLOP/s")
-    print(f"{'':22}  tokens/s  supervised/s  held-out loss  of matmul rate  memory GB      moving")
+    print(f"{'':22}  tokens/s  supervised/s  held-out loss  of matmul rate  growth GB      moving")
     on_gpu = profile().device == "cuda"  # a process that trains again and again has memory left
     for side, turns in found.items():
         took = statistics.median(t[0] for t in turns)
         _, loss, grown, moving = turns[-1]
+        more = f"{grown / 1e9:.2f}" if on_gpu else "–"
         print(f"{side:22} {total / took:9,.0f} {supervised / took:13,.0f} {loss:14.3f} "
-              f"{flop / took / device_rate:15.1%} {f"{grown / 1e9:.2f}" if on_gpu else "–":>10} {moving:11,}")  # fmt: skip
+              f"{flop / took / device_rate:15.1%} {more:>10} {moving:11,}")  # fmt: skip
     for side in found:
         if side == "ftlab" or "ftlab" not in found:
             continue

@@ -285,8 +285,9 @@ def _cells(data: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         if row["method"] != BASE:
             memory = row["memory"]["weights"] + row["memory"]["growth"]
             upper = row["upper_share"]
+            minutes = row["seconds"] / 60
             line += [
-                f"{row['seconds'] / 60:.1f}", f"{memory / 1e6:,.0f}",
+                f"{minutes:.{1 if minutes >= 1 else 2}f}", f"{memory / 1e6:,.0f}",
                 f"{row['trainable_share']:.1%}", f"{row['saved_bytes'] / 1e6:,.1f}",
                 _said(row["forgotten"], "+"), "–" if upper is None else f"{upper:.0%}",
             ]  # fmt: skip
@@ -316,6 +317,8 @@ def markdown(data: dict[str, Any]) -> str:
     head, cells = _cells(data)
     settings = data["settings"]
     ran = [row for row in data["rows"] if "why" not in row and row["method"] != BASE]
+    count = sum(place.isdecimal() for place in ran[0]["change"])
+    above = count - count // 2
     lines = [
         f"# {data['model']} on {data['task']}: the methods side by side", "",
         f"{ran[0]['total_tokens']:,} tokens read by each in {ran[0]['steps']:,} steps of "
@@ -325,7 +328,8 @@ def markdown(data: dict[str, Any]) -> str:
         "Intervals are of 95 %, over other examples and not over other trainings. Memory is the "
         f"weights plus the growth of training at its peak ({ran[0]['memory']['how']}). Forgotten: "
         "bits per character on general text less the base's; above zero is worse. Upper half: the "
-        "share of the layers' squared change that lies in the upper half of them.", "",
+        f"share of the layers' squared change that lies in the upper {above} of {count} layers; an "
+        f"even spread gives {above / count:.0%}.", "",
         *(f"{row['method']} did not run: {row['why']}\n" for row in data["rows"] if "why" in row),
         "## Change of each layer, as a share of its weights", "",
         *_rows(

@@ -97,8 +97,8 @@ def between(base: str | os.PathLike[str], tuned: str | os.PathLike[str]) -> dict
 def upper_share(moved: Mapping[str, Moved]) -> float:
     """Return how much of the layers' squared change lies in their upper half.
 
-    An even spread gives a half; with an odd number of layers, the middle one counts as upper, as
-    in the method "frozen". Embeddings and head are left out; nan where nothing moved.
+    An even spread gives a half; with an odd number of layers, the middle one counts as upper, and
+    an even spread gives a little more. Embeddings and head are left out; nan where nothing moved.
     """
     layers = [moved[place] for place in sorted((p for p in moved if p.isdecimal()), key=int)]
     squares = [layer.change**2 for layer in layers]

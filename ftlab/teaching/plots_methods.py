@@ -50,7 +50,7 @@ def overview(data: Mapping[str, Any]) -> Picture:
             axes.set_xlabel(label)
         panels[4].axvline(0, color="black", linewidth=1)
         for axes, label, values, form in (
-            (panels[1], "minutes", [row["seconds"] / 60 for row in tuned], "{:.1f}"),
+            (panels[1], "minutes", [row["seconds"] / 60 for row in tuned], "{:.2g}"),
             (panels[2], "memory (MB)", [_memory(row) for row in tuned], "{:,.0f}"),
             (panels[3], "on disk (MB)", [row["saved_bytes"] / 1e6 for row in tuned], "{:,.1f}"),
         ):

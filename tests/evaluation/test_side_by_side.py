@@ -1,10 +1,11 @@
 """All methods side by side: the same data for each, rows that are kept, and reasons for gaps."""
 
 import json
+import sys
 
 import pytest
 
-from ftlab import tasks
+from ftlab import cli, tasks
 from ftlab.errors import ConfigError, DataError, ModelError, TrainingError
 from ftlab.evaluation import one_method, side_by_side
 from ftlab.teaching import plots_methods
@@ -148,3 +149,18 @@ def test_what_cannot_be_is_refused_at_once(base, here, tmp_path):
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(DataError, match="not an empty folder"):
         run(base, tmp_path / "full")
+
+
+def test_the_command_goes_on_from_there_and_draws(base, here, tmp_path, monkeypatch, capsys):
+    run(base, tmp_path, methods=["full"])
+    monkeypatch.setenv("COLUMNS", "200")
+    line = f"ftlab methods --task punctuation --model {base} --out {tmp_path} --method full"
+    line += " --examples 8 --held-out 3 --epochs 1 --batch-size 4 --rank 2 --max-new-tokens 3"
+    monkeypatch.setattr(sys, "argv", line.split())
+    with pytest.raises(SystemExit) as told:
+        cli.main()
+    shown = capsys.readouterr()
+    assert told.value.code == 0, shown.err
+    assert "full (1 of 1): done already" in shown.out and "forgotten" in shown.out
+    for name in ("methods.png", "layers.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
