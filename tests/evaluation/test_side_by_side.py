@@ -1,7 +1,9 @@
 """All methods side by side: the same data for each, rows that are kept, and reasons for gaps."""
 
 import json
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +15,6 @@ from ftlab.teaching import plots_methods
 TASK = tasks.get("punctuation")
 TRAIN = TASK.examples(8, 0)
 HELD = TASK.examples(3, 0, split="test")
-POPEN = side_by_side.subprocess.Popen
 FAST = {"epochs": 1, "batch_size": 4, "rank": 2, "max_new_tokens": 3}
 
 
@@ -49,8 +50,14 @@ def here(monkeypatch):
         def poll(self):
             return 0
 
-    monkeypatch.setattr(side_by_side.subprocess, "Popen", Here)
+    start_with(monkeypatch, Here)
     return asked
+
+
+def start_with(monkeypatch, popen):
+    """Let side_by_side alone start processes another way."""
+    stand_in = SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE)
+    monkeypatch.setattr(side_by_side, "subprocess", stand_in)
 
 
 def run(base, out, **more):
@@ -59,10 +66,12 @@ def run(base, out, **more):
 
 def test_a_row_is_worked_out_in_a_process_of_its_own_and_kept(base, here, tmp_path, monkeypatch):
     told, quick = [], side_by_side.subprocess.Popen
-    monkeypatch.setattr(
-        side_by_side.subprocess, "Popen",
-        lambda command, **how: (quick if command[-1] == "base" else POPEN)(command, **how),
-    )  # fmt: skip
+    start_with(
+        monkeypatch,
+        lambda command, **how: (quick if command[-1] == "base" else subprocess.Popen)(
+            command, **how
+        ),
+    )
     data = run(base, tmp_path, methods=["lora"], say=told.append)
     assert any("step 1 of 2" in line for line in told)
     _, row = data["rows"]
@@ -110,18 +119,16 @@ def test_methods_read_the_same_tokens_and_one_that_cannot_run_loses_no_other(
 
 
 def test_a_process_that_dies_is_a_reason_too(base, tmp_path, monkeypatch):
-    real = side_by_side.subprocess.Popen
-
     def dying(command, **how):
         if command[-1] != "full":
-            return real(command, **how)
+            return subprocess.Popen(command, **how)
         code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-        return real([command[0], "-c", code], **how)
+        return subprocess.Popen([command[0], "-c", code], **how)
 
     (tmp_path / "rows").mkdir()
     card = {"model": base, "settings": {}}
     (tmp_path / "run.json").write_text(json.dumps(card))
-    monkeypatch.setattr(side_by_side.subprocess, "Popen", dying)
+    start_with(monkeypatch, dying)
     row = side_by_side._row(tmp_path, "full", "full", lambda line: None)
     assert "want of memory" in row["why"]
     monkeypatch.setattr(side_by_side, "_row", lambda folder, name, *_: {"method": name, "why": "x"})
