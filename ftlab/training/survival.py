@@ -38,6 +38,7 @@ log = logging.getLogger("ftlab")
 SECONDS = 600.0  # between checkpoints inside an epoch, where no number of steps was asked for
 RISE = 0.02  # of the held-out loss over its lowest: more than the last digits, less than a flaw
 MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
+GONE = ("connection closed by peer", "connection reset by peer", "remote process exited")
 
 
 class _Done(Exception):
@@ -290,7 +291,8 @@ def explained(watch: Any, model: Any) -> Iterator[None]:
     step it is in, with a checkpoint; the second ends it at once.
 
     Raises:
-        TrainingError: the run was stopped, or there was not enough memory.
+        TrainingError: the run was stopped, another of its processes ended, or there was not enough
+            memory.
     """
     try:
         with _gently(watch):
@@ -303,6 +305,11 @@ def explained(watch: Any, model: Any) -> Iterator[None]:
         ) from None
     except (RuntimeError, MemoryError) as error:
         text = str(error).lower()
+        if processes.count() > 1 and any(sign in text for sign in GONE):
+            raise TrainingError(
+                f"Another process of this run ended at step {watch.step + 1} of {watch.total}; "
+                f"what it or the launcher says shows why. {watch.kept()}"
+            ) from error
         if not (isinstance(error, MemoryError) or any(sign in text for sign in MEMORY)):
             raise
         raise TrainingError(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ftlab import models
+from ftlab.errors import TrainingError
 from ftlab.records import Record, write
 from ftlab.training import processes, sft, survival
 
@@ -276,6 +277,17 @@ def test_accelerate_reads_the_configurations_and_knows_every_key(name):
         assert plugin.fsdp_version == 2 and plugin.state_dict_type.name == "FULL_STATE_DICT"
     if name == "zero3":
         assert inner["zero_stage"] == 3 and inner["zero3_save_16bit_model"]
+
+
+def test_a_process_that_is_gone_is_one_message(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    watch = survival.watch({})
+    with (
+        pytest.raises(TrainingError, match="Another process of this run ended at step 1"),
+        survival.explained(watch, None),
+    ):
+        raise RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [::1]")
 
 
 def test_one_process_asks_nobody(monkeypatch):

@@ -98,6 +98,8 @@ def test_the_precision_is_the_one_that_was_timed_to_be_faster(
 def test_float16_scales_its_gradients_and_activations_can_wait_outside(make_model, monkeypatch):
     import torch
 
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
     monkeypatch.setenv("FTLAB_PROFILE", "t4")
     scales, usual = [], torch.amp.GradScaler.step
 
