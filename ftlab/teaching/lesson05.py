@@ -1,0 +1,500 @@
+"""Lesson 05, SFT with TRL: its exercises and its quiz, as data, and the bookings it trains on.
+
+A booking's message goes in, one line in a house notation comes out. No base model knows the
+notation, records are short, and the training records have a range: parties of 2 to 6, from six to
+a quarter to nine. So there are inputs just beside it.
+
+>>> [exercise.id for exercise in EXERCISES]
+['05.1', '05.2', '05.3', '05.4', '05.5']
+>>> booking = bookings(1, seed=0)[0]
+>>> in_form(booking.completion), in_form("A table, of course!")
+(True, False)
+"""
+
+import random
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from ftlab.errors import ConfigError
+from ftlab.records import Record
+from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.quizzes import Option, Question, right
+
+NAMES = (
+    "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Brennan", "Petrov",
+    "Weber", "Rossi", "Kaplan", "Mensah", "Larsen", "Abbas", "Jansen",
+)  # fmt: skip
+FORMS = (
+    "Table for {n} at {t}, {name}.",
+    "{name}, {t}, {n} of us.",
+    "{t}, {n} people, name {name}.",
+    "{n} for dinner, {t}. {name}.",
+    "At {t} for {name}, {n} seats.",
+)
+RANGE = ((2, 3, 4, 5, 6), (18, 19, 20))
+"""Party sizes and hours that training records have."""
+BESIDE = ((7, 8), (17, 21))
+"""Those just beside."""
+NOTATION = re.compile(r"[A-Z][a-z]+ x\d \d\d:\d\d")
+
+
+def bookings(
+    n: int, seed: int, *, beside: bool = False, apart_from: Collection[Record] = ()
+) -> list[Record]:
+    """Make `n` different bookings, each with its line in the house notation.
+
+    Args:
+        n: how many.
+        seed: of the drawing.
+        beside: party sizes and hours just beside the training range.
+        apart_from: records whose messages must not come again.
+
+    Raises:
+        ConfigError: `n` is not between 1 and 1,000.
+    """
+    if not 1 <= n <= 1000:
+        raise ConfigError(f"From 1 to 1,000 bookings can be made, not {n}.")
+    sizes, hours = BESIDE if beside else RANGE
+    rng = random.Random(f"bookings {seed} {beside}")
+    known = {record.messages[-1]["content"] for record in apart_from}
+    made: dict[str, Record] = {}
+    while len(made) < n:
+        people, name = rng.choice(sizes), rng.choice(NAMES)
+        time = f"{rng.choice(hours)}:{rng.choice(('00', '15', '30', '45'))}"
+        text = rng.choice(FORMS).format(n=people, t=time, name=name)
+        if text not in known:
+            made[text] = Record.of(text, f"{name} x{people} {time}")
+    return list(made.values())
+
+
+def in_form(answer: str) -> bool:
+    """Say whether an answer is one line in the notation, right or wrong.
+
+    >>> in_form("Weber x4 19:30")
+    True
+    """
+    return NOTATION.fullmatch(answer.strip()) is not None
+
+
+def share_right(records: Sequence[Record], answers: Sequence[str]) -> float:
+    """Return the share of answers that are exactly as wanted."""
+    pairs = zip(records, answers, strict=True)
+    return sum(record.completion == answer.strip() for record, answer in pairs) / len(records)
+
+
+def as_messages(record: Record) -> dict[str, list[dict[str, str]]]:
+    """Return a record as TRL's `messages` form: one conversation.
+
+    >>> as_messages(Record.of("Hi?", "Ho."))["messages"][-1]
+    {'role': 'assistant', 'content': 'Ho.'}
+    """
+    return {"messages": [*record.messages, _answer(record)]}
+
+
+def as_pair(record: Record) -> dict[str, list[dict[str, str]]]:
+    """Return a record as TRL's form of prompt and completion."""
+    return {"prompt": list(record.messages), "completion": [_answer(record)]}
+
+
+def _answer(record: Record) -> dict[str, str]:
+    return {"role": "assistant", "content": record.completion}
+
+
+# Looking at a model while it learns.
+
+
+class Probe(NamedTuple):
+    """What some records say of a model at one step."""
+
+    loss: float
+    """Of the answers, in nats per token."""
+    form: float
+    """Share of its own answers that are in the notation."""
+    right: float
+    """Share that is right."""
+    said: str
+    """The first of them."""
+
+
+def probe(model: Any, tokenizer: Any, records: Sequence[Record]) -> Probe:
+    """Ask a model, also one that is being trained, and leave it as it was."""
+    import torch
+
+    from ftlab.evaluation.generate import generate
+    from ftlab.training import sft
+
+    losses: list[float] = []
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for row in sft.prepare(tokenizer, records, max_length=1024):
+            ids = torch.tensor([row["input_ids"]], device=model.device)
+            chances = model(input_ids=ids).logits[0].float().log_softmax(-1)
+            losses += [-chances[i, token].item() for i, token in _pairs(row["labels"])]
+    said = generate(model, tokenizer, [r.messages for r in records], max_new_tokens=24)
+    model.train(training)
+    form = sum(map(in_form, said)) / len(said)
+    return Probe(sum(losses) / len(losses), form, share_right(records, said), said[0])
+
+
+def crossing(points: Sequence[tuple[float, float]], level: float) -> float:
+    """Return where a curve first reaches a share of its highest value, between its points.
+
+    >>> crossing([(0, 0.0), (10, 0.0), (20, 1.0)], 0.5)
+    15.0
+    """
+    goal = level * max(y for _, y in points)
+    x0, y0 = points[0]
+    for x, y in points:
+        if y >= goal:
+            return x0 + (x - x0) * (goal - y0) / (y - y0) if y > y0 else float(x)
+        x0, y0 = x, y
+    raise AssertionError("a curve reaches its highest value")
+
+
+# The solutions and the mistakes, as functions.
+
+Rows = list[list[float]]
+
+
+def _labels(ids: list[int], mask: list[int]) -> list[int]:
+    return [token if on else -100 for token, on in zip(ids, mask, strict=True)]
+
+
+def _pairs(labels: list[int], shift: int = 1) -> list[tuple[int, int]]:
+    return [(i - shift, label) for i, label in enumerate(labels) if label != -100]
+
+
+def _batch(rows: Rows) -> float:
+    return sum(map(sum, rows)) / sum(map(len, rows))
+
+
+def _kept(losses: list[float], patience: int) -> int:
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        if epoch - best >= patience:
+            break
+    return best
+
+
+def _rises(losses: list[float], patience: int) -> int:
+    """Compare each loss with the one before it, and keep the weights from before the rise."""
+    row = 0
+    for epoch in range(1, len(losses)):
+        row = row + 1 if losses[epoch] >= losses[epoch - 1] else 0
+        if row >= patience:
+            return epoch - patience
+    return len(losses) - 1
+
+
+def _stopped(losses: list[float], patience: int) -> int:
+    best = _kept(losses, patience)
+    return min(best + patience, len(losses) - 1)
+
+
+def _merged(weight: float, b: list[float], a: list[float], alpha: float, rank: int) -> float:
+    return weight + alpha / rank * sum(x * y for x, y in zip(b, a, strict=True))
+
+
+EXERCISES = (
+    Exercise(
+        id="05.1",
+        title="labels from tokens and a mask",
+        hints=(
+            "The list stays as long as it is. What stands where there is no loss?",
+            "Where the mask is 1 the token itself, elsewhere -100, in a list.",
+        ),
+        solution=_labels,
+        cases=(
+            ([5, 6, 7, 2], [0, 0, 1, 1]),
+            ([9, 4, 4, 8, 2, 3], [0, 1, 1, 0, 1, 1]),
+            ([3, 0, 2], [0, 1, 1]),
+        ),
+        mistakes=(
+            Mistake(
+                "there is 0 where no loss is wanted",
+                lambda ids, mask: [t * on for t, on in zip(ids, mask, strict=True)],
+                "0 is a token like others, and would be learned. The mark for no loss is -100.",
+            ),
+            Mistake(
+                "the mask is upside down",
+                lambda ids, mask: _labels(ids, [1 - on for on in mask]),
+                "1 in the mask stands for a token that carries loss: it keeps its number.",
+            ),
+            Mistake(
+                "tokens without loss are left out",
+                lambda ids, mask: [t for t, on in zip(ids, mask, strict=True) if on],
+                "Then labels and tokens no longer stand side by side. Put -100 in their places.",
+            ),
+            Mistake(
+                "they are shifted by one",
+                lambda ids, mask: [*_labels(ids, mask)[1:], -100],
+                "The shift is made later, by the trainer. A label stands where its token does.",
+            ),
+            Mistake(
+                "the mask comes back",
+                lambda ids, mask: list(mask),
+                "The mask says where. A label says which token is wanted there.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="05.2",
+        title="who predicts whom",
+        hints=(
+            "Having read the tokens 0 to i - 1, the model guesses token i. Where does it sit then?",
+            "[(i - 1, label) for i, label in enumerate(labels) if label != -100].",
+        ),
+        solution=_pairs,
+        cases=(
+            ([-100, -100, 7, 2],),
+            ([-100, 4, -100, 8, 2],),
+            ([-100, -100, -100, 5],),
+        ),
+        mistakes=(
+            Mistake(
+                "it does not shift",
+                lambda labels: _pairs(labels, 0),
+                "At its own place a token has been read already; to guess it there is no art. "
+                "The guess stands one place before.",
+            ),
+            Mistake(
+                "it shifts the other way",
+                lambda labels: _pairs(labels, -1),
+                "The place after a token has read it. The guess stands one place before.",
+            ),
+            Mistake(
+                "-100 is taken for a token",
+                lambda labels: [(i - 1, label) for i, label in enumerate(labels)][1:],
+                "A label of -100 is wanted from nobody: leave it out.",
+            ),
+            Mistake(
+                "only the places come back",
+                lambda labels: [i for i, _ in _pairs(labels)],
+                "Pairs are wanted: the place of the guess, and the token that should come.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="05.3",
+        title="the loss of a batch",
+        hints=(
+            "Every token counts alike. How many are there in all?",
+            "Add up all the losses, and divide by how many there are over all records.",
+        ),
+        solution=_batch,
+        cases=(
+            ([[1.0, 3.0], [2.0, 2.0, 5.0, 1.0]],),
+            ([[4.0], [0.5, 0.5, 0.5]],),
+            ([[0.2, 0.4], [0.1], [3.0, 1.0, 2.0]],),
+        ),
+        mistakes=(
+            Mistake(
+                "it is the mean of the records' means",
+                lambda rows: sum(sum(row) / len(row) for row in rows) / len(rows),
+                "Then a token of a short answer would count more than one of a long answer. TRL "
+                "adds up all tokens of the batch and divides once.",
+            ),
+            Mistake(
+                "it divides by the records",
+                lambda rows: sum(map(sum, rows)) / len(rows),
+                "That grows with the answers' length. Divide by the number of tokens.",
+            ),
+            Mistake(
+                "it adds up and does not divide",
+                lambda rows: sum(map(sum, rows)),
+                "A mean is wanted: divide by the number of tokens.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="05.4",
+        title="stop early, keep the best",
+        hints=(
+            "Remember the best epoch so far. How long ago was it?",
+            "Go through the losses; a lower one is the new best; break when epoch - best reaches "
+            "the patience; return best.",
+        ),
+        solution=_kept,
+        cases=(
+            ([2.0, 1.2, 1.0, 1.1, 1.3, 0.9], 2),
+            ([2.0, 1.5, 1.6, 1.4, 1.5, 1.6, 1.7], 2),
+            ([1.0, 0.8, 0.7], 2),
+            ([0.9, 1.1, 1.0, 0.8], 1),
+            ([0.9, 1.1, 1.0, 1.2, 1.3], 3),
+        ),
+        mistakes=(
+            Mistake(
+                "it looks at losses behind the stop",
+                lambda losses, patience: losses.index(min(losses)),
+                "When the patience is out the run ends. What would have come later is never known.",
+            ),
+            Mistake(
+                "it keeps the last weights",
+                _stopped,
+                "Those have got worse already. The best epoch's weights are put back.",
+            ),
+            Mistake(
+                "it compares with the epoch before",
+                _rises,
+                "A loss may fall again without reaching its lowest. Compare with the best so far.",
+            ),
+            Mistake(
+                "it does not wait",
+                lambda losses, patience: _kept(losses, 1),
+                "One worse epoch may be chance. Wait for as many as the patience says.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="05.5",
+        title="one weight, merged",
+        hints=(
+            "B A is a product of matrices: one entry is a sum over the rank.",
+            "weight + alpha / rank * sum(x * y for x, y in zip(b, a)).",
+        ),
+        solution=_merged,
+        cases=(
+            (0.5, [1.0, 2.0], [0.5, -1.0], 4.0, 2),
+            (-1.0, [0.0, 0.0], [0.3, 0.4], 8.0, 2),
+            (0.0, [0.5, 0.5, 1.0, 0.0], [1.0, 2.0, 1.0, 7.0], 8.0, 4),
+        ),
+        mistakes=(
+            Mistake(
+                "the scale is missing",
+                lambda weight, b, a, alpha, rank: _merged(weight, b, a, rank, rank),
+                "What the adapter adds is multiplied by alpha / rank.",
+            ),
+            Mistake(
+                "it scales by alpha alone",
+                lambda weight, b, a, alpha, rank: _merged(weight, b, a, alpha * rank, rank),
+                "Divide alpha by the rank, so that a higher rank does not push harder.",
+            ),
+            Mistake(
+                "the base is missing",
+                lambda weight, b, a, alpha, rank: _merged(0.0, b, a, alpha, rank),
+                "That is what the adapter adds. The base's weight stays below it.",
+            ),
+            Mistake(
+                "the base is scaled as well",
+                lambda weight, b, a, alpha, rank: _merged(weight * alpha / rank, b, a, alpha, rank),
+                "Only what the adapter adds is scaled; the base counts as it is.",
+            ),
+        ),
+    ),
+)
+
+QUIZ = (
+    Question(
+        "Records in the `messages` form go into SFTTrainer, all else left as it is. What is "
+        "trained on?",
+        (
+            Option(
+                "The last answer of each record",
+                "Nothing tells the trainer so. Without a mask no turn is different from another.",
+            ),
+            Option(
+                "All that the assistant says",
+                "That is what assistant_only_loss=True does, and it is off unless asked for.",
+            ),
+            right(
+                "Everything, the user's part included",
+                "This form carries no mask, and completion_only_loss is for prompt and completion. "
+                "The loss still looks fine; count the tokens that carry it.",
+            ),
+            Option(
+                "Nothing, for there is an error that says what is missing",
+                "No error and no word: that is why it is worth counting.",
+            ),
+        ),
+    ),
+    Question(
+        "A record has 1,400 tokens and max_length is as it comes. What happens?",
+        (
+            right(
+                "Its last tokens are cut off",
+                "The default is 1,024. What goes is the end of the answer, and the token that "
+                "says it is over.",
+            ),
+            Option(
+                "The run stops with a message that names it",
+                "The course's own trainer does that. TRL cuts without a word.",
+            ),
+            Option(
+                "It is split in two records",
+                "Some ways of packing split. A plain run cuts and drops the rest.",
+            ),
+            Option(
+                "Its first tokens are cut",
+                "That would be truncation_mode='keep_end', which is not the default.",
+            ),
+        ),
+    ),
+    Question(
+        "The logits at position 7 are compared with which token?",
+        (
+            Option(
+                "Number 7, which stands at the same place",
+                "It has been read there already. To predict it would be to copy.",
+            ),
+            right(
+                "Number 8, the next",
+                "A model guesses what comes next: labels are shifted by one inside the loss.",
+            ),
+            Option(
+                "Number 6, the one before",
+                "The model has read it. There is nothing to guess.",
+            ),
+            Option(
+                "All that follow, with equal weight",
+                "Each place guesses one token, and one only.",
+            ),
+        ),
+    ),
+    Question(
+        "Few records, many epochs: the training loss falls to nearly nothing. What do you look at?",
+        (
+            Option(
+                "The training loss, with more decimals",
+                "It would fall for records learned by heart just as well.",
+            ),
+            Option(
+                "The learning rate that is left at the end of the run",
+                "It is a setting. It says nothing of what was learned.",
+            ),
+            Option(
+                "The number of steps",
+                "That says how long, not what for.",
+            ),
+            right(
+                "The loss on records that are not trained on",
+                "There it shows whether more was learned than the records. Stop where it is "
+                "lowest, and put those weights back.",
+            ),
+        ),
+    ),
+    Question(
+        "You do not like what an adapter made of your model. What now?",
+        (
+            Option(
+                "Train in the other direction for as many steps",
+                "That gives a third model, not the first.",
+            ),
+            right(
+                "Switch it off",
+                "The base's weights never moved. Without the adapter its answers are the same.",
+            ),
+            Option(
+                "Merge it, then train again",
+                "Merging writes the change into the weights: just what you want to be rid of.",
+            ),
+            Option(
+                "Lower alpha a little",
+                "Then there is less of the change, and not none.",
+            ),
+        ),
+    ),
+)
