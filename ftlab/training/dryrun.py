@@ -6,13 +6,13 @@ is noted. So what autograd keeps is counted, not guessed (by hand, for a plain t
 Korthikanti et al. 2022, "Reducing activation recomputation", section 4).
 
 Layers of one shape are alike, so steps of one and of two layers say what n take. A step's memory
-has its peak in one of three places:
+has its peak in one of three places, and each grows by the same amount with every layer:
 
-    loss     all activations are held, and the logits     M(n) = M(1) + (n - 1) (M(2) - M(1))
-    top      the last layer's gradients are made          M(n) = M(2) + (n - 2) (its activations)
-    bottom   the first layer's, beside all the others'    M(n) = M(1) + (n - 1) (M(2) - M(1))
+    loss     all activations are held, and the logits     M(n) = M(2) + (n - 2) (M(2) - M(1))
+    top      the last layer's gradients are made          M(n) = M(2) + (n - 2) (loss: M(2) - M(1))
+    bottom   the first layer's, beside all the others'    M(n) = M(2) + (n - 2) (M(2) - M(1))
 
-Layers that differ in shape are run one by one.
+A third run says what one frozen layer more takes. Layers that differ in shape are all run.
 
 >>> config = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
 ...     "num_attention_heads": 4, "num_hidden_layers": 8, "vocab_size": 1000}
@@ -68,6 +68,7 @@ def read(config: Mapping[str, Any]) -> Any:
 
     values = dict(config)
     kind = values.pop("model_type", None)
+    values.pop("quantization_config", None)  # what is held in 4 bits is the method's affair
     try:
         return AutoConfig.for_model(str(kind), **values)
     except Exception as error:  # each family checks its values in its own way
@@ -126,11 +127,11 @@ def step(
     )  # fmt: skip
     try:
         if not alike or layers < 3:
-            run = _traced(config, layers, frozen, *how)
-            return run.whole()
+            return _traced(config, layers, frozen, *how).whole()
         still = min(frozen, 1)
         one, two = (_traced(config, still + n, still, *how) for n in (1, 2))
-        return two.grown(one, layers - frozen - 2, frozen - still)
+        low = _traced(config, 3, 2, *how) if frozen > 1 else one
+        return two.grown(one, low, layers - frozen - 2, frozen - still)
     except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(
             f"A step of {config.model_type!r} cannot be followed on shapes alone: {_line(error)}"
@@ -311,7 +312,7 @@ class _Ledger:
         self.live: dict[int, int] = {}  # storage -> its number
         self.born: list[tuple[int, str]] = []  # bytes, part
         self.events: list[tuple[int, int]] = []  # (number, +1 or -1); (-1, 0) is a layer's gradient
-        self.work = [0.0, 0.0]  # forward, backward
+        self.work = 0.0
         self.on = self.backward = False
         own = [p for p in model.parameters() if id(p) in base]
         moving = [p for p in model.parameters() if p.requires_grad]
@@ -367,7 +368,7 @@ class _Ledger:
                 out = func(*args, **kwargs)
                 if func._overloadpacket in flop_registry:
                     work = flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
-                    ledger.work[ledger.backward] += work
+                    ledger.work += work
                 known = {_key(x) for x in tree_leaves(args) if isinstance(x, torch.Tensor)}
                 cast = func is torch.ops.aten._to_copy.default and bool(known & ledger.held)
                 for x in tree_leaves(out):
@@ -400,35 +401,39 @@ class _Ledger:
 
     def whole(self) -> Step:
         """Return the step as it was run."""
-        return Step(peak=max(self.peaks, key=_sum), flops=sum(self.work), **self.counts)
+        return Step(peak=max(self.peaks, key=_sum), flops=self.work, **self.counts)
 
-    def grown(self, one: "_Ledger", more: int, still: int) -> Step:
-        """Return the step of a model with more layers, by what this one has above `one`.
+    def grown(self, one: "_Ledger", low: "_Ledger", more: int, still: int) -> Step:
+        """Return the step of a model with more layers, by what single layers add.
 
         Args:
             one: the same with one layer less.
+            low: as `one`, with one frozen layer more; or `one` itself, if none is frozen.
             more: further layers that move.
             still: further layers that do not.
         """
 
-        def along(two: Mapping[str, float], one: Mapping[str, float]) -> dict[str, float]:
-            return {part: two[part] + more * (two[part] - one[part]) for part in PARTS}
+        def add(start: Any, two: Any, one: Any, low: Any, alone: Any) -> Any:
+            return start + more * (two - one) + still * (low - alone)
+
+        def parts(start: dict[str, float], two: dict[str, float], one_: dict[str, float]) -> Any:
+            lower, alone = low.peaks[0], one.peaks[0]
+            return {p: add(start[p], two[p], one_[p], lower[p], alone[p]) for p in PARTS}
 
         loss, top, bottom = self.peaks
-        kept = {part: loss[part] - one.peaks[0][part] for part in PARTS}
         stretches = (
-            along(loss, one.peaks[0]),
-            {part: top[part] + more * kept[part] for part in PARTS},
-            along(bottom, one.peaks[1]),
+            parts(loss, loss, one.peaks[0]),
+            parts(top, loss, one.peaks[0]),
+            parts(bottom, bottom, one.peaks[1]),
         )
-        each = [b - a for a, b in zip(one.work, self.work, strict=True)]
-        counts: dict[str, Any] = {}
-        for name, value in self.counts.items():
-            moves = name.startswith("trainable")
-            counts[name] = value + (value - one.counts[name]) * (more + (0 if moves else still))
+        counts = {
+            name: add(value, value, one.counts[name], low.counts[name], one.counts[name])
+            for name, value in self.counts.items()
+        }
+        work = [ledger.work for ledger in (self, self, one, low, one)]
         return Step(
             peak={p: max(0.0, v) for p, v in max(stretches, key=_sum).items()},
-            flops=sum(self.work) + more * sum(each) + still * each[0],
+            flops=add(*work),
             **counts,
         )
 
