@@ -16,7 +16,7 @@ from typing import Any
 
 from ftlab.errors import FtlabError
 from ftlab.teaching.plots import GREY, PALETTE
-from ftlab.teaching.show import in_notebook
+from ftlab.teaching.show import in_notebook, live
 from ftlab.training import methods
 from ftlab.training.estimate import Estimate, estimate, size_text
 from ftlab.training.gpus import Table, table

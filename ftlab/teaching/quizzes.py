@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftlab.errors import ConfigError, raise_unknown
-from ftlab.teaching.show import box, in_notebook, say
+from ftlab.teaching.show import box, in_notebook, live, say
 
 LETTERS = string.ascii_lowercase
 
@@ -99,7 +99,7 @@ class Quiz:
         """Give a notebook all three forms; it takes the richest that it can draw."""
         bundle = {"text/plain": str(self), "text/html": self.to_html()}
         if in_notebook() and importlib.util.find_spec("ipywidgets"):
-            bundle.update(_live(self.widget()))
+            bundle.update(live(self.widget()))
         return bundle
 
     def to_html(self) -> str:
@@ -180,11 +180,3 @@ def _question_widget(number: int, question: Question) -> Any:
 
     button.on_click(show)
     return ipywidgets.VBox([title, radio, button, reply])
-
-
-def _live(widget: Any) -> dict[str, Any]:
-    """Return only the live form of a widget, without its own text (which names a random id)."""
-    bundle = widget._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    kind = "application/vnd.jupyter.widget-view+json"
-    return {kind: data[kind]} if kind in data else {}

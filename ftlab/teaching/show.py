@@ -50,3 +50,11 @@ def display(bundle: dict[str, Any]) -> None:
     from IPython.display import display as send
 
     send(bundle, raw=True)
+
+
+def live(widget: Any) -> dict[str, Any]:
+    """Return only the live form of a widget, without its own text (which names a random id)."""
+    bundle = widget._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    kind = "application/vnd.jupyter.widget-view+json"
+    return {kind: data[kind]} if kind in data else {}

@@ -3,16 +3,8 @@
 The model is built of torch's fake tensors, which have a shape and a type but no data. One step runs
 through the real code of transformers, peft and autograd, while each storage that appears and goes
 is noted. So what autograd keeps is counted, not guessed (by hand, for a plain transformer:
-Korthikanti et al. 2022, "Reducing activation recomputation", section 4).
-
-Layers of one shape are alike, so steps of one and of two layers say what n take. A step's memory
-has its peak in one of three places, and each grows by the same amount with every layer:
-
-    loss     all activations are held, and the logits     M(n) = M(2) + (n - 2) (M(2) - M(1))
-    top      the last layer's gradients are made          M(n) = M(2) + (n - 2) (loss: M(2) - M(1))
-    bottom   the first layer's, beside all the others'    M(n) = M(2) + (n - 2) (M(2) - M(1))
-
-A third run says what one frozen layer more takes. Layers that differ in shape are all run.
+Korthikanti et al. 2022, "Reducing activation recomputation", section 4), by
+`ftlab.training.ledger`. One and two layers say what n take; those that differ in shape are all run.
 
 >>> config = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
 ...     "num_attention_heads": 4, "num_hidden_layers": 8, "vocab_size": 1000}
@@ -21,41 +13,18 @@ A third run says what one frozen layer more takes. Layers that differ in shape a
 (True, True)
 """
 
-import contextlib
 import copy
 import functools
+import json
 import warnings
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError
 from ftlab.training import methods
+from ftlab.training.ledger import Ledger, Step
 
-__all__ = ["Step", "read", "step"]
-
-PARTS = ("gradients", "activations", "casts", "logits")
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one training step takes."""
-
-    peak: dict[str, float]
-    """Bytes by part, beside the weights and the optimiser, when the most is held."""
-    weights: float
-    """Bytes of the weights that are not held in 4 bits, without adapters."""
-    quantised: int
-    """Weights that are held in 4 bits."""
-    adapters: float
-    """Bytes of the adapters."""
-    trainable_bytes: float
-    """Bytes of all weights that move."""
-    parameters: int
-    trainable: int
-    flops: float
-    """Floating-point operations: two for each multiplication with its addition."""
+__all__ = ["read", "step"]
 
 
 def read(config: Mapping[str, Any]) -> Any:
@@ -115,7 +84,7 @@ def step(
         ModelError: transformers cannot build it as a causal LM, or its code asks for numbers where
             there are only shapes.
     """
-    layers, alike = _layers(config)
+    layers, alike = _layers(config.to_json_string())
     frozen = 0
     if method == "frozen":
         frozen = layers // 2 if frozen_layers is None else frozen_layers
@@ -142,18 +111,19 @@ def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def _layers(config: Any) -> tuple[int, bool]:
-    """Return how many layers the model has, and whether all are of one shape."""
+@functools.lru_cache(maxsize=32)
+def _layers(text: str) -> tuple[int, bool]:
+    """Return how many layers a config's model has, and whether all are of one shape."""
     import torch
 
     with torch.device("meta"):
-        blocks = _blocks(_build(config))
+        blocks = _blocks(_build(read(json.loads(text))))
     shapes = [{name: tuple(p.shape) for name, p in b.named_parameters()} for b in blocks]
     return len(blocks), all(shape == shapes[0] for shape in shapes)
 
 
 def _build(
-    config: Any, layers: int | None = None, attention: str = "eager", weights: str = "float32"
+    config: Any, layers: int | None = None, attention: str | None = None, weights: str = "float32"
 ) -> Any:
     """Return the causal LM, of so many layers."""
     import torch
@@ -189,7 +159,7 @@ def _blocks(model: Any) -> Any:
 def _traced(
     config: Any, layers: int, frozen: int, method: str, batch_size: int, length: int, rank: int,
     targets: Any, checkpointing: bool, compute: str, weights: str, eager: bool, loss_share: float,
-) -> "_Ledger":  # fmt: skip
+) -> "Ledger":  # fmt: skip
     """Run one step of so many layers, the lowest of them frozen; return what was noted."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -199,7 +169,7 @@ def _traced(
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of peft and transformers: the real run shows its own
         with torch.device("meta"):
-            causal = _build(config, layers, "eager" if eager else "sdpa", weights)
+            causal = _build(config, layers, "eager" if eager else None, weights)
             base = {id(p) for p in causal.parameters()}
             model, four_bit = _prepared(causal, method, rank, targets, frozen, compute)
         if checkpointing:
@@ -209,14 +179,14 @@ def _traced(
         plain = plain and not any(getattr(config, name, None) for name in SCALED)
         vocabulary = config.get_text_config().vocab_size
         count = max(1, round(batch_size * (length - 1) * (loss_share if plain else 1)))
-        ledger = _Ledger(model, base, four_bit, count * vocabulary, vocabulary)
+        ledger = Ledger(model, base, four_bit, count * vocabulary, vocabulary)
         for block in _blocks(causal)[frozen:]:
             block.register_forward_hook(ledger.watch)
         with FakeTensorMode(allow_non_fake_inputs=True):
             _fill(model.train())
             ids = torch.zeros(batch_size, length, dtype=torch.long)
             inputs: dict[str, Any] = {"input_ids": ids, "use_cache": False}
-            if eager:
+            if causal.config._attn_implementation == "eager":
                 inputs["attention_mask"] = torch.zeros(batch_size, 1, length, length)
             where = torch.zeros(count, dtype=torch.long)
             mixed = torch.autocast("cpu", getattr(torch, compute), enabled=compute != "float32")
@@ -300,147 +270,3 @@ def _quantise(model: Any, compute: str) -> set[int]:
             module.forward = functools.partial(four_bit, module)  # type: ignore[method-assign]
             found.add(id(module.weight))
     return found
-
-
-class _Ledger:
-    """Notes each storage that appears and goes, each layer's gradient, and the work."""
-
-    def __init__(
-        self, model: Any, base: set[int], four_bit: set[int], logits: int, vocabulary: int
-    ) -> None:
-        self.model, self.logits, self.vocabulary = model, logits, vocabulary
-        self.live: dict[int, int] = {}  # storage -> its number
-        self.born: list[tuple[int, str]] = []  # bytes, part
-        self.events: list[tuple[int, int]] = []  # (number, +1 or -1); (-1, 0) is a layer's gradient
-        self.work = 0.0
-        self.on = self.backward = False
-        own = [p for p in model.parameters() if id(p) in base]
-        moving = [p for p in model.parameters() if p.requires_grad]
-        self.counts = {
-            "weights": float(sum(p.nbytes for p in own if id(p) not in four_bit)),
-            "quantised": sum(p.numel() for p in own if id(p) in four_bit),
-            "adapters": float(sum(p.nbytes for p in model.parameters() if id(p) not in base)),
-            "trainable_bytes": float(sum(p.nbytes for p in moving)),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "trainable": sum(p.numel() for p in moving),
-        }
-
-    def watch(self, block: Any, args: Any, out: Any) -> None:
-        """Ask a layer's output to tell when its gradient arrives."""
-        out = out[0] if isinstance(out, tuple) else out
-        if out.requires_grad and not self.backward:
-            out.register_hook(lambda _: self._cut())
-
-    def _cut(self) -> None:
-        self.backward = True
-        self.events.append((-1, 0))
-
-    def _note(self, tensor: Any, cast: bool) -> None:
-        storage = tensor.untyped_storage()
-        key, number = storage._cdata, len(self.born)
-        if key in self.live or key in self.held:
-            return
-        shaped = tensor.dim() and tensor.shape[-1] == self.vocabulary
-        part = "logits" if shaped and tensor.numel() >= self.logits else "activations"
-        self.born.append((storage.nbytes(), "casts" if cast else part))
-        self.live[key] = number
-        self.events.append((number, 1))
-        weakref.finalize(storage, self._gone, key, number)
-
-    def _gone(self, key: int, number: int) -> None:
-        if self.on:
-            self.live.pop(key, None)
-            self.events.append((number, -1))
-
-    @contextlib.contextmanager
-    def noting(self) -> Iterator[None]:
-        """Note what every operation makes."""
-        import torch
-        from torch.utils._python_dispatch import TorchDispatchMode
-        from torch.utils._pytree import tree_leaves
-        from torch.utils.flop_counter import flop_registry
-
-        ledger = self
-
-        class Watch(TorchDispatchMode):
-            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
-                kwargs = kwargs or {}
-                out = func(*args, **kwargs)
-                if func._overloadpacket in flop_registry:
-                    work = flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
-                    ledger.work += work
-                known = {_key(x) for x in tree_leaves(args) if isinstance(x, torch.Tensor)}
-                cast = func is torch.ops.aten._to_copy.default and bool(known & ledger.held)
-                for x in tree_leaves(out):
-                    if isinstance(x, torch.Tensor) and _key(x) not in known:
-                        ledger._note(x, cast)
-                return out
-
-        self.held = {_key(p) for p in self.model.parameters()}
-        self.on = True
-        with Watch():
-            yield
-        self.on = False
-
-    def close(self, layers: int) -> None:
-        """Work out the peak of each stretch: until the first cut, and after each."""
-        kept = {_key(p.grad) for p in self.model.parameters() if p.grad is not None}
-        gradients = {self.live[key] for key in kept if key in self.live}
-        now, self.peaks = dict.fromkeys(PARTS, 0.0), [dict.fromkeys(PARTS, 0.0)]
-        for number, sign in self.events:
-            if number < 0:
-                self.peaks.append(dict(now))
-                continue
-            size, part = self.born[number]
-            now["gradients" if number in gradients else part] += sign * size
-            if sum(now.values()) > sum(self.peaks[-1].values()):
-                self.peaks[-1] = dict(now)
-        if len(self.peaks) != layers + 1:
-            raise RuntimeError(f"{len(self.peaks) - 1} of {layers} layers were seen in reverse")
-        del self.model, self.live
-
-    def whole(self) -> Step:
-        """Return the step as it was run."""
-        return Step(peak=max(self.peaks, key=_sum), flops=self.work, **self.counts)
-
-    def grown(self, one: "_Ledger", low: "_Ledger", more: int, still: int) -> Step:
-        """Return the step of a model with more layers, by what single layers add.
-
-        Args:
-            one: the same with one layer less.
-            low: as `one`, with one frozen layer more; or `one` itself, if none is frozen.
-            more: further layers that move.
-            still: further layers that do not.
-        """
-
-        def add(start: Any, two: Any, one: Any, low: Any, alone: Any) -> Any:
-            return start + more * (two - one) + still * (low - alone)
-
-        def parts(start: dict[str, float], two: dict[str, float], one_: dict[str, float]) -> Any:
-            lower, alone = low.peaks[0], one.peaks[0]
-            return {p: add(start[p], two[p], one_[p], lower[p], alone[p]) for p in PARTS}
-
-        loss, top, bottom = self.peaks
-        stretches = (
-            parts(loss, loss, one.peaks[0]),
-            parts(top, loss, one.peaks[0]),
-            parts(bottom, bottom, one.peaks[1]),
-        )
-        counts = {
-            name: add(value, value, one.counts[name], low.counts[name], one.counts[name])
-            for name, value in self.counts.items()
-        }
-        work = [ledger.work for ledger in (self, self, one, low, one)]
-        return Step(
-            peak={p: max(0.0, v) for p, v in max(stretches, key=_sum).items()},
-            flops=add(*work),
-            **counts,
-        )
-
-
-def _key(tensor: Any) -> int:
-    return tensor.untyped_storage()._cdata
-
-
-def _sum(parts: Mapping[str, float]) -> float:
-    return sum(parts.values())

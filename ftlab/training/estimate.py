@@ -25,7 +25,7 @@ The backward pass costs two forward passes (Kaplan et al. 2020), less what froze
     seconds       = FLOPs / (peak FLOP/s · the share of it that training reaches)
 
 Checkpointing adds one more forward pass. The FLOPs are counted in the same step as the memory. The
-share is an assumption in `gpus.json`, so the time is a rough one. No weights are read: any
+share is measured for a CPU and an assumption for a GPU (`gpus.json`), so the time is a rough one. No weights are read: any
 `config.json` that transformers can build will do.
 
 >>> made = estimate("ftlab-1m", "lora", length=64, batch_size=8, gpu="T4")
@@ -45,6 +45,7 @@ from ftlab.errors import ConfigError, DataError, ModelError, OfflineError, raise
 from ftlab.files import read_text
 from ftlab.training import dryrun, methods
 from ftlab.training.gpus import Table, matmul_rate, table
+from ftlab.training.ledger import Step
 
 __all__ = ["Estimate", "Plan", "cheaper", "config_of", "estimate"]
 
@@ -70,6 +71,10 @@ class Plan:
     """What the base's weights are held in."""
     loss_share: float = 1.0
     """Part of the tokens that carry loss."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.targets, str):  # a plan can be a key, as in `cheaper`
+            object.__setattr__(self, "targets", tuple(self.targets))
 
     def check(self) -> None:
         """Raise a ConfigError that lists all that is wrong."""
@@ -229,17 +234,18 @@ def estimate(
         here = profile()
         name, compute, cuda = here.gpu or f"this {here.device}", here.dtype, here.device == "cuda"
         capacity = here.memory_gb * 1e9 or None
-        peak = matmul_rate(here.device, compute)
+        rate = matmul_rate(here.device, compute) * gpus.share_of_matmul
     else:
         card = gpus.gpus[gpu]
         name, compute, cuda = gpu, card.dtype, True
-        capacity, per_hour, peak = card.memory_gb * 1e9, card.per_hour, card.tflops * 1e12
-    step = _step(text, _hashable(plan), compute, cuda)
+        capacity, per_hour = card.memory_gb * 1e9, card.per_hour
+        rate = card.tflops * 1e12 * gpus.share_of_peak
+    step = _step(text, plan, compute, cuda)
     parts, reasons = _parts(step, plan, cuda)
     made = Estimate(
         plan=plan, device=name, capacity=capacity, parts=parts, reasons=reasons,
         parameters=step.parameters, trainable=step.trainable, step_flops=step.flops,
-        step_seconds=step.flops / (peak * gpus.share_of_peak),
+        step_seconds=step.flops / rate,
         steps=None if records is None else max(1, round(-(-records // batch_size) * epochs)),
         per_hour=per_hour, currency=gpus.currency,
     )  # fmt: skip
@@ -247,7 +253,7 @@ def estimate(
         return made
     found = []
     for what, other in cheaper(plan):
-        size = sum(_parts(_step(text, _hashable(other), compute, cuda), other, cuda)[0].values())
+        size = sum(_parts(_step(text, other, compute, cuda), other, cuda)[0].values())
         if size <= (capacity or 0):
             found.append((what, size))
         if len(found) == 3:
@@ -255,7 +261,10 @@ def estimate(
     for other_name, card in sorted(gpus.gpus.items(), key=lambda pair: pair[1].per_hour):
         if card.memory_gb * 1e9 >= max(made.total, (capacity or 0) + 1):
             found.append(
-                (f"a {other_name}, {card.per_hour:.2f} {gpus.currency} an hour", made.total)
+                (
+                    f"another GPU, {other_name}, {card.per_hour:.2f} {gpus.currency} an hour",
+                    made.total,
+                )
             )
             break
     return replace(made, changes=tuple(found))
@@ -269,31 +278,26 @@ def cheaper(plan: Plan) -> list[tuple[str, Plan]]:
     """
     half = max(1, plan.batch_size // 2)
     adapter = plan.method if plan.method in methods.ADAPTERS else "lora"
-    small = replace(plan, batch_size=1, checkpointing=True)
-    tries = [
-        (f"batch_size={half}", replace(plan, batch_size=half)),
-        ("checkpointing, a third slower", replace(plan, checkpointing=True)),
-        ("batch_size=1, with checkpointing", small),
-        (f"method={adapter!r}", replace(plan, method=adapter)),
-        (f"method={adapter!r}, weights in bfloat16",
-         replace(plan, method=adapter, weights="bfloat16")),
-        ("method='qlora'", replace(plan, method="qlora", weights="float32")),
-        (f"method={adapter!r}, weights in bfloat16, batch_size=1, with checkpointing",
-         replace(small, method=adapter, weights="bfloat16")),
-        ("method='qlora', batch_size=1, with checkpointing",
-         replace(small, method="qlora", weights="float32")),
-        (f"records of {plan.length // 2} tokens", replace(plan, length=max(2, plan.length // 2))),
-    ]  # fmt: skip
-    return [(what, other) for what, other in tries if other != plan]
-
-
-def _hashable(plan: Plan) -> Plan:
-    targets = plan.targets
-    return replace(plan, targets=targets if isinstance(targets, str) else tuple(targets))
+    coarse = replace(plan, method=adapter, weights="bfloat16")
+    four = replace(plan, method="qlora", weights="float32")
+    small: dict[str, Any] = {"batch_size": 1, "checkpointing": True}
+    tries = {
+        replace(plan, batch_size=half): f"batch_size={half}",
+        replace(plan, checkpointing=True): "checkpointing, a third slower",
+        replace(plan, method=adapter): f"method={adapter!r}",
+        four: "method='qlora'",
+        coarse: f"method={adapter!r}, weights in bfloat16",
+        replace(plan, **small): "batch_size=1, with checkpointing",
+        replace(coarse, **small): f"method={adapter!r}, weights in bfloat16, batch_size=1, "
+        "with checkpointing",
+        replace(four, **small): "method='qlora', batch_size=1, with checkpointing",
+        replace(plan, length=max(2, plan.length // 2)): f"records of {plan.length // 2} tokens",
+    }
+    return [(what, other) for other, what in tries.items() if other != plan]
 
 
 @functools.lru_cache(maxsize=512)
-def _step(text: str, plan: Plan, compute: str, cuda: bool) -> dryrun.Step:
+def _step(text: str, plan: Plan, compute: str, cuda: bool) -> Step:
     return dryrun.step(
         dryrun.read(json.loads(text)), plan.method, batch_size=plan.batch_size, length=plan.length,
         rank=plan.rank, targets=plan.targets, frozen_layers=plan.frozen_layers,
@@ -302,7 +306,7 @@ def _step(text: str, plan: Plan, compute: str, cuda: bool) -> dryrun.Step:
     )  # fmt: skip
 
 
-def _parts(step: dryrun.Step, plan: Plan, cuda: bool) -> tuple[dict[str, float], dict[str, str]]:
+def _parts(step: Step, plan: Plan, cuda: bool) -> tuple[dict[str, float], dict[str, str]]:
     """Return bytes by part, and how each comes about."""
     parts = {
         "weights": step.weights,

@@ -42,6 +42,10 @@ class Table(BaseModel):
     note: str = ""
     currency: str = "USD"
     share_of_peak: float = Field(gt=0, le=1)
+    """Of the makers' FLOP/s that training reaches on a GPU of the table: an assumption."""
+    share_of_matmul: float = Field(default=0.65, gt=0, le=1)
+    """Of a matrix product timed on this machine: measured with ftlab-7m on a CPU, where it was 0.56
+    to 0.70 (experiments/estimate.md); the very small ftlab-1m reaches less."""
     gpus: dict[str, Gpu]
 
 

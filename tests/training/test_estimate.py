@@ -1,6 +1,12 @@
+import json
+
 import pytest
 
-from ftlab.training.estimate import NF4_BYTES, estimate
+from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.training import predict
+from ftlab.training.estimate import NF4_BYTES, Plan, config_of, estimate
+from ftlab.training.gpus import table
+from ftlab.training.ledger import PARTS, Step
 
 TINY = {
     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4,
@@ -9,21 +15,121 @@ TINY = {
 }  # fmt: skip
 
 
-def made(method, **how):
-    return estimate(TINY, method, **({"length": 16, "batch_size": 2, "gpu": "T4"} | how))
+def made(method="full", config=TINY, **how):
+    return estimate(config, method, **({"length": 16, "batch_size": 2, "gpu": "T4"} | how))
 
 
 def test_static_parts_follow_the_formulas():
-    full, lora, dora, qlora = (made(method, rank=8) for method in ("full", "lora", "dora", "qlora"))
+    full, dora, qlora = (made(method, rank=8) for method in ("full", "dora", "qlora"))
     linear = 6 * (64 * 64 * 2 + 64 * 32 * 2 + 64 * 128 * 3)
     added = 6 * 8 * ((64 + 64) * 2 + (64 + 32) * 2 + (64 + 128) * 3)
     whole = linear + 512 * 64 + 64 * 13  # embeddings, held once, and the norms
     assert full.parameters == full.trainable == whole
     assert full.parts["weights"] == 4 * whole and full.parts["optimiser"] == 8 * whole
-    assert lora.trainable == added and lora.parameters == whole + added
-    assert lora.parts["adapters"] == 4 * added and lora.parts["optimiser"] == 8 * added
-    assert dora.trainable == added + 6 * (64 * 2 + 32 * 2 + 128 * 2 + 64)
+    more = added + 6 * (64 * 2 + 32 * 2 + 128 * 2 + 64)  # a length for each output
+    assert dora.trainable == more and dora.parameters == whole + more
+    assert dora.parts["adapters"] == 4 * more and dora.parts["optimiser"] == 8 * more
+    assert qlora.trainable == added
     assert qlora.parts["quantised"] == pytest.approx(linear * NF4_BYTES)
     assert qlora.parts["weights"] == 4 * (whole - linear)
     assert qlora.parts["adapters"] == 2 * added
-    assert "optimiser" in str(lora) and "fits T4" in str(lora)
+    assert "optimiser" in str(full) and "fits T4" in str(full)
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "gpt2"])
+def test_other_families_are_followed_too(kind):
+    config = TINY | {"model_type": kind, "head_dim": 16, "pad_token_id": 0}
+    if kind == "gpt2":
+        config = {"model_type": kind, "n_embd": 64, "n_head": 4, "n_layer": 6, "vocab_size": 512}
+    found = made("full", config)
+    assert found.parts["activations"] > 0 and found.fits
+
+
+def test_what_does_not_fit_is_told_what_would_make_it_fit(monkeypatch):
+    size = {"full": 130e9, "lora": 60e9, "qlora": 30e9}
+
+    def step(config, method, *, weights, **how):
+        held = size[method] / (2 if weights == "bfloat16" else 1)
+        return Step(dict.fromkeys(PARTS, 0.0), held, 0, 0.0, 1.0, 8, 4, 1e12)
+
+    monkeypatch.setattr("ftlab.training.dryrun.step", step)
+    config = TINY | {"vocab_size": 600}  # not one that was counted before
+    found = made("full", config, gpu="A100-80")
+    assert found.fits is False and found.total > 130e9
+    assert [what for what, _ in found.changes] == [
+        "method='lora'", "method='qlora'", "method='lora', weights in bfloat16",
+    ]  # fmt: skip
+    assert all(size <= found.capacity for _, size in found.changes)
+    assert "does not fit A100-80" in str(found) and "- method='lora': 63.00 GB" in str(found)
+    assert (
+        made("qlora", config, gpu="T4", length=8).changes[-1][0].startswith("another GPU, A100-40")
+    )
+
+
+def test_time_and_money_follow_the_table():
+    rows, gpu = table(), table().gpus["H100"]
+    one = made(gpu="H100", records=1000, epochs=2)
+    assert one.steps == 1000
+    assert one.step_seconds == pytest.approx(
+        one.step_flops / (gpu.tflops * 1e12 * rows.share_of_peak)
+    )
+    assert one.cost == pytest.approx(one.seconds / 3600 * gpu.per_hour)
+
+
+def test_a_config_comes_from_anywhere(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(TINY))
+    assert config_of(tmp_path) == config_of(tmp_path / "config.json") == config_of(TINY) == TINY
+    assert config_of("ftlab-1m")["hidden_size"] == 96
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ModelError, match="JSON object"):
+        config_of(tmp_path)
+    with pytest.raises(ModelError, match="Did you mean 'ftlab-7m'"):
+        config_of("ftlab-8m")
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ConfigError, match=r"length must be 2 or more.*batch_size must be 1"):
+        made(length=1, batch_size=0)
+    with pytest.raises(ConfigError, match=r"Unknown GPU 'H10O'. Did you mean 'H100'"):
+        made(gpu="H10O")
+    with pytest.raises(ConfigError, match="Unknown method"):
+        made("loraa")
+    with pytest.raises(ConfigError, match="too coarse"):
+        made(weights="bfloat16")
+    with pytest.raises(ConfigError, match="both must be positive"):
+        made(records=0)
+
+
+def test_a_table_of_ones_own(tmp_path):
+    file = tmp_path / "gpus.json"
+    file.write_text('{"date": "2026-01-01", "share_of_peak": 0.5, "gpus": {"X": {"tflops": -1}}}')
+    with pytest.raises(DataError, match=r"gpus\.X\.memory_gb"):
+        table(file)
+    gpu = {"memory_gb": 1, "tflops": 100, "per_hour": 2}
+    file.write_text(json.dumps({"date": "2026-01-01", "share_of_peak": 0.5, "gpus": {"X": gpu}}))
+    assert made(gpu="X", gpus=table(file), records=10).cost > 0
+
+
+def test_a_run_tells_before_it_starts_and_three_ways_out():
+    plan = Plan("lora", length=16, batch_size=2, rank=8, targets=["q_proj"])
+    told = predict.before(TINY, plan, tokens=3200)
+    assert told.startswith("predicted: ") and "weights" in told and "about" in told
+    out = predict.instead(TINY, plan)
+    assert "(1) batch_size=1: " in out and "(3) method='qlora': " in out and "(4)" not in out
+    assert "MB" in out and "smaller base" in out
+    assert "cannot be predicted" in predict.before(TINY | {"model_type": "lama"}, plan, 3200)
+    assert "(1) batch_size=1;" in predict.instead(TINY | {"model_type": "lama"}, plan)
+
+
+def test_the_plan_of_a_run_is_its_largest_step():
+    import torch
+
+    class Model:
+        def get_input_embeddings(self):
+            return torch.nn.Embedding(4, 2, dtype=torch.bfloat16)
+
+    rows = [{"input_ids": [1] * n, "labels": [-100] * (n - 2) + [1, 1]} for n in (4, 9, 6)]
+    settings = {"method": "lora", "batch_size": 2, "rank": 8, "checkpointing": False}
+    plan = predict.plan_of(Model(), rows, settings, "all-linear", None)
+    assert (plan.length, plan.batch_size, plan.weights) == (9, 2, "bfloat16")
+    assert plan.loss_share == 4 / (2 * 8)

@@ -1,0 +1,87 @@
+import pytest
+
+from ftlab.errors import ConfigError, ModelError
+from ftlab.training import dryrun
+
+TINY = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "num_hidden_layers": 5, "vocab_size": 96, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def step(method="full", config=TINY, **how):
+    how = {"batch_size": 4, "length": 32, "rank": 4} | how
+    return dryrun.step(dryrun.read(config), method, **how)
+
+
+@pytest.mark.parametrize("method", ["frozen", "lora"])
+def test_few_layers_say_what_all_of_them_take(method, monkeypatch):
+    how = {"frozen_layers": 3} if method == "frozen" else {}
+    how |= {"compute": "bfloat16", "eager": False, "checkpointing": True}
+    grown = step(method, **how)
+    monkeypatch.setattr(dryrun, "_layers", lambda config: (5, False))
+    whole = step(method, **how)
+    assert (grown.flops, grown.parameters, grown.trainable) == (
+        whole.flops, whole.parameters, whole.trainable,
+    )  # fmt: skip
+    # the moment of the peak may move from one operation to the next as layers are added
+    assert sum(grown.peak.values()) == pytest.approx(sum(whole.peak.values()), rel=0.05)
+
+
+def test_checkpointing_and_mixed_precision_change_what_is_kept():
+    plain, again = step(eager=False), step(eager=False, checkpointing=True)
+    mixed = step(eager=False, compute="bfloat16")
+    assert again.peak["activations"] < plain.peak["activations"] / 2
+    assert again.flops > plain.flops
+    assert plain.peak["casts"] == 0 < mixed.peak["casts"]
+    assert mixed.peak["activations"] < plain.peak["activations"]
+
+
+def test_the_work_is_that_of_the_formulas():
+    # Kaplan et al. 2020: 6 FLOPs a weight and token, 4 where the weights are frozen
+    config = TINY | {"hidden_size": 256, "intermediate_size": 1024}
+    weights = 5 * (256 * 256 * 2 + 256 * 128 * 2 + 256 * 1024 * 3) + 96 * 256
+    tokens = 4 * 32
+    assert step(config=config).flops / tokens / weights == pytest.approx(6, rel=0.05)
+    assert step("lora", config).flops / tokens / weights == pytest.approx(4, rel=0.1)
+
+
+def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
+    import torch
+
+    from ftlab.records import Record
+    from ftlab.templates import encode
+    from ftlab.training import sft
+
+    monkeypatch.setenv("FTLAB_PROFILE", "cpu")
+    monkeypatch.setattr("ftlab.hardware.bf16_speedup", lambda **_: 1.0)
+    model, tokenizer = make_model("chatml")
+    record = Record.of("What is the capital?", "Paris. " * 12)
+    encoded = encode(tokenizer, record)
+    length, counted = len(encoded.input_ids), sum(encoded.loss_mask)
+    found = step(
+        "lora", model.config.to_dict(), length=length, checkpointing=True, batch_size=8,
+        loss_share=counted / (length - 1),
+    )  # fmt: skip
+    predicted = found.adapters + 2 * found.trainable_bytes + sum(found.peak.values())
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        sft.train(
+            model, tokenizer, [record] * 16, method="lora", rank=4, epochs=1, checkpointing=True
+        )
+    live, most = 0, 0
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        live += event.nbytes()
+        most = max(most, live)
+    assert predicted == pytest.approx(most, rel=0.1)
+
+
+def test_what_cannot_be_followed_is_named():
+    with pytest.raises(ModelError, match="no model of type 'lama'"):
+        step(config=TINY | {"model_type": "lama"})
+    with pytest.raises(ConfigError, match="has 5 layers"):
+        step("frozen", frozen_layers=5)
+    with pytest.raises(ConfigError, match="Unknown linear layer 'q_prj'"):
+        step("lora", targets=["q_prj"])
