@@ -1,4 +1,4 @@
-"""Commands about models: profile, models, train, merge, methods, generate."""
+"""Commands about models: profile, models, estimate, train, merge, methods, generate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from ftlab.errors import ConfigError, DataError, ModelError
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (profile, models, train, merge, methods, generate):
+    for command in (profile, models, estimate, train, merge, methods, generate):
         app.command()(command)
 
 
@@ -109,6 +109,51 @@ def _count(text: str | None) -> float | None:
     if not 0 < count < float("inf"):
         raise ConfigError(f"--max-parameters {text!r}: a number is wanted, such as 500M or 1.5B.")
     return count
+
+
+def estimate(
+    length: Annotated[int, typer.Option("--seq", min=2, help="Tokens in a record.")],
+    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Records in a step.")],
+    model: Annotated[
+        str, typer.Option(help="A shipped name, a folder, a config.json or a hub id.")
+    ] = "ftlab-7m",
+    method: Annotated[
+        str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
+    ] = "full",
+    gpu: Annotated[
+        str | None, typer.Option(help="T4, L4, A10G, A100-40, A100-80, H100; else this machine.")
+    ] = None,
+    records: Annotated[int | None, typer.Option(min=1, help="For time and money.")] = None,
+    epochs: float = 3,
+    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
+    frozen_layers: Annotated[
+        int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
+    ] = None,
+    gradient_accumulation: Annotated[
+        int, typer.Option(min=1, help="Compute a batch in so many parts.")
+    ] = 1,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
+    ] = False,
+    weights: Annotated[str, typer.Option(help="What the weights are held in.")] = "float32",
+    loss_share: Annotated[float, typer.Option(help="Part of the tokens that carry loss.")] = 1.0,
+    table: Annotated[Path | None, typer.Option(help="GPUs and prices of yours, as JSON.")] = None,
+) -> None:
+    """Predict a fine-tune's memory, time and cost; no weights are read."""
+    from ftlab.training import estimate as room
+    from ftlab.training.gpus import table as read_table
+
+    gpus = read_table(table)
+    print(
+        room.estimate(
+            model, method, length=length, batch_size=batch_size, gpu=gpu, records=records,
+            epochs=epochs, gpus=gpus, rank=rank, frozen_layers=frozen_layers, weights=weights,
+            gradient_accumulation=gradient_accumulation,
+            gradient_checkpointing=gradient_checkpointing, loss_share=loss_share,
+        )
+    )  # fmt: skip
+    if gpu and records:
+        print(f"Prices are examples of {gpus.date}; give yours with --table.")
 
 
 def train(

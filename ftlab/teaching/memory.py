@@ -101,8 +101,8 @@ class Sliders:
             "rank": ipywidgets.SelectionSlider(
                 options=ranks, value=start["rank"], description="rank", **late
             ),
-            "checkpointing": ipywidgets.Checkbox(
-                value=start["checkpointing"], description="checkpointing", **wide
+            "gradient_checkpointing": ipywidgets.Checkbox(
+                value=start["gradient_checkpointing"], description="checkpointing", **wide
             ),
         }  # fmt: skip
         shown = ipywidgets.HTML()
@@ -128,7 +128,7 @@ def sliders(
     length: int = 512,
     batch_size: int = 8,
     rank: int = 32,
-    checkpointing: bool = False,
+    gradient_checkpointing: bool = False,
     gpu: str | None = None,
     records: int = 1000,
     gpus: Table | None = None,
@@ -141,13 +141,13 @@ def sliders(
         length: where the slider of tokens in a record starts.
         batch_size: where the slider of records in a step starts.
         rank: where the slider of an adapter's rank starts.
-        checkpointing: whether it is on at the start.
+        gradient_checkpointing: whether it is on at the start.
         gpu: a name in the table; by default this machine.
         records: in the training set, for time and money.
         gpus: another table of GPUs.
     """
     start = {
         "method": method, "length": length, "batch_size": batch_size, "rank": rank,
-        "checkpointing": checkpointing, "gpu": gpu, "records": records,
+        "gradient_checkpointing": gradient_checkpointing, "gpu": gpu, "records": records,
     }  # fmt: skip
     return Sliders(model, start, gpus or table())

@@ -53,6 +53,7 @@ def step(
     *,
     batch_size: int,
     length: int,
+    parts: int = 1,
     rank: int = 32,
     targets: str | Sequence[str] = "all-linear",
     frozen_layers: int | None = None,
@@ -69,6 +70,7 @@ def step(
         method: one of `ftlab.training.methods.METHODS`.
         batch_size: records in the step.
         length: tokens in each record.
+        parts: in which the records are computed, one after the other, on the same gradients.
         rank: of an adapter's matrices.
         targets: the linear layers with an adapter.
         frozen_layers: how many of the lowest layers "frozen" keeps; by default half of them.
@@ -91,16 +93,16 @@ def step(
         if not 0 <= frozen < layers:
             raise ConfigError(f"frozen_layers={frozen}, but the model has {layers} layers.")
     how = (
-        method, batch_size, length, rank, targets, checkpointing, compute, weights, eager,
+        method, batch_size // parts, length, rank, targets, checkpointing, compute, weights, eager,
         loss_share,
     )  # fmt: skip
     try:
         if not alike or layers < 3:
-            return _traced(config, layers, frozen, *how).whole()
+            return _traced(config, layers, frozen, *how).whole(parts)
         still = min(frozen, 1)
         one, two = (_traced(config, still + n, still, *how) for n in (1, 2))
         low = _traced(config, 3, 2, *how) if frozen > 1 else one
-        return two.grown(one, low, layers - frozen - 2, frozen - still)
+        return two.grown(one, low, layers - frozen - 2, frozen - still, parts)
     except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(
             f"A step of {config.model_type!r} cannot be followed on shapes alone: {_line(error)}"

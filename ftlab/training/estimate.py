@@ -25,8 +25,8 @@ The backward pass costs two forward passes (Kaplan et al. 2020), less what froze
     seconds       = FLOPs / (peak FLOP/s · the share of it that training reaches)
 
 Checkpointing adds one more forward pass. The FLOPs are counted in the same step as the memory. The
-share is measured for a CPU and an assumption for a GPU (`gpus.json`), so the time is a rough one. No weights are read: any
-`config.json` that transformers can build will do.
+share is measured for a CPU and an assumption for a GPU (`gpus.json`), so the time is a rough one.
+No weights are read: any `config.json` that transformers can build will do.
 
 >>> made = estimate("ftlab-1m", "lora", length=64, batch_size=8, gpu="T4")
 >>> made.fits, made.plan.rank
@@ -63,10 +63,13 @@ class Plan:
     """Tokens in a record; padding counts."""
     batch_size: int
     """Records in a step."""
+    gradient_accumulation: int = 1
+    """Parts in which a step's records are computed, one after the other."""
     rank: int = 32
     targets: str | Sequence[str] = "all-linear"
     frozen_layers: int | None = None
-    checkpointing: bool = False
+    gradient_checkpointing: bool = False
+    """Keep each layer's input alone, and compute the rest again."""
     weights: str = "float32"
     """What the base's weights are held in."""
     loss_share: float = 1.0
@@ -86,10 +89,15 @@ class Plan:
             f"{name} must be {least} or more, got {value}"
             for name, value, least in (
                 ("length", self.length, 2), ("batch_size", self.batch_size, 1),
-                ("rank", self.rank, 1),
+                ("rank", self.rank, 1), ("gradient_accumulation", self.gradient_accumulation, 1),
             )
             if value < least
         ]  # fmt: skip
+        if not wrong and self.batch_size % self.gradient_accumulation:
+            wrong.append(
+                f"batch_size={self.batch_size} cannot be computed in {self.gradient_accumulation} "
+                "equal parts"
+            )
         if not 0 < self.loss_share <= 1:
             wrong.append(f"loss_share must be above 0 and at most 1, got {self.loss_share}")
         if self.weights != "float32" and self.method not in methods.ADAPTERS:
@@ -212,8 +220,8 @@ def estimate(
         records: in the training set, for the time and cost of a run.
         epochs: passes over them.
         gpus: another table of GPUs.
-        how: the other fields of `Plan`: rank, targets, frozen_layers, checkpointing, weights,
-            loss_share.
+        how: the other fields of `Plan`: gradient_accumulation, rank, targets, frozen_layers,
+            gradient_checkpointing, weights, loss_share.
 
     Raises:
         ConfigError: an unknown method or GPU, or a value out of range.
@@ -273,24 +281,28 @@ def estimate(
 def cheaper(plan: Plan) -> list[tuple[str, Plan]]:
     """Return plans that take less memory, from what costs least to what costs most.
 
-    Half a batch changes little, checkpointing costs time, an adapter what it cannot learn, four
-    bits some precision, and shorter records lose what they say.
+    Accumulation and checkpointing cost time alone, an adapter what it cannot learn, four bits some
+    precision, and shorter records lose what they say.
     """
-    half = max(1, plan.batch_size // 2)
+    parts = plan.gradient_accumulation
+    if plan.batch_size // parts % 2 == 0:
+        parts *= 2
     adapter = plan.method if plan.method in methods.ADAPTERS else "lora"
     coarse = replace(plan, method=adapter, weights="bfloat16")
     four = replace(plan, method="qlora", weights="float32")
-    small: dict[str, Any] = {"batch_size": 1, "checkpointing": True}
+    small: dict[str, Any] = {
+        "gradient_accumulation": plan.batch_size, "gradient_checkpointing": True,
+    }  # fmt: skip
+    least = "one record at a time, with gradient_checkpointing"
     tries = {
-        replace(plan, batch_size=half): f"batch_size={half}",
-        replace(plan, checkpointing=True): "checkpointing, a third slower",
+        replace(plan, gradient_accumulation=parts): f"gradient_accumulation={parts}",
+        replace(plan, gradient_checkpointing=True): "gradient_checkpointing=True, a third slower",
         replace(plan, method=adapter): f"method={adapter!r}",
         four: "method='qlora'",
         coarse: f"method={adapter!r}, weights in bfloat16",
-        replace(plan, **small): "batch_size=1, with checkpointing",
-        replace(coarse, **small): f"method={adapter!r}, weights in bfloat16, batch_size=1, "
-        "with checkpointing",
-        replace(four, **small): "method='qlora', batch_size=1, with checkpointing",
+        replace(plan, **small): least,
+        replace(coarse, **small): f"method={adapter!r}, weights in bfloat16, {least}",
+        replace(four, **small): f"method='qlora', {least}",
         replace(plan, length=max(2, plan.length // 2)): f"records of {plan.length // 2} tokens",
     }
     return [(what, other) for other, what in tries.items() if other != plan]
@@ -300,9 +312,9 @@ def cheaper(plan: Plan) -> list[tuple[str, Plan]]:
 def _step(text: str, plan: Plan, compute: str, cuda: bool) -> Step:
     return dryrun.step(
         dryrun.read(json.loads(text)), plan.method, batch_size=plan.batch_size, length=plan.length,
+        parts=plan.gradient_accumulation, compute=compute, weights=plan.weights, eager=not cuda,
         rank=plan.rank, targets=plan.targets, frozen_layers=plan.frozen_layers,
-        checkpointing=plan.checkpointing, compute=compute, weights=plan.weights, eager=not cuda,
-        loss_share=plan.loss_share,
+        checkpointing=plan.gradient_checkpointing, loss_share=plan.loss_share,
     )  # fmt: skip
 
 
@@ -320,14 +332,17 @@ def _parts(step: Step, plan: Plan, cuda: bool) -> tuple[dict[str, float], dict[s
     }
     parts["fragmentation"] = sum(parts.values()) * SLACK + CUDA_BYTES if cuda else 0.0
     wide = round(step.trainable_bytes / step.trainable)
-    kept = "each layer's input, the rest made again" if plan.checkpointing else "kept for backward"
+    at_once = plan.batch_size // plan.gradient_accumulation
+    kept = "kept for backward"
+    if plan.gradient_checkpointing:
+        kept = "each layer's input, the rest made again"
     reasons = {
         "weights": f"the base, held in {plan.weights}",
         "quantised": f"{NF4_BYTES:.3f} bytes × {step.quantised:,} weights in NF4",
         "adapters": f"rank {plan.rank}",
         "gradients": f"{wide} bytes × {step.trainable:,} that move, as far as made at the peak",
         "optimiser": f"2 moments × {wide} bytes × {step.trainable:,}",
-        "activations": f"{plan.batch_size} × {plan.length} tokens: {kept}",
+        "activations": f"{at_once} × {plan.length} tokens: {kept}",
         "casts": "weights once more, in half precision",
         "logits": f"tokens that carry loss ({plan.loss_share:.0%}) × the vocabulary",
         "fragmentation": f"{SLACK:.0%} and {CUDA_BYTES / 1e9:.1f} GB for CUDA, an allowance",

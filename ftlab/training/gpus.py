@@ -45,7 +45,8 @@ class Table(BaseModel):
     """Of the makers' FLOP/s that training reaches on a GPU of the table: an assumption."""
     share_of_matmul: float = Field(default=0.65, gt=0, le=1)
     """Of a matrix product timed on this machine: measured with ftlab-7m on a CPU, where it was 0.56
-    to 0.70 (experiments/estimate.md); the very small ftlab-1m reaches less."""
+    to 0.70, and 0.23 in QLoRA, which makes its weights anew at each use (experiments/estimate.md).
+    """
     gpus: dict[str, Gpu]
 
 

@@ -12,7 +12,7 @@ A third run says what one frozen layer more takes.
 
 import contextlib
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,11 +146,11 @@ class Ledger:
             raise RuntimeError(f"{len(self.peaks) - 1} of {layers} layers were seen in reverse")
         del self.model, self.live
 
-    def whole(self) -> Step:
-        """Return the step as it was run."""
-        return Step(peak=max(self.peaks, key=_sum), flops=self.work, **self.counts)
+    def whole(self, parts: int = 1) -> Step:
+        """Return the step as it was run, `parts` times on the same gradients."""
+        return _step(self.peaks, self.work, self.counts, parts)
 
-    def grown(self, one: "Ledger", low: "Ledger", more: int, still: int) -> Step:
+    def grown(self, one: "Ledger", low: "Ledger", more: int, still: int, parts: int = 1) -> Step:
         """Return the step of a model with more layers, by what single layers add.
 
         Args:
@@ -158,31 +158,41 @@ class Ledger:
             low: as `one`, with one frozen layer more; or `one` itself, if none is frozen.
             more: further layers that move.
             still: further layers that do not.
+            parts: how often the step is run on the same gradients.
         """
 
         def add(start: Any, two: Any, one: Any, low: Any, alone: Any) -> Any:
             return start + more * (two - one) + still * (low - alone)
 
-        def parts(start: dict[str, float], two: dict[str, float], one_: dict[str, float]) -> Any:
+        def bytes_of(start: dict[str, float], two: dict[str, float], one_: dict[str, float]) -> Any:
             lower, alone = low.peaks[0], one.peaks[0]
             return {p: add(start[p], two[p], one_[p], lower[p], alone[p]) for p in PARTS}
 
         loss, top, bottom = self.peaks
         stretches = (
-            parts(loss, loss, one.peaks[0]),
-            parts(top, loss, one.peaks[0]),
-            parts(bottom, bottom, one.peaks[1]),
+            bytes_of(loss, loss, one.peaks[0]),
+            bytes_of(top, loss, one.peaks[0]),
+            bytes_of(bottom, bottom, one.peaks[1]),
         )
         counts = {
             name: add(value, value, one.counts[name], low.counts[name], one.counts[name])
             for name, value in self.counts.items()
         }
         work = [ledger.work for ledger in (self, self, one, low, one)]
-        return Step(
-            peak={p: max(0.0, v) for p, v in max(stretches, key=_sum).items()},
-            flops=add(*work),
-            **counts,
-        )
+        return _step(stretches, add(*work), counts, parts)
+
+
+def _step(
+    stretches: Iterable[Mapping[str, float]], flops: float, counts: dict[str, Any], parts: int
+) -> Step:
+    """Return the step whose peak is the highest of the stretches'.
+
+    With several parts, all gradients are there from the first one on.
+    """
+    held = counts["trainable_bytes"] if parts > 1 else 0.0
+    full = [dict(s) | {"gradients": max(s["gradients"], held)} for s in stretches]
+    peak = {part: max(0.0, size) for part, size in max(full, key=_sum).items()}
+    return Step(peak=peak, flops=flops * parts, **counts)
 
 
 def _key(tensor: Any) -> int:

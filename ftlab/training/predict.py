@@ -31,17 +31,25 @@ def plan_of(
         targets: the linear layers with an adapter.
         frozen_layers: how many of the lowest layers "frozen" keeps.
     """
-    size = min(settings["batch_size"], len(rows))
+    parts = settings["gradient_accumulation"]
+    size = settings["batch_size"] // settings["processes"]
     longest = sorted(rows, key=lambda row: len(row["input_ids"]))[-size:]
     length = max(2, len(longest[-1]["input_ids"]))
     counted = sum(label != -100 for row in longest for label in row["labels"])
     adapted = settings["method"] in methods.ADAPTERS
     held = str(model.get_input_embeddings().weight.dtype).removeprefix("torch.")
     return Plan(
-        method=settings["method"], length=length, batch_size=size, rank=settings["rank"] or 32,
-        targets=targets, frozen_layers=frozen_layers, checkpointing=settings["checkpointing"],
-        weights=held if adapted else "float32", loss_share=counted / (size * (length - 1)),
-    )  # fmt: skip
+        method=settings["method"],
+        length=length,
+        batch_size=size,
+        gradient_accumulation=parts,
+        rank=settings["rank"] or 32,
+        targets=targets,
+        frozen_layers=frozen_layers,
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        weights=held if adapted else "float32",
+        loss_share=min(1.0, counted / (len(longest) * (length - 1))),
+    )
 
 
 def _estimate(config: Any, plan: Plan) -> Estimate:

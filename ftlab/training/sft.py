@@ -26,7 +26,7 @@ from typing import Any
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.models import quiet
 from ftlab.records import Record, fingerprint
-from ftlab.training import methods, processes, survival
+from ftlab.training import methods, predict, processes, survival
 from ftlab.training.order import by_length
 from ftlab.training.trainer import build, keep_activations
 
@@ -261,8 +261,10 @@ def train(
         settings["precision"] = "bfloat16" if trainer.args.bf16 else "float32"
         if trainer.args.fp16:
             settings["precision"] = "float16"
+        planned = predict.plan_of(model, rows, settings, targets, frozen_layers)
         if on_start:
             on_start(_plan(trainer, rows, settings))
+            on_start(predict.before(model.config, planned, _tokens(rows) * epochs))
             if latest:
                 on_start(f"going on from {latest}")
         if latest:
@@ -271,7 +273,7 @@ def train(
         if trainer.args.use_cpu:  # its backward pass is plain matrix products: faster on a CPU
             model.set_attn_implementation("eager")
         try:
-            with survival.explained(watch, model), quiet():
+            with survival.explained(watch, model, planned), quiet():
                 trainer.train(resume_from_checkpoint=str(latest) if latest else None)
             if root and early_stopping:
                 best = survival.best(watch.evals)
@@ -303,7 +305,7 @@ def train(
         parameters=_count(weights),
         trainable=_count(p for p in weights if p.requires_grad),
         supervised_tokens=round(sum(t != -100 for r in rows for t in r["labels"]) * epochs),
-        total_tokens=round(sum(len(r["input_ids"]) for r in rows) * epochs),
+        total_tokens=round(_tokens(rows) * epochs),
         eval_loss=evals[-1]["eval_loss"] if evals else None,
         evals=watch.evals,
         gathered=gathered,
@@ -316,11 +318,15 @@ def _count(weights: Iterable[Any]) -> int:
     return sum(size * (2 if hasattr(w, "quant_state") else 1) for size, w in sizes)
 
 
+def _tokens(rows: list[dict]) -> int:
+    return sum(len(row["input_ids"]) for row in rows)
+
+
 def _plan(trainer: Any, rows: list[dict], settings: dict[str, Any]) -> str:
     """Say what a run will move, what carries its loss, and how long it is."""
     weights = list(trainer.model.parameters())
     moving, total = _count(p for p in weights if p.requires_grad), _count(weights)
-    tokens = sum(len(row["input_ids"]) for row in rows)
+    tokens = _tokens(rows)
     carrying = sum(label != -100 for row in rows for label in row["labels"])
     steps = math.ceil(math.ceil(len(rows) / settings["batch_size"]) * settings["epochs"])
     return (

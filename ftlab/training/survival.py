@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import ConfigError, DataError, TrainingError
 from ftlab.files import write_text
-from ftlab.training import processes
+from ftlab.training import predict, processes
+from ftlab.training.estimate import Plan
 
 if TYPE_CHECKING:
     from ftlab.training.sft import Run
@@ -284,7 +285,7 @@ def _rotate(watch: Any, part: Path) -> None:
 
 
 @contextlib.contextmanager
-def explained(watch: Any, model: Any) -> Iterator[None]:
+def explained(watch: Any, model: Any, plan: Plan) -> Iterator[None]:
     """Turn what can stop a run into one message, and let Ctrl-C wait for a checkpoint.
 
     The first Ctrl-C (or SIGTERM, which machines on loan send before they go) ends the run after the
@@ -314,7 +315,7 @@ def explained(watch: Any, model: Any) -> Iterator[None]:
             raise
         raise TrainingError(
             f"Out of memory at step {watch.step + 1} of {watch.total} on {model.device}. "
-            f"{_cheaper(watch.settings)} {watch.kept() if watch.step else ''}".strip()
+            f"{predict.instead(model.config, plan)} {watch.kept() if watch.step else ''}".strip()
         ) from error
 
 
@@ -338,32 +339,6 @@ def _gently(watch: Any) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _cheaper(settings: dict[str, Any]) -> str:
-    """Name the three changes that cost least in what is learned and save most memory."""
-    changes = []
-    method, parts = settings["method"], settings["gradient_accumulation"]
-    share = settings["batch_size"] // (settings["processes"] * parts)
-    if share % 2 == 0:
-        changes.append(
-            f"gradient_accumulation={2 * parts}, which halves the activations and learns the same"
-        )
-    if not settings["gradient_checkpointing"]:
-        changes.append(
-            "gradient_checkpointing=True, which computes activations twice and keeps few"
-        )
-    if method in ("full", "frozen"):
-        changes.append("method='lora', which needs no gradients and no optimiser for the base")
-    elif method != "qlora":
-        changes.append("method='qlora', which holds the base in 4 bits, a quarter of 16")
-    changes.append(
-        f"max_length below the longest record's (at most {settings['max_length']} now), with longer"
-        " records dropped or shortened"
-    )
-    changes.append("a smaller base model")
-    told = " ".join(f"({n}) {change};" for n, change in enumerate(changes[:3], 1))
-    return f"What saves memory at the least cost: {told[:-1]}."
 
 
 def restore(model: Any, checkpoint: Path) -> None:

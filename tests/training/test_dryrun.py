@@ -68,7 +68,13 @@ def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profiler:
         sft.train(
-            model, tokenizer, [record] * 16, method="lora", rank=4, epochs=1, checkpointing=True
+            model,
+            tokenizer,
+            [record] * 16,
+            method="lora",
+            rank=4,
+            epochs=1,
+            gradient_checkpointing=True,
         )
     live, most = 0, 0
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]

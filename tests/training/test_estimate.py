@@ -115,10 +115,14 @@ def test_a_run_tells_before_it_starts_and_three_ways_out():
     told = predict.before(TINY, plan, tokens=3200)
     assert told.startswith("predicted: ") and "weights" in told and "about" in told
     out = predict.instead(TINY, plan)
-    assert "(1) batch_size=1: " in out and "(3) method='qlora': " in out and "(4)" not in out
+    assert (
+        "(1) gradient_accumulation=2: " in out
+        and "(3) method='qlora': " in out
+        and "(4)" not in out
+    )
     assert "MB" in out and "smaller base" in out
     assert "cannot be predicted" in predict.before(TINY | {"model_type": "lama"}, plan, 3200)
-    assert "(1) batch_size=1;" in predict.instead(TINY | {"model_type": "lama"}, plan)
+    assert "(1) gradient_accumulation=2;" in predict.instead(TINY | {"model_type": "lama"}, plan)
 
 
 def test_the_plan_of_a_run_is_its_largest_step():
@@ -129,7 +133,8 @@ def test_the_plan_of_a_run_is_its_largest_step():
             return torch.nn.Embedding(4, 2, dtype=torch.bfloat16)
 
     rows = [{"input_ids": [1] * n, "labels": [-100] * (n - 2) + [1, 1]} for n in (4, 9, 6)]
-    settings = {"method": "lora", "batch_size": 2, "rank": 8, "checkpointing": False}
+    settings = {"method": "lora", "batch_size": 2, "rank": 8, "gradient_checkpointing": False}
+    settings |= {"gradient_accumulation": 1, "processes": 1}
     plan = predict.plan_of(Model(), rows, settings, "all-linear", None)
     assert (plan.length, plan.batch_size, plan.weights) == (9, 2, "bfloat16")
     assert plan.loss_share == 4 / (2 * 8)

@@ -291,7 +291,7 @@ def test_too_little_memory_names_three_changes(base, tmp_path, error, method, mo
         sft.train(*fresh(base), RECORDS, method=method, checkpoints=tmp_path / "kept", **SETTINGS)
     text = str(told.value)
     assert "(1) gradient_accumulation=2" in text and "(2) gradient_checkpointing" in text
-    assert "(3)" in text and "(4)" not in text
+    assert "(3)" in text and "(4)" not in text and "MB" in text
     assert ("method='lora'" if method == "full" else "method='qlora'") in text
     assert f"{tmp_path / 'kept' / 'checkpoint-4'} is whole" in text
 
