@@ -56,6 +56,7 @@ def lines(
             axes.axvline(x, color=GREY, linestyle="--", linewidth=1.6, label=name)
             told.append(f"{name} at {x:g}")
         axes.set_ylim(bottom=0, top=top)
+        axes.xaxis.get_major_locator().set_params(integer=True)  # steps, epochs, records
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return Picture(figure, f"Lines over {xlabel}, {ylabel}: {'; '.join(told)}.")

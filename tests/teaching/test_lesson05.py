@@ -1,5 +1,7 @@
 """Lesson 05's bookings have the range they say, and its pictures show what they are given."""
 
+import importlib.resources
+
 import pytest
 
 from ftlab.errors import ConfigError
@@ -188,3 +190,33 @@ def test_crossing_is_between_the_points(level, wanted):
 
 def test_a_curve_that_never_rises_crosses_at_its_start():
     assert crossing([(0, 0.0), (10, 0.0)], 0.9) == 0
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*pin_memory.*:UserWarning")
+@pytest.mark.parametrize("assistant_only", [True, False])
+def test_on_an_instruct_template_trl_masks_as_the_lesson_says(make_model, tmp_path, assistant_only):
+    """The GPU profiles take Qwen2.5, whose template has no generation marks of its own."""
+    import datasets
+    from trl import SFTConfig, SFTTrainer
+
+    original = importlib.resources.files("trl").joinpath("chat_templates/qwen2_5.jinja")
+    if not original.is_file():
+        pytest.skip("the installed TRL carries no originals")
+    model, tokenizer = make_model("qwen2.5")
+    tokenizer.chat_template = original.read_text(encoding="utf-8")
+    record = bookings(1, seed=0)[0]
+    row = as_messages(record) if assistant_only else as_pair(record)
+    arguments = SFTConfig(
+        output_dir=str(tmp_path), use_cpu=True, report_to="none", assistant_only_loss=assistant_only
+    )
+    datasets.disable_progress_bars()
+    data = datasets.Dataset.from_list([row])
+    trainer = SFTTrainer(
+        model=model, args=arguments, train_dataset=data, processing_class=tokenizer
+    )
+    theirs = [label for label in trainer.train_dataset[0]["labels"] if label != -100]
+    (prepared,) = sft.prepare(tokenizer, [record], max_length=512)
+    ours = [label for label in prepared["labels"] if label != -100]
+    before, after = tokenizer.decode(theirs).split(tokenizer.decode(ours))
+    assert not before.strip() and not after.strip()
+    assert ours in [theirs[i : i + len(ours)] for i in range(len(theirs))]
