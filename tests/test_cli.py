@@ -62,6 +62,10 @@ def test_open_models_meet_the_demands(ftlab):
     assert "Llama" not in out and "Qwen2.5-1.5B" not in out
     code, _, err = ftlab("models", "--max-parameters", "2X")
     assert code == 2 and "1.5B" in err
+    code, out, _ = ftlab("models", "--fits", "T4", "--method", "qlora", "--kind", "chat")
+    assert code == 0 and "Mistral-7B-Instruct" in out and "gpt-oss" not in out
+    code, _, err = ftlab("models", "--fits", "T5")
+    assert code == 2 and "Did you mean 'T4'" in err
 
 
 def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):

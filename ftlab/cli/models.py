@@ -47,7 +47,7 @@ def models(
         bool, typer.Option("--safe", help="Only weights to be had in safetensors.")
     ] = False,
     fits: Annotated[
-        float | None, typer.Option(min=0, help="Memory in GB that --method must fit, with room.")
+        str | None, typer.Option(help="A GPU such as T4, or GB: what --method must fit, with room.")
     ] = None,
     method: Annotated[
         str, typer.Option(help="inference, full, lora or qlora: what --fits asks of.")
@@ -68,7 +68,7 @@ def models(
         found = room.choose(
             whole.models, licences=licence, commercial=commercial, kind=kind, safe=safe,
             max_parameters=_count(max_parameters), min_context=min_context, method=method,
-            memory=None if fits is None else fits * 1e9 - room.ROOM,
+            memory=_memory(fits, room.ROOM),
         )  # fmt: skip
         for column in ("name", "kind", "weights", "context", "licence", "formats", f"GB, {method}"):
             table.add_column(column, overflow="fold")
@@ -95,6 +95,21 @@ def models(
             f"{card.bytes / 1e6:.1f}", card.description,
         )  # fmt: skip
     show(table)
+
+
+def _memory(text: str | None, room: float) -> float | None:
+    """Return the bytes of a GPU of the table, or of a number of GB, less the room to leave."""
+    if text is None:
+        return None
+    from ftlab.errors import raise_unknown
+    from ftlab.training.gpus import table
+
+    known = table().gpus
+    try:
+        gigabytes = known[text].memory_gb if text in known else float(text)
+    except ValueError:
+        raise_unknown("GPU", text, known)
+    return gigabytes * 1e9 - room
 
 
 def _count(text: str | None) -> float | None:

@@ -1,0 +1,430 @@
+"""Lesson 02, Model selection: its exercises and its quiz, as data, and the toys it plays with.
+
+>>> [exercise.id for exercise in EXERCISES]
+['02.1', '02.2', '02.3', '02.4', '02.5']
+>>> item = cloze()[0]
+>>> len(item.options), item.options[item.right] in item.passage
+(4, True)
+"""
+
+import itertools
+import math
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.quizzes import Option, Question, right
+
+
+class Surprise:
+    """Weights that write a note when they are opened; harmless, but they could do anything."""
+
+    def __init__(self, note: Path):
+        self.note = note
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return _write, (str(self.note), "I ran while you were loading weights.")
+
+
+def _write(path: str, text: str) -> int:
+    return Path(path).write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of a small benchmark: which of four sentences goes on?"""
+
+    passage: str
+    start: str
+    options: tuple[str, ...]
+    right: int
+
+
+def cloze(seed: int = 0) -> list[Item]:
+    """Make a benchmark of the course's general texts: the true next sentence, and three others."""
+    from ftlab.evaluation.forgetting import general_text
+
+    texts = [text for _, text in general_text()]
+    parts = [[p for p in re.split(r"(?<=[.!?])\s+", text) if len(p) > 20] for text in texts]
+    rng = random.Random(seed)
+    items = []
+    for index, sentences in enumerate(parts):
+        others = [s for k, row in enumerate(parts) if k != index for s in row]
+        for before, after in itertools.pairwise(sentences):
+            options = [after, *rng.sample(others, 3)]
+            rng.shuffle(options)
+            items.append(Item(texts[index], before, tuple(options), options.index(after)))
+    return items
+
+
+def picked(model: Any, tokenizer: Any, items: Sequence[Item]) -> list[int]:
+    """Return 1 for each item whose right sentence the model finds likeliest by the character."""
+    import torch
+
+    model.eval()
+    hits = []
+    for item in items:
+        start = tokenizer(item.start, add_special_tokens=False)["input_ids"]
+        nats = []
+        for option in item.options:
+            more = tokenizer(" " + option, add_special_tokens=False)["input_ids"]
+            tokens = torch.tensor([start + more], device=model.device)
+            with torch.inference_mode():
+                logits = model(input_ids=tokens).logits[0, len(start) - 1 : -1].float()
+            loss = torch.nn.functional.cross_entropy(logits, tokens[0, len(start) :])
+            nats.append(loss.item() * len(more) / len(option))
+        hits.append(int(nats.index(min(nats)) == item.right))
+    return hits
+
+
+def by_kind(hits: Sequence[int], kinds: Sequence[str]) -> dict[str, float]:
+    """Return the share of hits among the questions of each kind."""
+    return {
+        kind: sum(h for h, k in zip(hits, kinds, strict=True) if k == kind) / kinds.count(kind)
+        for kind in dict.fromkeys(kinds)
+    }
+
+
+def flip(
+    better: Mapping[str, float], worse: Mapping[str, float], share: float = 0.9
+) -> tuple[str, str, float, float] | None:
+    """Find two kinds on which `better` is ahead, and a mix that puts it behind on average.
+
+    Args:
+        better: kind -> share right.
+        worse: the same kinds.
+        share: how much of the worse one's test is of the easy kind, and of the better one's of the
+            hard kind.
+
+    Returns:
+        The easy kind, the hard kind, the average of the better one and that of the worse one; or
+        None where no two kinds do it.
+    """
+    found = []
+    ahead = [kind for kind in better if better[kind] > worse[kind]]
+    for easy in ahead:
+        for hard in ahead:
+            a = (1 - share) * better[easy] + share * better[hard]
+            b = share * worse[easy] + (1 - share) * worse[hard]
+            found.append((b - a, easy, hard, a, b))
+    best = max(found, default=(0.0, "", "", 0.0, 0.0))
+    return best[1:] if best[0] > 0 else None
+
+
+# The solutions and the mistakes, as functions.
+
+
+def _held(weights: float, moving: float) -> float:
+    return (4 * weights + 12 * moving) / 1e9
+
+
+def _leaked(test: list[str], train: list[str]) -> float:
+    known = {" ".join(text.lower().split()) for text in train}
+    return sum(" ".join(text.lower().split()) in known for text in test) / len(test)
+
+
+def _plain_leaked(test: list[str], train: list[str]) -> float:
+    return sum(text in train for text in test) / len(test)
+
+
+def _pooled(right_of: dict[str, int], asked: dict[str, int]) -> float:
+    return sum(right_of.values()) / sum(asked.values())
+
+
+def _mean_of_means(right_of: dict[str, int], asked: dict[str, int]) -> float:
+    return sum(right_of[kind] / asked[kind] for kind in asked) / len(asked)
+
+
+def _bits(nats: list[float], text: str) -> float:
+    return sum(nats) / math.log(2) / len(text)
+
+
+def _agree(bits: list[float], scores: list[float], sign: int = -1) -> float:
+    pairs = [(i, j) for i in range(len(bits)) for j in range(i)]
+    alike = [(bits[i] - bits[j]) * sign * (scores[i] - scores[j]) > 0 for i, j in pairs]
+    return sum(alike) / len(pairs)
+
+
+def _neighbours(bits: list[float], scores: list[float]) -> float:
+    pairs = [(i, i + 1) for i in range(len(bits) - 1)]
+    return sum((bits[i] - bits[j]) * (scores[i] - scores[j]) < 0 for i, j in pairs) / len(pairs)
+
+
+_TEST = ["Where is my parcel?", "I cannot log in.", "Refund me!", "The app is down."]
+_TRAIN = ["where is  my parcel?", "It broke.", "I cannot log in."]
+
+EXERCISES = (
+    Exercise(
+        id="02.1",
+        title="what training holds",
+        hints=(
+            "Every weight takes four bytes. A weight that moves takes a gradient and two averages.",
+            "(4 * weights + 12 * moving) / 1e9: gradient and two averages of four bytes each.",
+        ),
+        solution=_held,
+        cases=((1e9, 1e9), (0.5e9, 0.5e9), (7e9, 0.04e9)),
+        mistakes=(
+            Mistake(
+                "only the weights are held",
+                lambda weights, moving: 4 * weights / 1e9,
+                "Whatever moves needs a gradient, and AdamW keeps two averages of it.",
+            ),
+            Mistake(
+                "the optimiser's averages are missing",
+                lambda weights, moving: (4 * weights + 4 * moving) / 1e9,
+                "The gradient is there. AdamW keeps two averages beside it, as large as it is.",
+            ),
+            Mistake(
+                "all weights move in it",
+                lambda weights, moving: 16 * weights / 1e9,
+                "With an adapter only a few do: gradients and averages are for `moving` alone.",
+            ),
+            Mistake(
+                "that is bytes",
+                lambda weights, moving: 1e9 * _held(weights, moving),
+                "Gigabytes are wanted: divide by 1e9.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="02.2",
+        title="how much of a test was read before",
+        hints=(
+            "Make both sides alike first: lower case, and one blank between words.",
+            "' '.join(text.lower().split()) for each; then the share of test texts in the set.",
+        ),
+        solution=_leaked,
+        cases=((_TEST, _TRAIN), (_TEST[2:], _TRAIN), (_TRAIN, _TEST), (_TEST[:1], _TRAIN)),
+        mistakes=(
+            Mistake(
+                "it wants the same letters",
+                _plain_leaked,
+                "A copy in other capitals, or with another blank, was read all the same.",
+            ),
+            Mistake(
+                "it counts them",
+                lambda test, train: _leaked(test, train) * len(test),
+                "A share of the test is wanted: divide by how many test texts there are.",
+            ),
+            Mistake(
+                "it is a share of the training texts",
+                lambda test, train: _leaked(train, test),
+                "How much of the *test* is known, is the question.",
+            ),
+            Mistake(
+                "that is the part that was not read",
+                lambda test, train: 1 - _leaked(test, train),
+                "Turn it round.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="02.3",
+        title="two averages of one table",
+        hints=(
+            "Add up first, divide last.",
+            "sum(right_of.values()) / sum(asked.values()).",
+        ),
+        solution=_pooled,
+        cases=(
+            ({"easy": 81, "hard": 2}, {"easy": 90, "hard": 10}),
+            ({"easy": 9, "hard": 27}, {"easy": 10, "hard": 90}),
+            ({"a": 1, "b": 5, "c": 0}, {"a": 2, "b": 5, "c": 13}),
+        ),
+        mistakes=(
+            Mistake(
+                "every kind weighs the same",
+                _mean_of_means,
+                "That is the other average, which has its uses. Here each *question* counts once.",
+            ),
+            Mistake(
+                "it adds up and does not divide",
+                lambda right_of, asked: sum(right_of.values()),
+                "Divide by how many were asked.",
+            ),
+            Mistake(
+                "it takes the best kind",
+                lambda right_of, asked: max(right_of[k] / asked[k] for k in asked),
+                "All kinds count.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="02.4",
+        title="bits per character",
+        hints=(
+            "The loss is in nats, one number a token. A nat is 1 / log(2) bits.",
+            "sum(nats) / math.log(2) / len(text).",
+        ),
+        solution=_bits,
+        cases=(([2.0, 1.0, 0.5], "a cat sat"), ([0.7], "x"), ([3.0, 3.0], "twenty letters, about")),
+        mistakes=(
+            Mistake(
+                "it is per token",
+                lambda nats, text: sum(nats) / math.log(2) / len(nats),
+                "Tokens differ between models. Divide by the characters, which do not.",
+            ),
+            Mistake(
+                "it is in nats",
+                lambda nats, text: sum(nats) / len(text),
+                "A bit is log(2) nats: divide by math.log(2).",
+            ),
+            Mistake(
+                "it multiplies by log 2",
+                lambda nats, text: sum(nats) * math.log(2) / len(text),
+                "A nat is *more* than a bit, so there are more bits than nats: divide.",
+            ),
+            Mistake(
+                "it is the whole text",
+                lambda nats, text: sum(nats) / math.log(2),
+                "Per character: divide by len(text).",
+            ),
+        ),
+    ),
+    Exercise(
+        id="02.5",
+        title="does the cheap signal rank as the dear one?",
+        hints=(
+            "Take every pair of models. When does the cheap signal order them as the score does?",
+            "Fewer bits is better: a pair agrees if (bits_i - bits_j) * (score_i - score_j) < 0.",
+        ),
+        solution=_agree,
+        cases=(
+            ([2.0, 1.5, 1.2], [0.1, 0.5, 0.4]),
+            ([2.0, 1.5, 1.2, 1.0], [0.1, 0.3, 0.2, 0.9]),
+            ([1.0, 1.1, 1.3], [0.2, 0.3, 0.8]),
+        ),
+        mistakes=(
+            Mistake(
+                "it takes more bits for better",
+                lambda bits, scores: _agree(bits, scores, sign=1),
+                "Bits are a cost: the model with fewer should have the higher score.",
+            ),
+            Mistake(
+                "it compares neighbours only",
+                _neighbours,
+                "Every pair counts, the first with the last as well.",
+            ),
+            Mistake(
+                "it counts the pairs",
+                lambda bits, scores: _agree(bits, scores) * len(bits) * (len(bits) - 1) / 2,
+                "A share is wanted: divide by how many pairs there are.",
+            ),
+        ),
+    ),
+)
+
+QUIZ = (
+    Question(
+        "A licence forbids commercial use. Your product ships only your adapter. May you sell it?",
+        (
+            Option(
+                "Yes: the adapter is all your own work",
+                "It is worth nothing without the base, and was made from it.",
+            ),
+            Option(
+                "Yes, if nobody can tell which base it was",
+                "That is not what a licence asks.",
+            ),
+            right(
+                "Not so: choose another base before you start",
+                "A fine-tune begins with the licence of its base. It is cheap to read on the first "
+                "day and dear on the last.",
+            ),
+            Option(
+                "Yes, as long as your training data are yours",
+                "They are yours; the base is not.",
+            ),
+        ),
+    ),
+    Question(
+        "Two pages give one model 68.7 and 73.2 on the same benchmark. What now?",
+        (
+            right(
+                "Compare only models that one page measured alike",
+                "Shots, prompt and the way of scoring move a figure by several points. Within one "
+                "table they are the same for all.",
+            ),
+            Option(
+                "Take the mean of the two",
+                "Then you have a third figure that nobody measured.",
+            ),
+            Option(
+                "Take the lower one, to be on the safe side",
+                "Safe against what? The other models' figures may be low or high as well.",
+            ),
+            Option(
+                "One of the two pages is wrong and should be told",
+                "Both may be right: ten examples in the prompt, or none, is another exam.",
+            ),
+        ),
+    ),
+    Question(
+        "A base was tuned on a test set by mistake. Where would you see it?",
+        (
+            Option(
+                "Its training loss is unusually high",
+                "Rather low, if anything: it learned its records well.",
+            ),
+            Option(
+                "Nowhere: what is known is known",
+                "Known by heart is not understood, and new questions tell.",
+            ),
+            Option(
+                "Its answers are longer",
+                "Nothing in the mistake makes them so.",
+            ),
+            right(
+                "It does worse on new questions of the same kind",
+                "The same kind, never published: the gap between the two scores is what was "
+                "learned by heart.",
+            ),
+        ),
+    ),
+    Question(
+        "Model A needs 20 % fewer tokens for your texts than B. What follows?",
+        (
+            Option(
+                "A understands your language better",
+                "Perhaps, perhaps not: a tokenizer understands nothing.",
+            ),
+            right(
+                "At the same price per token, A is cheaper to ask",
+                "And more of your text fits its context. Quality has to be measured apart.",
+            ),
+            Option(
+                "A has a lower perplexity",
+                "Perplexity is per token, and A's tokens are others.",
+            ),
+            Option(
+                "A was trained on at least 20 % more texts in your language",
+                "More of it in the tokenizer's texts, maybe. Nobody can say how much.",
+            ),
+        ),
+    ),
+    Question(
+        "Cheap signal and tuned score rank your five bases alike. What may you conclude?",
+        (
+            Option(
+                "The signal can replace the bake-off from now on",
+                "Five models, one task, one budget. On another task the order may change.",
+            ),
+            Option(
+                "Bits per character cause good scores",
+                "Both come from what the base has read. Neither makes the other.",
+            ),
+            right(
+                "Dropping the worst bases early is reasonable",
+                "That is what it is good for: fewer candidates, which then are tuned and tested.",
+            ),
+            Option(
+                "The score was not worth measuring",
+                "Without it you would not know that they agree.",
+            ),
+        ),
+    ),
+)
