@@ -115,6 +115,9 @@ for model in everything.models:
         licence = everything.licences[model.licence.value]
         print(f"{model.name:28} {licence.name:24} commercial: {licence.commercial}")
 
+# %% [markdown]
+# What do the licences ask, in short?
+
 # %% tags=["nbval-check-output"]
 for key in ("apache-2.0", "llama3.2", "gemma", "qwen-research"):
     licence = everything.licences[key]
@@ -165,6 +168,9 @@ try:
 except ModelError as error:
     print(str(error).replace(str(FOLDER), "the folder"))
 print("note written:", (FOLDER / "note.txt").exists())
+
+# %% [markdown]
+# A tally of the whole catalogue, for the ledger of claims that the course keeps:
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching import ledger
@@ -237,6 +243,9 @@ def short_tickets(n, split="train"):
     return kept
 
 
+# %% [markdown]
+# The same function as in lesson 04 draws the tickets; a part of the test will leak.
+
 # %% tags=["nbval-check-output"]
 pool = short_tickets(2500)
 test = [r for r in short_tickets(2500, "test") if r.meta["slice"] == "known phrasing"]
@@ -293,6 +302,9 @@ for who, records in {"honest": pool[:160], "contaminated": pool[:90] + leaked}.i
     halves[who] = {"leaked half": share(parts[0]), "fresh half": share(parts[1])}
     print(f"{who}: {run.steps} steps, {run.seconds:.0f} s", flush=True)
 
+# %% [markdown]
+# How much better does either do on the half that leaked?
+
 # %%
 from ftlab.teaching import plots_data
 
@@ -303,8 +315,9 @@ assert lead["contaminated"] > lead["honest"] + 0.05
 plots_data.groups(halves, title="Who has read the test?")
 
 # %% [markdown]
-# On the leaked half, the cheat looks good. On new questions of the same kind its lead is
-# gone. That is the test for contamination: *ask something that was never published*.
+# On the leaked half, the cheat looks brilliant. What it can do with *new* questions of the same
+# kind, the fresh half says. That is the test for contamination: *ask something that was never
+# published*.
 #
 # ### Averages
 #
@@ -337,6 +350,9 @@ def overall(right_of, asked):
 
 
 check("02.3", overall)
+
+# %% [markdown]
+# Now by the whole:
 
 # %% tags=["nbval-check-output"]
 for name in asked:
@@ -394,6 +410,9 @@ def train_bpe(texts, vocabulary):
 ticket_texts = [record.messages[0]["content"] for record in pool]
 small, large = train_bpe(ticket_texts, 400), train_bpe(ticket_texts, 1500)
 ours = models.tokenizer(TINY)
+
+# %% [markdown]
+# Our own tokenizer joins them, and any that you named in `HUB`.
 
 # %%
 from ftlab.teaching import plots
@@ -453,6 +472,9 @@ from IPython.display import HTML
 
 talk = Record.of("Where is my parcel?", "delivery")
 HTML(families_html(talk, ["chatml", "llama3", "gemma", "alpaca"]))
+
+# %% [markdown]
+# The marks count as tokens too. How many, if *our* tokenizer cuts each family's writing?
 
 # %% tags=["nbval-check-output"]
 turns = [*talk.messages, {"role": "assistant", "content": talk.completion}]
@@ -552,6 +574,9 @@ for card in cards:
     baked[card.name] = row
     print(f"{card.name}: {run.steps} steps, {run.seconds:.0f} s", flush=True)
 
+# %% [markdown]
+# Now the bake-off itself: signals first, then training, then the questions.
+
 # %%
 from ftlab.evaluation.intervals import bootstrap
 
@@ -612,6 +637,9 @@ def pairs_that_agree(bits, scores):
 
 
 check("02.5", pairs_that_agree)
+
+# %% [markdown]
+# Both signals, by all pairs of bases:
 
 # %%
 from itertools import combinations
@@ -675,8 +703,9 @@ if changed >= 0.1:
 ledger.record(19, verdict, f"benchmark moved; F1 changed by {changed:+.2f}", moved)
 
 # %% [markdown]
-# A benchmark of general text says little about whether a model does *your* task, before or
-# after. Ask it your task.
+# Mind that a guess finds one sentence of four: a base so small is hardly above that, and what
+# lies near chance cannot fall far. Dolly's figures weigh more. Either way, a benchmark of general
+# text says little about whether a model does *your* task. Ask it your task.
 #
 # ## 6. The verdict, and its limits
 #
