@@ -1,0 +1,476 @@
+"""Lesson 07, LoRA and QLoRA: its exercises and its quiz, as data, and what it measures with.
+
+>>> [exercise.id for exercise in EXERCISES]
+['07.1', '07.2', '07.3', '07.4', '07.5']
+>>> whole, linear = counted(SHAPES["Llama-3-8B"])
+>>> f"{whole / 1e9:.2f} billion, {len(linear)} linear layers"
+'8.03 billion, 224 linear layers'
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ftlab.records import Record
+from ftlab.tasks import Ratio
+from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.quizzes import Option, Question, right
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "Qwen2.5-0.5B": {
+        "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "vocab_size": 151936, "tie_word_embeddings": True,
+    },
+    "Llama-3.2-1B": {
+        "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192,
+        "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "head_dim": 64, "vocab_size": 128256, "tie_word_embeddings": True,
+    },
+    "Llama-3-8B": {
+        "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "vocab_size": 128256, "tie_word_embeddings": False,
+    },
+    "LLaMA-65B": {
+        "model_type": "llama", "hidden_size": 8192, "intermediate_size": 22016,
+        "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 64,
+        "vocab_size": 32000, "tie_word_embeddings": False,
+    },
+}  # fmt: skip
+"""The fields of `config.json`, as their makers published them, that decide a model's shapes."""
+
+
+def counted(config: Mapping[str, Any]) -> tuple[int, list[tuple[int, int]]]:
+    """Return a model's parameters, and (in, out) of each linear layer that LoRA goes beside.
+
+    The model is built of shapes alone, so that any size takes a moment and no memory.
+
+    Args:
+        config: the fields of its `config.json`.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    fields = dict(config)
+    made = AutoConfig.for_model(fields.pop("model_type"), **fields)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(made)
+    head = model.get_output_embeddings()
+    linear = [
+        (module.in_features, module.out_features)
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    ]
+    return sum(weight.numel() for weight in model.parameters()), linear
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """Return the fields of a shipped model's `config.json`."""
+    from ftlab import models
+
+    return json.loads((models.locate(name) / "config.json").read_text(encoding="utf-8"))  # type: ignore[operator]
+
+
+def nats(model: Any, tokenizer: Any, records: Sequence[Record]) -> list[Ratio]:
+    """Return what each record's answer costs the model: nats over supervised tokens.
+
+    Args:
+        model: a causal LM, with or without an adapter.
+        tokenizer: its tokenizer.
+        records: held-out records.
+    """
+    import torch
+
+    from ftlab.templates import encode
+
+    found = []
+    training = model.training
+    model.eval()
+    for record in records:
+        encoded = encode(tokenizer, record)
+        ids = torch.tensor([encoded.input_ids], device=model.device)
+        mask = torch.tensor(encoded.loss_mask[1:], dtype=torch.bool, device=model.device)
+        with torch.inference_mode():
+            logits = model(input_ids=ids).logits[0, :-1].float()[mask]
+        wanted = ids[0, 1:][mask]
+        total = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
+        found.append(Ratio(total, int(mask.sum())))
+    model.train(training)
+    return found
+
+
+def batch_of(records: Sequence[Record], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:
+    """Return records as the trainer sees them, padded to one length.
+
+    Args:
+        records: what is to be in the batch.
+        tokenizer: the model's.
+        device: where the batch goes.
+
+    Returns:
+        `input_ids` and `labels`, shape (records, tokens); -100 carries no loss.
+    """
+    import torch
+
+    from ftlab.training.sft import prepare
+
+    rows = prepare(tokenizer, records, max_length=tokenizer.model_max_length)
+    longest = max(len(row["input_ids"]) for row in rows)
+    fills = {"input_ids": tokenizer.pad_token_id, "labels": -100}
+    return {
+        key: torch.tensor(
+            [row[key] + [fill] * (longest - len(row[key])) for row in rows], device=device
+        )
+        for key, fill in fills.items()
+    }
+
+
+def kept_for_backward(
+    model: Any, batch: Mapping[str, Any], *, words: int = 0
+) -> tuple[dict[str, int], float]:
+    """Take one step forward and back; return what autograd kept in between, and the loss.
+
+    Args:
+        model: a causal LM with weights that train; its gradients are added to.
+        batch: `input_ids` and `labels`, shape (records, tokens).
+        words: the size of the vocabulary, by which logits are known.
+
+    Returns:
+        Bytes of activations and of logits, each storage once and the model's own weights not
+        counted; and the loss.
+    """
+    import torch
+
+    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    seen: dict[int, tuple[str, int]] = {}
+    held = []
+
+    def keep(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            part = "logits" if words and tensor.shape[-1:] == (words,) else "activations"
+            seen[storage.data_ptr()] = (part, storage.nbytes())
+            held.append(tensor)  # or its place might be given to another
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model(**batch).loss
+    sizes = {"activations": 0, "logits": 0}
+    for part, size in seen.values():
+        sizes[part] += size
+    held.clear()
+    loss.backward()
+    return sizes, loss.item()
+
+
+# The solutions and the mistakes, as functions.
+
+
+def _numbers(rows: int, columns: int, rank: int) -> int:
+    return rank * (rows + columns)
+
+
+def _adapted(x: Any, W: Any, A: Any, B: Any, alpha: float) -> Any:
+    return x @ W.T + alpha / len(A) * (x @ A.T @ B.T)
+
+
+def _coarse(weights: list[float], levels: list[float]) -> list[float]:
+    top = max(abs(weight) for weight in weights)
+    return [top * min(levels, key=lambda level: abs(w / top - level)) for w in weights]
+
+
+def _bytes(weights: int, block: int) -> float:
+    return weights / 2 + 4 * weights / block
+
+
+def _unmerge(merged: Any, A: Any, B: Any, alpha: float) -> Any:
+    return merged - alpha / len(A) * (B @ A)
+
+
+def _drawn(seed: int, *shape: int) -> Any:
+    return np.random.default_rng(seed).normal(size=shape).round(2)
+
+
+_LEVELS = [-1.0, -0.5, -0.2, 0.0, 0.15, 0.4, 1.0]
+_BLOCKS = ([0.02, -0.05, 0.031, 0.001], [-3.0, 0.5, 1.1, 0.35, 2.2], [0.9, -0.25, 0.31, -0.66])
+_LORA = [
+    (_drawn(1, 2, 5), _drawn(2, 3, 5), _drawn(3, 2, 5), _drawn(4, 3, 2), 8.0),
+    (_drawn(5, 4, 6), _drawn(6, 5, 6), _drawn(7, 4, 6), _drawn(8, 5, 4), 8.0),
+]
+_MERGED = [(W, A, B, alpha) for _, W, A, B, alpha in _LORA]
+
+EXERCISES = (
+    Exercise(
+        id="07.1",
+        title="how many numbers two thin matrices hold",
+        hints=(
+            "B is rows × rank, A is rank × columns.",
+            "rank * rows + rank * columns.",
+        ),
+        solution=_numbers,
+        cases=((96, 96, 1), (320, 864, 8), (4096, 4096, 16)),
+        mistakes=(
+            Mistake(
+                "that is the whole matrix",
+                lambda m, n, r: m * n,
+                "The product has so many numbers. What is stored and trained are the two factors.",
+            ),
+            Mistake(
+                "it counts one of the two matrices",
+                lambda m, n, r: r * m,
+                "There are two: B with `rows` rows, and A with `columns` columns.",
+            ),
+            Mistake(
+                "it counts the whole matrix rank times",
+                lambda m, n, r: r * m * n,
+                "Each unit of rank costs one column of B and one row of A: rows + columns.",
+            ),
+            Mistake(
+                "it adds the rank instead of multiplying",
+                lambda m, n, r: r + m + n,
+                "Every unit of rank brings a column of B and a row of A.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="07.2",
+        title="a linear layer with an adapter beside it",
+        hints=(
+            "Two ways for the same x: through W, and through A and then B. Their results add up.",
+            "x @ W.T + alpha / len(A) * (x @ A.T @ B.T): A has one row for each unit of rank.",
+        ),
+        solution=_adapted,
+        cases=tuple(_LORA),
+        mistakes=(
+            Mistake(
+                "the scale is missing",
+                lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T,
+                "The adapter's part is multiplied by alpha / rank.",
+            ),
+            Mistake(
+                "the scale is alpha alone",
+                lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T),
+                "Divide by the rank, so that a higher rank is no louder: alpha / len(A).",
+            ),
+            Mistake(
+                "the scale is that of rsLoRA",
+                lambda x, W, A, B, alpha: x @ W.T + alpha / len(A) ** 0.5 * (x @ A.T @ B.T),
+                "A fine method too, but plain LoRA divides by the rank itself, not by its root.",
+            ),
+            Mistake(
+                "the frozen weight is missing",
+                lambda x, W, A, B, alpha: alpha / len(A) * (x @ A.T @ B.T),
+                "The adapter stands beside W and not in its place: add x @ W.T.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="07.3",
+        title="a block of weights, through a few levels and back",
+        hints=(
+            "Divide by the largest absolute value, so that the block fits between -1 and 1.",
+            "top = max(abs(w) …); for each w the level nearest to w / top, times top.",
+        ),
+        solution=_coarse,
+        cases=tuple((block, _LEVELS) for block in _BLOCKS),
+        mistakes=(
+            Mistake(
+                "the block is not scaled",
+                lambda ws, levels: [min(levels, key=lambda level: abs(w - level)) for w in ws],
+                "Small weights would all become 0. Divide by the block's largest first.",
+            ),
+            Mistake(
+                "the scale does not come back",
+                lambda ws, levels: [c / max(map(abs, ws)) for c in _coarse(ws, levels)],
+                "These are levels, not weights yet: multiply by what you divided by.",
+            ),
+            Mistake(
+                "the largest is taken without its sign removed",
+                lambda ws, levels: [
+                    max(ws) * min(levels, key=lambda level: abs(w / max(ws) - level)) for w in ws
+                ],
+                "A block's largest weight may be negative: take the largest absolute value.",
+            ),
+            Mistake(
+                "it takes the next level below",
+                lambda ws, levels: [
+                    max(map(abs, ws)) * max(lv for lv in levels if lv <= w / max(map(abs, ws)))
+                    for w in ws
+                ],
+                "The nearest level may lie above: compare distances.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="07.4",
+        title="bytes of weights in 4 bits",
+        hints=(
+            "A byte has 8 bits. And what else must be kept, once a block?",
+            "weights / 2 for the levels, and 4 * weights / block for the scales.",
+        ),
+        solution=_bytes,
+        cases=((6400, 64), (6400, 32), (1_000_000, 100)),
+        mistakes=(
+            Mistake(
+                "it forgets the scales",
+                lambda weights, block: weights / 2,
+                "Without its scale no block can be read back: 4 bytes for each block.",
+            ),
+            Mistake(
+                "it takes 4 bits for 4 bytes",
+                lambda weights, block: 4 * weights + 4 * weights / block,
+                "Two weights of 4 bits share a byte.",
+            ),
+            Mistake(
+                "it keeps a scale for each weight",
+                lambda weights, block: weights / 2 + 4 * weights,
+                "A scale serves a whole block: there are weights / block of them.",
+            ),
+            Mistake(
+                "it takes a scale for one byte",
+                lambda weights, block: weights / 2 + weights / block,
+                "A scale is a float32, which is four bytes.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="07.5",
+        title="the base, taken out of a merged weight",
+        hints=(
+            "Merging has added scale · B A. How is an addition undone?",
+            "merged - alpha / len(A) * (B @ A).",
+        ),
+        solution=_unmerge,
+        cases=tuple(_MERGED),
+        mistakes=(
+            Mistake(
+                "it merges once more",
+                lambda merged, A, B, alpha: merged + alpha / len(A) * (B @ A),
+                "The adapter is in there already: take it away.",
+            ),
+            Mistake(
+                "the scale is missing",
+                lambda merged, A, B, alpha: merged - B @ A,
+                "What was added was alpha / rank times the product.",
+            ),
+            Mistake(
+                "A and B are the wrong way round",
+                lambda merged, A, B, alpha: merged - alpha / len(A) * (A @ B),
+                "x goes through A first and then through B, so the product is B @ A.",
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "What is low in low-rank adaptation?",
+        (
+            Option(
+                "The number of layers that the adapter is put beside",
+                "It may stand beside every linear layer, and here it did.",
+            ),
+            Option(
+                "The precision of the weights",
+                "That is QLoRA's part. LoRA itself says nothing of bits.",
+            ),
+            Option(
+                "The learning rate",
+                "An adapter usually takes a higher rate than full tuning.",
+            ),
+            right(
+                "The inner width of the product B·A",
+                "The change of a weight is a product of two thin matrices, so it has few "
+                "directions, however large the weight is.",
+            ),
+        ),
+    ),
+    Question(
+        "B starts at zero. What follows for the very first forward pass?",
+        (
+            right(
+                "The model answers exactly as its base does",
+                "The product is zero, whatever A holds. Training starts from the base.",
+            ),
+            Option(
+                "No gradient can ever flow into the adapter, A included",
+                "B gets a gradient at once, since A is not zero; A gets its own after that step.",
+            ),
+            Option(
+                "The outputs are random",
+                "A is random, and multiplied by zero.",
+            ),
+            Option(
+                "All answers are empty for a while",
+                "The frozen weight still does all of its work.",
+            ),
+        ),
+    ),
+    Question(
+        "Why is an adapter of rank 8 a large share of a tiny model, and a small one of a large?",
+        (
+            Option(
+                "Large models get a lower rank",
+                "The rank was the same for all in that table.",
+            ),
+            Option(
+                "Large models freeze most of their layers",
+                "All layers had an adapter, in each of them.",
+            ),
+            right(
+                "A matrix grows in two directions, its adapter in one",
+                "Twice as wide is four times the weights, and twice the adapter.",
+            ),
+            Option(
+                "Because the vocabulary of a large model takes up most of its weights",
+                "In the large ones it is a small part. It is the tiny ones that are mostly words.",
+            ),
+        ),
+    ),
+    Question(
+        "A weight in NF4 is read back. What comes?",
+        (
+            Option(
+                "The exact weight: nothing is lost",
+                "Sixteen levels cannot hold every number. You printed the error.",
+            ),
+            right(
+                "One of sixteen levels, times its block's scale",
+                "Four bits choose the level. The scale is kept once for each block.",
+            ),
+            Option(
+                "A whole number between -8 and 7 times a scale of the whole matrix",
+                "The levels are not evenly spaced, and each block has its own scale.",
+            ),
+            Option(
+                "A random one near it",
+                "There is no chance in it: the nearest level is taken.",
+            ),
+        ),
+    ),
+    Question(
+        "Ten tasks on one base, each used now and then. How would you serve them?",
+        (
+            Option(
+                "Ten merged models",
+                "Ten times the memory, for models that hardly differ.",
+            ),
+            Option(
+                "One model into which all ten adapters have been merged one after the other",
+                "Their changes add up and get in each other's way.",
+            ),
+            right(
+                "One base in memory, and ten adapters",
+                "An adapter is small and switched in an instant. Merge when one task has all the "
+                "traffic.",
+            ),
+            Option(
+                "One base, tuned again on demand",
+                "Tuning takes minutes at least; switching takes next to nothing.",
+            ),
+        ),
+    ),
+)
