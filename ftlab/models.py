@@ -453,10 +453,7 @@ def _adapted(model: Any, folder: Path) -> Any:
     from safetensors import SafetensorError
 
     try:
-        with quiet(), warnings.catch_warnings():  # peft asks by a name that is going away
-            warnings.filterwarnings(
-                "ignore", message=".*gradient_checkpointing", category=FutureWarning
-            )
+        with quiet():
             adapted = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -476,7 +473,11 @@ def quiet() -> Iterator[None]:
     theirs.disable_progress_bar()
     theirs.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():  # peft asks by a name that is going away
+            warnings.filterwarnings(
+                "ignore", message=".*gradient_checkpointing", category=FutureWarning
+            )
+            yield
     finally:
         theirs.set_verbosity(level)
         if bars:

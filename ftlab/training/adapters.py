@@ -50,10 +50,11 @@ class Lenses:
                 raise ModelError(f"{folder} is no adapter: it has no adapter_config.json.")
             models.locate(folder)  # refuses pickled weights, which peft would open
             try:
-                if isinstance(model, PeftModel):
-                    model.load_adapter(str(folder), adapter_name=name)
-                else:
-                    model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+                with models.quiet():
+                    if isinstance(model, PeftModel):
+                        model.load_adapter(str(folder), adapter_name=name)
+                    else:
+                        model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
             except (OSError, ValueError, KeyError, RuntimeError) as error:
                 line = str(error).strip().splitlines()[0]
                 raise ModelError(f"The adapter in {folder} does not fit {base}: {line}") from error

@@ -32,7 +32,7 @@ if "google.colab" in sys.modules:
 # ## 1. Settings
 #
 # Many small trainings on the smallest base, so that each takes seconds. The adapters get a
-# higher learning rate than the full fine-tune: they have less to push with.
+# higher learning rate than the full fine-tune, as is usual; lesson 05 looks for such rates.
 
 # %%
 import tempfile
@@ -336,7 +336,7 @@ for name, changes in {"full": delta, "LoRA, rank 8": delta_lora}.items():
         mine = [n for n in delta if f"layers.{number}." in n]
         change = sum(changes[n].square().sum() for n in mine)
         weight = sum(before[n].square().sum() for n in mine)
-        moved[name][number] = float(change / weight) ** 0.5
+        moved[name][number] = (change / weight).item() ** 0.5
 plots_weights.lines(
     moved, title="Where the change sits", xlabel="layer, 0 is the lowest",
     ylabel="‖ΔW‖ / ‖W‖",
@@ -556,6 +556,9 @@ for label, levels, block in (
 assert off["NF4, blocks of 64"] < min(list(off.values())[1:])
 
 # %% [markdown]
+# For these weights the bell's levels gain a little, and the blocks more: one large weight spoils
+# the scale for sixty-three others, and not for all.
+#
 # Does **bitsandbytes**, which QLoRA uses, do the same? Not by its word but by its behaviour:
 # give it a fine grid, and see which sixteen numbers come back; then the real matrix.
 
@@ -683,8 +686,8 @@ plots_weights.stacked(megabytes, title="One step of eight records", xlabel="MB")
 
 # %% [markdown]
 # The optimiser all but vanishes; the activations hardly change, since the forward pass is the
-# same. In so small a model they are nearly everything, and LoRA saves little. The estimate
-# looks at the moment of the peak, with copies in it that autograd does not keep.
+# same. In so small a model they are nearly everything, and LoRA saves little. One part differs:
+# the estimate counts every copy of the logits that lives at the peak, and autograd keeps one.
 #
 # In a large model the weights weigh most. *65 billion parameters on one 48 GB card*, says the
 # paper.
@@ -749,7 +752,8 @@ print(f"bytes on disk: {size}, the base in float32: {4 * counted(shipped(BASE))[
 
 # %% [markdown]
 # **Predict.** The same two questions, seen through each lens and through none. Who answers
-# what?
+# what? Look at the manner, not at the sense: so small a base, after so few records, restores
+# nothing yet.
 
 # %%
 from ftlab.training.adapters import Lenses, merge
@@ -842,8 +846,8 @@ def unmerge(merged, A, B, alpha):
 check("07.5", unmerge)
 
 # %% [markdown]
-# **Predict.** The time for one batch: the base, the base with its adapter beside it, and the
-# merged model?
+# **Predict.** The time for a short prompt: the base, the base with its adapter beside it, and
+# the merged model?
 
 # %%
 rivals = {
@@ -853,13 +857,15 @@ rivals = {
 }
 best = dict.fromkeys(rivals, float("inf"))
 with torch.inference_mode():
-    for _ in range(12):  # by turns, and the best of each: other work only slows down
+    for _ in range(60):  # by turns, and the best of each: other work only slows down
         for name, model in rivals.items():
             begun = time.perf_counter()
-            model(input_ids=batch["input_ids"])
+            model(input_ids=batch["input_ids"][:1, :16])
             best[name] = min(best[name], time.perf_counter() - begun)
-for name, seconds in best.items():
-    print(f"{name:15} {seconds / best['base']:.2f} times the base's time")
+for name, model in rivals.items():
+    layers = sum(isinstance(m, torch.nn.Linear) for m in model.modules())
+    print(f"{name:15} {best[name] / best['base']:.2f} times the base's time,", end=" ")
+    print(f"{layers} linear layers")
 assert best["merged"] < best["adapter beside"]
 
 # %% [markdown]
@@ -897,8 +903,8 @@ plots.bars(
 #
 # - **A tiny model.** It is narrow, so its adapters are a large share of it, and its weights
 #   leave little room to move. What a large base knows already need not be learned by ΔW.
-# - **One rate for all adapters.** Nobody searched for the best of each rank; with another rate
-#   the order may change.
+# - **One rate for all adapters**, and one for the others. Nobody searched for the best of each
+#   contestant; with other rates the order may change.
 # - **One seed** for each contestant: the intervals know of other questions, not of other runs.
 # - **Nats and form** say that the manner was learned, not that the advice is good. Read some
 #   answers.

@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -92,3 +94,10 @@ def test_a_merge_that_changes_answers_is_noticed(home, monkeypatch):
 def test_nothing_to_merge_is_said(home):
     with pytest.raises(ModelError, match="no adapter"):
         merge(*models.load(home / "base"))
+
+
+def test_lenses_are_put_together_without_a_warning(home):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", FutureWarning)
+        Lenses(home / "base", {"animal": home / "fox"})
+    assert [str(one.message) for one in told] == []
