@@ -477,9 +477,8 @@ told = f"held-out loss at TRL's rate {theirs:.2f}, at ftlab's {mine:.2f}, at the
 ledger.record(38, ("not seen here", "depends", "holds")[good], told, best)
 
 # %% [markdown]
-# A default is a choice made for somebody's model and somebody's data. TRL's is meant for
-# moving every weight of large models. Eight short runs on your own data cost little, and the
-# friend is never offended.
+# A default is a choice made for somebody's model and somebody's data. Eight short runs on
+# your own cost little, and the friend is never offended.
 #
 # ## 7. The run, and a look at its first steps
 #
