@@ -152,7 +152,7 @@ def execute(notebook: "NotebookNode", folder: Path, *, timeout: int = 1800) -> N
     )
     with tempfile.TemporaryDirectory() as home:
         # The progress of whoever builds is not the learner's.
-        client.execute(env={**os.environ, "FTLAB_HOME": home})
+        client.execute(env={**os.environ, "FTLAB_PROGRESS": str(Path(home, "progress.json"))})
     clean(notebook)
 
 

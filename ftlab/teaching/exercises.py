@@ -23,18 +23,15 @@ import contextlib
 import copy
 import importlib
 import io
-import json
 import math
-import os
 import pkgutil
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, FtlabError, raise_unknown
-from ftlab.files import read_text, write_text
+from ftlab.errors import ConfigError, raise_unknown
+from ftlab.teaching import progress
 from ftlab.teaching.show import say
 
 
@@ -96,7 +93,7 @@ def check(id: str, answer: Any) -> None:
     """
     exercise = find(id)
     outcome = judge(exercise, answer)
-    _remember(exercise, outcome)
+    progress.note(exercise.id, passed=outcome.passed, tried=outcome.kind != "unwritten")
     tone = "right" if outcome.passed else "note" if outcome.kind == "unwritten" else "wrong"
     say(outcome.message, tone=tone)
 
@@ -107,15 +104,6 @@ def hint(id: str, number: int = 1) -> None:
     if number not in (1, 2):
         raise ConfigError(f"Exercise {id} has no hint {number!r}; ask for hint 1 or hint 2.")
     say(f"Hint {number} of {exercise.id}: {exercise.hints[number - 1]}")
-
-
-def progress() -> dict[str, dict[str, Any]]:
-    """Return what has been tried: {"00.1": {"passed": True, "tries": 2}}; empty when nothing."""
-    with contextlib.suppress(FtlabError, json.JSONDecodeError):
-        known = json.loads(read_text(_progress_path()))
-        if isinstance(known, dict):
-            return {key: value for key, value in known.items() if isinstance(value, dict)}
-    return {}
 
 
 def exercises() -> dict[str, Exercise]:
@@ -271,21 +259,3 @@ def _short(value: Any) -> str:
         return writer.repr(value)
     except Exception:
         return f"an object of type {type(value).__name__}"
-
-
-def _progress_path() -> Path:
-    return Path(os.environ.get("FTLAB_HOME") or ".ftlab") / "progress.json"
-
-
-def _remember(exercise: Exercise, outcome: Outcome) -> None:
-    """Note the try; a folder that cannot be written loses the note, never the lesson."""
-    known = progress()
-    before = known.get(exercise.id, {})
-    tries = before.get("tries", 0)
-    known[exercise.id] = {
-        "passed": bool(outcome.passed or before.get("passed", False)),
-        "tries": (tries if isinstance(tries, int) else 0) + (outcome.kind != "unwritten"),
-    }
-    with contextlib.suppress(FtlabError, OSError):
-        text = json.dumps(known, indent=2, sort_keys=True) + "\n"
-        write_text(_progress_path(), text, overwrite=True)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftlab.errors import ConfigError, raise_unknown
+from ftlab.teaching import progress
 from ftlab.teaching.show import box, in_notebook, live, say
 
 LETTERS = string.ascii_lowercase
@@ -81,6 +82,7 @@ class Quiz:
         if len(picked) != 1 or picked not in letters:
             raise_unknown("option", str(letter), letters)
         option = options[letters.index(picked)]
+        progress.note(f"quiz {self.lesson}.{number}", passed=option.right)
         say(_reply(picked, option), tone="right" if option.right else "wrong")
 
     def __str__(self) -> str:
@@ -125,10 +127,21 @@ class Quiz:
             "line-height:1.5!important}.ftlab-quiz .widget-radio-box{width:auto;max-width:100%}"
             f"</style><h3>Quiz {html.escape(self.lesson)}</h3>"
         )
-        rows = [_question_widget(n, question) for n, question in enumerate(self.questions, 1)]
+        rows = [
+            _question_widget(self.lesson, n, question)
+            for n, question in enumerate(self.questions, 1)
+        ]
         whole = ipywidgets.VBox([style, *rows])
         whole.add_class("ftlab-quiz")
         return whole
+
+
+def lessons() -> list[str]:
+    """Return the lessons' two digits, sorted."""
+    import ftlab.teaching
+
+    names = [module.name for module in pkgutil.iter_modules(ftlab.teaching.__path__)]
+    return sorted(name.removeprefix("lesson") for name in names if name.startswith("lesson"))
 
 
 def quiz(lesson: str) -> Quiz:
@@ -140,12 +153,8 @@ def quiz(lesson: str) -> Quiz:
     Raises:
         ConfigError: the lesson does not exist.
     """
-    import ftlab.teaching
-
-    names = [module.name for module in pkgutil.iter_modules(ftlab.teaching.__path__)]
-    lessons = [name.removeprefix("lesson") for name in names if name.startswith("lesson")]
-    if lesson not in lessons:
-        raise_unknown("lesson", str(lesson), lessons)
+    if lesson not in lessons():
+        raise_unknown("lesson", str(lesson), lessons())
     return Quiz(lesson, importlib.import_module(f"ftlab.teaching.lesson{lesson}").QUIZ)
 
 
@@ -157,7 +166,7 @@ def _reply(letter: str, option: Option) -> str:
     return f"{'Right' if option.right else 'Not quite'}: {letter}) {option.text}. {option.why}"
 
 
-def _question_widget(number: int, question: Question) -> Any:
+def _question_widget(lesson: str, number: int, question: Question) -> Any:
     """One question: its text, the radio buttons, the button, and room for the explanation."""
     import ipywidgets
 
@@ -176,6 +185,7 @@ def _question_widget(number: int, question: Question) -> Any:
             reply.value = box("Choose an option first.", "note")
             return
         option = question.options[radio.value]
+        progress.note(f"quiz {lesson}.{number}", passed=option.right)
         reply.value = box(_verdict(option), "right" if option.right else "wrong")
 
     button.on_click(show)

@@ -1,0 +1,53 @@
+"""The command that shows what is done: progress."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftlab.errors import ConfigError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command()(progress)
+
+
+def progress(
+    name: Annotated[str, typer.Option(help="Yours, for --export.")] = "",
+    export: Annotated[Path | None, typer.Option(help="New JSON file to hand in.")] = None,
+    merge: Annotated[
+        Path | None, typer.Option(help="Folder of exported files: a table of the class.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="With --merge: also a new CSV file.")] = None,
+) -> None:
+    """Show which exercises and quiz questions are done; they are kept in a local file."""
+    from rich.console import Console
+
+    from ftlab.files import write_text
+    from ftlab.teaching import progress as room
+
+    if (csv and not merge) or (merge and export) or (name and not export):
+        raise ConfigError(
+            "--csv goes with --merge, --name with --export, and --merge without --export. "
+            "A learner: ftlab progress --name Ada --export ada.json. "
+            "An instructor: ftlab progress --merge FOLDER --csv class.csv."
+        )
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    if merge:
+        learners, skipped = room.read_class(merge)
+        console.print(room.class_table(learners))
+        for line in skipped:
+            say(f"passed over {line}")
+        if csv:
+            say(f"Saved in {write_text(csv, room.class_csv(learners))}.")
+    elif export:
+        say(f"Saved in {room.export(export, name)}. It holds what you tried, and the name.")
+    else:
+        console.print(room.own_table(room.done()))
+        where = room.path()
+        say(f"Kept in {where}; sent nowhere." if where else "Progress is off: nothing is kept.")
