@@ -1,0 +1,79 @@
+"""The loss of records that were not trained on, the same number whatever the batches were.
+
+A trainer's own figure is a mean of its batches' means, so that it moves a little with the batch
+size. A sweep compares runs of different batch sizes; here every supervised token counts the same.
+
+>>> from ftlab import models, tasks                                            # doctest: +SKIP
+>>> model, tokenizer = models.load("ftlab-1m")                                 # doctest: +SKIP
+>>> loss(model, tokenizer, tasks.get("punctuation").examples(20, seed=0))      # doctest: +SKIP
+3.0...
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ftlab.records import Record
+
+__all__ = ["loss"]
+
+
+def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8) -> float:
+    """Return the mean loss of the supervised tokens.
+
+    Formula: the sum of -ln p over the supervised tokens of all records, divided by their number.
+
+    Args:
+        model: a causal LM, or an adapter on one; left as it was, also in the midst of training.
+        tokenizer: its tokenizer.
+        records: what to measure on.
+        batch_size: records at once; memory grows with it, the loss does not depend on it.
+
+    Returns:
+        Nats per supervised token; nan or infinity where the model is broken.
+
+    Raises:
+        DataError: no records, or one that does not fit or carries no loss.
+    """
+    import torch
+
+    from ftlab.hardware import profile
+    from ftlab.training import sft, trainer
+
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    longest = getattr(causal.config, "max_position_embeddings", 1024)
+    rows = sft.prepare(tokenizer, records, max_length=longest)
+    rows.sort(key=lambda row: len(row["input_ids"]))
+    plain = hasattr(causal, "model") and hasattr(causal, "lm_head")
+    plain = plain and not any(getattr(causal.config, name, None) for name in trainer.SCALED)
+    device, mixed = causal.device, profile().dtype
+    training, total, count = model.training, 0.0, 0
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(
+            device.type, dtype=getattr(torch, mixed), enabled=mixed != "float32"
+        ):  # fmt: skip
+            for start in range(0, len(rows), batch_size):
+                part = rows[start : start + batch_size]
+                ids, labels, mask = (
+                    torch.nn.utils.rnn.pad_sequence(
+                        [torch.tensor(row[key]) if key else torch.ones(len(row["labels"])).long()
+                         for row in part],
+                        batch_first=True, padding_value=fill,
+                    ).to(device)
+                    for key, fill in (("input_ids", 0), ("labels", -100), ("", 0))
+                )  # fmt: skip
+                where = labels[:, 1:] != -100
+                how = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+                if plain:  # logits only where they are wanted
+                    hidden = causal.model(**how).last_hidden_state[:, :-1][where]
+                    logits = causal.lm_head(hidden)
+                else:
+                    logits = causal(**how).logits[:, :-1][where]
+                wanted = labels[:, 1:][where]
+                total += float(
+                    torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
+                )
+                count += len(wanted)
+    finally:
+        model.train(training)
+    return total / count
