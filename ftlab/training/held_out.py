@@ -1,7 +1,7 @@
-"""The loss of records that were not trained on, the same number whatever the batches were.
+"""The loss of records that were not trained on, measured at any moment and by no trainer.
 
-A trainer's own figure is a mean of its batches' means, so that it moves a little with the batch
-size. A sweep compares runs of different batch sizes; here every supervised token counts the same.
+A sweep measures a model in the midst of its training, and afterwards on records that the training
+never heard of. Every supervised token counts the same, so that batch sizes compare.
 
 >>> from ftlab import models, tasks                                            # doctest: +SKIP
 >>> model, tokenizer = models.load("ftlab-1m")                                 # doctest: +SKIP
