@@ -18,10 +18,10 @@ ABOUT = {
     "ftlab-7m": "the default base of the course",
     "ftlab-3m": "a smaller base, for quick runs and comparisons of size",
     "ftlab-1m": "the smallest base: what size alone takes away",
-    "ftlab-3m-prose": "a 3M specialist that read English only",
-    "ftlab-3m-code": "a 3M specialist that read Python and structured text only",
-    "ftlab-3m-step5pct": "ftlab-3m after 5 % of its training",
-    "ftlab-3m-step25pct": "ftlab-3m after 25 % of its training",
+    "ftlab-3m-prose": "a 3M specialist whose last stage was English only",
+    "ftlab-3m-code": "a 3M specialist whose last stage was Python and structured text only",
+    "ftlab-3m-step5pct": "ftlab-3m after a twentieth of its training",
+    "ftlab-3m-step25pct": "ftlab-3m after a quarter of its training",
 }
 PROMPTS = {
     "prose": "The old man opened the door and",
@@ -88,6 +88,13 @@ def write_card(folder: Path, trials: str) -> Path:
     name, recipe = folder.name, run["recipe"]
     hardware = f"{run['cores']} CPU cores" if run["device"] == "cpu" else run["device"]
     mixture = ", ".join(f"{source} {share:.0%}" for source, share in recipe["mixture"].items())
+    stages = "".join(
+        f"- Before that, as {stage['name']}: {stage['tokens'] / 1e6:.1f} M tokens of "
+        + ", ".join(f"{source} {share:.0%}" for source, share in stage["recipe"]["mixture"].items())
+        + ".\n"
+        for stage in reversed(run.get("earlier") or [])
+    )
+    start = " --start …" if stages else ""
     bits = run["bits_per_character"]
     table = "\n".join(f"| {source} | {value:.3f} |" for source, value in bits.items())
     text = f"""---
@@ -122,8 +129,8 @@ tokenizer = AutoTokenizer.from_pretrained("data/models/{name}")
 - Muon {recipe["matrix_lr"]} on the matrices, AdamW {recipe["vector_lr"]} on the rest; warm-up
   ({recipe["warmup"]} steps), stable, last {recipe["decay"]:.0%} linear to zero; windows of
   256 tokens, 512 in the decay. Weights are saved in bf16.
-- Command: `python -m ftlab.pretrain corpus …`, then
-  `python -m ftlab.pretrain train {name.split("-step")[0]} --minutes …`
+{stages}- Command: `python -m ftlab.pretrain corpus …`, then
+  `python -m ftlab.pretrain train {name.split("-step")[0]}{start} --tokens …`
 
 {curve(run["curve"]) if len(run["curve"]) > 1 else "An early checkpoint: no curve of its own."}
 
