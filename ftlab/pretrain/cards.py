@@ -20,8 +20,8 @@ ABOUT = {
     "ftlab-1m": "the smallest base: what size alone takes away",
     "ftlab-3m-prose": "a 3M specialist whose last stage was English only",
     "ftlab-3m-code": "a 3M specialist whose last stage was Python and structured text only",
-    "ftlab-3m-step5pct": "ftlab-3m after a twentieth of its training",
-    "ftlab-3m-step25pct": "ftlab-3m after a quarter of its training",
+    "ftlab-3m-step5pct": "what ftlab-3m was after a twentieth of its training",
+    "ftlab-3m-step25pct": "what ftlab-3m was after a quarter of its training",
 }
 PROMPTS = {
     "prose": "The old man opened the door and",
@@ -107,7 +107,7 @@ description: {ABOUT[name]}
 
 # {name}
 
-{ABOUT[name].capitalize()}: a Llama-architecture decoder of {run["parameters"]:,} parameters
+{ABOUT[name][0].upper() + ABOUT[name][1:]}: a Llama-architecture decoder of {run["parameters"]:,} parameters
 (hidden {recipe["hidden"]}, {recipe["layers"]} layers, {recipe["heads"]} heads, {recipe["inner"]}
 inside, 4,096 tokens of byte-level BPE, embeddings tied), trained from nothing for the ftlab course.
 It knows how English, Python and structured text look, and hardly any facts. It has seen none of the
