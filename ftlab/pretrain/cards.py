@@ -108,8 +108,9 @@ description: {ABOUT[name]}
 # {name}
 
 {ABOUT[name][0].upper() + ABOUT[name][1:]}: a Llama-architecture decoder of
-{run["parameters"]:,} parameters (hidden {recipe["hidden"]}, {recipe["layers"]} layers, {recipe["heads"]} heads, {recipe["inner"]}
-inside, 4,096 tokens of byte-level BPE, embeddings tied), trained from nothing for the ftlab course.
+{run["parameters"]:,} parameters (hidden {recipe["hidden"]}, {recipe["layers"]} layers,
+{recipe["heads"]} heads, {recipe["inner"]} inside, 4,096 tokens of byte-level BPE, embeddings
+tied), trained from nothing for the ftlab course.
 It knows how English, Python and structured text look, and hardly any facts. It has seen none of the
 course's tasks; it is there to be fine-tuned.
 
