@@ -1,0 +1,164 @@
+"""Two panels to play with: the break-even of a fine-tune, and the ten questions.
+
+Each is sliders or ticks where widgets can be drawn. In a terminal, or in a saved notebook that is
+only looked at, it is a text that says the same for the figures it was made with.
+
+>>> print(Helper(("program",)))
+No model (do not fine-tune)
+  - A program is cheaper, faster, and right each time.
+"""
+
+import html
+import importlib.util
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ftlab.evaluation.costs import TokenPrice, prices
+from ftlab.teaching.decide import QUESTIONS, Advice, BreakEven, break_even, decide
+from ftlab.teaching.show import box, in_notebook, live
+
+__all__ = ["Calculator", "Helper"]
+
+
+def _example(kind: str) -> TokenPrice:
+    return prices().per_million_tokens[kind]
+
+
+@dataclass(frozen=True)
+class Calculator:
+    """Sliders for the break-even; what it starts with is what a saved notebook shows."""
+
+    calls: int = 100_000
+    long_prompt: int = 1500
+    short_prompt: int = 150
+    answer: int = 60
+    training: float = 200.0
+    upkeep: float = 0.0
+    base: TokenPrice = field(default_factory=lambda: _example("base"))
+    tuned: TokenPrice = field(default_factory=lambda: _example("tuned"))
+
+    def bill(self) -> BreakEven:
+        """Work out the bill for these figures."""
+        return break_even(
+            self.calls, self.long_prompt, self.short_prompt, self.answer, base=self.base,
+            tuned=self.tuned, training=self.training, upkeep=self.upkeep,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return (
+            f"{self.calls:,} calls a month, prompts of {self.long_prompt:,} or "
+            f"{self.short_prompt:,} tokens, answers of {self.answer:,}; training "
+            f"{self.training:,.2f}, upkeep {self.upkeep:,.2f} a month; a million tokens cost "
+            f"{self.base.input:.2f} in and {self.base.output:.2f} out, tuned "
+            f"{self.tuned.input:.2f} and {self.tuned.output:.2f}\n{self.bill()}"
+        )
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return _bundle(self, box(str(self), _tone(self.bill().saved > 0)))
+
+    def widget(self) -> Any:
+        """Return the sliders, with the bill below them."""
+        import ipywidgets
+
+        style: Any = {"description_width": "17em"}
+        wide = ipywidgets.Layout(width="auto", max_width="44em")
+        step = {"readout_format": ",.0f", "style": style, "layout": wide}
+        money = {"min": 0.0, "step": 5.0, "style": style, "layout": wide}
+        sliders = {
+            "calls": ipywidgets.FloatLogSlider(
+                self.calls, min=2, max=8, step=0.1, description="calls a month", **step
+            ),
+            "long_prompt": ipywidgets.IntSlider(
+                self.long_prompt, 0, 8000, 50, description="tokens of the long prompt",
+                style=style, layout=wide,
+            ),
+            "short_prompt": ipywidgets.IntSlider(
+                self.short_prompt, 0, 8000, 50, description="tokens of the short prompt",
+                style=style, layout=wide,
+            ),
+            "answer": ipywidgets.IntSlider(
+                self.answer, 0, 2000, 10, description="tokens of an answer", style=style,
+                layout=wide,
+            ),
+            "training": ipywidgets.FloatSlider(
+                self.training, max=5000.0, description="the training, once", **money
+            ),
+            "upkeep": ipywidgets.FloatSlider(
+                self.upkeep, max=2000.0, description="upkeep a month", **money
+            ),
+        }  # fmt: skip
+        told = ipywidgets.HTML(layout=wide)
+        kept = {name: value for name, value in asdict(self).items() if name not in sliders}
+        kept |= {"base": self.base, "tuned": self.tuned}
+
+        def show(_: Any = None) -> None:
+            moved = {name: slider.value for name, slider in sliders.items()}
+            now = Calculator(**(kept | moved | {"calls": round(moved["calls"])}))
+            told.value = box(str(now), _tone(now.bill().saved > 0))
+
+        for slider in sliders.values():
+            slider.observe(show, names="value")
+        show()
+        return ipywidgets.VBox([*sliders.values(), told])
+
+
+@dataclass(frozen=True)
+class Helper:
+    """The ten questions as ticks, and the recommendation below them.
+
+    Args:
+        yes: the questions that are ticked at the start.
+    """
+
+    yes: tuple[str, ...] = ()
+
+    def advice(self) -> Advice:
+        """Return the recommendation for what is ticked."""
+        return decide({**dict.fromkeys(QUESTIONS, False), **dict.fromkeys(self.yes, True)})
+
+    def __str__(self) -> str:
+        return str(self.advice())
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        rows = "".join(
+            f"<li>{'☑' if key in self.yes else '☐'} {html.escape(text)}</li>"
+            for key, text in QUESTIONS.items()
+        )
+        listed = f"<ul style='list-style:none;padding-left:0.5em'>{rows}</ul>"
+        return _bundle(self, listed + box(str(self), _tone(self.advice().tune)))
+
+    def widget(self) -> Any:
+        """Return the ticks, with the recommendation below them."""
+        import ipywidgets
+
+        wide = ipywidgets.Layout(width="auto", max_width="60em")
+        ticks = {
+            key: ipywidgets.Checkbox(key in self.yes, description=text, indent=False, layout=wide)
+            for key, text in QUESTIONS.items()
+        }
+        told = ipywidgets.HTML(layout=wide)
+
+        def show(_: Any = None) -> None:
+            now = Helper(tuple(key for key, tick in ticks.items() if tick.value))
+            told.value = box(str(now), _tone(now.advice().tune))
+
+        for tick in ticks.values():
+            tick.observe(show, names="value")
+        show()
+        return ipywidgets.VBox([*ticks.values(), told])
+
+
+def _tone(good: bool) -> str:
+    return "right" if good else "note"
+
+
+def _bundle(panel: Calculator | Helper, page: str) -> dict[str, Any]:
+    """Give a notebook the text, the page and, where it can be drawn, the live panel."""
+    bundle = {"text/plain": str(panel), "text/html": page}
+    if in_notebook() and importlib.util.find_spec("ipywidgets"):
+        bundle.update(live(panel.widget()))
+    return bundle
