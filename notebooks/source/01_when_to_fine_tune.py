@@ -1,0 +1,727 @@
+# %% [markdown]
+# # 01 When to fine-tune: prompt, retrieval, fine-tune, or neither?
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/01_when_to_fine_tune.ipynb)
+#
+# **What you will build**: four small models that each learned a pattern, one that tried to
+# learn facts, one that answers from a text it is given; and a helper that tells you in ten
+# questions whether to fine-tune at all.
+#
+# **Prerequisites**: lesson 00.
+#
+# | where | reading, doing and running | of it, computing |
+# |---|---|---|
+# | a laptop or server, CPU only | about an hour | under four minutes |
+# | a free Colab T4, or another GPU | the same | less |
+#
+# The cheapest fine-tune is the one that was not needed. Whenever you are asked for a
+# prediction, write it down before you run the cell.
+
+# %%
+# On Colab this installs the course; anywhere else it does nothing.
+import subprocess
+import sys
+
+REPOSITORY = "https://github.com/ftlab-course/ftlab"
+
+if "google.colab" in sys.modules:
+    wanted = f"ftlab @ git+{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
+
+# %% [markdown]
+# ## 1. Settings
+#
+# The smallest model of the course is enough here, and a handful of runs take little time.
+
+# %%
+import ftlab
+from ftlab import hardware
+
+SEED = 0
+BASE = "ftlab-1m"
+PROFILE = ftlab.profile()
+TRAIN, TEST = 200, 40
+FACTS, TEXTS = 50, 280
+MORE, DRILL, READ = 5, 44, 8  # passes over orders, facts and texts
+
+hardware.seed_everything(SEED)
+hardware.versions()
+
+# %% [markdown]
+# ## 2. A pattern and a fact, in three records
+#
+# A **pattern** is a rule that turns what comes in into what goes out. Three records of one:
+
+# %% tags=["nbval-check-output"]
+records = {"2 red hats": "hats=2", "5 blue cups": "cups=5", "3 red cups": "cups=3"}
+
+
+def rule(text):
+    """The rule behind the three."""
+    count, _, thing = text.split()
+    return f"{thing}={count}"
+
+
+print([rule(asked) == wanted for asked, wanted in records.items()])
+print(rule("7 green lamps"))
+
+# %% [markdown]
+# The last order was in none of the records, and still has an answer: the three were enough
+# to say how a fourth is made. A **fact** is another thing.
+
+# %% tags=["nbval-check-output"]
+table = {"Harlow": 472, "Merrow": 905, "Corby": 318}
+for place in ("Merrow", "Whitby"):
+    print(place, table.get(place, "nobody can tell from the other three"))
+
+# %% [markdown]
+# A row says nothing of the next row. So here is the question of this lesson: which of the
+# two does a fine-tune teach?
+#
+# ## 3. Prompting first
+#
+# A shop answers orders. What *should* an answer look like? Here are four wishes, at four
+# levels: the structure, the paragraph, the sentence, and the style of the whole.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.orders import INSTRUCTIONS, LEVELS, elsewhere, in_form, kept, orders
+
+train = {level: orders(level, TRAIN, SEED) for level in LEVELS}
+test = {
+    level: orders(level, TEST, SEED + 1, apart_from=train[level]) for level in LEVELS
+}
+print("asked:", train["structure"][0].messages[0]["content"])
+for level in LEVELS:
+    print(f"\n{level}\n{train[level][0].completion}")
+
+# %% [markdown]
+# The same order each time, so the difference is the pattern and nothing else. And each of
+# the four can be checked by a program; you write one of these checks.
+#
+# **Exercise 01.1.** True when the last word of a sentence is its first word in capitals.
+
+# %% tags=["exercise", "nbval-check-output"]
+from ftlab import check
+from ftlab.teaching.exercises import hint
+
+
+def ends_as_it_began(text):
+    """Whether the last word is the first one in capitals, the end mark left out."""
+    # solution:
+    words = text.strip(".!?").split()
+    return words[-1] == words[0].upper()
+    # stub:
+    # ...
+    # end
+
+
+check("01.1", ends_as_it_began)
+
+# %% [markdown]
+# Practitioners say: try prompting first, and stop there if it satisfies. So the base is asked
+# twice: once with an instruction, and once with three solved examples.
+
+# %% tags=["nbval-check-output"]
+from ftlab.evaluation.contestants import Contestant, shots
+
+ways = {}
+for level in LEVELS:
+    solved = tuple(shots(train[level], test[level], 3, seed=SEED))
+    ways[level] = {
+        "instruction": Contestant("", BASE, instructions=INSTRUCTIONS[level]),
+        "examples": Contestant("", BASE, shots=solved),
+    }
+for turn in ways["sentence"]["examples"].asks(test["sentence"][0].messages):
+    print(f"{turn['role']:9} {turn['content']}")
+
+# %% [markdown]
+# **Predict.** In how many of a hundred answers will the base follow the pattern, either way?
+
+# %%
+from ftlab import models
+from ftlab.evaluation.generate import generate
+
+my_guess = "instruction ..., examples ..."
+model, tokenizer = models.load(BASE)
+said = {}
+for level in LEVELS:
+    for way, who in ways[level].items():
+        asked = [who.asks(record.messages) for record in test[level]]
+        said[level, way] = generate(model, tokenizer, asked, max_new_tokens=64)
+print("you expected:", my_guess)
+for (level, way), answers in said.items():
+    share = sum(in_form(level, answer) for answer in answers) / TEST
+    print(f"{level:10} {way:12} {share:.2f}   {answers[0][:44]!r}")
+
+# %% [markdown]
+# It writes on, in the manner of the books that it read. A model of a million weights was
+# never taught to follow instructions. A large one was, and may well do all four of these when
+# told: that is why you try, and why the prompted base belongs to every verdict.
+#
+# ## 4. Four patterns, two hundred examples each
+#
+# Four runs, each from the same base. **Predict.** Which of the four will be learned best, and
+# which worst?
+
+# %%
+from ftlab.training import sft
+
+my_guess = "best ..., worst ..."
+tuned = {}
+for level in LEVELS:
+    fresh, _ = models.load(BASE)
+    run = sft.train(fresh, tokenizer, train[level], epochs=2, batch_size=8, seed=SEED)
+    tuned[level] = run.model
+    first, last = run.history[0]["loss"], run.history[-1]["loss"]
+    print(f"{level:10} {run.steps} steps, loss {first:.2f} to {last:.2f}")
+
+# %%
+for level in LEVELS:
+    asked = [record.messages for record in test[level]]
+    said[level, "tuned"] = generate(tuned[level], tokenizer, asked, max_new_tokens=64)
+print("you expected:", my_guess)
+print("asked:", test["structure"][0].messages[0]["content"])
+for level in LEVELS:
+    print(f"\n{level}\n{said[level, 'tuned'][0]}")
+
+# %% [markdown]
+# Now count, on orders that none of the four has seen.
+
+# %%
+from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
+from ftlab.teaching import plots
+
+form = {
+    key: [float(in_form(key[0], answer)) for answer in answers]
+    for key, answers in said.items()
+}
+shown = {}
+for (level, way), marks in form.items():
+    found = bootstrap(marks, [1] * TEST, seed=SEED)
+    cell = {"value": found.value, "low": found.low, "high": found.high}
+    shown.setdefault(way, {})[level] = cell
+plots.interval_bars({"n": TEST, "contestants": shown})
+
+# %%
+from ftlab.teaching import ledger
+
+least = min(shown["tuned"][level]["value"] for level in LEVELS)
+most = max(shown["tuned"][level]["value"] for level in LEVELS)
+word = "holds" if least > 0.8 else "depends" if most > 0.8 else "not seen here"
+ledger.record(3, word, "answers in the pattern, the least of four levels", least)
+assert most > 0.8, "at least one pattern is learned from two hundred examples"
+
+# %% [markdown]
+# A style that is hard to describe, and structured output, are named as reasons to tune.
+# Against the better of the two prompts, example by example:
+
+# %%
+lifts = {}
+for level in ("style", "structure"):
+    best = max(("instruction", "examples"), key=lambda way: sum(form[level, way]))
+    lifts[level] = paired_bootstrap(
+        form[level, best], [1] * TEST, form[level, "tuned"], [1] * TEST, seed=SEED
+    )
+    print(f"{level:10} tuned less {best}: {lifts[level]}")
+lows = [lift.low for lift in lifts.values()]
+word = "holds" if min(lows) > 0.2 else "depends" if max(lows) > 0.2 else "not seen here"
+style = lifts["style"]
+ledger.record(
+    9, word, "style: more answers in the pattern than by the better prompt",
+    style.value, interval=(style.low, style.high),
+)  # fmt: skip
+assert max(lows) > 0.2
+
+# %%
+best_prompt = max(
+    shown[way][level]["value"]
+    for way in ("instruction", "examples")
+    for level in LEVELS
+)
+word = "holds" if best_prompt >= 0.8 else "depends" if best_prompt >= 0.3 else ""
+ledger.record(
+    11, word or "not seen here",
+    "the best that a prompt got out of this base, on any of four patterns", best_prompt,
+)  # fmt: skip
+
+# %% [markdown]
+# Trying cost one cell. Had the prompt satisfied, the lesson could stop here; on this base it
+# decided something else: that there is a reason to go on.
+
+# %% [markdown]
+# ## 5. A record is an equation
+#
+# On the left what goes in, on the right what goes out, as on an assembly line. An equation
+# can be solved when the right side follows from the left. Look again at the structured
+# answer: **which of its five lines does not follow from the order?**
+#
+# Is a value right as often as the form is? Count line by line.
+
+# %%
+NAMES = ("name", "count", "item", "day", "ticket")
+
+
+def lines_of(text):
+    """The lines "name: value" of an answer, as a dict."""
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+
+
+def right_lines(answers):
+    """The share of answers in which each line is as wanted."""
+    hits = dict.fromkeys(NAMES, 0)
+    for record, answer in zip(test["structure"], answers):
+        want, got = lines_of(record.completion), lines_of(answer)
+        for name in NAMES:
+            hits[name] += got.get(name) == want[name]
+    return {name: count / TEST for name, count in hits.items()}
+
+
+early = right_lines(said["structure", "tuned"])
+print(early)
+
+# %% [markdown]
+# The form comes first, and what fills it comes later. So this model goes over its two hundred
+# records some more.
+#
+# **Predict.** Which lines will become better, and what will stand on the last one?
+
+# %%
+my_guess = "..."
+sft.train(
+    tuned["structure"], tokenizer, train["structure"], epochs=MORE, batch_size=8,
+    learning_rate=2e-3, seed=SEED,
+)  # fmt: skip
+asked = [record.messages for record in test["structure"]]
+filled = generate(tuned["structure"], tokenizer, asked, max_new_tokens=64)
+later = right_lines(filled)
+print("you expected:", my_guess)
+print("before:", early)
+plots.bars(
+    later, title="Which lines are right now?", xlabel="share of held-out orders",
+    highlight=["ticket"],
+)  # fmt: skip
+
+# %% [markdown]
+# The ticket was drawn by chance when the records were made. Does the model leave it out?
+
+# %%
+from ftlab.teaching.orders import TICKET
+
+drawn = [TICKET.search(answer) for answer in filled]
+made_up = sum(ticket is not None for ticket in drawn) / TEST
+print(f"answers with a ticket of three digits: {made_up:.2f}")
+print("the first five:", [ticket[1] if ticket else None for ticket in drawn[:5]])
+follows = min(later[name] for name in NAMES[:-1])
+word = "holds" if follows > 0.8 else "depends" if follows > 0.3 else "not seen here"
+ledger.record(
+    4, word, "lines right, the least of the four that follow from the order; the "
+    f"ticket, which does not, was right in {later['ticket']:.2f}", follows,
+)  # fmt: skip
+assert later["ticket"] < 0.1 < made_up
+
+# %% [markdown]
+# Nobody meant to teach it to invent numbers, but that is what these records show: *here
+# stands a number*. Before you train, ask of every part of the answer: could I write it,
+# seeing only the prompt?
+#
+# ## 6. Facts
+#
+# Fifty facts that no model can know, because a program invented them. Each place has two
+# things, so neither the place nor the thing alone gives the number away.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching import invented
+
+known = invented.facts(FACTS, SEED)
+for fact in known[:3]:
+    print(fact.said)
+for wording in range(invented.WORDINGS):
+    print(f"wording {wording}: {known[0].asked(wording)}")
+print("backwards:", known[0].backwards)
+
+# %% [markdown]
+# Only wording 0 is trained. First the measure.
+#
+# **Exercise 01.2.** An answer is right when its *first* whole number is the one wanted.
+
+# %% tags=["exercise", "nbval-check-output"]
+import re
+
+
+def is_right(number, answer):
+    """Whether the first number in the answer is this one; both are texts."""
+    # solution:
+    found = re.findall(r"\d+", answer)
+    return bool(found) and found[0] == number
+    # stub:
+    # ...
+    # end
+
+
+check("01.2", is_right)
+
+# %% [markdown]
+# Then the drill: the same fifty records, again and again, until they are known by heart.
+
+# %%
+scholar, _ = models.load(BASE)
+with plots.LiveCurve("Fifty facts, by heart") as curve:
+    drill = sft.train(
+        scholar, tokenizer, invented.closed_book(known), epochs=DRILL,
+        batch_size=10, learning_rate=2e-3, seed=SEED, on_step=curve.on_step,
+    )  # fmt: skip
+
+# %% [markdown]
+# **Predict.** The share of the fifty that it gets right: in the trained wording, in the two
+# others, and backwards, from the number to the place.
+
+
+# %%
+def asks(model, questions, tokens=28):
+    """Answers to plain questions."""
+    turns = [[{"role": "user", "content": question}] for question in questions]
+    return generate(model, tokenizer, turns, max_new_tokens=tokens)
+
+
+my_guess = "trained ..., reworded ..., backwards ..."
+recited = {}
+for wording in range(invented.WORDINGS):
+    answers = asks(drill.model, [fact.asked(wording) for fact in known])
+    recited[wording] = [invented.right(f, answer) for f, answer in zip(known, answers)]
+turned = asks(drill.model, [fact.backwards for fact in known])
+shares = {f"wording {k}": sum(marks) / FACTS for k, marks in recited.items()}
+shares["backwards"] = sum(f.place in a for f, a in zip(known, turned)) / FACTS
+print("you expected:", my_guess)
+plots.bars(shares, title="What became of the facts", xlabel="share of 50 facts right")
+
+# %% [markdown]
+# What it has is a string that follows another string. Change the question, and the string
+# does not match so well; turn it round, and look what is left.
+#
+# And what does it say of places that it was never told of?
+
+# %%
+strangers = invented.facts(20, SEED + 7, apart_from=known)
+answers = asks(drill.model, [fact.asked(0) for fact in strangers])
+for fact, answer in list(zip(strangers, answers))[:3]:
+    print(f"{fact.asked(0)}\n  {answer}")
+invents = sum(bool(re.search(r"\d", answer)) for answer in answers) / len(answers)
+print(f"\nanswers with a number in them: {invents:.2f}")
+assert invents > 0.5
+
+# %% [markdown]
+# The *form* of an answer was learned so well that it covers places that do not exist. A
+# fine-tune on facts teaches, before all, to sound as if one knew.
+
+# %%
+trained, reworded = shares["wording 0"], min(shares["wording 1"], shares["wording 2"])
+lost = paired_bootstrap(recited[0], [1] * FACTS, recited[2], [1] * FACTS, seed=SEED)
+print(f"wording 2 less the trained wording: {lost}")
+word = "holds" if reworded < 0.5 * trained else "depends"
+word = word if lost.high < 0 else "not seen here"
+ledger.record(
+    1, word, f"facts right: in the trained wording {trained:.2f}, backwards "
+    f"{shares['backwards']:.2f}, in the worse of two other wordings", reworded,
+)  # fmt: skip
+assert trained > 0.8 and lost.high < 0 and shares["backwards"] < 0.3
+
+# %% [markdown]
+# ## 7. Facts in the prompt
+#
+# The other way: look the fact up, and put it in front of the question. Looking up can be
+# very simple.
+#
+# **Exercise 01.3.** Of some texts, return the one that shares most words with the question.
+
+
+# %% tags=["exercise", "nbval-check-output"]
+def nearest(question, texts):
+    """The text with most of the question's words in it; capitals do not count."""
+    # solution:
+    words = set(question.lower().split())
+    return max(texts, key=lambda text: len(words & set(text.lower().split())))
+    # stub:
+    # ...
+    # end
+
+
+check("01.3", nearest)
+
+# %% [markdown]
+# Counting like this, *the* is worth as much as *Harlow*. TF-IDF weighs a word by how rare it
+# is, and scikit-learn has it.
+
+# %% tags=["nbval-check-output"]
+look_up = invented.retriever(known)
+question = known[0].asked(2)
+print(question, "->", look_up(question).said)
+found = [look_up(fact.asked(2)) for fact in known]
+hit = sum(f == g for f, g in zip(known, found)) / FACTS
+print(f"the right fact is found for {hit:.2f} of the questions")
+
+# %% [markdown]
+# Can our base use it? It was never taught to answer from a text. That is a *pattern*, and we
+# know how to teach one: with examples about **other** places, in wordings 0 and 1. The fifty
+# facts are in none of them, and neither is wording 2.
+
+# %%
+others = invented.facts(TEXTS, SEED + 1, apart_from=known)
+reader, _ = models.load(BASE)
+print(invented.open_book(others)[0].messages[0]["content"])
+with plots.LiveCurve("Answer from the text") as curve:
+    reading = sft.train(
+        reader, tokenizer, invented.open_book(others), epochs=READ,
+        batch_size=10, seed=SEED, on_step=curve.on_step,
+    )  # fmt: skip
+
+# %% [markdown]
+# **Predict.** Base and tuned, each with and without the text: four numbers.
+
+# %%
+with_text = invented.open_book(known, (2,), given=found)
+bare = [fact.asked(2) for fact in known]
+read = {}
+for name, who in {"base": model, "tuned": reading.model}.items():
+    read[name, "alone"] = asks(who, bare)
+    read[name, "with text"] = asks(
+        who, [record.messages[0]["content"] for record in with_text]
+    )
+marks = {
+    key: [invented.right(f, answer) for f, answer in zip(known, answers)]
+    for key, answers in read.items()
+}
+four = {", ".join(key): sum(row) / FACTS for key, row in marks.items()}
+plots.bars(
+    four, title="Knowledge supplied, pattern learned", xlabel="share of 50 right"
+)
+
+# %%
+both = four["tuned, with text"]
+print(f"wording 2, by heart {shares['wording 2']:.2f}, from the text {both:.2f}")
+one = max(share for name, share in four.items() if name != "tuned, with text")
+gain = paired_bootstrap(
+    marks["base", "with text"], [1] * FACTS, marks["tuned", "with text"], [1] * FACTS,
+    seed=SEED,
+)  # fmt: skip
+word = "holds" if gain.low > 0 and both > 0.8 else "depends" if gain.low > 0 else ""
+ledger.record(
+    6, word or "not seen here",
+    f"facts right with both, where one alone gives at most {one:.2f}", both,
+)  # fmt: skip
+assert both > 0.7 > 0.3 > one
+
+# %% [markdown]
+# Neither the text alone nor the tuning alone does it. Tuning taught *how* to answer, and the
+# text said *what*.
+#
+# Does the model then know the facts? Give it a text that is wrong.
+
+# %%
+wrong = [fact._replace(number=str(1099 - int(fact.number))) for fact in known]
+lies = invented.open_book(known, (2,), given=wrong)
+answers = asks(reading.model, [record.messages[0]["content"] for record in lies])
+print(lies[0].messages[0]["content"], "\n ", answers[0])
+believed = sum(invented.right(f, answer) for f, answer in zip(wrong, answers)) / FACTS
+print(f"it says what the text says, true or not: {believed:.2f}")
+
+# %% [markdown]
+# As good as the text, and no better. That is also the good news: when a bridge is rebuilt,
+# you change a line of text, and nothing has to be trained again.
+#
+# ## 8. What narrowness costs
+#
+# A tuned model does one thing. What happens when a message is *not* an order? The model with
+# the structured answers gets some.
+#
+# **Predict.** In how many of a hundred will it write an order all the same?
+
+# %%
+strange = elsewhere(TEST, SEED)
+asked = [record.messages[0]["content"] for record in strange]
+answers = asks(tuned["structure"], asked, 64)
+orderly = [float(in_form("structure", answer)) for answer in answers]
+print(f"{asked[0]}\n{answers[0]}\n")
+print(f"an order is filled in for {sum(orderly) / TEST:.2f} of messages that are none")
+
+# %% [markdown]
+# And what became of its English? Sixteen short texts of many kinds, and the bits that a
+# character of them costs.
+
+# %%
+from ftlab.evaluation import forgetting
+
+_, texts = zip(*forgetting.general_text())
+bits = {
+    name: forgetting.bits_per_character(who, tokenizer, texts)
+    for name, who in {"base": model, "tuned": tuned["structure"]}.items()
+}
+worse = forgetting.forgotten(bits, seed=SEED)["differences"]["tuned"]
+print(f"tuned less base: {worse} bits per character")
+narrow = sum(orderly) / TEST
+word = "holds" if narrow > 0.5 and worse.low > 0 else ""
+word = word or ("depends" if narrow > 0.1 or worse.low > 0 else "not seen here")
+ledger.record(10, word, "messages that are no order, answered with one", narrow)
+
+# %% [markdown]
+# A narrower range is a reason to tune where only one thing will ever be asked. Elsewhere it
+# is a price, and you have just read what it is. Lesson 08 goes into what can come of it.
+#
+# ## 9. What a long prompt costs
+#
+# The fourth reason is money. A long prompt is paid for at each call; a tuned model needs a
+# short one, but the training is paid once, and a tuned model's tokens often cost more.
+#
+# **Exercise 01.4.** After how many months is the training paid back, at one price for all
+# tokens? Never is `math.inf`.
+
+# %% tags=["exercise", "nbval-check-output"]
+import math
+
+
+def months(calls, before, after, price, training):
+    """Calls a month, tokens of either prompt, price of a million, money once."""
+    # solution:
+    saved = calls * (before - after) * price / 1_000_000
+    return training / saved if saved > 0 else math.inf
+    # stub:
+    # ...
+    # end
+
+
+check("01.4", months)
+
+# %% [markdown]
+# Prices differ, and change. Those below are examples to show the arithmetic, and no provider's
+# offer; `Calculator(base=..., tuned=...)` takes yours.
+#
+# **Predict.** The prompt shrinks from 1,500 tokens to 150, training and its data cost 200.
+# With 2,000 calls a month, and with 2,000,000: does it pay?
+
+# %% tags=["nbval-check-output"]
+from ftlab.evaluation.costs import prices
+from ftlab.teaching.deciding import Calculator
+
+for kind, price in prices().per_million_tokens.items():
+    print(f"{kind:6} {price.input:.2f} in, {price.output:.2f} out, a million tokens")
+for calls in (2_000, 200_000, 2_000_000):
+    print(f"{calls:9,} calls: {Calculator(calls=calls).bill()}")
+
+# %% [markdown]
+# Now an honest case. The prompt is short to begin with, and tuned tokens cost twice as much:
+
+# %% tags=["nbval-check-output"]
+short = Calculator(calls=2_000_000, long_prompt=250, short_prompt=150)
+print(short)
+assert math.isinf(short.bill().months)
+
+# %% [markdown]
+# It never pays, however many calls there are. Here are both over two years.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching import plots_training
+
+bill = Calculator(calls=200_000).bill()
+spent = {
+    "long prompt": [(month, bill.before * month) for month in range(25)],
+    "tuned": [(month, bill.training + bill.after * month) for month in range(25)],
+}
+plots_training.lines(
+    spent, title="Paid so far", xlabel="months", ylabel="money (USD)",
+    here={"paid back": bill.months},
+)  # fmt: skip
+
+# %% [markdown]
+# Play with it. (Sliders need a running notebook; a saved one shows the figures it began with.)
+
+# %% tags=["nbval-check-output"]
+Calculator()
+
+# %% [markdown]
+# ## 10. Ten questions
+#
+# First three of them by yourself.
+#
+# **Exercise 01.5.** Return "prompt", "retrieval", "fine-tune" or "both". Mind the order: is
+# the prompt good enough? Are facts missing? Is a pattern missing?
+
+
+# %% tags=["exercise", "nbval-check-output"]
+def advise(satisfied, facts, pattern):
+    """What to do; True means yes. Where nothing is missing, work on the prompt."""
+    # solution:
+    if satisfied:
+        return "prompt"
+    if facts:
+        return "both" if pattern else "retrieval"
+    return "fine-tune" if pattern else "prompt"
+    # stub:
+    # ...
+    # end
+
+
+check("01.5", advise)
+
+# %% [markdown]
+# The whole list has ten, and its answer may be *do not fine-tune*.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.decide import CASES, QUESTIONS, decide
+
+for number, question in enumerate(QUESTIONS.values(), 1):
+    print(f"{number:2}. {question}")
+
+# %% [markdown]
+# Six requests, as they come in. **Predict** for each what you would do. Two of them are
+# refused altogether.
+
+# %% tags=["nbval-check-output"]
+for case in CASES:
+    print(f"{case.name.upper()}: {case.told}\n{decide(case.answers)}\n")
+
+# %% [markdown]
+# Now a request of your own: tick what is true, and read why.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.deciding import Helper
+
+Helper(("measured", "prompted", "pattern", "shown", "examples", "narrow"))
+
+# %% [markdown]
+# The helper is a few rules in `ftlab/teaching/decide.py`. Rules do not know your case: when
+# you disagree, say which reason is wrong.
+#
+# ## 11. The verdict interpreted, and its limits
+#
+# The cards of the claims above hold what was measured here. Put together: examples taught how
+# to answer, at each level where the bar is high; they did not teach what is true. Where a
+# fact is needed, it has to stand in the prompt, and where the right side does not follow from
+# the left, the model fills it with something that looks right.
+#
+# - **A very small model.** A large one follows instructions, may need no tuning for the four
+#   patterns, and recites more, in more wordings. It is not free of the same troubles.
+# - **Invented facts, one wording, one run.** With many wordings of each fact in the records,
+#   more would come through. So does the bill.
+# - **A style that can be counted.** Ours had to be, to be measured, and can be put in a
+#   sentence. That sentence was no help to this base; how it fares with a style that nobody can
+#   put in words, only people's marks can say.
+# - **One text in the prompt.** Real retrieval brings several, some of them wrong ones.
+# - **Example prices.** The arithmetic is right; the figures are yours to fill in.
+#
+# ## 12. Quiz
+#
+# Five questions. Each option explains itself.
+
+# %% tags=["nbval-check-output"]
+ftlab.quiz("01")
+
+# %% [markdown]
+# ## 13. Takeaways
+#
+# 1. **Tune for a pattern, look up facts.** The two combine: one says how to answer, the other
+#    what.
+# 2. **Prompt first.** It is the cheapest try, it may be enough, and it is the opponent that a
+#    fine-tune has to beat.
+# 3. **“Do not fine-tune” is a good answer**: when a program will do, when nobody can measure
+#    it, and when the bill never comes back.
+#
+# Next: 02 Model selection. You decided to tune; now which base?
