@@ -395,8 +395,8 @@ print("you expected:", my_guess)
 plots.bars(shares, title="What became of the facts", xlabel="share of 50 facts right")
 
 # %% [markdown]
-# What it has is a string that follows another string. Change the question, and the string
-# does not match so well; turn it round, and look what is left.
+# What it has is a string that follows another string. A wording near to the trained one still
+# finds it, one farther off does so less surely; turn it round, and look what is left.
 #
 # And what does it say of places that it was never told of?
 
@@ -693,8 +693,8 @@ Helper(("measured", "prompted", "pattern", "shown", "examples", "narrow"))
 # ## 11. The verdict interpreted, and its limits
 #
 # The cards of the claims above hold what was measured here. Put together: examples taught how
-# to answer, at each level where the bar is high; they did not teach what is true. Where a
-# fact is needed, it has to stand in the prompt, and where the right side does not follow from
+# to answer, at each level where the bar is high. Facts came out in the wording they were
+# drilled in, less surely in another, and hardly ever backwards. Where a fact is needed, it has to stand in the prompt, and where the right side does not follow from
 # the left, the model fills it with something that looks right.
 #
 # - **A very small model.** A large one follows instructions, may need no tuning for the four
