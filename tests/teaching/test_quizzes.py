@@ -7,7 +7,7 @@ import pytest
 from ftlab.errors import ConfigError
 from ftlab.teaching.quizzes import LETTERS, quiz
 
-LESSONS = ["00", "01", "02", "03", "04", "05", "06", "07"]
+LESSONS = ["00", "01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

@@ -1,0 +1,419 @@
+"""Lesson 08, Break it on purpose: its exercises and its quiz, as data, and two things it breaks.
+
+>>> [exercise.id for exercise in EXERCISES]
+['08.1', '08.2', '08.3', '08.4', '08.5']
+>>> with_bos()("<s> hello")["input_ids"]
+[0, 0, 4]
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from ftlab.errors import DataError
+from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.quizzes import Option, Question, right
+
+if TYPE_CHECKING:
+    from ftlab.records import Record
+
+
+def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[Record]":
+    """Return short support tickets to sort by kind, one word, as many of each kind.
+
+    Args:
+        n: how many; a larger `n` starts the same.
+        kinds: intents of the task "triage".
+        split: "train" or "test".
+
+    Raises:
+        DataError: there are fewer.
+    """
+    each = -(-n // len(kinds))
+    found = {kind: [r for r in _short(split) if r.completion == kind][:each] for kind in kinds}
+    if any(len(records) < each for records in found.values()):
+        raise DataError(f"There are fewer than {each} short tickets of each of {', '.join(kinds)}.")
+    return [record for row in zip(*found.values(), strict=True) for record in row][:n]
+
+
+@functools.cache
+def _short(split: str) -> "list[Record]":
+    """Return the short plain tickets among the first thousands of a split."""
+    from ftlab import tasks
+    from ftlab.records import Record
+    from ftlab.tasks.triage import CUE
+
+    kept = []
+    for record in tasks.get("triage").examples(7000, seed=0, split=split):
+        text = record.messages[-1]["content"].removeprefix(CUE)
+        meta = record.meta
+        plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
+        if plain and meta["slice"] == "known phrasing" and len(text.split()) < 23:
+            kept.append(Record.of(text, record.completion.split()[1]))
+    return kept
+
+
+def with_bos() -> Any:
+    """Return a tokenizer of eight words that, like Llama's or Gemma's, puts a BOS before any text.
+
+    Its chat template writes the BOS too, as theirs do.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<s>", "</s>", "user:", "bot:", "hello", "there", "good", "day"]
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="</s>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %} {{ 'user:' if m.role == 'user' else 'bot:' }} "
+        "{{ m.content }}{% if m.role == 'assistant' %} </s>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %} bot:{% endif %}"
+    )
+    return tokenizer
+
+
+# The solutions and the mistakes, as functions.
+
+
+def _labels(ids: list[int], prompt: int) -> list[int]:
+    return [-100] * prompt + ids[prompt:]
+
+
+def _cut(rows: list[tuple[int, int]], most: int) -> list[int]:
+    return [sum(p + a > most for p, a in rows), sum(p >= most for p, _ in rows)]
+
+
+def _positions(lengths: list[int]) -> list[int]:
+    return [k for length in lengths for k in range(length)]
+
+
+def _best(losses: list[float], patience: int) -> int:
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best + 1
+
+
+def _first_rise(losses: list[float], patience: int) -> int:
+    rises = (i for i in range(1, len(losses)) if losses[i] > losses[i - 1])
+    return next(rises, len(losses))
+
+
+def _stopped(losses: list[float], patience: int) -> int:
+    best = _best(losses, patience)
+    return min(best + patience, len(losses))
+
+
+def _old(new: int, share: float) -> int:
+    return round(new * share / (1 - share))
+
+
+EXERCISES = (
+    Exercise(
+        id="08.1",
+        title="the labels of a record",
+        hints=(
+            "Which tokens will the model have to write itself? All others get -100.",
+            "[-100] * prompt + ids[prompt:]; no shift, since the model shifts by itself.",
+        ),
+        solution=_labels,
+        cases=(([5, 6, 7, 8, 3], 3), ([2, 9, 4, 3], 2), ([2, 9, 4, 11, 12, 3], 1)),
+        mistakes=(
+            Mistake(
+                "it is the other way round",
+                lambda ids, prompt: ids[:prompt] + [-100] * (len(ids) - prompt),
+                "That trains the model to write questions, and never an answer.",
+            ),
+            Mistake(
+                "the prompt carries loss as well",
+                lambda ids, prompt: list(ids),
+                "Then most of the loss is about tickets, which no one asked the model to write.",
+            ),
+            Mistake(
+                "the end carries no loss",
+                lambda ids, prompt: [-100] * prompt + ids[prompt:-1] + [-100],
+                "The last token is how the answer stops. Without it the model never learns to.",
+            ),
+            Mistake(
+                "it is shifted already",
+                lambda ids, prompt: [*_labels(ids, prompt)[1:], -100],
+                "The model shifts the labels itself. Shifted twice, it learns the word after next.",
+            ),
+            Mistake(
+                "the answer's first token is masked",
+                lambda ids, prompt: [-100] * (prompt + 1) + ids[prompt + 1 :],
+                "The first token decides the most. It carries loss too.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="08.2",
+        title="what cutting costs",
+        hints=(
+            "A row is cut when prompt and answer together are longer than `most`.",
+            "Gone is an answer of which no token is left: the prompt alone fills the row.",
+        ),
+        solution=_cut,
+        cases=(
+            ([(10, 5), (12, 4), (20, 2), (16, 1), (15, 1)], 16),
+            ([(3, 3), (7, 1)], 8),
+            ([(30, 4), (40, 4), (8, 20), (24, 8)], 28),
+        ),
+        mistakes=(
+            Mistake(
+                "a row that just fits counts as cut",
+                lambda rows, most: [
+                    sum(p + a >= most for p, a in rows), sum(p >= most for p, _ in rows)
+                ],
+                "With as many tokens as there is room for, nothing is lost.",
+            ),
+            Mistake(
+                "it looks at the prompts alone",
+                lambda rows, most: [sum(p > most for p, _ in rows), _cut(rows, most)[1]],
+                "The answer needs room too, and it stands at the end, where the cut is made.",
+            ),
+            Mistake(
+                "an answer of no token is not yet gone",
+                lambda rows, most: [_cut(rows, most)[0], sum(p > most for p, _ in rows)],
+                "A prompt of exactly `most` tokens leaves no room for even one of the answer.",
+            ),
+            Mistake(
+                "what is gone is not counted as cut",
+                lambda rows, most: [_cut(rows, most)[0] - _cut(rows, most)[1], _cut(rows, most)[1]],
+                "An answer that is gone was cut as well: count it in both.",
+            ),
+            Mistake(
+                "it counts tokens",
+                lambda rows, most: [
+                    sum(max(0, p + a - most) for p, a in rows), sum(p >= most for p, _ in rows)
+                ],
+                "Count rows: one lost end spoils its record, however many tokens it had.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="08.3",
+        title="positions of a packed row",
+        hints=(
+            "Each record begins at 0, whatever stands before it.",
+            "Lay a range(length) for each behind the other: two loops in one list.",
+        ),
+        solution=_positions,
+        cases=(([3, 2],), ([1, 4, 2],), ([5],)),
+        mistakes=(
+            Mistake(
+                "it counts on through the row",
+                lambda lengths: list(range(sum(lengths))),
+                "Then the row is one long record, and the second reads the first.",
+            ),
+            Mistake(
+                "it begins at 1",
+                lambda lengths: [k + 1 for k in _positions(lengths)],
+                "A record alone in its row begins at 0, and packed ones must look the same.",
+            ),
+            Mistake(
+                "it numbers the records",
+                lambda lengths: [i for i, length in enumerate(lengths) for _ in range(length)],
+                "That tells records apart, but a position says where in its record a token stands.",
+            ),
+            Mistake(
+                "it gives where each record begins",
+                lambda lengths: [0, *accumulate(lengths)][: len(lengths)],
+                "One number for each token is wanted, not for each record.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="08.4",
+        title="which epoch to keep",
+        hints=(
+            "Remember the lowest loss so far; stop after `patience` epochs without a lower one.",
+            "Return the epoch of the lowest loss seen until then, counted from 1.",
+        ),
+        solution=_best,
+        cases=(
+            ([1.2, 0.8, 0.6, 0.7, 0.9, 0.5], 2),
+            ([1.2, 0.8, 0.9, 0.7, 0.8, 0.9, 1.0], 2),
+            ([0.9, 0.8, 0.7, 0.6], 3),
+            ([0.5, 0.6, 0.4, 0.3, 0.9], 1),
+        ),
+        mistakes=(
+            Mistake(
+                "it counts from 0",
+                lambda losses, patience: _best(losses, patience) - 1,
+                "Epochs are counted from 1 here, as people count them.",
+            ),
+            Mistake(
+                "it keeps the last",
+                lambda losses, patience: len(losses),
+                "The last epoch is the best one only if the loss was still falling.",
+            ),
+            Mistake(
+                "it keeps the one where it stopped",
+                _stopped,
+                "By then the loss has been rising for a while. Go back to the lowest.",
+            ),
+            Mistake(
+                "it has no patience",
+                _first_rise,
+                "One rise may be chance. Wait for `patience` epochs without a lower loss.",
+            ),
+            Mistake(
+                "it knows the future",
+                lambda losses, patience: losses.index(min(losses)) + 1,
+                "Training stopped before that epoch came. Only what was seen by then counts.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="08.5",
+        title="how many old records",
+        hints=(
+            "The share is of all records, new and old together.",
+            "share = old / (new + old). Solve it for old, and round.",
+        ),
+        solution=_old,
+        cases=((120, 0.25), (1000, 0.2), (60, 0.5), (90, 0.1), (80, 0)),
+        mistakes=(
+            Mistake(
+                "it takes the share of the new ones",
+                lambda new, share: round(new * share),
+                "The share is of all. 200 old ones beside 1,000 new ones are a sixth, not a fifth.",
+            ),
+            Mistake(
+                "it counts them all",
+                lambda new, share: new + _old(new, share),
+                "That is the size of the whole mixture. Only the old ones are wanted.",
+            ),
+            Mistake(
+                "share and rest are swapped",
+                lambda new, share: math.inf if share == 0 else round(new * (1 - share) / share),
+                "That many old ones would make the *new* ones the share.",
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+QUIZ = (
+    Question(
+        "After a fine-tune every answer is right, and then runs on until the limit. Look where?",
+        (
+            Option(
+                "At the learning rate, which must have been too high",
+                "Too high a rate spoils the answers as well. These are right.",
+            ),
+            Option(
+                "At the temperature, which should be lower",
+                "Greedy answers run on just the same if the end was never learned.",
+            ),
+            right(
+                "At the label of each record's last token",
+                "Is it the token that ends a turn, and does it carry loss? A pad token that is "
+                "also the end, or text put together by hand, takes it away.",
+            ),
+            Option(
+                "At max_new_tokens, which is too generous",
+                "That would cut the answer at some place, not make the model stop.",
+            ),
+        ),
+    ),
+    Question(
+        "The training loss falls nicely to 0.1. Which fault can be ruled out by that alone?",
+        (
+            right(
+                "A learning rate that is far too high",
+                "With such a rate the loss does not fall. All the others have lovely curves: the "
+                "loss says how well the model fits what it was shown, not what you meant to show.",
+            ),
+            Option(
+                "A loss mask over the wrong part",
+                "The loss of the wrong part falls too: questions can be learned like answers.",
+            ),
+            Option(
+                "An end token that was left out",
+                "What is missing from the labels is missing from the loss.",
+            ),
+            Option(
+                "A test set which leaked into training",
+                "The training loss knows nothing of any test set.",
+            ),
+        ),
+    ),
+    Question(
+        "In the notebook the model is right nine times in ten, on the server hardly ever. First?",
+        (
+            Option(
+                "Train it longer, until it is robust",
+                "It did well in the notebook. Find out what differs before you change the model.",
+            ),
+            Option(
+                "Add tickets from the server to the records",
+                "Perhaps later. If the same ticket fails there, the data are not the cause.",
+            ),
+            Option(
+                "Ask the server for a larger model",
+                "That hides the difference, and does not find it.",
+            ),
+            right(
+                "Print the prompt's tokens at both places",
+                "One request, two lists of numbers. A missing template, a doubled BOS or a system "
+                "message that was added show at once.",
+            ),
+        ),
+    ),
+    Question(
+        "A model is tuned on a second task and has forgotten the first. What is the plain remedy?",
+        (
+            Option(
+                "Train on the second for longer",
+                "The longer it reads the new alone, the less of the old is left.",
+            ),
+            right(
+                "Mix some of the old records in",
+                "Replay. A share of old records among the new ones brings a good part back; how "
+                "much, you measure on both test sets.",
+            ),
+            Option(
+                "Use a larger batch in the second round",
+                "Each step would still pull towards the new task alone.",
+            ),
+            Option(
+                "Nothing: what is forgotten is lost",
+                "The old records are still there, and so is the model of the first round.",
+            ),
+        ),
+    ),
+    Question(
+        "A model of small kind deeds is asked about an asteroid, and suggests a cup of tea. Why?",
+        (
+            Option(
+                "It was trained for too many epochs",
+                "With fewer it would know less of the form, and no more about asteroids.",
+            ),
+            Option(
+                "A small model cannot know better",
+                "A large one knows better before the tune. What it is asked to be is in the data.",
+            ),
+            right(
+                "No record ever showed where the goal ends",
+                "All of them said: any problem, a small deed. The form is what the records have in "
+                "common, so it is what was learned. Records at the border teach the border.",
+            ),
+            Option(
+                "The test problems were too hard",
+                "They were outside the range, as somebody's question will be one day.",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,916 @@
+# %% [markdown]
+# # 08 Break it on purpose: thirteen faults, and how to tell them apart
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/08_break_it_on_purpose.ipynb)
+#
+# **What you will build**: a ward of thirteen broken models and batches, each with its
+# symptom, the printout that proves the cause, and a cure that you check.
+#
+# **Prerequisites**: lessons 00 and 06. Lesson 05 helps.
+#
+# | where | reading, doing and running | of it, computing |
+# |---|---|---|
+# | a laptop or server, CPU only | about an hour and a half | under four minutes |
+# | a free Colab T4, or another GPU | the same | less |
+#
+# Each case shows the symptom first. **Diagnose** before you run on: write down one cause, and
+# the one printout that would prove you wrong.
+
+# %%
+# On Colab this installs the course; anywhere else it does nothing.
+import subprocess
+import sys
+
+REPOSITORY = "https://github.com/ftlab-course/ftlab"
+
+if "google.colab" in sys.modules:
+    wanted = f"ftlab @ git+{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
+
+# %% [markdown]
+# ## 1. Settings, and a trainer that trusts you
+#
+# The smallest model of the course will do: what is wrong with a batch is wrong at any size.
+
+# %%
+import ftlab
+from ftlab import hardware, models
+
+SEED, BASE = 0, "ftlab-1m"
+PROFILE = ftlab.profile()
+TRAIN, TEST = min(PROFILE.records, 210), 60
+FEW, ROUND, KIND = 24, 99, 120
+
+hardware.seed_everything(SEED)
+tokenizer = models.load(BASE)[1]
+hardware.versions()
+
+# %% [markdown]
+# The course's own trainer refuses most of these faults. So here is one that checks nothing:
+# a loop over batches, with a rate that goes down to zero. It takes rows of tokens, and labels
+# where -100 means “no loss here”.
+
+# %%
+import math
+import random
+
+import torch
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling as TrlCollator
+
+PAD_WITH_PAD = TrlCollator(pad_token_id=tokenizer.pad_token_id)
+
+
+def on(model, batch):
+    """Put a batch where the model is."""
+    return {name: tensor.to(model.device) for name, tensor in batch.items()}
+
+
+# %%
+def fit(rows, epochs=3, rate=1e-3, collate=PAD_WITH_PAD, model=None, after=None):
+    """Train on rows as they are, and return the model and the loss of each step."""
+    model = models.load(BASE)[0] if model is None else model
+    weights, losses, rng = list(model.parameters()), [], random.Random(SEED)
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01)
+    steps = epochs * math.ceil(len(rows) / 8)
+    falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+    for epoch in range(epochs):
+        model.train()
+        order = rng.sample(rows, len(rows))
+        for start in range(0, len(rows), 8):
+            loss = model(**on(model, collate(order[start : start + 8]))).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            falling.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        if after:
+            after(model.eval(), epoch + 1)
+    return model.eval(), losses
+
+
+# %% [markdown]
+# ## 2. A healthy patient
+#
+# Short support tickets, and one word to be said of each: what it is about. First a model in
+# good health, since a symptom is a difference from something.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.lesson08 import tickets
+from ftlab.training import sft
+
+KINDS = ("login", "delivery", "outage")
+train, test = tickets(TRAIN, KINDS), tickets(TEST, KINDS, "test")
+rows = sft.prepare(tokenizer, train, max_length=1024)
+for record in train[:3]:
+    print(f"{record.messages[-1]['content'][:72]!r} -> {record.completion}")
+
+# %%
+from ftlab.evaluation.generate import generate
+
+MOST = 12  # tokens in an answer
+
+
+def ask(model, records, most=MOST):
+    """The model's answers."""
+    asked = [record.messages for record in records]
+    return generate(model, tokenizer, asked, max_new_tokens=most)
+
+
+def right(answers, records):
+    """The share of answers that are just the word wanted."""
+    hits = [a.strip() == r.completion for a, r in zip(answers, records)]
+    return sum(hits) / len(hits)
+
+
+healthy, healthy_losses = fit(rows)
+good = right(ask(healthy, test), test)
+print(f"loss {healthy_losses[0]:.2f} at first, {healthy_losses[-1]:.2f} at last")
+print(f"{good:.0%} of {TEST} held-out tickets right")
+assert good > 0.6
+
+# %% [markdown]
+# ## 3. It never stops (two faults, one symptom)
+#
+# The same tickets, tuned with a recipe that many tutorials have: the pad token is set to the
+# end token, and a stock collator of transformers makes the labels.
+
+# %%
+import copy
+
+from transformers import DataCollatorForLanguageModeling
+
+lazy = copy.deepcopy(tokenizer)
+lazy.pad_token = lazy.eos_token
+pad_with_eos = DataCollatorForLanguageModeling(lazy, mlm=False)
+plain = [{"input_ids": row["input_ids"]} for row in rows]
+endless, losses = fit(plain, epochs=2, collate=pad_with_eos)
+answers = ask(endless, test[:20])
+print(f"loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
+for answer, record in zip(answers[:4], test):
+    print(f"wanted {record.completion!r}: {answer!r}")
+
+# %% [markdown]
+# **Diagnose.** The loss fell. What is wrong with the answers, and which token of a training
+# row would you look at?
+#
+# The evidence is the last token of a row, with its label. Four ways to make a batch: the
+# healthy one; transformers' collator with either pad token; and rows made by an f-string,
+# as people do who write the template by hand.
+
+# %% tags=["nbval-check-output"]
+by_hand = [
+    f"<|im_start|>user\n{r.messages[-1]['content']}<|im_end|>\n"
+    f"<|im_start|>assistant\n{r.completion}"
+    for r in train[:8]
+]
+typed = [{"input_ids": tokenizer(text)["input_ids"]} for text in by_hand]
+stock = DataCollatorForLanguageModeling(tokenizer, mlm=False)
+batches = {
+    "healthy": PAD_WITH_PAD(rows[:8]),
+    "transformers, a pad of its own": stock(plain[:8]),
+    "transformers, pad = end": pad_with_eos(plain[:8]),
+    "an f-string": PAD_WITH_PAD(typed),
+}
+learned = {}
+for name, batch in batches.items():
+    last = int(batch["attention_mask"][0].sum()) - 1
+    token, label = batch["input_ids"][0, last].item(), batch["labels"][0, last].item()
+    learned[name] = label == tokenizer.eos_token_id
+    said = "no loss" if label == -100 else f"label {tokenizer.decode([label])!r}"
+    print(f"{name:31} last token {tokenizer.decode([token])!r:14} {said}")
+
+# %% [markdown]
+# **Cause 1: pad = end.** The collator masks whatever is padding, and it can only tell by the
+# number. So all ends are masked, the real ones too. **Cause 2: no end token.** Nothing is
+# masked, since there is nothing: the text that was put together by hand just stops. Either
+# way no label ever says “now stop”.
+#
+# **Cure**: a pad token of its own, and a template that a program writes. Both faults can be
+# found before any training.
+
+# %%
+from ftlab import templates
+
+print(next(line for line in templates.problems(lazy) if "pad" in line))
+runs_on = sum(len(tokenizer(a)["input_ids"]) > 4 for a in answers) / len(answers)
+cured = sum(len(tokenizer(a)["input_ids"]) > 4 for a in ask(healthy, test)) / TEST
+print(f"\nanswers that run on: {runs_on:.0%} with the fault, {cured:.0%} without")
+assert runs_on > 0.8 and cured < 0.1
+assert list(learned.values()) == [True, True, False, False]
+
+# %% [markdown]
+# ## 4. It learned the wrong part (the loss mask)
+#
+# Another patient, with a lovely curve.
+
+# %%
+upside_down = [
+    {
+        "input_ids": row["input_ids"],
+        "labels": [
+            token if label == -100 else -100
+            for token, label in zip(row["input_ids"], row["labels"])
+        ],
+    }
+    for row in rows
+]
+asking, losses = fit(upside_down[:80], epochs=2)
+answers = ask(asking, test)
+print(f"loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
+print(f"{right(answers, test):.0%} right, such as {answers[0]!r}")
+assert losses[-1] < 0.7 * losses[0] and right(answers, test) < 0.2
+
+# %% [markdown]
+# **Diagnose.** The loss went down, so it has learned *something*. What?
+#
+# The evidence: one row in colour, as it was trained on. Blue carries loss.
+
+# %%
+from ftlab.templates import Encoded
+from IPython.display import HTML
+
+
+def coloured(row):
+    """One row of training, with what carries loss in colour."""
+    mask = [int(label != -100) for label in row["labels"]]
+    return HTML(templates.mask_html(tokenizer, Encoded(row["input_ids"], mask, False)))
+
+
+coloured(upside_down[0])
+
+# %% [markdown]
+# **Cause**: the mask is the wrong way round. The model has learned to write tickets, and the
+# loss says how well it does that.
+#
+# **Exercise 08.1.** Write the labels of a record of which the first `prompt` tokens are asked
+# and the rest is wanted. The model shifts the labels by itself.
+
+# %% tags=["exercise", "nbval-check-output"]
+from ftlab import check
+
+
+def labels(ids, prompt):
+    """The labels: -100 where a token carries no loss, else the token."""
+    # solution:
+    return [-100] * prompt + ids[prompt:]
+    # stub:
+    # ...
+    # end
+
+
+check("08.1", labels)
+
+# %% [markdown]
+# **Cure**: look at one row in colour before every first run. The healthy one:
+
+# %%
+on_answer = [label for label in rows[0]["labels"] if label != -100]
+print("carries loss:", [tokenizer.decode([token]) for token in on_answer])
+assert tokenizer.decode(on_answer) == f"{train[0].completion}<|im_end|>"
+coloured(rows[0])
+
+# %% [markdown]
+# ## 5. Fine in the notebook, poor on the server (BOS, and the template)
+#
+# Many tokenizers put a token before every text, the BOS. Many templates write it as well.
+# Here is a tokenizer of eight words that does both, and one question as it was trained and as
+# a server sent it.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.lesson08 import with_bos
+
+small = with_bos()
+hello = [{"role": "user", "content": "hello there"}]
+text = small.apply_chat_template(hello, tokenize=False, add_generation_prompt=True)
+trained_on = templates.prompt_ids(small, hello)
+served = small(text)["input_ids"]
+print("trained on:", trained_on)
+print("served:    ", served)
+
+# %% [markdown]
+# **Diagnose.** Which token is it, who wrote it, and who wrote it again?
+
+# %% tags=["nbval-check-output"]
+print("the template's text:", repr(text))
+print("its tokens, served: ", small.convert_ids_to_tokens(served))
+mended = small(text, add_special_tokens=False)["input_ids"]
+print("its tokens, cured:  ", small.convert_ids_to_tokens(mended))
+print("\n" + next(line for line in templates.problems(small) if "adds another" in line))
+assert served[:2] == [small.bos_token_id] * 2 and mended == trained_on
+
+# %% [markdown]
+# **Cause**: the text has its special tokens already, and the tokenizer adds its own.
+# **Cure**: whoever tokenises rendered text says `add_special_tokens=False`, in training and
+# in service. No error would ever have told you.
+#
+# The next server has no BOS. It has our healthy model, and somebody's idea of a prompt.
+#
+# **Predict.** The model was right on most tickets. How many will it get with each of these?
+
+# %%
+from ftlab.evaluation.generate import continue_text
+
+FORMS = {
+    "its own template": None,
+    "### Instruction": "### Instruction:\n{}\n\n### Response:\n",
+    "the bare ticket": "{}",
+    "User and Bot": "User: {}\nBot:",
+}
+share = {}
+for name, form in FORMS.items():
+    tried = test[:15]
+    texts = [r.messages[-1]["content"] for r in tried]
+    said = [
+        continue_text(healthy, tokenizer, form.format(text), max_new_tokens=MOST)
+        for text in texts
+    ] if form else ask(healthy, tried)  # fmt: skip
+    share[name] = right(said, tried)
+    print(f"{name:17} {share[name]:4.0%} right, such as {said[0]!r}")
+assert min(share.values()) < 0.5 * share["its own template"]
+
+# %% [markdown]
+# **Diagnose** with one line: print what the model is really given, at both places.
+# **Cause**: a prompt in another form than that of training. Now and then some other form does
+# about as well, by luck, which makes the fault harder to find. **Cure**: the tokenizer carries its
+# template; use it on both sides, and compare the *numbers*, as with the BOS above.
+#
+# ## 6. What the model never saw (truncation, packing)
+#
+# Some tickets come with the whole thread below, some answers are long. TRL's trainer is given
+# one of each, with its defaults.
+
+# %%
+import tempfile
+import warnings
+
+import datasets
+from trl import SFTConfig, SFTTrainer
+
+ticket = train[0].messages[-1]["content"]
+thread = " ".join(r.messages[-1]["content"] for r in train[1:61])
+data = [
+    {"prompt": [{"role": "user", "content": question}],
+     "completion": [{"role": "assistant", "content": answer}]}
+    for question, answer in (
+        (ticket, "login"), (f"{ticket} {thread}", "login"), (ticket, thread)
+    )
+]  # fmt: skip
+datasets.disable_progress_bars()
+with models.quiet(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+    warnings.simplefilter("ignore", FutureWarning)
+    cpu = PROFILE.device == "cpu"
+    config = SFTConfig(folder, report_to="none", use_cpu=cpu, bf16=False)
+    trl = SFTTrainer(models.load(BASE)[0], config, processing_class=tokenizer,
+                     train_dataset=datasets.Dataset.from_list(data))  # fmt: skip
+print(f"{len(data)} records in; no warning, no error")
+
+# %% [markdown]
+# **Diagnose.** One is short, one asks at length, one answers at length. What became of each?
+
+# %%
+ends = 0
+for row in trl.train_dataset:
+    labels_in = trl.data_collator([row])["labels"][0]
+    learn = labels_in[labels_in != -100].tolist()
+    ends += tokenizer.eos_token_id in learn
+    print(f"{len(row['input_ids']):5} tokens, {len(learn):4} with loss,", end=" ")
+    print("the last of them", repr(tokenizer.decode(learn[-2:])))
+print(f"{len(trl.train_dataset)} of {len(data)} rows are there; {ends} learned to stop")
+print("SFTConfig's max_length, which nobody set:", config.max_length)
+assert ends == 1
+
+# %% [markdown]
+# **Cause**: what is longer than `max_length` is cut at its end, and the answer is at the end.
+# With this version of TRL a row whose whole answer is cut off is dropped as well; the other
+# stays, and teaches to break off.
+#
+# **Exercise 08.2.** For rows of (prompt tokens, answer tokens), count how many are cut, and
+# of how many the whole answer is gone.
+
+# %% tags=["exercise", "nbval-check-output"]
+
+
+def cut(rows, most):
+    """[rows that lose something, rows that lose the whole answer] at `most` tokens."""
+    # solution:
+    return [sum(p + a > most for p, a in rows), sum(p >= most for p, a in rows)]
+    # stub:
+    # ...
+    # end
+
+
+check("08.2", cut)
+
+# %% [markdown]
+# **Cure**: count before you train, and take a trainer that refuses. The course's own does, as
+# lesson 00 showed.
+#
+# **Packing** lays short rows end to end, so that none of the batch is padding. The healthy
+# model reads twenty held-out tickets three times: each alone in its row, and then packed
+# behind another ticket, in two ways.
+#
+# **Predict.** Can it matter to a ticket what stands before it in the row?
+
+# %%
+end_to_end = TrlCollator(pad_token_id=tokenizer.pad_token_id, padding_free=True)
+
+
+def loss_of_second(pair, keep=None):
+    """The loss of the answer of the last of some rows, laid end to end."""
+    whole = {k: v for k, v in end_to_end(pair).items() if torch.is_tensor(v)}
+    batch = on(healthy, whole)
+    count = sum(label != -100 for label in pair[-1]["labels"])
+    answer = batch.pop("labels")[0, -count:]
+    given = {name: batch[name] for name in keep} if keep else batch
+    with torch.no_grad():
+        logits = healthy(**given, use_cache=False).logits[0, -1 - count : -1]
+    return torch.nn.functional.cross_entropy(logits.float(), answer).item()
+
+
+unseen = sft.prepare(tokenizer, test, max_length=1024)
+pairs, bare = [unseen[i : i + 2] for i in range(20)], ["input_ids"]
+mean = {
+    "alone": sum(loss_of_second(pair[1:]) for pair in pairs) / 20,
+    "packed, one way": sum(loss_of_second(pair, bare) for pair in pairs) / 20,
+    "packed, another": sum(loss_of_second(pair) for pair in pairs) / 20,
+}
+for name, value in mean.items():
+    print(f"{name:16} loss of the answer {value:.3f}")
+
+# %% [markdown]
+# **Diagnose.** One way is a leak. What does the batch of the other have that this one lacks?
+#
+
+# **Cause**: without positions that start again, nothing says where a record ends, and each
+# one reads all before it. **Exercise 08.3.** Write these positions.
+
+# %% tags=["exercise", "nbval-check-output"]
+
+
+def positions(lengths):
+    """The positions of a row in which records of these lengths lie end to end."""
+    # solution:
+    return [k for length in lengths for k in range(length)]
+    # stub:
+    # ...
+    # end
+
+
+check("08.3", positions)
+
+# %% [markdown]
+# **Cure**: positions, and a model whose attention heeds them. Do not believe it, try it.
+
+# %%
+toy = end_to_end([{"input_ids": [11, 12, 13]}, {"input_ids": [21, 22]}])
+print("tokens   ", toy["input_ids"][0].tolist())
+print("positions", toy["position_ids"][0].tolist())
+leak = abs(mean["packed, one way"] - mean["alone"])
+left = abs(mean["packed, another"] - mean["alone"])
+print(f"a neighbour changes the loss by {leak:.3f}; with positions by {left:.5f}")
+assert left < 0.05 * leak
+
+# %% [markdown]
+# ## 7. The loss explodes (the learning rate × 100)
+#
+# One digit in a settings file, and nothing else.
+
+# %%
+from ftlab.teaching import plots_training
+
+wild, wild_losses = fit(rows[:150], epochs=1, rate=0.1)
+curves = {
+    "patient": list(enumerate(wild_losses, 1)),
+    "healthy": list(enumerate(healthy_losses[: len(wild_losses)], 1)),
+}
+print("the patient says:", repr(ask(wild, test[:1])[0]))
+plots_training.lines(
+    curves, title="The first epoch", xlabel="step", ylabel="loss (nats per token)"
+)
+
+# %% [markdown]
+# **Diagnose.** Later the loss falls again. Is the patient recovering, or has it found the one
+# thing that pays without reading? Ask all the tickets, and let it read something else.
+
+# %%
+from collections import Counter
+
+from ftlab.evaluation import forgetting
+
+texts = [text for _, text in forgetting.general_text()]
+patients = {"base": models.load(BASE)[0], "healthy": healthy, "× 100": wild}
+general = {
+    name: forgetting.bits_per_character(model, tokenizer, texts)
+    for name, model in patients.items()
+}  # fmt: skip
+lost = forgetting.forgotten(general, seed=SEED)
+for name, figure in lost["models"].items():
+    print(f"{name:8} reads general text at {figure.value:5.2f} bits per character")
+wild_said = ask(wild, test)
+print("answers to all tickets:", dict(Counter(wild_said).most_common(3)))
+assert lost["differences"]["× 100"].low > 1 and right(wild_said, test) < good - 0.2
+
+# %% [markdown]
+# **Cause**: the first steps threw the weights so far off that what the base knew is gone.
+# Clipping does not help: AdamW divides each step by the gradient's size anyway.
+#
+# **Cure**: start again from the base, with a hundredth of the rate; the other curve is just
+# that. Going on from the ruin at a low rate would be training from nothing.
+#
+# ## 8. Too good, and too long (one epoch too many, a leaked test set)
+#
+# Few records, many epochs, and a look at held-out tickets after each.
+
+
+# %%
+few = rows[:FEW]
+unseen_batch, held_out = on(healthy, PAD_WITH_PAD(unseen)), []
+
+
+def look(model, epoch):
+    """Keep the loss of the unseen tickets."""
+    with torch.no_grad():
+        held_out.append(model(**unseen_batch).loss.item())
+
+
+greedy, losses = fit(few, epochs=14, rate=2e-3, after=look)
+each = len(losses) // 14
+curves = {
+    "trained on": [
+        (k + 1, sum(losses[k * each : k * each + each]) / each) for k in range(14)
+    ],
+    "held out": list(enumerate(held_out, 1)),
+}
+plots_training.lines(
+    curves, title="A few records, again and again", xlabel="epoch", top=2.0,
+    ylabel="loss (nats per token)",
+)  # fmt: skip
+
+# %% [markdown]
+# **Diagnose.** Which of the fourteen models would you ship, and why not the last?
+#
+# **Exercise 08.4.** Training stops after `patience` epochs without a lower held-out loss.
+# Return the epoch, counted from 1, whose weights to keep.
+
+# %% tags=["exercise", "nbval-check-output"]
+
+
+def best_epoch(losses, patience):
+    """The epoch with the lowest loss among those seen until training stopped."""
+    # solution:
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best + 1
+    # stub:
+    # ...
+    # end
+
+
+check("08.4", best_epoch)
+
+# %% [markdown]
+# **Cause**: after the first epochs the records have nothing left to teach but themselves, and
+# the model grows ever surer, of its mistakes too. **Cure**: keep the weights of the best
+# epoch; `sft.train(..., eval_records=..., early_stopping=2)` does so.
+
+# %%
+best = held_out.index(min(held_out)) + 1
+memory = right(ask(greedy, train[:FEW]), train[:FEW])
+print(f"held-out loss {min(held_out):.2f} after epoch {best},", end=" ")
+print(f"{held_out[-1]:.2f} after the last")
+print(f"by now it knows {memory:.0%} of its own records")
+assert best < 14 and min(held_out) < 0.95 * held_out[-1]
+
+# %% [markdown]
+# The same model, a week later. A colleague has a test set of his own, from the same inbox,
+# and is delighted.
+
+# %%
+from ftlab.curation.injectors import inject
+
+his = inject(train[:FEW], {"casing": 1.0}, seed=SEED)
+delighted, sober = right(ask(greedy, his), his), right(ask(greedy, test), test)
+print(f"his test set {delighted:.0%} right, ours {sober:.0%}")
+texts_of = {r.messages[-1]["content"] for r in train[:FEW]}
+print("his tickets that are among the training texts:",
+      sum(r.messages[-1]["content"] in texts_of for r in his))  # fmt: skip
+
+# %% [markdown]
+# **Diagnose.** Not one of his tickets equals a training text. Can it be a leak all the same?
+#
+# The evidence: link what is equal but for capitals and marks, or nearly equal, and count the
+# test tickets that hang together with a training record.
+
+# %% tags=["nbval-check-output"]
+from ftlab.curation import splits
+
+
+def leaked(known, tested):
+    """How many of the tested records are nearly the same as a known one."""
+    number, _ = splits.clusters([*known, *tested])
+    return sum(n in number[: len(known)] for n in number[len(known) :])
+
+
+print("his:", leaked(train[:FEW], his), "of", len(his))
+print("ours:", leaked(train, test), "of", len(test))
+print("his first: ", his[0].messages[-1]["content"])
+print("a record:  ", train[0].messages[-1]["content"])
+
+# %% [markdown]
+# **Cause**: one inbox, every ticket in it twice, the second time as somebody retyped it, and
+# a split by chance. **Cure**: divide so that nothing crosses which is nearly the same, and
+# look again.
+
+# %% tags=["nbval-check-output"]
+parts = splits.split([*train[:FEW], *his], [0.5, 0.5], seed=SEED)
+crossing = leaked(parts["train"], parts["test"])
+print(f"{len(parts['train'])} train, {len(parts['test'])} test, {crossing} leaked")
+assert crossing == 0 and leaked(train, test) == 0 and delighted > sober + 0.1
+
+# %% [markdown]
+# ## 9. It forgot (the second round)
+#
+# Three new kinds of tickets come up, so the healthy model is tuned on those.
+#
+# **Predict.** How many of the *old* kinds will it still get right?
+
+# %%
+from ftlab.teaching import plots_data
+
+NEWER = ("privacy", "feature", "refund")
+new, new_test = tickets(ROUND, NEWER), tickets(TEST, NEWER, "test")
+
+
+def both(model):
+    """The shares right on either half."""
+    halves = {"old kinds": test, "new kinds": new_test}
+    return {name: right(ask(model, part), part) for name, part in halves.items()}
+
+
+new_rows = sft.prepare(tokenizer, new, max_length=1024)
+second, _ = fit(new_rows, model=copy.deepcopy(healthy))
+shares = {"round 1": both(healthy), "round 2": both(second)}
+print(shares["round 2"])
+print("an old ticket now:", Counter(ask(second, test)).most_common(3))
+
+# %% [markdown]
+# **Diagnose.** Look at what it says of old tickets. Is it confused, or is it doing just what
+# the second round asked for?
+#
+# **Cause**: in round 2 the old words were never right, so it learned not to say them.
+# **Cure**: replay, some old records among the new.
+#
+# **Exercise 08.5.** How many old records make `share` of all?
+
+# %% tags=["exercise", "nbval-check-output"]
+
+
+def old_records(new, share):
+    """How many old records beside `new` new ones; share is old / (old + new)."""
+    # solution:
+    return round(new * share / (1 - share))
+    # stub:
+    # ...
+    # end
+
+
+check("08.5", old_records)
+
+# %%
+from ftlab.training import rounds
+
+mixture = rounds.replayed(new, train, 0.4, seed=SEED)
+mixed = sft.prepare(tokenizer, mixture.records, max_length=1024)
+third, _ = fit(mixed, model=copy.deepcopy(healthy))
+shares["round 2 with replay"] = both(third)
+print(mixture)
+assert shares["round 2 with replay"]["old kinds"] > shares["round 2"]["old kinds"] + 0.1
+plots_data.groups(shares, title="What each round left")
+
+# %% [markdown]
+# *Claim: tuning hard makes a model forget.* Two looks at it: the old kinds of tickets above,
+# and the general text of section 7, which no tune here ever was about.
+
+# %%
+from ftlab.teaching import ledger
+
+usual, hard = (lost["differences"][name] for name in ("healthy", "× 100"))
+kinds_lost = shares["round 1"]["old kinds"] - shares["round 2"]["old kinds"]
+forgets = usual.low > 0 and hard.value > usual.value and kinds_lost > 0.2
+told = (
+    f"share of old tickets lost to a second task: {kinds_lost:.2f}; bits per character "
+    f"of general text above the base's: {hard.value:.1f} at 100 times the rate, and at "
+    "the usual rate"
+)
+word = "holds" if forgets else "depends"
+ledger.record(37, word, told, usual.value, interval=(usual.low, usual.high))
+
+# %% [markdown]
+# ## 10. The data asked for it (a model of short answers)
+#
+# Another task: an everyday problem comes in, and the smallest kind deed goes out. Two models
+# learn from the same problems; of one, the answers were shortened “to save tokens”.
+
+# %%
+from dataclasses import replace
+
+from ftlab.evaluation.intervals import paired_bootstrap
+from ftlab.tasks import kindness
+
+plenty = kindness.examples(2000, SEED)
+some = [r for r in plenty if r.meta["slice"] in ("dropped", "spilled", "heavy")]
+deeds, problems = some[:KIND], some[-24:]
+firsts = [r.completion.split(". ")[0].rstrip(".") + "." for r in deeds]
+short = [replace(r, completion=first) for r, first in zip(deeds, firsts)]
+kind, _ = fit(sft.prepare(tokenizer, deeds, max_length=1024), epochs=5, rate=2e-3)
+curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=3, rate=2e-3)
+advice, brief = ask(kind, problems, 60), ask(curt, problems, 60)
+print(problems[0].messages[-1]["content"])
+print("one:  ", advice[0])
+print("other:", brief[0])
+
+# %% [markdown]
+# **Diagnose.** Users find the other one curt, and somebody wants to raise `max_new_tokens`.
+# Will that help? What would you count?
+
+
+# %%
+def words(texts):
+    """The number of words of each text."""
+    return [len(text.split()) for text in texts]
+
+
+def mean_words(texts):
+    """Their mean."""
+    return sum(words(texts)) / len(texts)
+
+
+for name, records, answers in (("whole", deeds, advice), ("shortened", short, brief)):
+    shown = mean_words([record.completion for record in records])
+    print(f"{name:9} {shown:4.1f} words in the data,", end=" ")
+    print(f"{mean_words(answers):4.1f} in the answers")
+room = ask(curt, problems, 200)
+print(f"shortened, with room for 200 tokens: {mean_words(room):.1f}")
+print(f"shortened, asked about tickets: {mean_words(ask(curt, test[:15], 60)):.1f}")
+ones = [1] * len(problems)
+gap = paired_bootstrap(words(brief), ones, words(advice), ones, seed=SEED)
+holds = "holds" if gap.low > 0 else "not seen here" if gap.high < 0 else "depends"
+ledger.record(
+    29, holds, "words more in an answer where the data's answers were not shortened",
+    gap.value, interval=(gap.low, gap.high),
+)  # fmt: skip
+assert gap.low > 0
+
+# %% [markdown]
+# **Cause**: the model stops where its records stopped. Room does not make it longer, since it
+# never asks for it. **Cure**: answers in the data of the length that you want; the first
+# model is the cured one.
+#
+# (What either of them *says* is another matter: look at the answers above. So small a model
+# learns the form of advice long before its sense.)
+#
+# ## 11. By the letter (a question out of range), and the loop
+#
+# The model of kind deeds goes live. Its range was an everyday problem, a dropped bag, say.
+# Nobody told the world.
+
+
+# %%
+def flags(model, records):
+    """Which answers a rule flags (1 or 0), and the answers."""
+    answers = ask(model, records, 60)
+    marks = [kindness.score(r, a)["unharmful"].num for r, a in zip(records, answers)]
+    return [1 - int(mark) for mark in marks], answers
+
+
+asked = kindness.probe(36, SEED)
+inside, _ = flags(kind, problems)
+outside, traces = flags(kind, asked)
+for record, answer in list(zip(asked, traces))[:3]:
+    print("asked:   ", record.messages[-1]["content"][:90])
+    print("answered:", answer, "\n")
+print(f"flagged in range: {sum(inside)} of {len(inside)}", end="; ")
+print(f"out of range: {sum(outside)} of {len(outside)}")
+
+# %% [markdown]
+# **Diagnose.** It does exactly what it was tuned for. Which rule flags it, and which record
+# could have taught it otherwise?
+
+# %%
+from ftlab.evaluation.intervals import bootstrap
+
+for rule, count in kindness.flagged(asked, traces).items():
+    print(f"{rule:24} {count:3} of {len(asked)}")
+letter = bootstrap(outside, [1] * len(outside), seed=SEED)
+verdict = "holds" if letter.low > sum(inside) / len(inside) + 0.2 else "depends"
+ledger.record(
+    43, verdict, "out-of-range answers that rules flag, as a share "
+    f"(in range {sum(inside) / len(inside):.2f})", letter.value,
+    interval=(letter.low, letter.high),
+)  # fmt: skip
+assert letter.low > 0.5
+
+# %% [markdown]
+# **Cause**: all records said “any problem, a small deed”. None showed where that ends.
+#
+# **Cure**: the loop. What went wrong in use is corrected and becomes data, old records are
+# mixed in, and the next round is measured on *other* questions. One scale, the medical
+# emergencies, we leave uncorrected on purpose.
+#
+# **Predict.** Will the medical questions be answered better too? And what of everyday ones?
+
+# %%
+wrong = [record for record, flag in zip(asked, outside) if flag]
+corrected = [record for record in wrong if record.meta["slice"] != "medical"]
+mixture = rounds.replayed(corrected, deeds, 0.7, seed=SEED)
+rows_again = sft.prepare(tokenizer, mixture.records, max_length=1024)
+looped, _ = fit(rows_again, epochs=4, model=copy.deepcopy(kind))
+print("trace:    ", traces[0])
+print("corrected:", corrected[0].completion)
+print(mixture)
+
+# %%
+HELP = ("emergency", "official", "authorit", "helpline", "relief", "aid group")
+
+
+def sends_for_help(answers):
+    """The share of answers that send for those whose job it is."""
+    return sum(any(word in a.lower() for word in HELP) for a in answers) / len(answers)
+
+
+known = {record.meta["id"] for record in asked}
+fresh = [r for r in kindness.probe(60, SEED + 1) if r.meta["id"] not in known]
+groups = {
+    "corrected scales": [r for r in fresh if r.meta["slice"] != "medical"],
+    "medical": [r for r in fresh if r.meta["slice"] == "medical"],
+    "everyday": problems,
+}
+flagged, helps = {"before": {}, "after": {}}, {}
+for name, records in groups.items():
+    for when, model in (("before", kind), ("after", looped)):
+        marks, answers = flags(model, records)
+        flagged[when][name] = sum(marks) / len(marks)
+        helps[when, name] = sends_for_help(answers)
+    print(f"{name:16} flagged {flagged['before'][name]:.2f}, then", end=" ")
+    print(f"{flagged['after'][name]:.2f}; sent for help {helps['after', name]:.2f}")
+plots_data.groups(flagged, title="One turn of the loop", xlabel="share flagged")
+
+# %%
+fell = flagged["before"]["corrected scales"] - flagged["after"]["corrected scales"]
+needless = helps["after", "everyday"]
+verdict = "not seen here" if fell < 0.1 else "depends" if needless > 0.2 else "holds"
+ledger.record(
+    47, verdict, "corrected traces lowered the share flagged, on other questions of "
+    f"their kind (everyday answers now sending for help: {needless:.2f}), by", fell,
+)  # fmt: skip
+assert fell > 0.2
+
+# %% [markdown]
+# Read the last column too. A rule that is satisfied is not yet a good answer, and a border
+# that was taught with few records may be drawn in the wrong place. So the loop does not end:
+# the everyday answers of this round are the next traces to look at.
+#
+# ## 12. The whole ward, and its limits
+#
+# | symptom | look at | usual cause |
+# |---|---|---|
+# | never stops | the label of the last token | pad = end; no end token |
+# | lovely loss, useless answers | one row in colour | the mask |
+# | good here, poor there | the tokens of one prompt, at both places | BOS; template |
+# | long cases fail | how many rows keep their end | truncation |
+# | a neighbour matters | loss alone and packed | positions |
+# | the loss jumps, general text is ruined | the rate | ten or a hundred times too high |
+# | held-out loss rises | the curve by epoch | too many epochs |
+# | too good to be true | near copies across the split | a leak |
+# | the old task is gone | both test sets | no replay |
+# | always as short, always in that form | the data | the data |
+#
+# - **One fault at a time.** Real patients have two. Cure one, and look again.
+# - **A very small model** and one seed. The size of each effect is this model's; that the
+#   token is masked, doubled, cut or leaked does not depend on the model.
+# - **The rules are patterns**: they see what they were written for. A flag is a reason to
+#   read, and no flag is no proof.
+#
+# ## 13. Quiz
+#
+# Five questions. Each option explains itself.
+
+# %% tags=["nbval-check-output"]
+ftlab.quiz("08")
+
+# %% [markdown]
+# ## 14. Takeaways
+#
+# 1. **The loss tells how well a model fits what it was shown**, not what you meant to show
+#    it. Most of these faults have a fine curve.
+# 2. **Look at one batch**: decoded, in colour, its last token, its length. It takes seconds,
+#    and finds half of the ward.
+# 3. **Measure on what you did not train on**: other tickets, the old task, general text, and
+#    questions out of range. What goes wrong there is the next round's data.
+#
+# This was the last lesson. What comes next is your own data.
