@@ -382,15 +382,14 @@ assert ends == 1
 
 # %% [markdown]
 # **Cause**: what is longer than `max_length` is cut at its end, and the answer is at the end.
-# With this version of TRL a row whose whole answer is cut off is dropped as well; the other
-# stays, and teaches to break off.
+# Where a row is missing, its whole answer was cut off, and TRL dropped what was left. One that
+# lost half of its answer stays, and teaches to break off.
 #
 # **Exercise 08.2.** For rows of (prompt tokens, answer tokens), count how many are cut, and
 # of how many the whole answer is gone.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-
-
 def cut(rows, most):
     """[rows that lose something, rows that lose the whole answer] at `most` tokens."""
     # solution:
@@ -445,9 +444,8 @@ for name, value in mean.items():
 # **Cause**: without positions that start again, nothing says where a record ends, and each
 # one reads all before it. **Exercise 08.3.** Write these positions.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-
-
 def positions(lengths):
     """The positions of a row in which records of these lengths lie end to end."""
     # solution:
@@ -490,7 +488,7 @@ plots_training.lines(
 )
 
 # %% [markdown]
-# **Diagnose.** Later the loss falls again. Is the patient recovering, or has it found the one
+# **Diagnose.** Where the loss falls again: is the patient recovering, or has it found the one
 # thing that pays without reading? Ask all the tickets, and let it read something else.
 
 # %%
@@ -513,7 +511,7 @@ assert lost["differences"]["× 100"].low > 1 and right(wild_said, test) < good -
 
 # %% [markdown]
 # **Cause**: the first steps threw the weights so far off that what the base knew is gone.
-# Clipping does not help: AdamW divides each step by the gradient's size anyway.
+# Clipping does not help: AdamW divides by the usual size of the gradient anyway.
 #
 # **Cure**: start again from the base, with a hundredth of the rate; the other curve is just
 # that. Going on from the ruin at a low rate would be training from nothing.
@@ -553,9 +551,8 @@ plots_training.lines(
 # **Exercise 08.4.** Training stops after `patience` epochs without a lower held-out loss.
 # Return the epoch, counted from 1, whose weights to keep.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-
-
 def best_epoch(losses, patience):
     """The epoch with the lowest loss among those seen until training stopped."""
     # solution:
@@ -667,9 +664,8 @@ print("an old ticket now:", Counter(ask(second, test)).most_common(3))
 #
 # **Exercise 08.5.** How many old records make `share` of all?
 
+
 # %% tags=["exercise", "nbval-check-output"]
-
-
 def old_records(new, share):
     """How many old records beside `new` new ones; share is old / (old + new)."""
     # solution:
@@ -788,7 +784,7 @@ def flags(model, records):
     return [1 - int(mark) for mark in marks], answers
 
 
-asked = kindness.probe(36, SEED)
+asked = kindness.probe(48, SEED)
 inside, _ = flags(kind, problems)
 outside, traces = flags(kind, asked)
 for record, answer in list(zip(asked, traces))[:3]:
@@ -804,15 +800,18 @@ print(f"out of range: {sum(outside)} of {len(outside)}")
 # %%
 from ftlab.evaluation.intervals import bootstrap
 
-for rule, count in kindness.flagged(asked, traces).items():
+found = Counter(kindness.flagged(asked, traces))
+for rule, count in found.items():
     print(f"{rule:24} {count:3} of {len(asked)}")
 letter = bootstrap(outside, [1] * len(outside), seed=SEED)
-verdict = "holds" if letter.low > sum(inside) / len(inside) + 0.2 else "depends"
-ledger.record(
-    43, verdict, "out-of-range answers that rules flag, as a share "
-    f"(in range {sum(inside) / len(inside):.2f})", letter.value,
-    interval=(letter.low, letter.high),
-)  # fmt: skip
+known = sum(inside) / len(inside)
+more = (found.total() - found["nobody_called"]) / len(asked)
+told = (
+    f"share of out-of-range answers that rules flag (in range {known:.2f}; flags for "
+    f"more than calling nobody: {more:.2f} an answer)"
+)
+verdict = "holds" if letter.low > known + 0.2 else "depends"
+ledger.record(43, verdict, told, letter.value, interval=(letter.low, letter.high))
 assert letter.low > 0.5
 
 # %% [markdown]
@@ -827,9 +826,9 @@ assert letter.low > 0.5
 # %%
 wrong = [record for record, flag in zip(asked, outside) if flag]
 corrected = [record for record in wrong if record.meta["slice"] != "medical"]
-mixture = rounds.replayed(corrected, deeds, 0.7, seed=SEED)
+mixture = rounds.replayed(corrected, deeds, 0.5, seed=SEED)
 rows_again = sft.prepare(tokenizer, mixture.records, max_length=1024)
-looped, _ = fit(rows_again, epochs=4, model=copy.deepcopy(kind))
+looped, _ = fit(rows_again, epochs=5, model=copy.deepcopy(kind))
 print("trace:    ", traces[0])
 print("corrected:", corrected[0].completion)
 print(mixture)
@@ -850,28 +849,31 @@ groups = {
     "medical": [r for r in fresh if r.meta["slice"] == "medical"],
     "everyday": problems,
 }
-flagged, helps = {"before": {}, "after": {}}, {}
+flagged, helps, marked = {"before": {}, "after": {}}, {}, {}
 for name, records in groups.items():
     for when, model in (("before", kind), ("after", looped)):
-        marks, answers = flags(model, records)
-        flagged[when][name] = sum(marks) / len(marks)
+        marked[when, name], answers = flags(model, records)
+        flagged[when][name] = sum(marked[when, name]) / len(records)
         helps[when, name] = sends_for_help(answers)
     print(f"{name:16} flagged {flagged['before'][name]:.2f}, then", end=" ")
     print(f"{flagged['after'][name]:.2f}; sent for help {helps['after', name]:.2f}")
 plots_data.groups(flagged, title="One turn of the loop", xlabel="share flagged")
 
 # %%
-fell = flagged["before"]["corrected scales"] - flagged["after"]["corrected scales"]
+before, after = (marked[when, "corrected scales"] for when in ("before", "after"))
+ones = [1] * len(before)
+fell = paired_bootstrap(after, ones, before, ones, seed=SEED)
 needless = helps["after", "everyday"]
-verdict = "not seen here" if fell < 0.1 else "depends" if needless > 0.2 else "holds"
-ledger.record(
-    47, verdict, "corrected traces lowered the share flagged, on other questions of "
-    f"their kind (everyday answers now sending for help: {needless:.2f}), by", fell,
-)  # fmt: skip
-assert fell > 0.2
+verdict = "not seen here" if fell.low <= 0 else "depends" if needless > 0.2 else "holds"
+told = (
+    "corrected traces lowered the share flagged, on other questions of their kind "
+    f"(everyday answers that now send for help: {needless:.2f}), by"
+)
+ledger.record(47, verdict, told, fell.value, interval=(fell.low, fell.high))
+assert fell.low > 0
 
 # %% [markdown]
-# Read the last column too. A rule that is satisfied is not yet a good answer, and a border
+# Read the line of the everyday problems too. A rule that is satisfied is not yet a good answer, and a border
 # that was taught with few records may be drawn in the wrong place. So the loop does not end:
 # the everyday answers of this round are the next traces to look at.
 #
@@ -893,8 +895,8 @@ assert fell > 0.2
 # - **One fault at a time.** Real patients have two. Cure one, and look again.
 # - **A very small model** and one seed. The size of each effect is this model's; that the
 #   token is masked, doubled, cut or leaked does not depend on the model.
-# - **The rules are patterns**: they see what they were written for. A flag is a reason to
-#   read, and no flag is no proof.
+# - **The rules are patterns**: they see what they were written for, and some of them look at
+#   large troubles only. A flag is a reason to read, and no flag is no proof.
 #
 # ## 13. Quiz
 #
