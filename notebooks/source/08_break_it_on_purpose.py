@@ -151,8 +151,9 @@ for answer, record in zip(answers[:4], test):
     print(f"wanted {record.completion!r}: {answer!r}")
 
 # %% [markdown]
-# **Diagnose.** The loss fell. What is wrong with the answers, and which token of a training
-# row would you look at?
+# **Diagnose.** The loss fell. Whatever the answers say, look at how they end: which token of
+# a training row would you look at? (The recipe trains on the tickets' own text as well; what
+# that does is the next section.)
 #
 # The evidence is the last token of a row, with its label. Four ways to make a batch: the
 # healthy one; transformers' collator with either pad token; and rows made by an f-string,
