@@ -708,7 +708,7 @@ for method, weights in {
 }.items():
     made = estimate(
         SHAPES["LLaMA-65B"], method, length=512, batch_size=1, rank=64, gpu="48 GB",
-        gpus=cards, checkpointing=True, weights=weights,
+        gpus=cards, gradient_checkpointing=True, weights=weights,
     )  # fmt: skip
     gigabytes[method] = {part: size / 1e9 for part, size in made.parts.items()}
     fits = "fits" if made.fits else "does not fit"
