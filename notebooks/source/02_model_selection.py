@@ -612,7 +612,7 @@ gains = {
 gain = gains[first]
 sure = sum(found.low > 0 for found in gains.values())
 verdict = "holds" if sure == len(gains) else "depends" if sure else "not seen here"
-figure = f"{sure} of {len(gains)} bigger bases are surely better; F1, {first} less {last}"
+figure = f"{sure} of {len(gains)} bigger bases surely better; F1, {first} less {last}"
 ledger.record(15, verdict, figure, gain.value, interval=(gain.low, gain.high))
 rows = {f"{name} less {last}": tuple(found[:3]) for name, found in gains.items()}
 plots_evaluation.gaps(rows, xlabel="F1 less the smallest base's", title="Bake-off")
