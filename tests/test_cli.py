@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ftlab import cli, records
+from ftlab import catalogue, cli, records
 from ftlab.records import Record
 
 RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
@@ -66,6 +66,15 @@ def test_open_models_meet_the_demands(ftlab):
     assert code == 0 and "Mistral-7B-Instruct" in out and "gpt-oss" not in out
     code, _, err = ftlab("models", "--fits", "T5")
     assert code == 2 and "Did you mean 'T4'" in err
+
+
+def test_a_models_name_is_whole_in_a_narrow_terminal(ftlab, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = ftlab("models", "--open")
+    for model in catalogue.catalogue().models:
+        assert f" {model.name} " in out
+    _, out, _ = ftlab("models")
+    assert "ftlab-3m-step25pct" in out
 
 
 def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):

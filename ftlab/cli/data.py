@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 def tasks() -> None:
     """List the tasks that a model can be taught."""
     from rich import box
-    from rich import print as show
+    from rich.console import Console
     from rich.table import Table
 
     from ftlab import tasks as room
@@ -32,7 +32,7 @@ def tasks() -> None:
     for name in room.names():
         task = room.get(name)
         table.add_row(name, task.headline, task.describe)
-    show(table)
+    Console().print(table)
 
 
 def convert(
@@ -143,7 +143,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
 ) -> None:
     """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
-    from rich import print as display
+    from rich.console import Console
 
     from ftlab import models as rooms
     from ftlab import records
@@ -154,11 +154,11 @@ def show(
     if record > len(rows):
         raise DataError(f"{data} has {len(rows)} records; number {record} was asked for.")
     if families:
-        display(show_families(rows[record - 1]))
+        Console().print(show_families(rows[record - 1]))
         return
     tokenizer = rooms.tokenizer(model)
     encoded = encode(tokenizer, rows[record - 1])
     if as_json:
         print(json.dumps({"input_ids": encoded.input_ids, "loss_mask": encoded.loss_mask}))
     else:
-        display(show_mask(tokenizer, encoded))
+        Console().print(show_mask(tokenizer, encoded))

@@ -21,11 +21,11 @@ def profile(
     refresh: Annotated[bool, typer.Option(help="Time the processor again.")] = False,
 ) -> None:
     """Show what this machine can do, and why ftlab chose as it did."""
-    from rich import print as show
+    from rich.console import Console
 
     from ftlab.hardware import profile as find
 
-    show(find(refresh=refresh))
+    Console().print(find(refresh=refresh))
 
 
 def models(
@@ -55,12 +55,12 @@ def models(
 ) -> None:
     """List the base models that are shipped, or open models that meet your demands."""
     from rich import box
-    from rich import print as show
+    from rich.console import Console
     from rich.table import Table
 
     from ftlab.models import shipped
 
-    table = Table(box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     if open_models or any((licence, commercial, max_parameters, min_context, kind, safe, fits)):
         from ftlab import catalogue as room
 
@@ -70,31 +70,33 @@ def models(
             max_parameters=_count(max_parameters), min_context=min_context, method=method,
             memory=_memory(fits, room.ROOM),
         )  # fmt: skip
-        for column in ("name", "kind", "weights", "context", "licence", "formats", f"GB, {method}"):
-            table.add_column(column, overflow="fold")
+        # A name cut in two cannot be copied, so what is long shares its column, a line below.
+        for column in ("name", "weights", f"GB, {method}"):
+            table.add_column(column, no_wrap=True)
         for model in found:
             size = room.held(model, method)
+            licence_of = model.licence.value
+            facts = [model.kind, f"{licence_of} ({whole.licences[licence_of].commercial})"]
+            facts += [f"{model.context.value:.0f} tokens"] if model.context else []
+            facts += model.weights.formats if model.weights else []
             table.add_row(
-                model.name, model.kind, room.billions(model.size),
-                f"{model.context.value:.0f}" if model.context else "",
-                f"{model.licence.value} ({whole.licences[model.licence.value].commercial})",
-                ", ".join(model.weights.formats) if model.weights else "",
+                f"[bold]{model.name}[/]\n  {', '.join(facts)}", room.billions(model.size),
                 "" if size is None else f"{size / 1e9:.1f}",
             )  # fmt: skip
-        show(table)
+        Console().print(table)
         print(
-            f"{len(found)} of {len(whole.models)} models. In brackets: may it earn money? A blank "
-            "was not read. Memory is before activations. Sources: data/catalogue.md."
+            f"{len(found)} of {len(whole.models)} models. In brackets: may it earn money? What is "
+            "not there was not read. Memory is before activations. Sources: data/catalogue.md."
         )
         return
     for column in ("name", "parameters", "context", "licence", "MB", "what it is"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "name")
     for card in shipped():
         table.add_row(
             card.name, f"{card.parameters / 1e6:.1f} M", str(card.context), card.licence,
             f"{card.bytes / 1e6:.1f}", card.description,
         )  # fmt: skip
-    show(table)
+    Console().print(table)
 
 
 def _memory(text: str | None, room: float) -> float | None:
