@@ -33,18 +33,16 @@ from ftlab import models, tasks
 from ftlab.errors import TrainingError
 from ftlab.hardware import huge_pages, profile
 from ftlab.records import to_trl
-from ftlab.training import methods, sft
+from ftlab.training import dryrun, methods, sft, shapes
 from ftlab.training.memory import growth
 
 METHODS = ("full", "lora", "qlora")
-# From the config.json of Qwen/Qwen2.5-0.5B, meta-llama/Llama-3.2-1B and meta-llama/Meta-Llama-3-8B:
-# kind, hidden, feed-forward, layers, heads, key-value heads, vocabulary, whether the head is tied.
-SHAPES = {
-    "qwen2.5-0.5b": ("qwen2", 896, 4864, 24, 14, 2, 151936, True),
-    "llama-3.2-1b": ("llama", 2048, 8192, 16, 32, 8, 128256, True),
-    "llama-3-8b": ("llama", 4096, 14336, 32, 32, 8, 128256, False),
-    "tiny": ("llama", 64, 128, 2, 2, 1, 4096, True),  # to try this file itself on a CPU
-}
+TINY = {  # to try this file itself on a CPU
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 4096,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+SHAPES = {"tiny": TINY} | {name.lower(): shape for name, shape in shapes.SHAPES.items()}
 PARTS = {
     "TRL": {},
     "TRL, no bf16": {"bf16": False},
@@ -55,16 +53,13 @@ PARTS = {
 
 def build(shape: str, folder: Path, dtype: str) -> str:
     """Save random weights of a shape, with the shipped tokenizer; return where."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    kind, hidden, inner, layers, heads, shared, vocabulary, tied = SHAPES[shape]
     tokenizer = models.tokenizer("ftlab-7m")
-    config = AutoConfig.for_model(
-        kind, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=shared, vocab_size=vocabulary,
-        tie_word_embeddings=tied, max_position_embeddings=4096,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    config = dryrun.read(SHAPES[shape] | {
+        "max_position_embeddings": 4096, "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id,
+    })  # fmt: skip
     torch.manual_seed(0)
     with torch.device(profile().device), models.quiet():
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
@@ -262,9 +257,8 @@ def measure(args, load, records, held_out, settings) -> None:
         pairs = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         print(f"ftlab is {statistics.median(ratios):.2f} times as fast as {side} (pairs: {pairs})")
     if profile().device != "cuda" and not args.shape:
-        shapes = [shape for shape in SHAPES if shape != "tiny"]
         print(f"no CUDA here: run python benchmarks/sft.py --shape SHAPE --method {args.method} "
-              f"where there is one; SHAPE is {', '.join(shapes)}")  # fmt: skip
+              f"where there is one; SHAPE is one of {', '.join(SHAPES)}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -26,23 +26,8 @@ import tempfile
 import time
 from pathlib import Path
 
-SHAPES = {
-    "Qwen2.5-0.5B": {
-        "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864,
-        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
-        "vocab_size": 151936, "tie_word_embeddings": True,
-    },
-    "Llama-3.2-1B": {
-        "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192,
-        "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "head_dim": 64, "vocab_size": 128256, "tie_word_embeddings": True,
-    },
-    "Llama-3-8B": {
-        "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
-        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "vocab_size": 128256, "tie_word_embeddings": False,
-    },
-}  # fmt: skip
+from ftlab.training.shapes import SHAPES
+
 PARTS = (
     "weights", "quantised", "adapters", "gradients", "optimiser", "activations", "casts", "logits",
     "fragmentation",
