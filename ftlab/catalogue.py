@@ -36,7 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.families import FAMILIES
-from ftlab.files import read_text, write_text
+from ftlab.files import faults, read_text, write_text
 
 __all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held", "page"]
 
@@ -224,11 +224,7 @@ def _read(path: Path) -> Catalogue:
     except yaml.YAMLError as error:
         raise DataError(f"{path} is not YAML: {error}") from None
     except ValidationError as error:
-        faults = "\n".join(
-            f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise DataError(f"{path} is no catalogue of models:\n{faults}") from None
+        raise DataError(f"{path} is no catalogue of models:\n{faults(error)}") from None
 
 
 def held(model: OpenModel, method: str) -> float | None:

@@ -19,8 +19,14 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ftlab.errors import DataError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+Shape = TypeVar("Shape", bound="BaseModel")
 
 
 @contextlib.contextmanager
@@ -83,6 +89,36 @@ def read_text(path: str | os.PathLike[str]) -> str:
             f"{path} is not UTF-8 text (first bad byte in line {line}). "
             "Save it as UTF-8 and try again."
         ) from None
+
+
+def read_json(
+    path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
+) -> Shape:
+    """Read a JSON file into a pydantic model.
+
+    Args:
+        path: the file.
+        shape: the model that says what is wanted.
+        what: what the file is, for the message.
+        advice: what to do if it is none.
+
+    Raises:
+        DataError: the file cannot be read, or is not of that shape; every fault is listed.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return shape.model_validate_json(read_text(path))
+    except ValidationError as error:
+        raise DataError(f"{path} is no {what}:\n{faults(error)}\n{advice}".rstrip()) from None
+
+
+def faults(error: "ValidationError") -> str:
+    """Return what pydantic found wrong, a line each with its place."""
+    return "\n".join(
+        f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
+        for fault in error.errors()
+    )
 
 
 def sha256(path: str | os.PathLike[str], *, skip: Collection[str] = ()) -> str:

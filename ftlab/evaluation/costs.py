@@ -20,11 +20,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ftlab.errors import DataError
 from ftlab.evaluation.contestants import Answers, Contestant
-from ftlab.files import read_text
+from ftlab.files import read_json
 
 __all__ = ["Prices", "TokenPrice", "costs", "prices"]
 
@@ -63,17 +62,10 @@ def prices(path: str | os.PathLike[str] | None = None) -> Prices:
         DataError: the file cannot be read, or is no price table; every fault is listed.
     """
     path = Path(path) if path else Path(__file__).with_name("prices.json")
-    try:
-        return Prices.model_validate_json(read_text(path))
-    except ValidationError as error:
-        faults = "\n".join(
-            f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise DataError(
-            f"{path} is no price table:\n{faults}\nCopy ftlab/evaluation/prices.json and change "
-            "the figures."
-        ) from None
+    return read_json(
+        path, Prices, what="price table",
+        advice="Copy ftlab/evaluation/prices.json and change the figures.",
+    )  # fmt: skip
 
 
 def costs(answers: Mapping[str, Answers], table: Prices) -> dict[str, dict[str, Any]]:

@@ -11,10 +11,9 @@ import json
 import os
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ftlab.errors import DataError
-from ftlab.files import read_text
+from ftlab.files import read_json, read_text
 
 __all__ = ["VerdictFile", "read"]
 
@@ -154,16 +153,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read, or is no verdict; the faults are listed.
     """
-    text = read_text(path)
-    try:
-        VerdictFile.model_validate_json(text)
-    except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, f['loc'])) or 'the file'}: {f['msg']}"
-                  for f in error.errors()[:10]]  # fmt: skip
-        raise DataError(
-            f"{path} is no verdict that this version of ftlab wrote:\n" + "\n".join(faults)
-        ) from None
-    return json.loads(text)
+    read_json(path, VerdictFile, what="verdict that this version of ftlab wrote")
+    return json.loads(read_text(path))
 
 
 if __name__ == "__main__":

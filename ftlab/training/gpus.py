@@ -15,10 +15,9 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ftlab.errors import DataError
-from ftlab.files import read_text
+from ftlab.files import read_json
 
 __all__ = ["Gpu", "Table", "matmul_rate", "table"]
 
@@ -57,16 +56,9 @@ def table(path: str | os.PathLike[str] | None = None) -> Table:
         DataError: the file cannot be read, or is no such table; every fault is listed.
     """
     path = Path(path) if path else Path(__file__).with_name("gpus.json")
-    try:
-        return Table.model_validate_json(read_text(path))
-    except ValidationError as error:
-        faults = "\n".join(
-            f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise DataError(
-            f"{path} is no table of GPUs:\n{faults}\nCopy ftlab/training/gpus.json and change it."
-        ) from None
+    return read_json(
+        path, Table, what="table of GPUs", advice="Copy ftlab/training/gpus.json and change it."
+    )
 
 
 @functools.lru_cache(maxsize=8)
