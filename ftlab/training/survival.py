@@ -322,18 +322,31 @@ def explained(watch: Any, model: Any, plan: Plan) -> Iterator[None]:
 @contextlib.contextmanager
 def _gently(watch: Any) -> Iterator[None]:
     """Let the first signal ask, and the second interrupt; only where going on is possible."""
-    if not (watch.root and watch.lasting and threading.current_thread() is threading.main_thread()):
-        yield
-        return
 
-    def ask(*_: Any) -> None:
+    def ask() -> None:
         if watch.asked:
             raise KeyboardInterrupt
         watch.asked = True
         if processes.first():
             log.warning("Stopping after this step, with a checkpoint. Once more to stop at once.")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    with signalled(ask) if watch.root and watch.lasting else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def signalled(ask: Callable[[], None]) -> Iterator[None]:
+    """Call `ask` at Ctrl-C and at SIGTERM, in the main thread; elsewhere signals stay as they are.
+
+    Example: `with signalled(lambda: print("stopping")): ...`
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda *_: ask())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:

@@ -16,8 +16,6 @@ goes on, and begins with that trial. What the figures mean is said in `ftlab.eva
 import gc
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -334,22 +332,15 @@ def _train(
 @contextmanager
 def _gently(study: Study) -> Iterator[None]:
     """Let the first Ctrl-C (or SIGTERM) end the sweep after the step it is in."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def ask(*_: Any) -> None:
+    def ask() -> None:
         if study.asked:
             raise KeyboardInterrupt
         study.asked = True
         study.say("stopping after this step; once more to stop at once")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with survival.signalled(ask):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def told(params: dict[str, Any]) -> str:
