@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ftlab.cli.mixture import mix, split
-from ftlab.cli.options import Model
+from ftlab.cli.options import Model, Records
 from ftlab.cli.synthesis import amplify, synth
 from ftlab.errors import ConfigError, DataError
 
@@ -66,7 +66,7 @@ def convert(
 
 
 def doctor(
-    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    data: Records,
     eval_data: Annotated[Path | None, typer.Option("--eval", help="Held-out records.")] = None,
     model: Annotated[str | None, typer.Option(help="Whose template and tokens to check.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a record.")] = None,
@@ -97,7 +97,7 @@ def doctor(
 
 
 def diversity(
-    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    data: Records,
     reference: Annotated[
         Path | None, typer.Option(help="Records like those that the model will meet.")
     ] = None,
@@ -134,7 +134,7 @@ def diversity(
 
 
 def show(
-    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    data: Records,
     model: Model = "ftlab-7m",
     record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
     families: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import Model, Seed
+from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed
 
 __all__ = ["methods"]
 
@@ -23,14 +23,14 @@ def methods(
     ] = None,
     held_out: Annotated[int, typer.Option(min=1, help="Records to be marked on.")] = 200,
     train: Annotated[Path | None, typer.Option(help="Your JSONL; else the task's own.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Held-out JSONL; else the task's own.")] = None,
+    data: HeldOut = None,
     epochs: float = 2,
     batch_size: int = 8,
     rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
     rate: Annotated[
         float, typer.Option(help="Times each method's own rate; larger models want about 0.1.")
     ] = 1.0,
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
+    max_new_tokens: MaxNewTokens = 256,
     seed: Seed = 0,
 ) -> None:
     """Train a model by every method on the same records; write one table and two pictures."""

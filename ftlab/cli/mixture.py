@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import Seed
+from ftlab.cli.options import Records, Seed
 from ftlab.errors import ConfigError
 
 __all__ = ["mix", "split"]
 
 
 def split(
-    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    data: Records,
     out: Annotated[Path, typer.Option(help="New folder.")],
     sizes: Annotated[str, typer.Option(help="Shares, or numbers of records.")] = "0.8,0.1,0.1",
     by: Annotated[

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from ftlab.cli.methods import methods
-from ftlab.cli.options import Model, Seed, Track, TrackingUri
+from ftlab.cli.options import (
+    FrozenLayers,
+    GradientCheckpointing,
+    MaxNewTokens,
+    Model,
+    Records,
+    Seed,
+    Track,
+    TrackingUri,
+)
 from ftlab.errors import ConfigError, DataError, ModelError
 
 
@@ -143,15 +152,11 @@ def estimate(
     records: Annotated[int | None, typer.Option(min=1, help="For time and money.")] = None,
     epochs: float = 3,
     rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
-    frozen_layers: Annotated[
-        int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
-    ] = None,
+    frozen_layers: FrozenLayers = None,
     gradient_accumulation: Annotated[
         int, typer.Option(min=1, help="Compute a batch in so many parts.")
     ] = 1,
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
-    ] = False,
+    gradient_checkpointing: GradientCheckpointing = False,
     weights: Annotated[str, typer.Option(help="What the weights are held in.")] = "float32",
     loss_share: Annotated[float, typer.Option(help="Part of the tokens that carry loss.")] = 1.0,
     table: Annotated[Path | None, typer.Option(help="GPUs and prices of yours, as JSON.")] = None,
@@ -174,7 +179,7 @@ def estimate(
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Records, as JSONL.")],
+    data: Records,
     out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
     model: Annotated[
         str | None,
@@ -201,9 +206,7 @@ def train(
     targets: Annotated[
         list[str] | None, typer.Option(help="A linear layer with an adapter; repeatable; else all.")
     ] = None,
-    frozen_layers: Annotated[
-        int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
-    ] = None,
+    frozen_layers: FrozenLayers = None,
     epochs: float = 3,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Records per step, over all processes.")
@@ -211,9 +214,7 @@ def train(
     gradient_accumulation: Annotated[
         int, typer.Option(min=1, help="Compute a batch in so many parts: less memory, same result.")
     ] = 1,
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
-    ] = False,
+    gradient_checkpointing: GradientCheckpointing = False,
     activation_offloading: Annotated[
         bool, typer.Option("--activation-offloading", help="Activations wait outside the GPU.")
     ] = False,
@@ -343,7 +344,7 @@ def merge(
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
     model: Model = "ftlab-7m",
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
+    max_new_tokens: MaxNewTokens = 128,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Seed = 0,
     raw: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import Model, Seed, Track, TrackingUri
+from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed, Track, TrackingUri
 from ftlab.errors import ConfigError, DataError
 
 VERDICT = ("verdict.json", "verdict.html")
@@ -56,7 +56,7 @@ def compare(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Also the task's own, without a language model.")
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="Held-out JSONL; else the task's own.")] = None,
+    data: HeldOut = None,
     train: Annotated[
         Path | None,
         typer.Option(help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."),
@@ -73,7 +73,7 @@ def compare(
     prices: Annotated[
         Path | None, typer.Option(help="Your price table; else the shipped examples.")
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 256,
+    max_new_tokens: MaxNewTokens = 256,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a verdict.")] = False,
     track: Track = False,
     tracking_uri: TrackingUri = None,
@@ -154,7 +154,7 @@ def battery(
     prompts: Annotated[Path | None, typer.Option(help="JSONL; else the 60 that ship.")] = None,
     times: Annotated[int, typer.Option(help="Answers to each prompt.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 200,
+    max_new_tokens: MaxNewTokens = 200,
     seed: Seed = 0,
 ) -> None:
     """Ask models or checkpoints the same prompts; show when a behaviour appears."""
