@@ -198,12 +198,24 @@ def make_model(make_tokenizer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def model_folder(make_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that is built as the shipped ones are; not to be changed."""
-    import torch
+def save_model(
+    make_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Return `save(family, dtype=…)`: the folder of a model as `make_model` makes it."""
 
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    model, tokenizer = make_model("chatml")
-    model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    def save(family: str = "chatml", *, dtype: str = "float32", **config: Any) -> Path:
+        import torch
+
+        folder = tmp_path_factory.mktemp("models") / "tiny"
+        model, tokenizer = make_model(family, **config)
+        model.to(getattr(torch, dtype)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def model_folder(save_model: Callable[..., Path]) -> Path:
+    """Return a folder that is built as the shipped ones are; not to be changed."""
+    return save_model(dtype="bfloat16")

@@ -19,12 +19,8 @@ def short(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def folder(make_model, tmp_path_factory):
-    place = tmp_path_factory.mktemp("models") / "roomy"
-    model, tokenizer = make_model("chatml", max_position_embeddings=4096)
-    model.save_pretrained(place)
-    tokenizer.save_pretrained(place)
-    return str(place)
+def folder(save_model):
+    return str(save_model(max_position_embeddings=4096))
 
 
 def run(folder, out, **more):

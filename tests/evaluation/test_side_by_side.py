@@ -24,12 +24,8 @@ def cpu(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def base(make_model, tmp_path_factory):
-    place = tmp_path_factory.mktemp("models") / "roomy"
-    model, tokenizer = make_model("chatml", max_position_embeddings=2048)
-    model.save_pretrained(place)
-    tokenizer.save_pretrained(place)
-    return str(place)
+def base(save_model):
+    return str(save_model(max_position_embeddings=2048))
 
 
 @pytest.fixture

@@ -13,11 +13,8 @@ FAST = {"epochs": 2, "batch_size": 2, "seed": 3}
 
 
 @pytest.fixture
-def folder(make_model, tmp_path):
-    model, tokenizer = make_model("chatml")
-    model.save_pretrained(tmp_path / "tiny")
-    tokenizer.save_pretrained(tmp_path / "tiny")
-    return tmp_path / "tiny"
+def folder(save_model):
+    return save_model()
 
 
 def moved(before, model):

@@ -115,12 +115,8 @@ for _ in range(2):  # the second time its folder is there: an error that both me
 
 
 @pytest.fixture(scope="module")
-def base(make_model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base") / "tiny"
-    model, tokenizer = make_model("chatml")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def base(save_model):
+    return save_model()
 
 
 def launch(base, home, script):

@@ -66,13 +66,9 @@ def float32(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def base(make_model, tmp_path_factory):
+def base(save_model):
     """Return a folder with a tiny model that draws random numbers at each step."""
-    folder = tmp_path_factory.mktemp("base") / "tiny"
-    model, tokenizer = make_model("chatml", attention_dropout=0.1)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_model(attention_dropout=0.1)
 
 
 def fresh(base):
