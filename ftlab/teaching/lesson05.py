@@ -170,7 +170,8 @@ def _batch(rows: Rows) -> float:
     return sum(map(sum, rows)) / sum(map(len, rows))
 
 
-def _kept(losses: list[float], patience: int) -> int:
+def kept(losses: list[float], patience: int) -> int:
+    """Return the epoch, from 0, whose weights early stopping keeps."""
     best = 0
     for epoch, loss in enumerate(losses):
         if loss < losses[best]:
@@ -191,7 +192,7 @@ def _rises(losses: list[float], patience: int) -> int:
 
 
 def _stopped(losses: list[float], patience: int) -> int:
-    best = _kept(losses, patience)
+    best = kept(losses, patience)
     return min(best + patience, len(losses) - 1)
 
 
@@ -318,7 +319,7 @@ EXERCISES = (
             "Go through the losses; a lower one is the new best; break when epoch - best reaches "
             "the patience; return best.",
         ),
-        solution=_kept,
+        solution=kept,
         cases=(
             ([2.0, 1.2, 1.0, 1.1, 1.3, 0.9], 2),
             ([2.0, 1.5, 1.6, 1.4, 1.5, 1.6, 1.7], 2),
@@ -344,7 +345,7 @@ EXERCISES = (
             ),
             Mistake(
                 "it does not wait",
-                lambda losses, patience: _kept(losses, 1),
+                lambda losses, patience: kept(losses, 1),
                 "One worse epoch may be chance. Wait for as many as the patience says.",
             ),
         ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import DataError
 from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.lesson05 import kept
 from ftlab.teaching.quizzes import Option, Question, right
 
 if TYPE_CHECKING:
@@ -96,13 +97,7 @@ def _positions(lengths: list[int]) -> list[int]:
 
 
 def _best(losses: list[float], patience: int) -> int:
-    best = 0
-    for epoch, loss in enumerate(losses):
-        if loss < losses[best]:
-            best = epoch
-        elif epoch - best >= patience:
-            break
-    return best + 1
+    return kept(losses, patience) + 1
 
 
 def _first_rise(losses: list[float], patience: int) -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # first three also differ in lightness, so that they survive a pale projector and a grey print.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 GREY = "#5f6368"
+MARKERS = "osD^v"
 
 LESSONS = {
     "00": "Start here",

@@ -9,11 +9,10 @@ Curves over records, share right: seed 0: 50 0.20 (0.10 to 0.30), 100 0.50 (0.40
 from collections.abc import Mapping, Sequence
 
 from ftlab.evaluation.intervals import Interval
-from ftlab.teaching.plots import GREY, PALETTE, Picture, _axes, style
+from ftlab.teaching.plots import GREY, MARKERS, PALETTE, Picture, _axes, style
 
 __all__ = ["curves", "groups"]
 
-MARKERS = "osD^v"
 HATCHES = ("", "//", "..", "xx")
 
 

@@ -7,11 +7,10 @@ Lines over layer, share: full: 0 0.3, 1 0.1.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftlab.teaching.plots import GREY, PALETTE, Picture, _axes, style
+from ftlab.teaching.plots import GREY, MARKERS, PALETTE, Picture, _axes, style
 
 __all__ = ["levels", "lines", "matrices", "stacked"]
 
-MARKERS = "osD^v"
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -49,6 +48,7 @@ def lines(
             axes.set_xscale("log")
         if "y" in log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
         else:
             axes.set_ylim(bottom=0)
         if len(places) < 12:
@@ -86,6 +86,7 @@ def levels(values: Sequence[float], rows: Mapping[str, Sequence[float]], *, titl
             axes.plot(row, [height] * len(row), MARKERS[index], color=colour, label=name)
         axes.set(title=title, xlabel="weight, as a part of the largest in its block")
         axes.set(ylabel="weights", ylim=(-top * (0.05 + 0.15 * len(rows)), None))
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])
         axes.legend(loc="upper right")
     inner = sum(abs(value) < 0.5 for value in values) / len(values)
     told = "; ".join(f"{len(row)} levels of {name}" for name, row in rows.items())
