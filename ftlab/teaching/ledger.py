@@ -3,7 +3,7 @@
 A lesson calls `record` in the cell that measured something. The cell shows one line, and its output
 carries the same as data, so that the page is made of the notebooks as they ran, never typed:
 
-    ledger.record(24, "holds", "F1 without the capitals it was trained with", 0.16)
+    ledger.record(24, "holds", f"F1 is {f1:.2f} without the capitals it was trained with.", f1)
     python -m ftlab.teaching.ledger            writes notebooks/claims.md
     python -m ftlab.teaching.ledger --check    exit 1 when the page is not what the lessons say
 
@@ -36,7 +36,7 @@ class Claim:
     said_by: tuple[str, ...]
     claim: str
     takes: str = ""
-    """What a test would need that the course has not got."""
+    """What a test, or a fuller one, would need that the course has not got."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Entry:
     number: int
     verdict: str
     figure: str
+    """A sentence, with its figures in it; or a phrase, which is told with `value` behind it."""
     value: float | None = None
     interval: tuple[float, float] | None = None
     lesson: str = ""
@@ -55,6 +56,8 @@ class Entry:
 
     def __str__(self) -> str:
         text = self.figure
+        if text.endswith("."):
+            return text
         if self.value is not None:
             text += f": {self.value:.3g}"
         if self.interval is not None:
@@ -89,9 +92,11 @@ def record(
     Args:
         number: the claim's, see `claims`.
         verdict: "holds", "depends" or "not seen here"; computed by the cell, from its figures.
-        figure: what was measured, in a few words; other figures than `value` are formatted into it.
-        value: the measured figure.
-        interval: its 95 % interval.
+        figure: what was measured, as a sentence that can be understood without the lesson: its
+            figures are formatted into it, intervals in square brackets. It ends with a full stop;
+            without one it is a phrase, and `value` and `interval` are written behind it.
+        value: the figure that decides, kept as data.
+        interval: its 95 % interval, kept as data.
 
     Raises:
         ConfigError: there is no such claim or verdict, or no figure.
@@ -101,7 +106,7 @@ def record(
     if verdict not in VERDICTS:
         raise_unknown("verdict", verdict, VERDICTS)
     if not figure.strip():
-        raise ConfigError(f"Claim {number} wants a figure: what was measured, in a few words.")
+        raise ConfigError(f"Claim {number} wants a figure: what was measured, in a sentence.")
     limits = (float(interval[0]), float(interval[1])) if interval is not None else None
     entry = Entry(number, verdict, figure, None if value is None else float(value), limits)
     text = f"Claim {number}: {claims()[number].claim}\n{verdict.capitalize()}. {entry}"
@@ -135,7 +140,7 @@ def read(notebook: Path) -> list[Entry]:
 
 
 def page(notebooks: Sequence[Path]) -> str:
-    """Return the ledger as Markdown: a row a claim, with what every lesson recorded of it."""
+    """Return the ledger as Markdown: a claim with a row for each time that it was measured."""
     entries: dict[int, list[Entry]] = {number: [] for number in claims()}
     for notebook in notebooks:
         for entry in read(notebook):
@@ -149,7 +154,8 @@ def page(notebooks: Sequence[Path]) -> str:
         "What practitioners say about fine-tuning, in our own words, and what the lessons measured "
         "of it on small models. This page is made by `python -m ftlab.teaching.ledger` from what "
         "the lessons recorded when they ran; nobody typed a figure into it. *Not seen here* is "
-        "about these models and these data, not about all.",
+        "about these models and these data, not about all. Figures in square brackets are 95 % "
+        "intervals.",
         "",
         f"{measured} of {len(entries)} claims are measured.",
         "",
@@ -157,21 +163,26 @@ def page(notebooks: Sequence[Path]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for number, claim in claims().items():
-        found = entries[number]
-        where = "<br>".join(
-            f"[{e.lesson[:2]}]({e.lesson}.ipynb), {_cell(e.section)}" for e in found
-        )
-        lines.append(
-            f"| {number} | {_cell(claim.claim)} | {'; '.join(claim.said_by)} "
-            f"| {where or claim.lesson} "
-            f"| {'<br>'.join(_cell(str(e)) for e in found) or _cell(_missing(claim))} "
-            f"| {'<br>'.join(f'**{e.verdict}**' for e in found) or '–'} |"
-        )
+        said = f"| {number} | {_cell(claim.claim)} | {'; '.join(claim.said_by)} "
+        if not entries[number]:
+            lines.append(f"{said}| {claim.lesson} | {_cell(_missing(claim))} | – |")
+        for entry in entries[number]:
+            where = f"[{entry.lesson[:2]}]({entry.lesson}.ipynb), {_cell(entry.section)}"
+            told = _sentence(entry)
+            if claim.takes and entry is entries[number][-1]:
+                told += f" A fuller test would take: {claim.takes}"
+            lines.append(f"{said}| {where} | {_cell(told)} | **{entry.verdict}** |")
+            said = "| | | "  # once for a claim
     return "\n".join(lines) + "\n"
 
 
+def _sentence(entry: Entry) -> str:
+    text = str(entry)
+    return text if text.endswith(".") else f"{text[0].upper()}{text[1:]}."
+
+
 def _missing(claim: Claim) -> str:
-    return f"not measured. It would take: {claim.takes}" if claim.takes else "not measured yet"
+    return f"Not measured. It would take: {claim.takes}" if claim.takes else "Not measured yet."
 
 
 def _cell(text: str) -> str:

@@ -10,9 +10,15 @@
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from ftlab.errors import ConfigError
+from ftlab.evaluation.intervals import SAMPLES, Interval, interval
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.teaching.quizzes import Option, Question, right
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FEE = """def fee(total):
     if total >= 50:
@@ -106,6 +112,52 @@ def wrong_value(module: str, seed: int = 0) -> str:
 
 
 # The solutions and the mistakes, as functions.
+
+
+def told_apart(
+    sure: Sequence[float],
+    right: Sequence[bool],
+    *,
+    less: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Interval:
+    """Return how often a right answer is surer than a wrong one, with its bootstrap interval.
+
+    That is the area under the ROC curve: 0.5 is blind, 1 never errs, and a tie counts half (Hanley
+    and McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC)
+    Curve, 1982). Right and wrong answers are drawn anew each among themselves.
+
+    Args:
+        sure: how sure each answer is, in any unit.
+        right: whether it is right.
+        less: another measure of how sure; its area is taken off, draw by draw.
+        seed: of the draws.
+
+    Raises:
+        ConfigError: there is no right answer, or no wrong one.
+
+    >>> told_apart([0.9, 0.8, 0.3, 0.2], [True, False, True, False]).value
+    0.75
+    """
+    import numpy as np
+
+    marks = np.asarray(right, dtype=bool)
+    good, bad = np.flatnonzero(marks), np.flatnonzero(~marks)
+    if not (len(good) and len(bad)):
+        raise ConfigError(
+            f"{len(good)} answers are right and {len(bad)} wrong. Some of both are wanted."
+        )
+
+    def area(what: Sequence[float], a: "np.ndarray", b: "np.ndarray") -> float:
+        gaps = np.asarray(what, dtype=float)[a][:, None] - np.asarray(what, dtype=float)[b]
+        return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
+
+    def figure(a: "np.ndarray", b: "np.ndarray") -> float:
+        return area(sure, a, b) - (area(less, a, b) if less is not None else 0.0)
+
+    rng = np.random.default_rng(seed)
+    draws = [figure(rng.choice(good, len(good)), rng.choice(bad, len(bad))) for _ in range(SAMPLES)]
+    return interval(figure(good, bad), np.array(draws), 0.95)
 
 
 def _balanced(truth: list[bool], said: list[bool]) -> float:

@@ -41,6 +41,11 @@ def test_in_a_terminal_a_record_is_two_lines(capsys):
     )
 
 
+def test_a_sentence_is_shown_as_it_was_written(capsys):
+    ledger.record(24, "holds", "F1 fell to 0.16 [0.12, 0.20].", 0.1634, interval=(0.12, 0.2))
+    assert capsys.readouterr().out.splitlines()[1] == "Holds. F1 fell to 0.16 [0.12, 0.20]."
+
+
 @pytest.mark.parametrize(
     "wrong", [(48, "holds", "x"), (1, "true", "x"), (1, "holds", " ")], ids=["claim", "verdict", ""]
 )
@@ -60,9 +65,25 @@ def test_what_a_notebook_records_is_on_the_page(tmp_path):
     assert (entry.value, entry.interval, entry.lesson) == (0.25, (0.2, 0.3), "05_x")
     assert entry.section == "3. The run | its curve"
     page = ledger.page([path])
-    assert "share of steps: 0.25 [0.2, 0.3] | **depends** |" in page
+    assert "| Share of steps: 0.25 [0.2, 0.3]. | **depends** |" in page
     assert "[05](05_x.ipynb), 3. The run \\| its curve" in page
     assert "1 of 47 claims are measured." in page
+
+
+def test_a_claim_measured_twice_has_two_rows_and_is_counted_once(tmp_path):
+    told = ["Half of it, 0.50, was kept.", "All of it, 1.00, was kept."]
+    paths = [
+        notebook(
+            tmp_path,
+            f"from ftlab.teaching import ledger\nledger.record(7, 'holds', {sentence!r}, 0.5)",
+            name=f"0{number}_x.ipynb",
+        )
+        for number, sentence in enumerate(told)
+    ]
+    rows = [line for line in ledger.page(paths).splitlines() if "was kept" in line]
+    assert rows[0].startswith("| 7 | The base can do it") and rows[1].startswith("| | | | [01]")
+    assert [row.split(" | ")[-2] for row in rows] == told
+    assert "1 of 47 claims are measured." in ledger.page(paths)
 
 
 def test_a_stale_page_is_found(tmp_path, capsys):

@@ -4,12 +4,20 @@ import ast
 
 import pytest
 
+from ftlab.errors import ConfigError
 from ftlab.evaluation.metrics import bleu
 from ftlab.evaluation.mutants import make
 from ftlab.tasks import unit_tests
 from ftlab.teaching import plots_evaluation
 from ftlab.teaching.exercises import find
-from ftlab.teaching.lesson06 import FEE, FEES, only_typical, other_names, wrong_value
+from ftlab.teaching.lesson06 import (
+    FEE,
+    FEES,
+    only_typical,
+    other_names,
+    told_apart,
+    wrong_value,
+)
 
 MODULE = unit_tests.examples(1, seed=0)[0].completion
 
@@ -89,3 +97,21 @@ def test_reach_falls_as_examples_come():
         assert heights == sorted(heights, reverse=True)
     assert axes.lines[0].get_ydata()[0] == pytest.approx(5 * axes.lines[1].get_ydata()[0])
     assert picture.png()
+
+
+def test_right_answers_are_told_from_wrong_ones_as_the_roc_curve_says():
+    from sklearn.metrics import roc_auc_score
+
+    sure = [(7 * i) % 11 / 10 for i in range(40)]
+    right = [i % 3 == 0 or i % 7 == 1 for i in range(40)]
+    found = told_apart(sure, right)
+    assert found.value == pytest.approx(roc_auc_score(right, sure))
+    assert found.low < found.value < found.high
+    assert told_apart(right, right)[:3] == (1, 1, 1)
+    assert told_apart([0.0] * 40, right).value == 0.5, "ties count half"
+    assert told_apart(sure, right, less=sure)[:3] == (0, 0, 0)
+
+
+def test_without_right_or_wrong_answers_nothing_is_told_apart():
+    with pytest.raises(ConfigError, match="3 answers are right and 0 wrong"):
+        told_apart([1.0, 2.0, 3.0], [True] * 3)
