@@ -170,7 +170,8 @@ def bars(
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.15)
         for row, name in enumerate(values):
-            axes.text(values[name], row, f" {said[name]}", va="center", fontsize=12)
+            side = "right" if values[name] < 0 else "left"  # of the bar's end, outside it
+            axes.text(values[name], row, f" {said[name]} ", va="center", ha=side, fontsize=12)
         axes.set(title=title, xlabel=xlabel)
     told = ", ".join(f"{name} {value}" for name, value in said.items())
     return Picture(figure, f"Bars, {xlabel}: {told}.")

@@ -15,6 +15,7 @@ from ftlab.errors import ConfigError, DataError, MissingExtraError
 __all__ = ["Repeat", "Study", "Sweep", "Trial"]
 
 UNPRUNED = 4  # trials that are never pruned: there is no median before
+JUDGED = 2  # quarters before a trial may be pruned: a high rate shows its worth late
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Study:
             storage = optuna.storages.RDBStorage(url)
             self.optuna = optuna.create_study(
                 study_name="sweep", storage=storage, load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED),
+                pruner=optuna.pruners.MedianPruner(UNPRUNED, n_warmup_steps=JUDGED),
             )  # fmt: skip
             self._same()
             self._mend()

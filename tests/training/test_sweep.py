@@ -170,12 +170,12 @@ def test_the_default_that_fails_ends_the_sweep(go):
     assert go().default.loss is not None  # mended: it comes first again
 
 
-def test_a_bad_trial_is_pruned_at_a_quarter(go, monkeypatch):
+def test_a_bad_trial_is_pruned_at_half_of_its_run(go, monkeypatch):
     monkeypatch.setattr("ftlab.training.study.UNPRUNED", 1)
     monkeypatch.setattr(held_out, "loss", lambda model, *_: 1.0 + 10 * (len(go.trained) == 2))
     found = go(trials=2)
     assert [t.state for t in found.trials] == ["complete", "pruned"]
-    assert len(found.trials[1].quarters) == 1 and found.finalists == [found.default]
+    assert len(found.trials[1].quarters) == 2 and found.finalists == [found.default]
 
 
 def test_a_trial_that_cannot_end_in_time_gives_way_to_the_repeats(go):
