@@ -3,6 +3,7 @@
     python benchmarks/sft.py                                       # full, ftlab-7m, here
     python benchmarks/sft.py --method lora                         # also: qlora
     python benchmarks/sft.py --take-apart                          # and TRL with a default off
+    python benchmarks/sft.py --sides "TRL, no bf16" ftlab          # where bf16 is slow
     python benchmarks/sft.py --profile                             # which operations take the time
     python benchmarks/sft.py --shape llama-3.2-1b --method lora    # CUDA: random weights of a shape
 
@@ -173,6 +174,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--take-apart", action="store_true", help="TRL with one default off each")
+    parser.add_argument("--sides", nargs="+", choices=[*PARTS, "ftlab"], help="these alone")
     parser.add_argument("--profile", action="store_true", help="show ftlab's operations instead")
     args = parser.parse_args()
     if args.shape not in (None, "tiny") and profile().device != "cuda":
@@ -221,7 +223,7 @@ def measure(args, load, records, held_out, settings) -> None:
     flop = (6 if args.method == "full" else 4) * (body * total + head * supervised)
     before = held_out_loss(base, tokenizer, held_out)
     del base
-    sides = [*PARTS, "ftlab"] if args.take_apart else ["TRL", "ftlab"]
+    sides = args.sides or ([*PARTS, "ftlab"] if args.take_apart else ["TRL", "ftlab"])
     found: dict[str, list[tuple[float, float, float, int]]] = {side: [] for side in sides}
     print(profile())
     print(f"{args.shape or args.model}, {args.method}: {args.records} records of {args.task}, "

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from ftlab.records import Record
-from ftlab.tasks import Ratio
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.teaching.quizzes import Option, Question, right
 from ftlab.training.shapes import SHAPES
 
-__all__ = ["EXERCISES", "QUIZ", "SHAPES", "counted", "nats", "shipped"]
+__all__ = ["EXERCISES", "QUIZ", "SHAPES", "counted", "shipped"]
 
 
 def counted(config: Mapping[str, Any]) -> tuple[int, list[tuple[int, int]]]:
@@ -51,34 +50,6 @@ def shipped(name: str) -> dict[str, Any]:
     from ftlab import models
 
     return json.loads((models.locate(name) / "config.json").read_text(encoding="utf-8"))  # type: ignore[operator]
-
-
-def nats(model: Any, tokenizer: Any, records: Sequence[Record]) -> list[Ratio]:
-    """Return what each record's answer costs the model: nats over supervised tokens.
-
-    Args:
-        model: a causal LM, with or without an adapter.
-        tokenizer: its tokenizer.
-        records: held-out records.
-    """
-    import torch
-
-    from ftlab.templates import encode
-
-    found = []
-    training = model.training
-    model.eval()
-    for record in records:
-        encoded = encode(tokenizer, record)
-        ids = torch.tensor([encoded.input_ids], device=model.device)
-        mask = torch.tensor(encoded.loss_mask[1:], dtype=torch.bool, device=model.device)
-        with torch.inference_mode():
-            logits = model(input_ids=ids).logits[0, :-1].float()[mask]
-        wanted = ids[0, 1:][mask]
-        total = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
-        found.append(Ratio(total, int(mask.sum())))
-    model.train(training)
-    return found
 
 
 def batch_of(records: Sequence[Record], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:

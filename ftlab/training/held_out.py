@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftlab.records import Record
+from ftlab.tasks import Ratio
 
-__all__ = ["loss"]
+__all__ = ["loss", "nats"]
 
 
 def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8) -> float:
@@ -34,6 +35,17 @@ def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: i
     Raises:
         DataError: no records, or one that does not fit or carries no loss.
     """
+    found = nats(model, tokenizer, records, batch_size=batch_size)
+    return sum(ratio.num for ratio in found) / sum(ratio.den for ratio in found)
+
+
+def nats(
+    model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8
+) -> list[Ratio]:
+    """Return what each record's answer costs the model: its nats over its supervised tokens.
+
+    Args, errors: as in `loss`.
+    """
     import torch
 
     from ftlab.hardware import profile
@@ -42,18 +54,19 @@ def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: i
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     longest = getattr(causal.config, "max_position_embeddings", 1024)
     rows = sft.prepare(tokenizer, records, max_length=longest)
-    rows.sort(key=lambda row: len(row["input_ids"]))
+    order = sorted(range(len(rows)), key=lambda k: len(rows[k]["input_ids"]))
     plain = hasattr(causal, "model") and hasattr(causal, "lm_head")
     plain = plain and not any(getattr(causal.config, name, None) for name in trainer.SCALED)
     device, mixed = causal.device, profile().dtype
-    training, total, count = model.training, 0.0, 0
+    training, found = model.training, [Ratio(0, 0)] * len(rows)
     model.eval()
     try:
         with torch.no_grad(), torch.autocast(
             device.type, dtype=getattr(torch, mixed), enabled=mixed != "float32"
         ):  # fmt: skip
             for start in range(0, len(rows), batch_size):
-                part = rows[start : start + batch_size]
+                places = order[start : start + batch_size]
+                part = [rows[place] for place in places]
                 ids, labels, mask = (
                     torch.nn.utils.rnn.pad_sequence(
                         [torch.tensor(row[key]) if key else torch.ones(len(row["labels"])).long()
@@ -69,11 +82,13 @@ def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: i
                     logits = causal.lm_head(hidden)
                 else:
                     logits = causal(**how).logits[:, :-1][where]
-                wanted = labels[:, 1:][where]
-                total += float(
-                    torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
+                each = torch.zeros(where.shape, device=device)
+                each[where] = torch.nn.functional.cross_entropy(
+                    logits.float(), labels[:, 1:][where], reduction="none"
                 )
-                count += len(wanted)
+                sums, counts = each.sum(1).tolist(), where.sum(1).tolist()
+                for place, total, count in zip(places, sums, counts, strict=True):
+                    found[place] = Ratio(total, count)
     finally:
         model.train(training)
-    return total / count
+    return found

@@ -15,7 +15,6 @@ from ftlab.teaching.lesson07 import (
     batch_of,
     counted,
     kept_for_backward,
-    nats,
     shipped,
 )
 from ftlab.templates import encode
@@ -45,22 +44,6 @@ def test_an_adapter_has_as_many_numbers_as_the_exercise_says():
     adapter = get_peft_model_state_dict(inject_adapter_in_model(options, model))
     numbers = find("07.1").solution
     assert sum(numbers(b, a, 3) for a, b in linear) == sum(w.numel() for w in adapter.values())
-
-
-def test_nats_are_those_of_the_answers_tokens(make_model):
-    model, tokenizer = make_model("chatml")
-    found = nats(model, tokenizer, RECORDS)
-    for record, ratio in zip(RECORDS, found, strict=True):
-        encoded = encode(tokenizer, record)
-        ids = torch.tensor([encoded.input_ids])
-        logs = model(input_ids=ids).logits[0].log_softmax(-1)
-        places = [i for i, kept in enumerate(encoded.loss_mask) if kept]
-        wanted = -sum(logs[i - 1, encoded.input_ids[i]].item() for i in places)
-        assert ratio.num == pytest.approx(wanted, rel=1e-4)
-        assert ratio.den == len(places)
-    # an untrained model guesses among all words
-    mean = sum(r.num for r in found) / sum(r.den for r in found)
-    assert mean == pytest.approx(math.log(len(tokenizer)), abs=0.5)
 
 
 def test_a_batch_is_padded_where_no_loss_is(make_model):
