@@ -203,19 +203,39 @@ def build(source: Path, *, run: bool = False) -> list[Path]:
     """Write a lesson's two notebooks; return their paths."""
     import nbformat
 
-    lesson, root = source.name[:2], source.parent.parent
+    number, root = source.name[:2], source.parent.parent
     text = read_text(source)
-    written = []
-    for solved in (False, True):
-        path = _target(source, solved=solved)
-        notebook = make(text, lesson=lesson, solved=solved)
-        if run and not solved:
-            execute(notebook, root)
-        elif path.exists():
-            keep_outputs(notebook, _read(path))
+    lesson, solved = (make(text, lesson=number, solved=answers) for answers in (False, True))
+    paths = [_target(source, solved=answers) for answers in (False, True)]
+    if run:
+        execute(lesson, root)
+    elif paths[0].exists():
+        keep_outputs(lesson, _read(paths[0]))
+    kept = paths[1].exists() and keep_outputs(solved, _read(paths[1]))
+    if run or not (kept and any(cell.get("outputs") for cell in solved.cells)):
+        solve(solved, lesson, root)
+    for notebook, path in zip((lesson, solved), paths, strict=True):
         nbformat.validate(notebook)
-        written.append(write_text(path, nbformat.writes(notebook) + "\n", overwrite=True))
-    return written
+        write_text(path, nbformat.writes(notebook) + "\n", overwrite=True)
+    return paths
+
+
+def solve(solved: "NotebookNode", lesson: "NotebookNode", folder: Path) -> None:
+    """Give the solutions the lesson's outputs, and run what differs: the exercises, which need
+    nothing that comes before them."""
+    import nbformat
+
+    code = [[cell for cell in made.cells if cell.cell_type == "code"] for made in (solved, lesson)]
+    pairs = [pair for pair in zip(*code, strict=True) if pair[1].execution_count]
+    answered = [mine for mine, theirs in pairs if mine.source != theirs.source]
+    begin = nbformat.v4.new_code_cell("import math\n\nfrom ftlab import check")
+    alone = nbformat.v4.new_notebook(cells=[begin, *answered])
+    if answered:
+        execute(alone, folder)
+    for mine, theirs in pairs:
+        mine.execution_count = theirs.execution_count
+        if mine.source == theirs.source:
+            mine.outputs = theirs.outputs
 
 
 def stale(source: Path) -> list[str]:

@@ -16,6 +16,7 @@ from ftlab.errors import DataError
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.teaching.lesson05 import kept
 from ftlab.teaching.quizzes import Option, Question, right
+from ftlab.teaching.tickets import short_tickets
 
 if TYPE_CHECKING:
     from ftlab.records import Record
@@ -42,18 +43,8 @@ def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[Record]
 @functools.cache
 def _short(split: str) -> "list[Record]":
     """Return the short plain tickets among the first thousands of a split."""
-    from ftlab import tasks
-    from ftlab.records import Record
-    from ftlab.tasks.triage import CUE
-
-    kept = []
-    for record in tasks.get("triage").examples(7000, seed=0, split=split):
-        text = record.messages[-1]["content"].removeprefix(CUE)
-        meta = record.meta
-        plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
-        if plain and meta["slice"] == "known phrasing" and len(text.split()) < 23:
-            kept.append(Record.of(text, record.completion.split()[1]))
-    return kept
+    found = short_tickets(7000, split)
+    return [record for record in found if record.meta["slice"] == "known phrasing"]
 
 
 def with_bos() -> Any:

@@ -1,8 +1,44 @@
-"""Twenty support tickets for lesson 03, written one by one: the text, its intent, its priority.
+"""Support tickets to sort by what they are about: short ones of the task "triage", and twenty of
+lesson 03, written one by one: the text, its intent, its priority.
 
 >>> len(TICKETS), TICKETS[0][1:]
 (20, ('billing', 'normal'))
 """
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ftlab.records import Record
+
+
+def short_tickets(
+    n: int, split: str = "train", *, seed: int = 0, kinds: Collection[str] | None = None
+) -> "list[Record]":
+    """Draw n tickets of the task "triage"; return the plain ones of at most 22 words.
+
+    Args:
+        n: how many are drawn; of all kinds, about one in five is kept.
+        split: "train" or "test".
+        seed: of the draw.
+        kinds: keep these intents; else all.
+
+    Returns:
+        Records whose completion is the intent, one word, and whose meta has the task's slice.
+    """
+    from ftlab import tasks
+    from ftlab.records import Record
+    from ftlab.tasks.triage import CUE
+
+    kept = []
+    for record in tasks.get("triage").examples(n, seed=seed, split=split):
+        text = record.messages[-1]["content"].removeprefix(CUE)
+        kind, meta = record.completion.split()[1], record.meta
+        plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
+        if plain and (kinds is None or kind in kinds) and len(text.split()) <= 22:
+            kept.append(Record.of(text, kind, slice=meta["slice"]))
+    return kept
+
 
 TICKETS = (
     (

@@ -27,6 +27,8 @@ def double(x):
     # end
 
 
+print(double(2))
+
 # %%
 1 + 1
 
@@ -59,9 +61,9 @@ def read(path):
 def test_one_source_gives_the_stub_and_the_solution(root):
     assert run(root) == 0
     stub = read(root / "07_lesson.ipynb").cells[3].source
-    assert stub == "def double(x):\n    # one line\n    ..."
+    assert stub == "def double(x):\n    # one line\n    ...\n\n\nprint(double(2))"
     solved = read(root / "solutions" / "07_lesson.ipynb")
-    assert solved.cells[4].source == "def double(x):\n    return 2 * x"
+    assert solved.cells[4].source.startswith("def double(x):\n    return 2 * x")
     assert "with the solutions in" in solved.cells[1].source
     assert "solution" not in (root / "07_lesson.ipynb").read_text()
 
@@ -146,7 +148,11 @@ def test_executing_leaves_one_picture_and_no_live_widget(root):
     assert shown.data["text/plain"].startswith("Quiz 00\n")
     assert notebook.metadata == build.METADATA
     assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
-    assert read(root / "solutions" / "07_lesson.ipynb").cells[2].outputs == []
+    solved = read(root / "solutions" / "07_lesson.ipynb").cells
+    solved = [cell for cell in solved if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in solved] == [1, 2, 3, 4]
+    assert (code[1].outputs[0].text, solved[1].outputs[0].text) == ("None\n", "4\n")
+    assert solved[3].outputs == code[3].outputs
 
 
 @pytest.mark.parametrize(
