@@ -21,6 +21,7 @@ import logging
 import os
 import re
 import struct
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -301,7 +302,7 @@ def load(
     device: str | None = None,
     dtype: Any = None,
     bits: int | None = None,
-    trust_remote_code: bool = False,
+    trust_remote_code: bool | None = None,
 ) -> tuple[Any, Any]:
     """Load a causal LM and its tokenizer, ready to generate or to be trained.
 
@@ -313,7 +314,8 @@ def load(
         bits: 4 holds the linear layers' weights in NF4, doubly quantised, as QLoRA does
             (Dettmers et al. 2023); bitsandbytes must run on the device.
         trust_remote_code: run the Python code that comes with the model, with all that you may
-            do on this machine. Read it first.
+            do on this machine. Read it first. By default a model that cannot do without is
+            refused; at a terminal you are asked.
 
     Returns:
         The model in eval mode (a PeftModel if `name` is an adapter) and the tokenizer.
@@ -329,14 +331,18 @@ def load(
 
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise_unknown("dtype", dtype, DTYPES)
-    folder, base = _folders(name, code=trust_remote_code)
-    made = _tokenizer(folder, base, code=trust_remote_code)
+    folder, base = _folders(name, code=bool(trust_remote_code))
+    if trust_remote_code is None and _allowed(base):
+        trust_remote_code = True
+        folder, base = _folders(name, code=True)
+    code = bool(trust_remote_code)
+    made = _tokenizer(folder, base, code=code)
     if dtype is None:
         dtype = profile().weights
     options: dict[str, Any] = {"dtype": getattr(torch, dtype) if isinstance(dtype, str) else dtype}
     if bits is not None:
         options |= _four_bit(bits, device or profile().device)
-    model = _read(base, code=trust_remote_code, **options)
+    model = _read(base, code=code, **options)
     if folder != base:
         model = _adapted(model, folder)
     model.config.pad_token_id = made.pad_token_id
@@ -360,6 +366,24 @@ def tokenizer(name: str | os.PathLike[str]) -> Any:
         OfflineError: it is on the hub, which cannot be reached.
     """
     return _tokenizer(*_folders(name))
+
+
+def _allowed(folder: Path) -> bool:
+    """Ask at a terminal whether a model's own code may run, where nothing else can read it."""
+    config = _json(folder / "config.json")
+    if "auto_map" not in config or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    from rich.console import Console
+    from rich.prompt import Confirm
+    from transformers import CONFIG_MAPPING
+
+    if config.get("model_type") in CONFIG_MAPPING:
+        return False
+    return Confirm.ask(
+        f"{folder} comes with Python code of its own, which would run with all that you may do on "
+        "this machine. Have you read it, and shall it run?",
+        default=False, console=Console(stderr=True),
+    )  # fmt: skip
 
 
 def _folders(name: str | os.PathLike[str], *, code: bool = False) -> tuple[Path, Path]:

@@ -1,9 +1,11 @@
 """Finding and loading models: real folders, and a hub of our own on this machine."""
 
 import http.server
+import io
 import json
 import logging
 import shutil
+import sys
 import threading
 import time
 from typing import ClassVar
@@ -132,7 +134,9 @@ def _another_size(folder):
 
 def _own_code(folder):
     config = json.loads((folder / "config.json").read_text())
-    config |= {"model_type": "theirs", "auto_map": {"AutoModelForCausalLM": "theirs.Model"}}
+    config |= {"model_type": "theirs", "auto_map": {
+        "AutoConfig": "theirs.Config", "AutoModelForCausalLM": "theirs.Model",
+    }}  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "theirs.py").write_text("raise SystemExit('this code must not run')")
 
@@ -251,6 +255,20 @@ def test_code_beside_a_model_runs_only_where_it_is_asked_for(own, capsys):
     assert type(model).__module__.startswith("transformers.") and tokenizer("hello")["input_ids"]
     with pytest.raises((ModelError, RuntimeError), match="it has run"):
         models.load(own, device="cpu", trust_remote_code=True)
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("y\n", 1), ("n\n", 1), (None, 0)])
+def test_a_models_own_code_is_asked_for_at_a_terminal_only(own, answer, asked, monkeypatch, capsys):
+    _own_code(own)
+    (own / "theirs.py").write_text("raise RuntimeError('it has run')")
+    stdin = io.StringIO(answer or "y\n")
+    monkeypatch.setattr("sys.stdin", stdin)
+    monkeypatch.setattr(stdin, "isatty", lambda: answer is not None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with pytest.raises((ModelError, RuntimeError)) as error:
+        models.load(own, device="cpu")
+    assert ("it has run" in str(error.value)) == (answer == "y\n")
+    assert capsys.readouterr().err.count("shall it run?") == asked
 
 
 def test_a_pickled_adapter_is_refused(adapter):
