@@ -211,7 +211,6 @@ def _prepared(
     causal: Any, method: str, rank: int, targets: Any, frozen: int, compute: str
 ) -> tuple[Any, set[int]]:
     """Return the model as `train` prepares it, and which of its weights are held in 4 bits."""
-    import torch
 
     four_bit = _quantise(causal, compute) if method == "qlora" else set()
     adapter = methods.prepare(
@@ -222,11 +221,7 @@ def _prepared(
         return causal, four_bit
     from peft import get_peft_model
 
-    model = get_peft_model(causal, adapter)
-    for p in model.parameters():
-        if p.requires_grad and method == "qlora":  # as TRL holds adapters beside 4-bit weights
-            p.data = p.data.to(torch.bfloat16)
-    return model, four_bit
+    return get_peft_model(causal, adapter), four_bit
 
 
 def _fill(model: Any) -> None:
