@@ -76,7 +76,7 @@ def test_qlora_trains_beside_four_bits_and_comes_back_from_disk(folder, tmp_path
     run = sft.train(model, tokenizer, RECORDS, method="qlora", rank=4, **FAST | {"epochs": 20})
     assert run.history[-1]["loss"] < run.history[0]["loss"]
     moved = {p.dtype for p in run.model.parameters() if p.requires_grad}
-    assert moved == {torch.float32}  # TRL's bf16 would be slow on most CPUs, and fp16 cannot scale it
+    assert moved == {torch.float32}  # not TRL's bf16, which fp16's scaler cannot take
     whole = sum(p.numel() for p in models.load(folder)[0].parameters())
     assert run.parameters == whole + run.trainable
     saved = run.save(tmp_path / "adapter")
