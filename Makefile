@@ -4,12 +4,13 @@ BIN := .venv/bin
 # Two test processes at a time, each with half of the cores: two notebooks share a machine well.
 THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) // 2))')
 
-.PHONY: help setup demo test lab notebooks lint bench clean
+.PHONY: help setup demo test lab notebooks site lint bench clean
 
 help:
 	@echo "make demo    set up, fine-tune, print base vs tuned (TEXT=my.txt restores a file of yours)"
 	@echo "make test    set up, run every test and every notebook"
 	@echo "make lab     open JupyterLab at lesson 00"
+	@echo "make site    the course as a site, in build/site (Python 3.11 or newer)"
 	@echo "make setup   the set-up alone; leaves .venv/bin/ftlab"
 
 setup: .venv/ready
@@ -38,6 +39,14 @@ lab: setup
 notebooks: setup
 	$(BIN)/python -m ftlab.teaching.build --execute
 	$(BIN)/python -m ftlab.teaching.ledger
+
+site: .venv/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site
+	$(BIN)/python docs/check.py build/site
+
+.venv/site: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[site]'
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy ftlab

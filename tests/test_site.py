@@ -1,0 +1,62 @@
+"""The site's list of pages, and its check of links; `make site` builds it."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from ftlab.teaching.plots import LESSONS
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def conf():
+    return runpy.run_path(str(ROOT / "docs" / "conf.py"))
+
+
+def test_every_lesson_has_a_page_and_its_solutions_beside_it(conf):
+    lessons = [Path(page) for page in conf["pages"]("Lessons")]
+    assert [lesson.name[:2] for lesson in lessons] == list(LESSONS)
+    for lesson in lessons:
+        assert (ROOT / lesson.parent / "solutions" / lesson.name).exists()
+
+
+def test_every_card_has_a_page(conf):
+    read = set(conf["include_patterns"])
+    cards = {path.relative_to(ROOT).as_posix() for path in (ROOT / "data").rglob("*.md")}
+    assert cards and cards <= read
+    assert {"README.md", "notebooks/claims.md", "CONTRIBUTING.md", "CHANGELOG.md"} <= read
+
+
+def test_a_lesson_gets_its_downloads_and_the_home_page_its_menu(conf):
+    page = [(ROOT / "notebooks" / "00_start_here.ipynb").read_text()]
+    conf["prepare"](None, "notebooks/00_start_here", page)
+    assert "{download}`this lesson <00_start_here.ipynb>`" in page[0]
+    home = [(ROOT / "README.md").read_text()]
+    conf["prepare"](None, "README", home)
+    assert home[0].count("```{toctree}") >= 4 and "\n/notebooks/00_start_here.ipynb\n" in home[0]
+
+
+@pytest.mark.parametrize(
+    ("link", "fault"),
+    [
+        ("there.html", None),
+        ("there.html#part", None),
+        ("https://example.org/gone", None),
+        ("#here", None),
+        ("gone.html", "index.html: gone.html leads nowhere"),
+        ("../outside.html", "index.html: ../outside.html leads nowhere"),
+        ("there.html#gone", "index.html: there.html#gone names no place in there.html"),
+        ("#gone", "index.html: #gone names no place in index.html"),
+        ("file:///home/ada/x", "index.html: a path of this machine, file://"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_named(tmp_path, conf, link, fault):
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / "outside.html").write_text("")
+    (site / "there.html").write_text('<h1 id="part">There</h1>')
+    (site / "index.html").write_text(f'<a id="here" href="{link}">on</a>')
+    faults = runpy.run_path(str(ROOT / "docs" / "check.py"))["faults"]
+    assert list(faults(site)) == ([fault] if fault else [])
