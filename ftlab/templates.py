@@ -302,7 +302,7 @@ def _system_problems(tokenizer: Any) -> list[str]:
 
 LOSS = "background:rgba(0,114,178,0.28);font-weight:bold;text-decoration:underline;"
 PLAIN = "background:rgba(128,128,128,0.14);"
-SPECIAL = "border:1px dashed currentColor;"
+SPECIAL = "border:1px dashed gray;"  # Lab shows no `currentColor` before a notebook is trusted
 """The CSS of a token that carries loss, of one that does not, and what a special one adds."""
 
 

@@ -11,6 +11,7 @@ import time
 from typing import ClassVar
 
 import pytest
+import yaml
 
 from ftlab import models
 from ftlab.errors import ConfigError, ModelError, OfflineError
@@ -468,3 +469,5 @@ def test_what_ships_loads(name):
     assert sum(p.numel() for p in model.parameters()) == card.parameters
     assert problems(tokenizer) == []
     assert card.licence == "apache-2.0" and card.description and card.context >= 512
+    front = (card.path / "README.md").read_text().split("---\n")[1]
+    assert yaml.safe_load(front)["description"] == card.description

@@ -102,7 +102,7 @@ license: apache-2.0
 library_name: transformers
 pipeline_tag: text-generation
 language: en
-description: {ABOUT[name]}
+description: "{ABOUT[name]}"
 ---
 
 # {name}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftlab.errors import FtlabError
-from ftlab.teaching.plots import GREY, PALETTE
+from ftlab.teaching.plots import GREY, NINE
 from ftlab.teaching.show import in_notebook, live
 from ftlab.training import methods
 from ftlab.training.estimate import Estimate, estimate, size_text
@@ -26,7 +26,7 @@ PARTS = (
     "weights", "optimiser", "gradients", "activations", "quantised", "adapters", "casts", "logits",
     "fragmentation",
 )  # fmt: skip
-COLOURS = dict(zip(PARTS, (*PALETTE, "#F0E442", GREY), strict=True))
+COLOURS = dict(zip(PARTS, NINE, strict=True))
 
 
 def bar(made: Estimate) -> str:
@@ -39,8 +39,8 @@ def bar(made: Estimate) -> str:
         for name, size in shown.items()
     )
     marks = " ".join(
-        f'<span style="white-space:nowrap"><span style="color:{COLOURS[name]}">■</span> {name}'
-        "</span>"
+        '<span style="white-space:nowrap"><span style="display:inline-block;width:0.8em;height:'
+        f'0.8em;border:1px solid {GREY};background:{COLOURS[name]}"></span> {name}</span>'
         for name in shown
     )
     said = f"{size_text(made.total)} of {size_text(whole)}"

@@ -13,6 +13,7 @@ Course map: nine lessons in five groups, 00 "Start here" highlighted.
 import io
 import math
 import os
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # first three also differ in lightness, so that they survive a pale projector and a grey print.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 GREY = "#5f6368"
+NINE = (*PALETTE, "#F0E442", GREY)  # for parts that lie side by side
 MARKERS = "osD^v"
 
 LESSONS = {
@@ -95,7 +97,9 @@ def style() -> Iterator[None]:
         "figure.figsize": (8, 4),
         "figure.dpi": 100,
         "savefig.dpi": 100,
-        "figure.facecolor": "white",
+        "figure.facecolor": "white",  # on a dark page a picture is a white card, with a margin
+        "figure.constrained_layout.w_pad": 0.12,
+        "figure.constrained_layout.h_pad": 0.1,
         "axes.prop_cycle": cycler(color=PALETTE),
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -256,8 +260,9 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlim=(0, 1.12), xlabel="share (0 to 1), with 95 % intervals")
-        axes.set_title(f"{' and '.join(names)} on {verdict['n']} held-out examples")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=len(names))
+        asked = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+        axes.set_title(textwrap.fill(f"{asked} on {verdict['n']} held-out examples", 50))
+        figure.legend(loc="outside lower center", ncols=min(3, len(names)))
     return Picture(figure, f"Bars with intervals: {'; '.join(told)}.")
 
 

@@ -7,7 +7,7 @@ Lines over layer, share: full: 0 0.3, 1 0.1.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftlab.teaching.plots import GREY, MARKERS, PALETTE, Picture, _axes, style
+from ftlab.teaching.plots import GREY, MARKERS, NINE, PALETTE, Picture, _axes, style
 
 __all__ = ["levels", "lines", "matrices", "stacked"]
 
@@ -133,13 +133,13 @@ def stacked(rows: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str)
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     hatches = ("", "//", "..", "xx", "\\\\", "oo", "--")
     with style():
-        figure, axes = _axes(height=1.6 + 0.5 * len(rows))
+        figure, axes = _axes(height=max(1.6 + 0.5 * len(rows), 0.7 + 0.29 * len(parts)))
         left = dict.fromkeys(rows, 0.0)
         for index, part in enumerate(parts):
             sizes = [row.get(part, 0.0) for row in rows.values()]
             axes.barh(
                 list(rows), sizes, left=list(left.values()), height=0.6, label=part,
-                color=PALETTE[index % 7], hatch=hatches[index % 7], edgecolor="white",
+                color=NINE[index % 9], hatch=hatches[index % 7], edgecolor="white",
             )  # fmt: skip
             left = {name: left[name] + size for name, size in zip(rows, sizes, strict=True)}
         for row, total in enumerate(left.values()):

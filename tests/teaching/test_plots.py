@@ -135,3 +135,23 @@ def test_live_curve_without_a_step_says_nothing(capsys):
     with plots.LiveCurve():
         pass
     assert capsys.readouterr().out == ""
+
+
+def test_a_long_title_of_many_contestants_stays_inside_the_picture():
+    cell = {"value": 0.5, "low": 0.4, "high": 0.6}
+    names = ("instruction", "examples", "a rather long name", "tuned")
+    many = {"n": 40, "contestants": {name: {"f1": cell} for name in names}}
+    figure = plots.interval_bars(many).figure
+    figure.draw_without_rendering()
+    for text in [*figure.axes[0].texts, figure.axes[0]._left_title, *figure.legends]:
+        box = text.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.y1
+
+
+def test_nine_parts_have_nine_colours():
+    from ftlab.teaching.plots_weights import stacked
+
+    rows = {"lora": {f"part {n}": 1.0 for n in range(9)}}
+    drawn = axes_of(stacked(rows, title="Memory", xlabel="GB")).patches
+    assert len({patch.get_facecolor() for patch in drawn}) == 9

@@ -1,0 +1,24 @@
+import pytest
+
+from ftlab.teaching import show
+
+PAGES = {"white": "#ffffff", "the black of JupyterLab": "#111111"}
+
+
+def light(colour):
+    """Return a colour's relative luminance, as WCAG 2.1 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+@pytest.mark.parametrize("tone", show.COLOURS)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_mark_is_seen_on_light_and_on_dark_pages(tone, page):
+    low, high = sorted((light(show.COLOURS[tone]), light(PAGES[page])))
+    assert (high + 0.05) / (low + 0.05) > 3  # WCAG 2.1, 1.4.11: marks and bars
+
+
+def test_a_box_leaves_the_colour_of_its_text_to_the_page():
+    told = show.box("1 < 2", "note")
+    assert "1 &lt; 2" in told and told.count("color:") == 1 and show.COLOURS["note"] in told
