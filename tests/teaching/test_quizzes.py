@@ -5,9 +5,8 @@ from collections import Counter
 import pytest
 
 from ftlab.errors import ConfigError
+from ftlab.teaching.plots import LESSONS
 from ftlab.teaching.quizzes import LETTERS, quiz
-
-LESSONS = ["00", "01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
