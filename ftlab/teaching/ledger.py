@@ -170,7 +170,7 @@ def page(notebooks: Sequence[Path]) -> str:
             where = f"[{entry.lesson[:2]}]({entry.lesson}.ipynb), {_cell(entry.section)}"
             told = _sentence(entry)
             if claim.takes and entry is entries[number][-1]:
-                told += f" A fuller test would take: {claim.takes}"
+                told += f" A fuller test would take {claim.takes}"
             lines.append(f"{said}| {where} | {_cell(told)} | **{entry.verdict}** |")
             said = "| | | "  # once for a claim
     return "\n".join(lines) + "\n"
@@ -182,7 +182,7 @@ def _sentence(entry: Entry) -> str:
 
 
 def _missing(claim: Claim) -> str:
-    return f"Not measured. It would take: {claim.takes}" if claim.takes else "Not measured yet."
+    return f"Not measured. It would take {claim.takes}" if claim.takes else "Not measured yet."
 
 
 def _cell(text: str) -> str:
