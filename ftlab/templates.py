@@ -302,8 +302,10 @@ def _system_problems(tokenizer: Any) -> list[str]:
 
 LOSS = "background:rgba(0,114,178,0.28);font-weight:bold;text-decoration:underline;"
 PLAIN = "background:rgba(128,128,128,0.14);"
-SPECIAL = "border:1px dashed gray;"  # Lab shows no `currentColor` before a notebook is trusted
-"""The CSS of a token that carries loss, of one that does not, and what a special one adds."""
+SPECIAL = "border:1px dashed rgba(128,128,128,0.9);"
+"""The CSS of a token that carries loss, of one that does not, and what a special one adds.
+
+JupyterLab drops `currentColor` from a notebook that it does not trust yet, but no rgba()."""
 
 
 class _Piece(NamedTuple):

@@ -12,7 +12,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 )  # fmt: skip
-PATIENCE = 60_000  # milliseconds for whatever is waited for: a loaded machine is slow, not wrong
+PATIENCE = 120_000  # milliseconds for whatever is waited for: a loaded machine is slow, not wrong
 
 
 @pytest.fixture(scope="module")  # not the session: playwright's event loop bars asyncio.run
