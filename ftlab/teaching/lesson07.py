@@ -7,7 +7,6 @@
 '8.03 billion, 224 linear layers'
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,10 +45,10 @@ def counted(config: Mapping[str, Any]) -> tuple[int, list[tuple[int, int]]]:
 
 
 def shipped(name: str) -> dict[str, Any]:
-    """Return the fields of a shipped model's `config.json`."""
-    from ftlab import models
+    """Return the fields of a model's `config.json`; a hub model goes by name too."""
+    from ftlab.training.estimate import config_of
 
-    return json.loads((models.locate(name) / "config.json").read_text(encoding="utf-8"))  # type: ignore[operator]
+    return config_of(name)
 
 
 def batch_of(records: Sequence[Record], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:

@@ -54,8 +54,10 @@ def display(bundle: dict[str, Any]) -> None:
 
 
 def live(widget: Any) -> dict[str, Any]:
-    """Return only the live form of a widget, without its own text (which names a random id)."""
-    bundle = widget._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    kind = "application/vnd.jupyter.widget-view+json"
-    return {kind: data[kind]} if kind in data else {}
+    """Return only the live form of a widget, without its own text (which names a random id).
+
+    Written out here, in version 2 of the widgets' protocol, for the widget's own method has another
+    name in ipywidgets 7, which is the one that Colab can show.
+    """
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view}
