@@ -211,6 +211,7 @@ def _prepared(
     causal: Any, method: str, rank: int, targets: Any, frozen: int, compute: str
 ) -> tuple[Any, set[int]]:
     """Return the model as `train` prepares it, and which of its weights are held in 4 bits."""
+    import torch
 
     four_bit = _quantise(causal, compute) if method == "qlora" else set()
     adapter = methods.prepare(
@@ -221,7 +222,11 @@ def _prepared(
         return causal, four_bit
     from peft import get_peft_model
 
-    return get_peft_model(causal, adapter), four_bit
+    model = get_peft_model(causal, adapter)
+    for p in model.parameters():
+        if p.requires_grad and method == "qlora" and compute == "bfloat16":  # as in training
+            p.data = p.data.to(torch.bfloat16)
+    return model, four_bit
 
 
 def _fill(model: Any) -> None:

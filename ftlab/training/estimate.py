@@ -6,7 +6,8 @@ With P weights, of which P_t move, and b bytes for each (4 in float32, 2 in half
 |---|---|---|
 | weights | b P | |
 | quantised | (4 + 8/64 + 32/(64·256)) / 8 = 0.516 a weight, in NF4 | Dettmers et al. 2023 |
-| adapters | 4 r (in + out) a layer, DoRA 4 out more | Hu et al. 2021 |
+| adapters | b r (in + out) a layer, DoRA b out more; b is 2 for QLoRA in bf16, else 4 | \
+Hu et al. 2021 |
 | gradients | b P_t; at the loss there are none yet | Rajbhandari et al. 2019 |
 | optimiser | 2 b P_t: the two moments of AdamW | Loshchilov and Hutter 2017 |
 | activations | what autograd keeps, about 16 to 34 numbers a token, layer and unit of width, and \

@@ -134,9 +134,9 @@ def build(
             callbacks=[watch],
         )
     trainer.remove_callback(PrinterCallback)
-    if getattr(model, "is_loaded_in_4bit", False):
-        # TRL puts adapters beside 4-bit weights into bf16, where small updates round to nothing,
-        # float16's loss scaling fails, and a CPU without fast bf16 takes three times as long.
+    if getattr(model, "is_loaded_in_4bit", False) and dtype != "bfloat16":
+        # TRL puts adapters beside 4-bit weights into bf16, as the paper does: a CPU without fast
+        # bf16 takes three times as long with them, and float16's loss scaling fails.
         for weight in trainer.model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()

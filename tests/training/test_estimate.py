@@ -32,7 +32,8 @@ def test_static_parts_follow_the_formulas():
     assert qlora.trainable == added
     assert qlora.parts["quantised"] == pytest.approx(linear * NF4_BYTES)
     assert qlora.parts["weights"] == 4 * (whole - linear)
-    assert qlora.parts["adapters"] == 4 * added
+    assert qlora.parts["adapters"] == 4 * added  # a T4 computes in float16
+    assert made("qlora", rank=8, gpu="L4").parts["adapters"] == 2 * added  # in bfloat16
     assert "optimiser" in str(full) and "fits T4" in str(full)
 
 
