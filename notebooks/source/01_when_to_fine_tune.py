@@ -208,7 +208,8 @@ from ftlab.teaching import ledger
 least = min(shown["tuned"][level]["value"] for level in LEVELS)
 most = max(shown["tuned"][level]["value"] for level in LEVELS)
 word = "holds" if least > 0.8 else "depends" if most > 0.8 else "not seen here"
-ledger.record(3, word, "answers in the pattern, the least of four levels", least)
+told = f"After 200 examples {least:.2f} of the answers or more keep the pattern,"
+ledger.record(3, word, f"{told} at each of four levels.", least)
 assert most > 0.8, "at least one pattern is learned from two hundred examples"
 
 # %% [markdown]
@@ -226,10 +227,11 @@ for level in ("style", "structure"):
 lows = [lift.low for lift in lifts.values()]
 word = "holds" if min(lows) > 0.2 else "depends" if max(lows) > 0.2 else "not seen here"
 style = lifts["style"]
-ledger.record(
-    9, word, "style: more answers in the pattern than by the better prompt",
-    style.value, interval=(style.low, style.high),
+told = " ".join(
+    f"{level}: {lift.value:.2f} [{lift.low:.2f}, {lift.high:.2f}] more of the answers "
+    "are in form than by the better prompt." for level, lift in lifts.items()
 )  # fmt: skip
+ledger.record(9, word, told.capitalize(), style.value, interval=(style.low, style.high))
 assert max(lows) > 0.2
 
 # %%
@@ -239,10 +241,10 @@ best_prompt = max(
     for level in LEVELS
 )
 word = "holds" if best_prompt >= 0.8 else "depends" if best_prompt >= 0.3 else ""
-ledger.record(
-    11, word or "not seen here",
-    "the best that a prompt got out of this base, on any of four patterns", best_prompt,
-)  # fmt: skip
+told = (
+    f"The best of eight prompts got {best_prompt:.2f} of this base's answers into form."
+)
+ledger.record(11, word or "not seen here", told, best_prompt)
 
 # %% [markdown]
 # Trying cost one cell. Had the prompt satisfied, the lesson could stop here; on this base it
@@ -313,10 +315,11 @@ print(f"answers with a ticket of three digits: {made_up:.2f}")
 print("the first five:", [ticket[1] if ticket else None for ticket in drawn[:5]])
 follows = min(later[name] for name in NAMES[:-1])
 word = "holds" if follows > 0.8 else "depends" if follows > 0.3 else "not seen here"
-ledger.record(
-    4, word, "lines right, the least of the four that follow from the order; the "
-    f"ticket, which does not, was right in {later['ticket']:.2f}", follows,
-)  # fmt: skip
+told = (
+    f"Each line that follows from the order is right in {follows:.2f} of answers or "
+    f"more; the ticket, which does not follow, in {later['ticket']:.2f}."
+)
+ledger.record(4, word, told, follows)
 assert later["ticket"] < 0.1 < made_up
 
 # %% [markdown]
@@ -419,10 +422,11 @@ lost = paired_bootstrap(recited[0], [1] * FACTS, recited[2], [1] * FACTS, seed=S
 print(f"wording 2 less the trained wording: {lost}")
 word = "holds" if reworded < 0.5 * trained else "depends"
 word = word if lost.high < 0 else "not seen here"
-ledger.record(
-    1, word, f"facts right: in the trained wording {trained:.2f}, backwards "
-    f"{shares['backwards']:.2f}, in the worse of two other wordings", reworded,
-)  # fmt: skip
+told = (
+    f"Of the facts, {trained:.2f} come back in the trained wording, {reworded:.2f} in "
+    f"the worse of two others, {shares['backwards']:.2f} backwards."
+)
+ledger.record(1, word, told, reworded)
 assert trained > 0.8 and lost.high < 0 and shares["backwards"] < 0.3
 
 # %% [markdown]
@@ -504,10 +508,10 @@ gain = paired_bootstrap(
     seed=SEED,
 )  # fmt: skip
 word = "holds" if gain.low > 0 and both > 0.8 else "depends" if gain.low > 0 else ""
-ledger.record(
-    6, word or "not seen here",
-    f"facts right with both, where one alone gives at most {one:.2f}", both,
-)  # fmt: skip
+told = (
+    f"Tuned and with the text, {both:.2f} of the facts come out right; with one of the"
+)
+ledger.record(6, word or "not seen here", f"{told} two alone, at most {one:.2f}.", both)
 assert both > 0.7 > 0.3 > one
 
 # %% [markdown]
@@ -560,7 +564,8 @@ print(f"tuned less base: {worse} bits per character")
 narrow = sum(orderly) / TEST
 word = "holds" if narrow > 0.5 and worse.low > 0 else ""
 word = word or ("depends" if narrow > 0.1 or worse.low > 0 else "not seen here")
-ledger.record(10, word, "messages that are no order, answered with one", narrow)
+told = f"Of messages that are no order, {narrow:.2f} were answered with one."
+ledger.record(10, word, told, narrow)
 
 # %% [markdown]
 # A narrower range is a reason to tune where only one thing will ever be asked. Elsewhere it

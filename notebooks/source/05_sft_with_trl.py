@@ -473,7 +473,8 @@ print(f"TRL's default   {defaults.learning_rate:<7g} {theirs:.3f}")
 print(f"ftlab's default {LEARNING_RATES['lora']:<7g} {mine:.3f}")
 print(f"the sweep's     {RATE:<7g} {best:.3f}")
 good = (theirs < 1.2 * best) + (mine < 1.2 * best)
-told = f"held-out loss at TRL's rate {theirs:.2f}, at ftlab's {mine:.2f}, at the best"
+told = f"Held-out loss is {theirs:.2f} at TRL's rate, {mine:.2f} at ftlab's, and"
+told += f" {best:.2f} at the best of a sweep."
 ledger.record(38, ("not seen here", "depends", "holds")[good], told, best)
 
 # %% [markdown]
@@ -561,7 +562,7 @@ half = crossing(way["answers in form"], 0.5) * SIZE
 print(f"half of the answers in form after {half:.0f} of {TRAIN * EPOCHS} records read")
 sudden = wide["answers in form"] < 0.5 * wide["loss, share of its fall"]
 whisper = half <= 0.1 * TRAIN * EPOCHS
-told = f"records of {TRAIN * EPOCHS} read until half of the answers are in form"
+told = f"Half of the answers are in form after {half:.0f} of {TRAIN * EPOCHS} records."
 ledger.record(7, ("not seen here", "depends", "holds")[sudden + whisper], told, half)
 
 # %% [markdown]
@@ -700,7 +701,10 @@ print(
 lost = large["new, in range"] - large["just beside"]
 print(f"{TRAIN} records: {lost:+.2f} lost beside the range")
 word = "holds" if outside > 0.2 >= inside else "depends"
-told = f"right answers lost after {FEW} records: {inside:.2f} in range, more beside it"
+told = (
+    f"After {FEW} records {inside:.2f} of the right answers are lost on new questions"
+)
+told += f" in range, and {outside:.2f} more just beside it."
 ledger.record(35, word if sooner else "not seen here", told, outside)
 for example, answer in list(zip(beside, answers_of(run.model, beside)))[:4]:
     asked_for = example.messages[0]["content"]
@@ -748,7 +752,8 @@ print(
     f"{sum(a == b for a, b in zip(off, base_answers))} of {TEST} answers are the base's"
 )
 assert all(same) and off == base_answers
-ledger.record(36, "holds", "share of answers that are the base's, adapter off", 1.0)
+told = f"With the adapter off, {TEST} of {TEST} answers are the base's."
+ledger.record(36, "holds", told, 1.0)
 
 # %% [markdown]
 # For an adapter, that is. Where every weight moves there is no switch: keep the base's
