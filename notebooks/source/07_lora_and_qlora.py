@@ -353,7 +353,10 @@ print({name: round(part, 2) for name, part in ratio.items()})
 print(f"the embeddings, below all layers, moved by {embedded:.2f} of their length")
 verdict = "holds" if ratio["full"] < 0.1 else "not seen here"
 verdict = "depends" if 0.1 <= ratio["full"] < 0.33 else verdict
-ledger.record(2, verdict, "lowest layer's way over the highest's, full", ratio["full"])
+told = f"In a full fine-tune the lowest layer moves {ratio['full']:.2f} times as far as"
+ledger.record(
+    2, verdict, f"{told} the highest, as parts of their lengths.", ratio["full"]
+)
 assert set(delta) == set(delta_lora)
 
 # %% [markdown]
@@ -436,10 +439,11 @@ if gap.low <= 0 or kept("frozen half") > 0.95:
     verdict = "holds"
 elif kept("frozen half") > 0.5:
     verdict = "depends"
-ledger.record(
-    34, verdict, "nats behind full tuning, lower half frozen", gap.value,
-    interval=(gap.low, gap.high),
-)  # fmt: skip
+told = (
+    f"With the lower half frozen, {kept('frozen half'):.0%} of the gain is kept; it is"
+)
+told += f" {gap.value:.2f} [{gap.low:.2f}, {gap.high:.2f}] nats behind full tuning."
+ledger.record(34, verdict, told, gap.value, interval=(gap.low, gap.high))
 assert mean["frozen half"] < mean["base"]
 
 # %% [markdown]
@@ -721,11 +725,17 @@ if works:
     little = little and kept("QLoRA, rank 8") > 0.9 * kept("LoRA, rank 8")
     verdict = "holds" if little else "depends"
     verdict = verdict if qlora_total < 48 else "not seen here"
-    told = f"loses {lost.value:.3f} bits a character"
-    told += f" and {loss.value:+.2f} nats on the task"
+    told = (
+        f"4 bits cost {lost.value:.3f} bits a character, and QLoRA is {loss.value:+.2f}"
+    )
+    told += " nats behind LoRA on the task"
 else:
-    verdict, told = "depends", "bitsandbytes does not run here, loss unmeasured"
-ledger.record(33, verdict, f"{told}; 65B by the estimate, in GB", qlora_total)
+    verdict, told = (
+        "depends",
+        "bitsandbytes does not run here, so the loss is not known",
+    )
+told += f"; by the estimate, 65B take {qlora_total:.1f} GB."
+ledger.record(33, verdict, told, qlora_total)
 
 # %% [markdown]
 # ## 10. Lenses
@@ -802,8 +812,8 @@ for name, (own, mixed) in pairs.items():
     print(f"{name:12} the mixed adapter costs more nats by {gaps[name]}")
 worse = sum(gap.low > 0 for gap in gaps.values())
 verdict = ("not seen here", "depends", "holds")[worse]
-told = ", ".join(f"{name} {gap.value:+.2f}" for name, gap in gaps.items())
-ledger.record(5, verdict, f"nats more with one adapter for both: {told}")
+told = " and ".join(f"{gap.value:+.2f} on {name}" for name, gap in gaps.items())
+ledger.record(5, verdict, f"One adapter for two tasks costs, in nats, {told}.")
 
 # %% [markdown]
 # Two tasks, one draw of the records, one seed: take it as a hint. What does not depend on the
@@ -876,9 +886,13 @@ in_range = all(0.001 <= share <= 0.03 for share in large)
 verdict = "holds" if in_range and free < 1.25 else "not seen here"
 if verdict == "holds" and shares[BASE][1] > 0.03:
     verdict = "depends"
-told = f"rank 8 is {100 * min(large):.2f} to {100 * max(large):.2f} % from 0.5B up"
-told += f", {shares[BASE][1]:.1%} of {BASE}"
-ledger.record(32, verdict, f"{told}; merged, time as a part of the base's", free)
+told = (
+    f"Rank 8 trains {100 * min(large):.2f} to {100 * max(large):.2f} % from 0.5B up, "
+)
+told += (
+    f"{shares[BASE][1]:.1%} of {BASE}; merged, it takes {free:.2f} of the base's time."
+)
+ledger.record(32, verdict, told, free)
 
 # %% [markdown]
 # ## 12. The verdict, and its limits

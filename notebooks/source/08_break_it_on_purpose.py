@@ -700,9 +700,9 @@ usual, hard = (lost["differences"][name] for name in ("healthy", "× 100"))
 kinds_lost = shares["round 1"]["old kinds"] - shares["round 2"]["old kinds"]
 forgets = usual.low > 0 and hard.value > usual.value and kinds_lost > 0.2
 told = (
-    f"share of old tickets lost to a second task: {kinds_lost:.2f}; bits per character "
-    f"of general text above the base's: {hard.value:.1f} at 100 times the rate, and at "
-    "the usual rate"
+    f"A second task loses {kinds_lost:.2f} of the old tickets; general text costs "
+    f"{usual.value:.2f} [{usual.low:.2f}, {usual.high:.2f}] bits a character more than "
+    f"the base's, and {hard.value:.1f} more at 100 times the rate."
 )
 word = "holds" if forgets else "depends"
 ledger.record(37, word, told, usual.value, interval=(usual.low, usual.high))
@@ -757,10 +757,9 @@ print(f"shortened, asked about tickets: {mean_words(ask(curt, test[:15], 60)):.1
 ones = [1] * len(problems)
 gap = paired_bootstrap(words(brief), ones, words(advice), ones, seed=SEED)
 holds = "holds" if gap.low > 0 else "not seen here" if gap.high < 0 else "depends"
-ledger.record(
-    29, holds, "words more in an answer where the data's answers were not shortened",
-    gap.value, interval=(gap.low, gap.high),
-)  # fmt: skip
+told = f"Answers are {gap.value:.1f} [{gap.low:.1f}, {gap.high:.1f}] words longer where"
+told += " the data's answers were not shortened."
+ledger.record(29, holds, told, gap.value, interval=(gap.low, gap.high))
 assert gap.low > 0
 
 # %% [markdown]
@@ -808,8 +807,9 @@ letter = bootstrap(outside, [1] * len(outside), seed=SEED)
 known = sum(inside) / len(inside)
 more = (found.total() - found["nobody_called"]) / len(asked)
 told = (
-    f"share of out-of-range answers that rules flag (in range {known:.2f}; flags for "
-    f"more than calling nobody: {more:.2f} an answer)"
+    f"Rules flag {letter.value:.2f} [{letter.low:.2f}, {letter.high:.2f}] of answers "
+    f"out of range, {known:.2f} in range; {more:.2f} flags an answer are for more than "
+    "calling nobody."
 )
 verdict = "holds" if letter.low > known + 0.2 else "depends"
 ledger.record(43, verdict, told, letter.value, interval=(letter.low, letter.high))
@@ -867,8 +867,9 @@ fell = paired_bootstrap(after, ones, before, ones, seed=SEED)
 needless = helps["after", "everyday"]
 verdict = "not seen here" if fell.low <= 0 else "depends" if needless > 0.2 else "holds"
 told = (
-    "corrected traces lowered the share flagged, on other questions of their kind "
-    f"(everyday answers that now send for help: {needless:.2f}), by"
+    f"Corrected traces lowered the share flagged by {fell.value:.2f} [{fell.low:.2f}, "
+    f"{fell.high:.2f}] on other questions of their kind; {needless:.2f} of everyday "
+    "answers now send for help."
 )
 ledger.record(47, verdict, told, fell.value, interval=(fell.low, fell.high))
 assert fell.low > 0
