@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -22,8 +23,8 @@ QUIET = {  # no news, no tour, no check for updates: nothing that asks the netwo
 TICKED = ("measured", "prompted", "pattern", "shown", "examples", "narrow")  # as in lesson 01
 CELLS = {
     "quiz": 'import ftlab\n\nftlab.quiz("00")',
-    "break-even": "from ftlab.teaching.deciding import Calculator, Helper\n\nCalculator()",
-    "questions": f"Helper({TICKED})",
+    "break-even": "from ftlab.teaching.deciding import Calculator\n\nCalculator()",
+    "questions": f"from ftlab.teaching.deciding import Helper\n\nHelper({TICKED})",
     "memory": 'from ftlab.teaching.memory import sliders\n\nsliders("ftlab-1m", gpu="T4")',
 }
 
@@ -47,7 +48,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(chromium, folder):  # chromium first: without one no server is started
-    """A JupyterLab on a free port of this machine alone; its address."""
+    """A JupyterLab on a free port of this machine alone; the address of its notebook."""
     own = {
         "JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython",
         "JUPYTER_DATA_DIR": "data", "JUPYTERLAB_SETTINGS_DIR": "settings",
@@ -58,17 +59,15 @@ def lab(chromium, folder):  # chromium first: without one no server is started
     with log.open("w") as stream:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0",
-             "--ip=127.0.0.1", "--IdentityProvider.token=", "--LabApp.news_url="],
+             "--ip=127.0.0.1", "--LabApp.news_url="],
             cwd=folder / "work", env=environment, stdout=stream, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        end = time.monotonic() + 90
-        while not (found := list((folder / "runtime").glob("jpserver-*.json"))):
+        end = time.monotonic() + 120
+        while not (told := "".join(map(Path.read_text, folder.glob("runtime/jpserver-*.json")))):
             assert server.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.1)
-        while not (told := found[0].read_text()).endswith("}"):
-            time.sleep(0.1)
-        yield json.loads(told)["url"]
+        yield "{url}lab/tree/widgets.ipynb?token={token}".format(**json.loads(told))
     finally:
         server.terminate()
         try:
@@ -80,19 +79,17 @@ def lab(chromium, folder):  # chromium first: without one no server is started
 
 @pytest.fixture(scope="module")
 def notebook(page, lab):
-    """The notebook, all its cells run."""
-    page.goto(f"{lab}lab/tree/widgets.ipynb")
-    page.get_by_text("| Idle").wait_for()  # the status bar; run before, Lab asks which kernel
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.locator(".jp-OutputArea-output .widget-vbox").first.wait_for()
+    """The notebook, opened, with its kernel."""
+    page.goto(lab)
+    page.get_by_text("| Idle").wait_for()  # in the status bar; without it Lab asks which kernel
     return page
 
 
 def widget(notebook, name):
-    """One cell's widget, once it is drawn."""
+    """One cell's widget: run the cell by keyboard, and wait until it is drawn."""
     cell = notebook.locator(".jp-Notebook .jp-CodeCell").nth(list(CELLS).index(name))
-    cell.scroll_into_view_if_needed()
+    cell.locator(".cm-content").click()
+    notebook.keyboard.press("Shift+Enter")
     drawn = cell.locator(".jp-OutputArea-output .widget-vbox").first
     drawn.wait_for()
     return drawn
