@@ -10,14 +10,14 @@ import re
 import shutil
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 REPOSITORY = "https://github.com/ftlab-course/ftlab"
 # The groups of the menu, and the pages of each.
 PAGES = {
     "Lessons": ["notebooks/*.ipynb"],
     "What was measured": ["notebooks/claims.md"],
-    "Teaching": ["docs/instructors.md", "docs/instructors/**/*.md"],
+    "Guides": ["docs/**/*.md"],
     "Data and models": [
         "data/*.md", "data/models/*.md", "data/models/*/README.md", "data/tasks/*.md",
     ],
@@ -53,11 +53,23 @@ html_show_sphinx = False
 html_theme_options = {"source_repository": REPOSITORY, "source_branch": "main"}
 
 
+def outside(text: str, folder: Path) -> str:
+    """Return a page whose links to folders lead to the repository, which shows their files."""
+
+    def link(match: re.Match[str]) -> str:
+        place = (folder / match[1]).resolve()
+        if not place.is_dir():
+            return match[0]
+        return f"]({REPOSITORY}/tree/main/{place.relative_to(ROOT).as_posix()})"
+
+    return re.sub(r"\]\(([\w./-]+)\)", link, text)
+
+
 def prepare(app: object, name: str, content: list[str]) -> None:
     """Give the home page the menu, and each lesson its downloads, before they are parsed."""
+    if (ROOT / f"{name}.md").exists():
+        content[0] = outside(content[0], (ROOT / name).parent)
     if name == root_doc:
-        # A link to a folder shows its files in the repository; here it leads there.
-        content[0] = re.sub(r"\]\(ftlab\)", f"]({REPOSITORY}/tree/main/ftlab)", content[0])
         for group in PAGES:
             listed = "\n".join(f"/{page}" for page in pages(group))
             if listed:

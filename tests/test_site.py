@@ -35,6 +35,7 @@ def test_a_lesson_gets_its_downloads_and_the_home_page_its_menu(conf):
     assert "{download}`this lesson <00_start_here.ipynb>`" in page[0]
     home = [(ROOT / "README.md").read_text()]
     conf["prepare"](None, "README", home)
+    assert "](https://github.com/ftlab-course/ftlab/tree/main/ftlab)" in home[0]  # a folder
     assert home[0].count("```{toctree}") >= 4 and "\n/notebooks/00_start_here.ipynb\n" in home[0]
 
 
