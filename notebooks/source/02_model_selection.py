@@ -181,10 +181,8 @@ pickled = [m.name for m in everything.models if m.safe is False]
 print("pickled weights only:", pickled)
 bound = len(everything.models) - len(free)
 verdict = "holds" if bound and pickled else "not seen here"
-figure = (
-    f"of {len(everything.models)} models, not free to sell; pickled: {len(pickled)}"
-)
-ledger.record(16, verdict, figure, bound)
+told = f"Of {len(everything.models)} models {bound} may not freely earn money, and "
+ledger.record(16, verdict, f"{told}{len(pickled)} come as pickles alone.", bound)
 
 # %% [markdown]
 # ## 3. Benchmarks, and how they mislead
@@ -223,32 +221,13 @@ for name in sorted(table, key=lambda name: -table[name]["MMLU"]):
 # among the training texts? We can find out, for we may cheat on purpose. The task: say what a
 # short ticket wants, in one word.
 
-# %%
-from ftlab import tasks
-from ftlab.records import Record
-from ftlab.tasks.triage import CUE
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.tickets import short_tickets
 
 KINDS = ("login", "delivery", "outage", "privacy", "feature", "refund")
-
-
-def short_tickets(n, split="train"):
-    """Draw n tickets; keep the plain ones of six kinds with at most 22 words."""
-    kept = []
-    for record in tasks.get("triage").examples(n, seed=SEED, split=split):
-        ticket = record.messages[-1]["content"].removeprefix(CUE)
-        kind, meta = record.completion.split()[1], record.meta
-        plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
-        if plain and kind in KINDS and len(ticket.split()) <= 22:
-            kept.append(Record.of(ticket, kind, slice=meta["slice"]))
-    return kept
-
-
-# %% [markdown]
-# The same function as in lesson 04 draws the tickets; a part of the test will leak.
-
-# %% tags=["nbval-check-output"]
-pool = short_tickets(2500)
-test = [r for r in short_tickets(2500, "test") if r.meta["slice"] == "known phrasing"]
+pool = short_tickets(2500, seed=SEED, kinds=KINDS)
+drawn = short_tickets(2500, "test", seed=SEED, kinds=KINDS)
+test = [record for record in drawn if record.meta["slice"] == "known phrasing"]
 leaked, fresh = test[:70], test[70:140]
 print(f"{len(pool)} to train on, {len(leaked)} that leak, {len(fresh)} that do not")
 print(f"{leaked[0].messages[0]['content']}\n  -> {leaked[0].completion}")
@@ -468,6 +447,7 @@ for name, row in rate.items():
 
 # %% tags=["nbval-check-output"]
 from ftlab.families import FAMILIES, families_html, render
+from ftlab.records import Record
 from IPython.display import HTML
 
 talk = Record.of("Where is my parcel?", "delivery")
@@ -483,7 +463,8 @@ lengths = {family: len(ours(text)["input_ids"]) for family, text in written.item
 print("tokens of ours:", lengths)
 different = len(set(written.values()))
 verdict = "holds" if different == len(FAMILIES) else "depends"
-ledger.record(17, verdict, f"different writings by {len(FAMILIES)} families", different)
+told = f"One conversation is written in {different} ways by {len(FAMILIES)} families."
+ledger.record(17, verdict, told, different)
 
 # %% [markdown]
 # Our tokenizer knows the marks of `chatml` as one token each; the others fall to pieces. A
@@ -525,8 +506,10 @@ check("02.4", bits_per_character)
 
 # %% [markdown]
 # Two such signals for each base, a near one and a far one: prose of the documentation, which
-# our task is made of, and Python code. For the largest base there is also a little benchmark,
-# *which sentence goes on?*, before and after.
+# our task is made of, and Python code. And two scores after the tuning: **F1** of the capitals
+# and marks, which is what a user gets, and **nats**, what a token of the right answer costs
+# (lower is better), which still tells two models apart where neither gets a mark right. For the
+# largest base there is also a little benchmark, *which sentence goes on?*, before and after.
 #
 # **Predict.** How will the bases rank after tuning? Does the larger one win?
 
@@ -534,7 +517,9 @@ check("02.4", bits_per_character)
 import inspect
 import textwrap
 
+from ftlab import tasks
 from ftlab.evaluation import forgetting
+from ftlab.training.held_out import nats
 
 task = tasks.get("punctuation")
 train_records = task.examples(RECORDS, seed=SEED)
@@ -545,6 +530,7 @@ far = [inspect.getsource(f) for f in (textwrap.dedent, textwrap.shorten, textwra
 items = cloze(SEED)[:36]
 
 
+# %%
 def bits(model, tokenizer, texts):
     """Bits per character of all the texts together."""
     parts = forgetting.bits_per_character(model, tokenizer, texts)
@@ -569,6 +555,7 @@ for card in cards:
         )
     run = sft.train(model, tokenizer, train_records, epochs=1, seed=SEED)
     row["marks"] = marks(run.model, tokenizer)
+    row["nats"] = nats(run.model, tokenizer, held_out)
     if card is cards[0]:
         quiz_after = picked(run.model, tokenizer, items)
     baked[card.name] = row
@@ -586,12 +573,14 @@ def sides(ratios):
     return [r.num for r in ratios], [r.den for r in ratios]
 
 
-score = {
-    name: bootstrap(*sides(row["marks"]), seed=SEED) for name, row in baked.items()
-}
-print(f"{'':18} bits: prose  python    tuned, F1")
+score, cost = (
+    {name: bootstrap(*sides(row[key]), seed=SEED) for name, row in baked.items()}
+    for key in ("marks", "nats")
+)
+print(f"{'':18} bits: prose  python    tuned: nats   F1")
 for name, row in baked.items():
-    print(f"{name:18} {row['prose']:11.2f} {row['python']:7.2f}    {score[name]}")
+    told = f"{row['prose']:11.2f} {row['python']:7.2f} {cost[name].value:14.2f}"
+    print(f"{name:18} {told}   {score[name]}")
 
 # %% [markdown]
 # *Claim: a bigger base gives a better tune, most probably.* Each base against the smallest, on
@@ -602,25 +591,33 @@ from ftlab.evaluation.intervals import paired_bootstrap
 from ftlab.teaching import plots_evaluation
 
 first, last = cards[0].name, cards[-1].name
-gains = {
-    name: paired_bootstrap(
-        *sides(baked[last]["marks"]), *sides(row["marks"]), seed=SEED
-    )
-    for name, row in baked.items()
-    if name != last
-}
-gain = gains[first]
-sure = sum(found.low > 0 for found in gains.values())
-verdict = "holds" if sure == len(gains) else "depends" if sure else "not seen here"
-figure = f"{sure} of {len(gains)} bigger bases surely better; F1, {first} less {last}"
-ledger.record(15, verdict, figure, gain.value, interval=(gain.low, gain.high))
-rows = {f"{name} less {last}": tuple(found[:3]) for name, found in gains.items()}
-plots_evaluation.gaps(rows, xlabel="F1 less the smallest base's", title="Bake-off")
+lead = {key: {} for key in ("marks", "nats")}
+for name in [card.name for card in cards[:-1]]:
+    for key, found in lead.items():
+        pair = sides(baked[last][key]), sides(baked[name][key])
+        pair = pair if key == "marks" else pair[::-1]  # of nats, fewer are better
+        found[name] = paired_bootstrap(*pair[0], *pair[1], seed=SEED)
+rows = {f"{name} to {last}": tuple(f[:3]) for name, f in lead["nats"].items()}
+plots_evaluation.gaps(rows, xlabel="nats saved by the bigger base", title="Bake-off")
+
+# %%
+sure = {key: sum(f.low > 0 for f in found.values()) for key, found in lead.items()}
+gain = lead["marks"][first]
+print(f"surely better than {last}, of {len(cards) - 1}: {sure}")
+verdict = "holds" if sure["nats"] == len(cards) - 1 else "depends"
+verdict = verdict if sure["nats"] else "not seen here"
+told = (
+    f"Of {len(cards) - 1} bigger bases {sure['nats']} are surely better than {last} by "
+    f"nats, {sure['marks']} by F1; {first} by {gain.value:.2f} [{gain.low:.2f}, "
+    f"{gain.high:.2f}] of F1."
+)
+ledger.record(15, verdict, told, gain.value, interval=(gain.low, gain.high))
 
 # %% [markdown]
 # An interval that stays clear of zero says so for these questions and this training. “Most
-# probably” is the right word: another task, or another base of the same size, may differ. And
-# where several scores stand near zero, their order is luck: raise `RECORDS` and look again.
+# probably” is the right word: another task, or another base of the same size, may differ. The
+# bases that end at the same size differ only in what they read. And where several F1 stand near
+# zero, their order is luck: raise `RECORDS`, or look at the nats.
 #
 # **Exercise 02.5.** Does the cheap signal rank the models as the dear one does? Take all pairs
 # of models. In which share of them has the model with fewer bits the higher score?
@@ -641,7 +638,7 @@ def pairs_that_agree(bits, scores):
 check("02.5", pairs_that_agree)
 
 # %% [markdown]
-# Both signals, by all pairs of bases:
+# Both signals, by all pairs of bases, and the tuned nats as the dear score:
 
 # %%
 from itertools import combinations
@@ -649,7 +646,7 @@ from itertools import combinations
 agree = {}
 for signal in ("prose", "python"):
     kept = [
-        (baked[a][signal] - baked[b][signal]) * (score[a].value - score[b].value) < 0
+        (baked[a][signal] - baked[b][signal]) * (cost[a].value - cost[b].value) > 0
         for a, b in combinations(baked, 2)
     ]
     agree[signal] = share(kept)
@@ -660,10 +657,11 @@ near_wins = agree["prose"] > agree["python"]
 verdict = (
     "holds" if near_wins else "depends" if agree["prose"] >= 0.5 else "not seen here"
 )
-figure = (
-    f"pairs ranked by the near signal; far: {agree['python']:.2f}; bases: {len(baked)}"
+told = (
+    f"Of all pairs of {len(baked)} bases, bits on the task's own prose rank "
+    f"{agree['prose']:.2f} as the tuned loss does, on Python {agree['python']:.2f}."
 )
-ledger.record(14, verdict, figure, agree["prose"])
+ledger.record(14, verdict, told, agree["prose"])
 
 # %% [markdown]
 # How many pairs were there? With few bases, agreement may be luck, and the cell says only
@@ -677,13 +675,18 @@ import json
 
 for card in reversed(cards):
     told = json.loads((card.path / "training.json").read_text())
-    read = f"{told['tokens'] / 1e6:.1f} M tokens read"
+    tokens = sum(run["tokens"] for run in [told, *told.get("earlier", [])])
+    read = f"{tokens / 1e6:.1f} M tokens read"
     there = "yes" if score[card.name].value >= 0.25 else "no"
     print(f"{card.name:16} {card.parameters / 1e6:4.1f} M, {read:18} there? {there}")
 values = [found.value for found in score.values()]
 spread = max(values) - min(values)
 verdict = "holds" if spread > 0.1 else "not seen here"
-ledger.record(18, verdict, f"best less worst of {len(cards)} bases, F1", spread)
+told = (
+    f"The best of {len(cards)} sizes and checkpoints has {spread:.2f} more F1 than the"
+)
+told += " worst."
+ledger.record(18, verdict, told, spread)
 
 # %% [markdown]
 # *Claim: benchmarks hardly move when a base is tuned, though its behaviour changes greatly.*
@@ -702,7 +705,10 @@ print(f"{first}: capitals and marks, F1  {untuned:.2f} -> {score[first].value:.2
 verdict = "not seen here"
 if changed >= 0.1:
     verdict = "holds" if abs(moved) < changed / 2 else "depends"
-ledger.record(19, verdict, f"benchmark moved; F1 changed by {changed:+.2f}", moved)
+told = (
+    f"Tuning moved a small benchmark by {moved:+.2f}, the task's F1 by {changed:+.2f}."
+)
+ledger.record(19, verdict, told, moved)
 
 # %% [markdown]
 # Mind that a guess finds one sentence of four: a base so small is hardly above that, and what
