@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two test processes at a time, each with half of the cores: two notebooks share a machine well.
 THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) // 2))')
 
-.PHONY: help setup demo test lab notebooks site lint bench clean
+.PHONY: help setup demo test lab notebooks site lint matrix bench clean
 
 help:
 	@echo "make demo    set up, fine-tune, print base vs tuned (TEXT=my.txt restores a file of yours)"
@@ -50,6 +50,10 @@ site: .venv/site
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy ftlab
+
+matrix: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tests/matrix.py $(MATRIX)
 
 bench: setup
 	$(BIN)/python benchmarks/sft.py
