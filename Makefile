@@ -29,8 +29,8 @@ demo: setup
 	$(BIN)/ftlab demo $(if $(TEXT),--text '$(TEXT)')
 
 test: setup
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile \
+	FTLAB_REHEARSED= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
+	FTLAB_REHEARSED= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile \
 	  --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup

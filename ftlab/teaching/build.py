@@ -151,8 +151,10 @@ def execute(notebook: "NotebookNode", folder: Path, *, timeout: int = 1800) -> N
         resources={"metadata": {"path": str(folder)}},
     )
     with tempfile.TemporaryDirectory() as home:
-        # The progress of whoever builds is not the learner's.
-        client.execute(env={**os.environ, "FTLAB_PROGRESS": str(Path(home, "progress.json"))})
+        # The progress of whoever builds is not the learner's, and no kept model is in place of one
+        # that is trained.
+        own = {"FTLAB_PROGRESS": str(Path(home, "progress.json")), "FTLAB_REHEARSED": ""}
+        client.execute(env={**os.environ, **own})
     clean(notebook)
 
 

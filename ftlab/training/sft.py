@@ -26,7 +26,7 @@ from typing import Any
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.models import quiet
 from ftlab.records import Record, fingerprint
-from ftlab.training import methods, predict, processes, survival
+from ftlab.training import methods, predict, processes, rehearsed, survival
 from ftlab.training.order import by_length
 from ftlab.training.trainer import build, keep_activations
 
@@ -224,7 +224,8 @@ def train(
     rows = prepare(tokenizer, records, max_length=max_length)
     held_out = prepare(tokenizer, eval_records, max_length=max_length) if eval_records else None
     rate = methods.LEARNING_RATES[method] if learning_rate is None else learning_rate
-    base = survival.identity(model) if checkpoints else None
+    rehearsal = rehearsed.asked() and not checkpoints
+    base = survival.identity(model) if checkpoints or rehearsal else None
     adapter = methods.prepare(
         model, method, rank=rank, alpha=alpha, targets=targets, frozen_layers=frozen_layers
     )
@@ -235,15 +236,22 @@ def train(
         "data": fingerprint(list(records)), "rank": shape.r if shape else None,
         "alpha": shape.lora_alpha if shape else None,
     }  # fmt: skip
-    latest = None
-    if checkpoints:
+    latest = saved = None
+    key, looked = "", list[bool]()
+    if base:
         held = fingerprint(list(eval_records)) if eval_records else None
         whole = settings | {
             "base_model": base, "held_out_data": held, "early_stopping": early_stopping,
             "targets": targets if adapter else None, "frozen_layers": frozen_layers,
         }  # fmt: skip
+    if checkpoints:
         place = checkpoints
         latest = processes.by_first(lambda: survival.begin(place, whole))
+    if rehearsal:
+        key = rehearsed.key_of(whole)
+        saved = rehearsed.find(key)
+        if on_step and not saved:
+            on_step, looked = rehearsed.noticing(model, on_step)
     settings |= {  # a run may go on with others: what is learned is the same
         "processes": many, "gradient_accumulation": gradient_accumulation,
         "gradient_checkpointing": gradient_checkpointing,
@@ -274,14 +282,17 @@ def train(
             model.set_attn_implementation("eager")
         try:
             with survival.explained(watch, model, planned), quiet():
-                trainer.train(resume_from_checkpoint=str(latest) if latest else None)
-            if root and early_stopping:
+                if saved:
+                    told = rehearsed.recall(saved, trainer, watch, on_step)
+                else:
+                    trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+            if not saved and root and early_stopping:
                 best = survival.best(watch.evals)
                 survival.restore(trainer.model, root / f"checkpoint-{best}")
             processes.any_of(False)  # nobody leaves, and removes the folder, before the last
         finally:
             model.set_attn_implementation(attention)
-        seconds = watch.seconds()
+        seconds = told["seconds"] if saved else watch.seconds()
     evals = watch.evals
     if early_stopping:
         evals = [e for e in evals if e["step"] <= survival.best(evals)]
@@ -295,7 +306,7 @@ def train(
     if gradient_checkpointing:
         keep_activations(getattr(tuned, "get_base_model", lambda: tuned)())
     weights = list(tuned.parameters())
-    return Run(
+    run = Run(
         model=tuned,
         tokenizer=tokenizer,
         settings=settings,
@@ -308,8 +319,12 @@ def train(
         total_tokens=round(_tokens(rows) * epochs),
         eval_loss=evals[-1]["eval_loss"] if evals else None,
         evals=watch.evals,
+        about={"rehearsed": told["about"]["rehearsed"]} if saved else {},
         gathered=gathered,
     )
+    if rehearsal and not saved:
+        rehearsed.keep(run, key, bool(looked))
+    return run
 
 
 def _count(weights: Iterable[Any]) -> int:

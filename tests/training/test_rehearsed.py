@@ -1,0 +1,131 @@
+"""A kept model takes the place of training, exactly, and never without a word."""
+
+import pytest
+import torch
+
+from ftlab.records import Record
+from ftlab.training import rehearsed, sft
+
+RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Return `mode(what)`: keep runs, take them, or neither; and the folder of the kept."""
+    monkeypatch.setenv("FTLAB_PROFILE", "cpu")
+    folder = tmp_path / "runs" / "rehearsal" / "05" / "models"
+    folder.mkdir(parents=True)
+
+    def mode(what):
+        monkeypatch.setenv(rehearsed.KEEP, str(folder) if what == "keep" else "")
+        monkeypatch.setenv(rehearsed.FLAG, "1" if what == "take" else "")
+        monkeypatch.chdir(tmp_path)
+
+    return mode, folder
+
+
+def no_training(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr("trl.SFTTrainer.train", fail)
+
+
+def train(make_model, **options):
+    model, tokenizer = make_model("chatml")
+    return sft.train(model, tokenizer, RECORDS, **{"epochs": 2, "batch_size": 2, **options})
+
+
+def weights(run):
+    return {name: w.detach().clone() for name, w in run.model.named_parameters()}
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_kept_run_comes_back_whole(kept, make_model, monkeypatch, capsys, method):
+    mode, _ = kept
+    mode("keep")
+    options = {"method": method, "eval_records": RECORDS[:2], "early_stopping": 1, "epochs": 3}
+    first = train(make_model, **options)
+    assert capsys.readouterr().out == ""
+    mode("take")
+    no_training(monkeypatch)
+    steps = []
+    again = train(make_model, **options, on_step=lambda *told: steps.append(told))
+    told = capsys.readouterr().out
+    assert told.startswith("rehearsed on 20") and "s there; not trained now." in told
+    assert weights(again).keys() == weights(first).keys()
+    assert all(torch.equal(w, weights(first)[name]) for name, w in weights(again).items())
+    for what in ("history", "evals", "eval_loss", "steps", "seconds", "trainable"):
+        assert getattr(again, what) == getattr(first, what), what
+    assert [step for step, *_ in steps] == [entry["step"] for entry in first.history]
+    assert again.about["rehearsed"]["on"] in told
+
+
+def test_what_was_trained_on_can_be_trained_on_again(kept, make_model, monkeypatch, capsys):
+    mode, _ = kept
+    mode("keep")
+    first = train(make_model)
+    second = sft.train(first.model, first.tokenizer, RECORDS[:2], epochs=1, batch_size=2)
+    after = weights(second)
+    mode("take")
+    no_training(monkeypatch)
+    first = train(make_model)
+    second = sft.train(first.model, first.tokenizer, RECORDS[:2], epochs=1, batch_size=2)
+    assert all(torch.equal(w, after[name]) for name, w in weights(second).items())
+    assert capsys.readouterr().out.count("not trained now") == 2
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 1, "epochs": 1}, {"epochs": 2, "eval_records": RECORDS[:1]}]
+)
+def test_another_run_is_trained_and_says_so(kept, make_model, capsys, other):
+    mode, folder = kept
+    mode("keep")
+    train(make_model)
+    mode("take")
+    run = train(make_model, **other)
+    assert capsys.readouterr().out == (
+        "FTLAB_REHEARSED: this run was not rehearsed. Training now.\n"
+    )
+    assert "rehearsed" not in run.about
+    assert len(list(folder.iterdir())) == 1, "in class nothing is kept"
+
+
+def test_a_run_that_is_looked_at_on_its_way_is_trained(kept, make_model, capsys):
+    mode, _ = kept
+    model, tokenizer = make_model("chatml")
+    ids = torch.tensor([[1, 2, 3]])
+
+    def look(*_):
+        with torch.no_grad():
+            model(input_ids=ids)
+
+    mode("keep")
+    sft.train(model, tokenizer, RECORDS, epochs=1, batch_size=2, on_step=look)
+    mode("take")
+    run = train(make_model, epochs=1)
+    told = capsys.readouterr().out
+    assert "trained now all the same: a cell looks at the model on its way." in told
+    assert "rehearsed" not in run.about
+
+
+def test_nothing_is_kept_or_taken_unasked(kept, make_model, capsys):
+    mode, folder = kept
+    mode("neither")
+    train(make_model, epochs=1)
+    assert capsys.readouterr().out == "" and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("nowhere", "there is no folder nowhere"),
+        ("1", "there is no runs/rehearsal here or above; `ftlab rehearse` makes it"),
+    ],
+)
+def test_a_missing_folder_is_named(tmp_path, monkeypatch, capsys, value, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(rehearsed.KEEP, "")
+    monkeypatch.setenv(rehearsed.FLAG, value)
+    assert rehearsed.find("0" * 16) is None
+    assert told in capsys.readouterr().out
