@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CELLS = "cells.json"
 SLOWEST = 3
+SHOWN = 3  # errors of a lesson
 LIMIT = 1800  # seconds that one cell may take
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -160,7 +161,8 @@ def _run(
     due = before["seconds"] if before and not before["errors"] else None
     environment = os.environ | {rehearsed.KEEP: str(models), rehearsed.FLAG: ""}
     environment |= {"FTLAB_PROGRESS": str(models.parent / "progress.json")}  # nobody's own
-    with client.setup_kernel(env=environment):
+    log = (models.parent / "kernel.log").open("w", encoding="utf-8")
+    with log, client.setup_kernel(env=environment, stderr=log):
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
                 found = re.findall(r"^##+ (.+)$", cell.source, flags=re.M)
@@ -178,7 +180,7 @@ def _run(
             except CellTimeoutError:
                 wrong = [f"It took longer than {LIMIT} s."]
             except DeadKernelError:
-                wrong = ["The kernel died. Was there enough memory?"]
+                wrong = ["The kernel died. Was there enough memory? kernel.log may say more."]
             seconds = round(time.perf_counter() - begun, 2)
             first = next((line for line in cell.source.splitlines() if line[:1] not in "#"), "")
             cells.append(where | {"first_line": first, "seconds": seconds})
@@ -241,12 +243,17 @@ def table(all_told: Sequence[dict[str, Any]], minutes: float) -> "Table":
 
 
 def error_lines(all_told: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each error: the lesson, the cell, its heading, the text."""
-    return [
-        f"{told['lesson']}, cell {e['cell']} ({e['heading']}): {e['error']}"
-        for told in all_told
-        for e in told["errors"]
-    ]
+    """Return a line for each error: the lesson, the cell, its heading, the text.
+
+    After the first ones, a lesson's errors mostly follow from them and are only counted.
+    """
+    lines = []
+    for told in all_told:
+        for e in told["errors"][:SHOWN]:
+            lines.append(f"{told['lesson']}, cell {e['cell']} ({e['heading']}): {e['error']}")
+        if more := len(told["errors"][SHOWN:]):
+            lines.append(f"{told['lesson']}: and {more} more, which may follow; see {CELLS}")
+    return lines
 
 
 def _clock(seconds: float) -> str:
