@@ -56,6 +56,23 @@ def lessons(root: Path, only: Sequence[str] = ()) -> list[Path]:
     return [path for name, path in files.items() if name in (only or files)]
 
 
+def open_notebook(path: Path) -> "NotebookNode":
+    """Read a notebook.
+
+    Raises:
+        DataError: it cannot be read, or is none.
+        MissingExtraError: nbformat is not installed.
+    """
+    try:
+        import nbformat
+    except ImportError as error:
+        raise MissingExtraError("Notebooks need nbformat: pip install 'ftlab[dev]'") from error
+    try:
+        return nbformat.reads(read_text(path), as_version=4)
+    except nbformat.reader.NotJSONError as error:
+        raise DataError(f"{path} is not a notebook. Build it again.") from error
+
+
 def conditions(notebook: "NotebookNode") -> dict[str, Any]:
     """Return what a rehearsal depends on: the cells, the package, the versions, the machine."""
     code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
@@ -111,10 +128,7 @@ def rehearse(
         raise MissingExtraError(message) from error
 
     lesson, folder = notebook.name[:2], out / notebook.name[:2]
-    try:
-        made = nbformat.reads(read_text(notebook), as_version=4)
-    except nbformat.reader.NotJSONError as error:
-        raise DataError(f"{notebook} is not a notebook. Build it again.") from error
+    made = open_notebook(notebook)
     same, before = conditions(made), read(folder)
     if before is None and folder.exists():
         raise DataError(f"{folder} is there and holds no rehearsal. Choose another --out.")
