@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SKIP, EXERCISE = "slide-skip", "exercise"
 ROOM = 600  # pixels, of 720, for code and what it gave
 CODE, OUT, PICTURE, MARKUP = 25, 23, 380, 300  # pixels: a line of code, of output; the others
+LARGE = 12_000  # characters of HTML that want a slide of their own
 WIDE = 108  # characters in a line of output
 MOST = 24  # lines of an output that are shown
 BADGE = re.compile(r"^\[!\[.*$\n?", flags=re.M)
@@ -119,7 +120,8 @@ def _outputs(cell: "NotebookNode") -> Iterator[tuple[str, int]]:
             alt = html.escape(text, quote=True)
             yield f'<img src="data:image/png;base64,{source}" alt="{alt}">', PICTURE
         elif "text/html" in data:
-            yield f'<div class="out">{data["text/html"]}</div>', MARKUP
+            size = MARKUP if len(data["text/html"]) < LARGE else ROOM
+            yield f'<div class="out">{data["text/html"]}</div>', size
         elif text.strip():
             lines = text.strip("\n").splitlines()
             more = len(lines) - MOST
@@ -167,7 +169,6 @@ section { box-sizing: border-box; height: 100vh; padding: 14px 48px 22px; overfl
 header { display: flex; justify-content: space-between; font-size: 17px; color: #555; }
 .room { flex: 1; min-height: 0; display: flex; flex-direction: column; justify-content: center; }
 .code .room, .output .room { justify-content: flex-start; padding-top: 10px; }
-.body { max-width: 1184px; }
 section > .room > .body > p:first-child, h1, h2, h3 { margin-top: 0; }
 h1 { font-size: 46px; } h2, h3 { font-size: 40px; } h1, h2, h3 { line-height: 1.2; color: #00507d; }
 p { margin: 0.55em 0; } li { margin: 0.25em 0; } ul, ol { margin: 0.4em 0; }

@@ -7,7 +7,8 @@ What this adds to the plain trainer:
 - speed on a CPU: logits only where a token carries loss, no checkpointing, batches of like length,
   bf16 only where it was timed to be faster;
 - a line, or a callback, at every step with the time that is left;
-- checkpoints that are whole or absent, and a run that goes on from them (see `survival`).
+- checkpoints that are whole or absent, and a run that goes on from them (see `survival`);
+- on request, a model of the rehearsal in place of training in class (see `rehearsed`).
 
 >>> from ftlab import models, tasks                                            # doctest: +SKIP
 >>> model, tokenizer = models.load("ftlab-7m")                                 # doctest: +SKIP
