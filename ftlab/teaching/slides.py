@@ -11,6 +11,7 @@ What is a slide follows from the cells, so that authors mark exceptions only:
 Left out: the Colab cell, cells that only wait for a prediction, and cells tagged `slide-skip`.
 Arrow keys, space, Page Up and Down, Home and End turn the slides; a browser prints them to PDF, a
 slide a page. A script scales each slide to its room.
+Markdown and code are rendered by markdown-it and Pygments, which come with rich.
 """
 
 import html
