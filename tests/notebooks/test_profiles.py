@@ -17,6 +17,7 @@ import pytest
 
 from ftlab import hardware, models
 from ftlab.curation import teachers
+from ftlab.errors import ConfigError
 from ftlab.evaluation import generate as generation
 from ftlab.teaching import build
 from ftlab.training import sft
@@ -46,8 +47,8 @@ SIZES = {
 
 # Lesson 07 looks into its base: a width of 96, the third layer, blocks of 64 weights.
 SHAPES = {"07": {"hidden_size": 96, "num_attention_heads": 6, "num_hidden_layers": 3}}
-# Where random models make no difference on any example, there is no smallest one to be shown.
-EXCUSED = {"06": "NoneType"}
+# Random models differ on no example, so that no smallest difference is shown, and none is right.
+EXCUSED = {"06": ("NoneType", "Some of both are wanted")}
 
 
 class Small(ast.NodeTransformer):
@@ -104,8 +105,8 @@ def run(path, base, sizes):
         code = compile(ast.fix_missing_locations(tree), f"lesson {lesson}, cell {number}", "exec")
         try:
             exec(code, names)
-        except TypeError as error:
-            if EXCUSED.get(lesson) is None or EXCUSED[lesson] not in str(error):
+        except (TypeError, ConfigError) as error:
+            if not any(words in str(error) for words in EXCUSED.get(lesson, ())):
                 raise
             names["MISSED"].append(str(error))
     assert changed == set(sizes), "the lesson has no such settings any more"
