@@ -21,9 +21,7 @@ PAGES = {
     "Data and models": [
         "data/*.md", "data/models/*.md", "data/models/*/README.md", "data/tasks/*.md",
     ],
-    "The repository": [
-        "docs/running.md", "configs/accelerate/README.md", "CONTRIBUTING.md", "CHANGELOG.md",
-    ],
+    "The repository": ["configs/accelerate/README.md", "CONTRIBUTING.md", "CHANGELOG.md"],
 }  # fmt: skip
 
 
