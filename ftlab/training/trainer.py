@@ -137,7 +137,8 @@ def build(
     if getattr(model, "is_loaded_in_4bit", False) and dtype != "bfloat16":
         # TRL puts adapters beside 4-bit weights into bf16, as the paper does: a CPU without fast
         # bf16 takes three times as long with them, and float16's loss scaling fails.
-        for weight in trainer.model.parameters():
+        tuned: Any = trainer.model
+        for weight in tuned.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()
     if packed:
