@@ -11,9 +11,10 @@ import json
 import os
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ftlab.files import read_json, read_text
+from ftlab.errors import DataError
+from ftlab.files import faults, read_text
 
 __all__ = ["VerdictFile", "read"]
 
@@ -153,8 +154,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read, or is no verdict; the faults are listed.
     """
-    read_json(path, VerdictFile, what="verdict that this version of ftlab wrote")
-    return json.loads(read_text(path))
+    text = read_text(path)
+    try:
+        VerdictFile.model_validate_json(text)
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is no verdict that this version of ftlab wrote:\n{faults(error)}"
+        ) from None
+    return json.loads(text)
 
 
 if __name__ == "__main__":
