@@ -193,3 +193,9 @@ def test_metadata_are_clean(path):
     assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
     assert not any(build.LIVE in output.get("data", {}) for output in outputs(path))
     assert path.stat().st_size < 800_000
+
+
+@OF_EACH
+def test_lesson_and_solutions_are_committed_as_they_ran(path):
+    for made in (path, ROOT / "solutions" / path.name):
+        assert all(cell.execution_count for cell in cells(made, "code")), made
