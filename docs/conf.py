@@ -74,10 +74,14 @@ def prepare(app: object, name: str, content: list[str]) -> None:
                 content[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {group}\n\n{listed}\n```\n"
     elif name.startswith("notebooks/") and content[0].lstrip().startswith("{"):
         notebook = json.loads(content[0])
-        file = name.removeprefix("notebooks/") + ".ipynb"
+        stem = name.removeprefix("notebooks/")
+        # Both are kept in one folder by who downloads them, so they need two names.
+        solved = f"build/solutions/{stem}_solutions.ipynb"
+        (ROOT / solved).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / "notebooks" / "solutions" / f"{stem}.ipynb", ROOT / solved)
         notebook["cells"][0]["source"] = "".join(notebook["cells"][0]["source"]) + (
-            f"\n\nDownload {{download}}`this lesson <{file}>` or "
-            f"{{download}}`the same with its solutions <solutions/{file}>`."
+            f"\n\nDownload {{download}}`this lesson <{stem}.ipynb>` or "
+            f"{{download}}`the same with its solutions </{solved}>`."
         )
         content[0] = json.dumps(notebook)
 

@@ -1,5 +1,8 @@
 """The files that say what to install agree: pyproject, constraints, conda, Binder, Colab's list."""
 
+import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,10 +63,20 @@ def test_conda_installs_what_pip_does():
 
 
 def test_binder_installs_what_pip_does():
-    found = lines("binder/requirements.txt")
-    (constraint,) = (line.split()[1] for line in found if line.startswith("--constraint"))
-    assert (ROOT / "binder" / constraint).resolve() == ROOT / "constraints.txt"
-    (editable,) = (line for line in found if line.startswith("-e"))
-    assert asked_extras(editable) <= set(EXTRAS)
-    python = (ROOT / "binder" / "runtime.txt").read_text(encoding="utf-8").strip()
-    assert PYTHONS.contains(python.removeprefix("python-"))
+    found = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
+    (python,) = (p for p in found["dependencies"] if p.startswith("python="))
+    assert PYTHONS.contains(python.removeprefix("python="))
+    assert "pytorch-cpu" in found["dependencies"]  # pip's would bring CUDA
+    script = ROOT / "binder" / "postBuild"
+    assert os.access(script, os.X_OK)
+    (line,) = (line for line in lines("binder/postBuild") if " -e " in line)
+    assert asked_extras(shlex.split(line)[-1]) <= set(EXTRAS)
+    assert "torch==" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+def test_no_file_names_a_registry():
+    names = r"index-url|download\.pytorch\.org|pypi\.org|files\.pythonhosted"
+    search = ["git", "grep", "-lE", names, "--", ":!tests/test_packaging.py"]
+    found = subprocess.run(search, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 1, found.stdout or found.stderr

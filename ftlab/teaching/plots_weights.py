@@ -146,8 +146,8 @@ def stacked(rows: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str)
             axes.text(total, row, f" {total:.3g}", va="center", fontsize=12)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
-        axes.margins(x=0.12)
-        axes.set(title=title, xlabel=xlabel)
+        # No margins: an empty part at the end of the longest bar would stop them.
+        axes.set(title=title, xlabel=xlabel, xlim=(0, 1.15 * max(left.values())))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     told = "; ".join(
         f"{name} {sum(row.values()):.3g} ("

@@ -155,3 +155,14 @@ def test_nine_parts_have_nine_colours():
     rows = {"lora": {f"part {n}": 1.0 for n in range(9)}}
     drawn = axes_of(stacked(rows, title="Memory", xlabel="GB")).patches
     assert len({patch.get_facecolor() for patch in drawn}) == 9
+
+
+def test_a_stacked_bar_has_its_total_beside_it_inside_the_axes():
+    from ftlab.teaching.plots_weights import stacked
+
+    rows = {"lora": {"weights": 131.0, "quantised": 0.0}, "qlora": {"quantised": 33.0}}
+    axes = axes_of(stacked(rows, title="Memory", xlabel="GB"))
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    assert [text.get_text().strip() for text in axes.texts] == ["131", "33"]
+    assert all(text.get_window_extent().x1 < frame.x1 for text in axes.texts)
