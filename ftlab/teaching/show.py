@@ -8,12 +8,40 @@ The same call serves both, and a saved notebook keeps a text that reads well wit
 
 import html
 import sys
+import textwrap
 from typing import Any
 
 # Okabe and Ito's colours, darkened until they reach a contrast of 4.5 on white, and no further: on
 # the black of a dark theme nearly 4 is left.
 COLOURS = {"right": "#008562", "wrong": "#bd5600", "note": "#0a78b5"}
 MARKS = {"right": "✔", "wrong": "✘", "note": "➜"}
+
+
+def wrap(text: object, lead: str = "", *, width: int = 96) -> str:
+    """Break long text between words: JupyterLab breaks lines of an output in mid-word.
+
+    Args:
+        text: what to print; its own line breaks are kept.
+        lead: stands before the first line, and the others are indented by as much.
+        width: columns, the lead's included.
+
+    Returns:
+        The text, ready to print.
+
+    >>> print(wrap("a line that is too long for its place", "said: ", width=26))
+    said: a line that is too
+          long for its place
+    """
+    indent = " " * len(lead)
+    parts = str(text).splitlines() or [""]
+    lines = [
+        textwrap.fill(
+            part, width, initial_indent=indent if number else lead, subsequent_indent=indent,
+            break_on_hyphens=False,
+        )
+        for number, part in enumerate(parts)
+    ]  # fmt: skip
+    return "\n".join(lines)
 
 
 def in_notebook() -> bool:

@@ -76,9 +76,10 @@ plots.course_map("00")
 
 # %% tags=["nbval-check-output"]
 from ftlab import tasks
+from ftlab.teaching.show import wrap
 
 task = tasks.get("punctuation")
-print(task.describe)
+print(wrap(task.describe))
 
 # %% [markdown]
 # Examples cost nothing here, because *un*-doing the task is easy. From any written sentence
@@ -110,7 +111,7 @@ print(f"{len(tokenizer):,} tokens in its vocabulary")
 start = tokenizer("It was a dark and stormy night, and", return_tensors="pt")
 start = {name: start[name].to(model.device) for name in ("input_ids", "attention_mask")}
 more = model.generate(**start, max_new_tokens=30, pad_token_id=tokenizer.pad_token_id)
-print(tokenizer.decode(more[0], skip_special_tokens=True))
+print(wrap(tokenizer.decode(more[0], skip_special_tokens=True)))
 
 # %% [markdown]
 # **Predict.** What will it answer when it is asked to restore your sentence: the sentence
@@ -126,7 +127,7 @@ ask_mine = [task.prompt(MINE)]
 before = generate(model, tokenizer, ask_mine, max_new_tokens=64)[0]
 print("you expected:", my_prediction)
 print("asked:       ", strip(MINE))
-print("answered:    ", repr(before[:100]))
+print(wrap(repr(before[:100]), "answered:     "))
 
 # %% [markdown]
 # It goes on writing, in English or nearly, but it does not do what was asked. It knows much
@@ -197,7 +198,7 @@ from ftlab.training import sft
 try:
     sft.prepare(tokenizer, [record], max_length=20)
 except DataError as error:
-    print(error)
+    print(wrap(error))
 
 # %% [markdown]
 # ## 4. Learning, with three tokens
@@ -306,7 +307,8 @@ print(
     f"{len(train_records)} to train on, {len(held_out)} held out, {len(shared)} shared"
 )
 for example in train_records[:3]:
-    print(f"\n  {strip(example.completion)}\n  -> {example.completion}")
+    print("\n" + wrap(strip(example.completion), "   "))
+    print(wrap(example.completion, "-> "))
 assert not shared
 
 # %% [markdown]
@@ -317,7 +319,8 @@ assert not shared
 questions = [example.messages for example in held_out]
 base_answers = generate(model, tokenizer, questions, max_new_tokens=96)
 for example, answer in list(zip(held_out, base_answers))[:3]:
-    print(f"wanted:   {example.completion}\nanswered: {answer[:100]!r}\n")
+    print(wrap(example.completion, "wanted:   "))
+    print(wrap(repr(answer[:100]), "answered: ") + "\n")
 
 # %% [markdown]
 # **Exercise 00.3.** The model takes one step per batch, and goes over all records once per
@@ -391,8 +394,8 @@ assert run.eval_loss < 0.5 * first < 0.5 * knows_nothing
 # %%
 after = generate(run.model, tokenizer, ask_mine, max_new_tokens=64)[0]
 print("asked:  ", strip(MINE))
-print("before: ", repr(before[:100]))
-print("after:  ", repr(after))
+print(wrap(repr(before[:100]), "before:  "))
+print(wrap(repr(after), "after:   "))
 
 # %% [markdown]
 # One sentence is an anecdote. So let the tuned model answer all held-out questions.
@@ -400,7 +403,8 @@ print("after:  ", repr(after))
 # %%
 tuned_answers = generate(run.model, tokenizer, questions, max_new_tokens=96)
 for example, answer in list(zip(held_out, tuned_answers))[:5]:
-    print(f"wanted:   {example.completion}\nanswered: {answer}\n")
+    print(wrap(example.completion, "wanted:   "))
+    print(wrap(answer, "answered: ") + "\n")
 
 # %% [markdown]
 # ## 7. The verdict
@@ -437,7 +441,7 @@ from ftlab.evaluation.compare import compare
 answers = {"base": base_answers, "tuned": tuned_answers}
 verdict = compare(task, held_out, answers, seed=SEED)
 print("you expected:", my_guess)
-print(verdict.sentence)
+print(wrap(verdict.sentence))
 verdict.table()
 
 # %% [markdown]
@@ -510,8 +514,9 @@ def tuned_f1(example):
 
 
 for example in sorted(verdict.examples, key=tuned_f1)[:3]:
-    print(f"F1 {tuned_f1(example):.2f}\n  wanted:   {example['reference']}")
-    print(f"  answered: {example['outputs']['tuned']['text']}")
+    print(f"F1 {tuned_f1(example):.2f}")
+    print(wrap(example["reference"], "  wanted:   "))
+    print(wrap(example["outputs"]["tuned"]["text"], "  answered: "))
 
 # %% [markdown]
 # Is it the model that is wrong each time? Read them again. Sometimes the answer would pass

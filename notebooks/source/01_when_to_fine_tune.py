@@ -615,8 +615,10 @@ for calls in (2_000, 200_000, 2_000_000):
 # Now an honest case. The prompt is short to begin with, and tuned tokens cost twice as much:
 
 # %% tags=["nbval-check-output"]
+from ftlab.teaching.show import wrap
+
 short = Calculator(calls=2_000_000, long_prompt=250, short_prompt=150)
-print(short)
+print(wrap(short))
 assert math.isinf(short.bill().months)
 
 # %% [markdown]
@@ -681,7 +683,8 @@ for number, question in enumerate(QUESTIONS.values(), 1):
 
 # %% tags=["nbval-check-output"]
 for case in CASES:
-    print(f"{case.name.upper()}: {case.told}\n{decide(case.answers)}\n")
+    print(wrap(case.told, f"{case.name.upper()}: "))
+    print(f"{decide(case.answers)}\n")
 
 # %% [markdown]
 # Now a request of your own: tick what is true, and read why.

@@ -160,13 +160,14 @@ print((FOLDER / "note.txt").read_text())
 # %% tags=["nbval-check-output"]
 from ftlab import models
 from ftlab.errors import ModelError
+from ftlab.teaching.show import wrap
 
 (FOLDER / "note.txt").unlink()
 (FOLDER / "config.json").write_text('{"model_type": "llama"}')
 try:
     models.load(FOLDER)
 except ModelError as error:
-    print(str(error).replace(str(FOLDER), "the folder"))
+    print(wrap(str(error).replace(str(FOLDER), "the folder")))
 print("note written:", (FOLDER / "note.txt").exists())
 
 # %% [markdown]
@@ -354,8 +355,8 @@ for ahead, behind in (("contaminated", "honest"), ("honest", "contaminated")):
         print(f"no two kinds on which {ahead} is ahead turn the order")
         continue
     easy, hard, a, b = turned
-    print(f"{ahead} is ahead on {easy} and on {hard}", end=", but overall: ")
-    print(f"{a:.2f} of mostly {hard}, {behind} {b:.2f} of mostly {easy}")
+    print(f"{ahead} is ahead on {easy} and on {hard}, but overall:")
+    print(f"  {a:.2f} of mostly {hard}, {behind} {b:.2f} of mostly {easy}")
 plots_data.groups(parts, title="Right answers by kind")
 
 # %% [markdown]
@@ -460,7 +461,7 @@ HTML(families_html(talk, ["chatml", "llama3", "gemma", "alpaca"]))
 turns = [*talk.messages, {"role": "assistant", "content": talk.completion}]
 written = {family: render(family, turns) for family in FAMILIES}
 lengths = {family: len(ours(text)["input_ids"]) for family, text in written.items()}
-print("tokens of ours:", lengths)
+print(wrap(lengths, "tokens of ours: "))
 different = len(set(written.values()))
 verdict = "holds" if different == len(FAMILIES) else "depends"
 told = f"One conversation is written in {different} ways by {len(FAMILIES)} families."

@@ -251,12 +251,13 @@ check("03.2", to_ask)
 
 # %%
 from ftlab.curation.asking import Caps
+from ftlab.teaching.show import wrap
 
 prices = Caps(price_in=0.15, price_out=0.60)  # made up: put in those of your endpoint
 settings = {"seed": SEED, "shots": 2}
 for shots in (0, 2, 6):
     guess = synthesis.estimate("unit_tests", WANTED, teacher, caps=prices, shots=shots)
-    print(f"{shots} solved examples: {guess}")
+    print(wrap(guess, f"{shots} solved examples: "))
 
 # %% [markdown]
 # They are in every prompt, and paid a thousand times. A tuned model needs none of them:
@@ -532,7 +533,7 @@ short = [
     {"role": "assistant", "content": "Paris"},
 ]
 for name in formats.FORMATS[1:]:
-    print(f"{name:17} {json.dumps(formats.row_of(short, name))}")
+    print(wrap(json.dumps(formats.row_of(short, name)), f"{name:18}"))
 
 # %% [markdown]
 # **Exercise 03.4.** Write one of them yourself: the messages of a record, as ShareGPT has
@@ -616,8 +617,8 @@ for name in families.FAMILIES:
 kindness = tasks.get("kindness")
 gold = kindness.examples(DOLL, seed=SEED)
 held_out = kindness.examples(TEST, seed=SEED, split="test")
-print("problem:", gold[0].messages[-1]["content"])
-print("answer: ", gold[0].completion)
+print(wrap(gold[0].messages[-1]["content"], "problem: "))
+print(wrap(gold[0].completion, "answer:  "))
 questions = [record.messages for record in held_out]
 
 # %%

@@ -49,32 +49,16 @@ hardware.versions()
 
 # %% [markdown]
 # The task: a short support ticket goes in, and one word comes out that says what it wants.
-# It is the course's triage task with the easy half taken: six kinds, plain short tickets.
-
-
-# %%
-from ftlab import tasks
-from ftlab.records import Record
-from ftlab.tasks.triage import CUE
-
-KINDS = ("login", "delivery", "outage", "privacy", "feature", "refund")
-
-
-def short_tickets(n, split="train"):
-    """Draw n tickets; keep the plain ones of six kinds with at most 22 words."""
-    kept = []
-    for record in tasks.get("triage").examples(n, seed=SEED, split=split):
-        ticket = record.messages[-1]["content"].removeprefix(CUE)
-        kind, meta = record.completion.split()[1], record.meta
-        plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
-        if plain and kind in KINDS and len(ticket.split()) <= 22:
-            kept.append(Record.of(ticket, kind, slice=meta["slice"]))
-    return kept
-
+# It is the course's triage task with the easy half taken: six kinds, plain tickets of at most
+# 22 words.
 
 # %% tags=["nbval-check-output"]
-pool = short_tickets(11_500)
-drawn = short_tickets(3_500, "test")
+from ftlab import tasks
+from ftlab.teaching.tickets import short_tickets
+
+KINDS = ("login", "delivery", "outage", "privacy", "feature", "refund")
+pool = short_tickets(11_500, seed=SEED, kinds=KINDS)
+drawn = short_tickets(3_500, "test", seed=SEED, kinds=KINDS)
 test = [record for record in drawn if record.meta["slice"] == "known phrasing"]
 strange = [record for record in drawn if record.meta["slice"] == "new phrasing"]
 print(f"{len(pool)} to choose from, {len(test)} to test on")
@@ -319,6 +303,7 @@ check("04.3", effective)
 # %% tags=["nbval-check-output"]
 from ftlab.curation import injectors
 from ftlab.curation.mixture import nested
+from ftlab.teaching.show import wrap
 
 two = [record for record in pool if record.completion in ("login", "delivery")]
 rest = [record for record in pool if record.completion not in ("login", "delivery")]
@@ -330,7 +315,8 @@ mixtures = {
 }
 print(injectors.tally(mixtures["messy"]))
 spoilt = next(r for r in mixtures["messy"] if r.meta.get("injected_how") == "languages")
-print(f"\n{spoilt.messages[0]['content']}\n  -> {spoilt.completion}")
+print("\n" + wrap(spoilt.messages[0]["content"]))
+print("  ->", spoilt.completion)
 
 # %%
 from ftlab.curation import dartboard, diversity
@@ -660,6 +646,9 @@ def passages(n, split):
 
 
 # %%
+from ftlab.records import Record
+
+
 def asked(passage, answer, capitals):
     """A record: the passage without marks, with or without its capitals."""
     bare = punctuation.with_capitals(Record.of("", passage)).messages[0]["content"]

@@ -182,10 +182,11 @@ for name in (
 
 # %%
 from ftlab.teaching.lesson05 import as_messages, as_pair
+from ftlab.teaching.show import wrap
 from ftlab.training import sft
 
-print("as messages:", as_messages(record))
-print("as a pair:  ", as_pair(record), "\n")
+print(wrap(as_messages(record), "as messages: "))
+print(wrap(as_pair(record), "as a pair:   ") + "\n")
 ways = {
     "messages": plain([as_messages(record)]),
     "messages, assistant only": plain([as_messages(record)], assistant_only_loss=True),
@@ -345,7 +346,7 @@ from ftlab.errors import DataError
 try:
     sft.prepare(tokenizer, too_long, max_length=1024)
 except DataError as error:
-    print(error)
+    print(wrap(error))
 
 # %% [markdown]
 # **Precision.** `bf16` is on unless you say otherwise. It keeps eight binary digits of each
@@ -600,7 +601,7 @@ few = sft.train(
 )  # fmt: skip
 scores[f"{FEW} records, to the end"] = score(few.model)
 few = replace(few, model=None)  # its weights may go
-print(remark(few))
+print(wrap(remark(few)))
 
 # %%
 each = int(few.evals[0]["step"])  # steps of an epoch

@@ -318,6 +318,7 @@ for name, answers in given.items():
 # %%
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.costs import costs, prices
+from ftlab.teaching.show import wrap
 
 my_guess = "base ..., with examples ..., tuned ..."
 table = prices()
@@ -327,7 +328,7 @@ verdict = compare(
     forgetting={"general": forgetting.forgotten(general, seed=SEED)},
 )  # fmt: skip
 print("you expected:", my_guess)
-print(verdict.sentence)
+print(wrap(verdict.sentence))
 verdict.table()
 
 # %% [markdown]
@@ -408,7 +409,7 @@ print("below 0.05 after correction:", sum(p < 0.05 for p in holm(ps)), "of 20")
 
 # %%
 for remark in verdict.remarks:
-    print("·", remark)
+    print(wrap(remark, "· "))
 
 # %% [markdown]
 # And the answers themselves. The worst regressions come first: sentences on which the tuned
@@ -443,7 +444,7 @@ for seed in (1, 2):
     texts_of[who.name] = said.texts
 
 twins = compare(task, held_out, texts_of, seed=SEED)
-print(twins.sentence)
+print(wrap(twins.sentence))
 twin = twins.pairs[0]
 print(f"\nthe smallest difference that {TEST} sentences show: {twin.smallest:.3f}")
 
@@ -795,11 +796,12 @@ plots.bars(
 from ftlab.evaluation.generate import generate
 
 story_after = continue_text(model, tokenizer, OPENING, max_new_tokens=30)
-print("before:", OPENING, story_before.strip()[:100])
-print("after: ", OPENING, story_after.strip()[:100])
+print(wrap(f"{OPENING} {story_before.strip()[:100]}", "before: "))
+print(wrap(f"{OPENING} {story_after.strip()[:100]}", "after:  "))
 other = [tasks.get("triage").examples(1, seed=SEED, split="test")[0].messages]
-print("\nasked: ", other[0][-1]["content"][:160])
-print("after: ", generate(model, tokenizer, other, max_new_tokens=60)[0][:160])
+print("\n" + wrap(other[0][-1]["content"][:160], "asked:  "))
+said = generate(model, tokenizer, other, max_new_tokens=60)[0]
+print(wrap(said[:160], "after:  "))
 
 # %% [markdown]
 # Whatever came back, is it what a model would say that was never tuned? A tuned model is

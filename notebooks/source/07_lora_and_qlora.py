@@ -204,7 +204,8 @@ options = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj"])
 theirs = inject_adapter_in_model(options, model).model.layers[0].self_attn.q_proj
 ours.A.data = theirs.lora_A["default"].weight.data.clone()
 
-x, wanted = torch.randn(64, 96), torch.randn(64, 96)
+x = torch.randn(64, base_layer.in_features)
+wanted = torch.randn(64, base_layer.out_features)
 for mine in (ours, theirs):
     weights = [w for w in mine.parameters() if w.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=1e-2)
@@ -229,12 +230,14 @@ assert apart < 1e-5
 
 # %% tags=["nbval-check-output"]
 from ftlab import tasks
+from ftlab.teaching.show import wrap
 
 task = tasks.get("kindness")
 lessons = task.examples(TRAIN, seed=SEED)
 exam = task.examples(TEST, seed=SEED, split="test")
 for record in exam[:2]:
-    print(f"{record.messages[-1]['content']}\n  -> {record.completion}\n")
+    print(wrap(record.messages[-1]["content"]))
+    print(wrap(record.completion, "  -> ") + "\n")
 
 # %% [markdown]
 # Two figures for each model. **Form**: the share of held-out answers that have it. And
@@ -323,7 +326,7 @@ print("behind the full fine-tune, in nats:", behind("LoRA, rank 8"))
 # %%
 before = {n: w.detach().cpu() for n, w in models.load(BASE)[0].named_parameters()}
 after = {n: w.detach().cpu() for n, w in full.named_parameters()}
-delta = {n: after[n] - before[n] for n in before if "_proj" in n}
+delta = {n: after[n] - before[n] for n in before if n.endswith("_proj.weight")}
 delta_lora = {
     n.removeprefix("base_model.model.") + ".weight": m.get_delta_weight("default").cpu()
     for n, m in lora.named_modules()
@@ -374,7 +377,9 @@ for label, matrix in {
     S = torch.linalg.svdvals(matrix.float())
     part = S.square().cumsum(0) / S.square().sum()
     held[label] = {r: 100 * float(part[r - 1]) for r in range(1, len(S) + 1)}
-print("in the heaviest 8 of 96:", {k: f"{row[8]:.0f} %" for k, row in held.items()})
+print(
+    f"in the heaviest 8 of {len(S)}:", {k: f"{row[8]:.0f} %" for k, row in held.items()}
+)
 assert held["the change"][8] > held["random numbers"][8]
 plots_weights.lines(
     held, title="Is the change low in rank?", xlabel="rank", ylabel="% of the square"
@@ -510,7 +515,7 @@ above = [bell(0.5 + (edge - 0.5) * k / 8) for k in range(1, 9)]
 below = [-bell(0.5 + (edge - 0.5) * k / 7) for k in range(7, 0, -1)]
 NF4 = torch.tensor([x / above[-1] for x in [*below, 0.0, *above]])
 EVEN = torch.linspace(-1, 1, 16)
-print([round(x, 3) for x in NF4.tolist()])
+print(wrap([round(x, 3) for x in NF4.tolist()]))
 plots_weights.levels(
     scaled.flatten().tolist(),
     {"NF4": NF4.tolist(), "evenly spaced": EVEN.tolist()},

@@ -192,8 +192,9 @@ for name, batch in batches.items():
 
 # %%
 from ftlab import templates
+from ftlab.teaching.show import wrap
 
-print(next(line for line in templates.problems(lazy) if "pad" in line))
+print(wrap(next(line for line in templates.problems(lazy) if "pad" in line)))
 runs_on = sum(len(tokenizer(a)["input_ids"]) > 4 for a in answers) / len(answers)
 cured = sum(len(tokenizer(a)["input_ids"]) > 4 for a in ask(healthy, test)) / TEST
 print(f"\nanswers that run on: {runs_on:.0%} with the fault, {cured:.0%} without")
@@ -268,7 +269,8 @@ check("08.1", labels)
 # %%
 on_answer = [label for label in rows[0]["labels"] if label != -100]
 print("carries loss:", [tokenizer.decode([token]) for token in on_answer])
-assert tokenizer.decode(on_answer) == f"{train[0].completion}<|im_end|>"
+end = tokenizer.decode(templates.end_of_turn_ids(tokenizer)[0])
+assert tokenizer.decode(on_answer) == train[0].completion + end
 coloured(rows[0])
 
 # %% [markdown]
@@ -297,7 +299,8 @@ print("the template's text:", repr(text))
 print("its tokens, served: ", small.convert_ids_to_tokens(served))
 mended = small(text, add_special_tokens=False)["input_ids"]
 print("its tokens, cured:  ", small.convert_ids_to_tokens(mended))
-print("\n" + next(line for line in templates.problems(small) if "adds another" in line))
+told = next(line for line in templates.problems(small) if "adds another" in line)
+print("\n" + wrap(told))
 assert served[:2] == [small.bos_token_id] * 2 and mended == trained_on
 
 # %% [markdown]
@@ -727,9 +730,9 @@ short = [replace(r, completion=first) for r, first in zip(deeds, firsts)]
 kind, _ = fit(sft.prepare(tokenizer, deeds, max_length=1024), epochs=5, rate=2e-3)
 curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=3, rate=2e-3)
 advice, brief = ask(kind, problems, 60), ask(curt, problems, 60)
-print(problems[0].messages[-1]["content"])
-print("one:  ", advice[0])
-print("other:", brief[0])
+print(wrap(problems[0].messages[-1]["content"]))
+print(wrap(advice[0], "one:   "))
+print(wrap(brief[0], "other: "))
 
 # %% [markdown]
 # **Diagnose.** Users find the other one curt, and somebody wants to raise `max_new_tokens`.
@@ -788,8 +791,8 @@ asked = kindness.probe(48, SEED)
 inside, _ = flags(kind, problems)
 outside, traces = flags(kind, asked)
 for record, answer in list(zip(asked, traces))[:3]:
-    print("asked:   ", record.messages[-1]["content"][:90])
-    print("answered:", answer, "\n")
+    print(wrap(record.messages[-1]["content"][:90], "asked:    "))
+    print(wrap(answer, "answered: ") + "\n")
 print(f"flagged in range: {sum(inside)} of {len(inside)}", end="; ")
 print(f"out of range: {sum(outside)} of {len(outside)}")
 
@@ -830,8 +833,8 @@ corrected = [record for record in wrong if record.meta["slice"] != "medical"]
 mixture = rounds.replayed(corrected, deeds, 0.5, seed=SEED)
 rows_again = sft.prepare(tokenizer, mixture.records, max_length=1024)
 looped, _ = fit(rows_again, epochs=5, model=copy.deepcopy(kind))
-print("trace:    ", traces[0])
-print("corrected:", corrected[0].completion)
+print(wrap(traces[0], "trace:     "))
+print(wrap(corrected[0].completion, "corrected: "))
 print(mixture)
 
 # %%

@@ -22,3 +22,14 @@ def test_a_mark_is_seen_on_light_and_on_dark_pages(tone, page):
 def test_a_box_leaves_the_colour_of_its_text_to_the_page():
     told = show.box("1 < 2", "note")
     assert "1 &lt; 2" in told and told.count("color:") == 1 and show.COLOURS["note"] in told
+
+
+def test_wrapped_text_fits_keeps_its_words_and_its_own_lines():
+    text = "one two-part word " * 20 + "\n\nand an end"
+    told = show.wrap(text, "wanted:   ")
+    lines = told.splitlines()
+    assert max(map(len, lines)) <= 96
+    assert all(line.startswith(" " * 10) for line in lines[1:] if line)
+    assert lines[0].startswith("wanted:   one") and lines[-1].strip() == "and an end"
+    assert told.removeprefix("wanted:").split() == text.split()
+    assert show.wrap("") == "" and show.wrap(ValueError("no")) == "no"
