@@ -4,20 +4,11 @@ import random
 
 import numpy as np
 import pytest
+from themes import THEMES, themed
 
 from ftlab.curation import dartboard
 from ftlab.curation.diversity import board, measure
 from ftlab.records import Record
-
-THEMES = ("apple pear plum cherry", "wrench bolt hammer saw", "violin drum flute harp",
-          "river lake ocean pond")  # fmt: skip
-
-
-def themed(n, seed, themes=THEMES):
-    rng = random.Random(seed)
-    return [
-        Record.of(" ".join(rng.choices(rng.choice(themes).split(), k=6)), "ok") for _ in range(n)
-    ]
 
 
 @pytest.fixture(scope="module")

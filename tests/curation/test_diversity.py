@@ -1,11 +1,11 @@
 import json
 import math
-import random
 import sys
 import types
 
 import numpy as np
 import pytest
+from themes import THEMES, themed
 
 from ftlab import cli, records, tasks
 from ftlab.curation import diversity
@@ -71,19 +71,6 @@ def test_figures_are_shares_and_add_up(mixtures):
         weighed = sum(area.share * area.coverage for area in result.areas)
         assert weighed == pytest.approx(result.coverage)
         assert result.vendi <= result.points.shape[1] + 1e-6
-
-
-# A world in which the truth is known: themes that share no word.
-
-THEMES = ("apple pear plum cherry", "wrench bolt hammer saw", "violin drum flute harp",
-          "river lake ocean pond")  # fmt: skip
-
-
-def themed(n, seed, themes=THEMES):
-    rng = random.Random(seed)
-    return [
-        Record.of(" ".join(rng.choices(rng.choice(themes).split(), k=6)), "ok") for _ in range(n)
-    ]
 
 
 @pytest.fixture(scope="module")

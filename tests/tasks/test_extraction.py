@@ -229,19 +229,6 @@ def test_people_in_one_message_are_told_apart(train):
         assert not signed, text_of(example)
 
 
-def test_splits_share_neither_messages_nor_skeletons(test):
-    train = extraction.examples(3000, seed=7)
-    assert not {text_of(e) for e in train} & {text_of(e) for e in test}
-    assert not {e.meta["group"] for e in train} & {e.meta["group"] for e in test}
-
-
-def test_half_of_the_test_split_is_new(train, test):
-    new = [e for e in test if e.meta["slice"] == drawing.NEW]
-    assert 0.4 <= len(new) / len(test) <= 0.6
-    assert {e.meta["slice"] for e in test} == {drawing.NEW, messages.KNOWN}
-    assert {e.meta["slice"] for e in train} == {messages.KNOWN}
-
-
 def test_what_is_held_out_stays_out(train, test):
     known = [*train, *(e for e in test if e.meta["slice"] == messages.KNOWN)]
     people = [json.loads(e.completion)["contact"] or "" for e in known]
