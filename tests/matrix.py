@@ -9,7 +9,7 @@ package index has today, and `colab` what a free Colab comes with, from tests/co
 is printed and written to runs/matrix.md; the exit code is 1 when a cell failed.
 
 On a machine without a GPU uv takes PyTorch's CPU build from PyTorch's own index; where that cannot
-be reached, say `--uv "--torch-backend none"` for the registry's build, some gigabytes with CUDA.
+be reached, say `--uv ""` for the registry's build, some gigabytes with CUDA.
 """
 
 import argparse
