@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 REPOSITORY = "https://github.com/ftlab-course/ftlab"
+SOLVED = "build/solutions"
 # The groups of the menu, and the pages of each.
 PAGES = {
     "Lessons": ["notebooks/*.ipynb"],
@@ -63,10 +64,19 @@ def outside(text: str, folder: Path) -> str:
     return re.sub(r"\]\(([\w./-]+)\)", link, text)
 
 
+def name_solutions(app: object) -> None:
+    """Copy the solved lessons under names of their own: both are downloaded into one folder."""
+    (ROOT / SOLVED).mkdir(parents=True, exist_ok=True)
+    for path in (ROOT / "notebooks" / "solutions").glob("*.ipynb"):
+        shutil.copyfile(path, ROOT / SOLVED / f"{path.stem}_solutions.ipynb")
+
+
 def prepare(app: object, name: str, content: list[str]) -> None:
     """Give the home page the menu, and each lesson its downloads, before they are parsed."""
     if (ROOT / f"{name}.md").exists():
         content[0] = outside(content[0], (ROOT / name).parent)
+        solved = r"\[([^]]+)\]\([./]*notebooks/solutions/(\w+)\.ipynb\)"
+        content[0] = re.sub(solved, rf"{{download}}`\1 </{SOLVED}/\2_solutions.ipynb>`", content[0])
     if name == root_doc:
         for group in PAGES:
             listed = "\n".join(f"/{page}" for page in pages(group))
@@ -75,13 +85,9 @@ def prepare(app: object, name: str, content: list[str]) -> None:
     elif name.startswith("notebooks/") and content[0].lstrip().startswith("{"):
         notebook = json.loads(content[0])
         stem = name.removeprefix("notebooks/")
-        # Both are kept in one folder by who downloads them, so they need two names.
-        solved = f"build/solutions/{stem}_solutions.ipynb"
-        (ROOT / solved).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / "notebooks" / "solutions" / f"{stem}.ipynb", ROOT / solved)
         notebook["cells"][0]["source"] = "".join(notebook["cells"][0]["source"]) + (
             f"\n\nDownload {{download}}`this lesson <{stem}.ipynb>` or "
-            f"{{download}}`the same with its solutions </{solved}>`."
+            f"{{download}}`the same with its solutions </{SOLVED}/{stem}_solutions.ipynb>`."
         )
         content[0] = json.dumps(notebook)
 
@@ -95,5 +101,6 @@ def finish(app: object, exception: Exception | None) -> None:
 
 def setup(app: object) -> None:
     """Let Sphinx call what is above."""
+    app.connect("builder-inited", name_solutions)  # type: ignore[attr-defined]
     app.connect("source-read", prepare)  # type: ignore[attr-defined]
     app.connect("build-finished", finish)  # type: ignore[attr-defined]
