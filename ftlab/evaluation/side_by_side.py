@@ -304,8 +304,9 @@ def table(data: dict[str, Any]) -> "Table":
     title = f"{data['model']} on {data['task']}, {data['held_out']} held-out examples"
     shown = Table(title=title, box=box.SIMPLE, title_justify="left", caption_justify="left")
     for column in head:
-        side = "left" if column == "method" else "right"
-        shown.add_column(column, justify=side, overflow="fold")  # a figure is never cut
+        shown.add_column(  # a figure is never cut
+            column, justify="left" if column == "method" else "right", overflow="fold"
+        )
     for line in cells:
         shown.add_row(*line)
     missing = [f"{row['method']} did not run: {row['why']}" for row in data["rows"] if "why" in row]

@@ -22,6 +22,7 @@ from typing import Any
 
 from ftlab.errors import ConfigError, ModelError
 from ftlab.training import methods
+from ftlab.training.heads import is_plain
 from ftlab.training.ledger import Ledger, Step
 
 __all__ = ["read", "step"]
@@ -166,8 +167,6 @@ def _traced(
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from ftlab.training.trainer import SCALED
-
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of peft and transformers: the real run shows its own
         with torch.device("meta"):
@@ -177,8 +176,7 @@ def _traced(
         if checkpointing:
             new = getattr(model, "activation_checkpointing_enable", None)  # transformers 5.2x
             (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
-        plain = hasattr(causal, "model") and hasattr(causal, "lm_head")  # as in `trainer`
-        plain = plain and not any(getattr(config, name, None) for name in SCALED)
+        plain = is_plain(causal)
         vocabulary = config.get_text_config().vocab_size
         count = max(1, round(batch_size * (length - 1) * (loss_share if plain else 1)))
         ledger = Ledger(model, base, four_bit, count * vocabulary, vocabulary)

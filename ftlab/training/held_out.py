@@ -49,14 +49,14 @@ def nats(
     import torch
 
     from ftlab.hardware import profile
-    from ftlab.training import sft, trainer
+    from ftlab.training import sft
+    from ftlab.training.heads import is_plain
 
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     longest = getattr(causal.config, "max_position_embeddings", 1024)
     rows = sft.prepare(tokenizer, records, max_length=longest)
     order = sorted(range(len(rows)), key=lambda k: len(rows[k]["input_ids"]))
-    plain = hasattr(causal, "model") and hasattr(causal, "lm_head")
-    plain = plain and not any(getattr(causal.config, name, None) for name in trainer.SCALED)
+    plain = is_plain(causal)
     device, mixed = causal.device, profile().dtype
     training, found = model.training, [Ratio(0, 0)] * len(rows)
     model.eval()

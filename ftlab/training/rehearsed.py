@@ -26,7 +26,7 @@ from ftlab.training import processes, survival
 from ftlab.training.folder import summary_of
 
 if TYPE_CHECKING:
-    from ftlab.training.sft import Run
+    from ftlab.training.run import Run
 
 FLAG, KEEP = "FTLAB_REHEARSED", "FTLAB_REHEARSING"
 USUAL = Path("runs", "rehearsal")

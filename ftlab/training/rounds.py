@@ -34,7 +34,7 @@ from ftlab.training import methods
 from ftlab.training.folder import summary_of
 
 if TYPE_CHECKING:
-    from ftlab.training.sft import Run
+    from ftlab.training.run import Run
 
 __all__ = ["SHARE", "lineage", "replayed", "train"]
 

@@ -32,7 +32,7 @@ from ftlab.training import predict, processes
 from ftlab.training.estimate import Plan
 
 if TYPE_CHECKING:
-    from ftlab.training.sft import Run
+    from ftlab.training.run import Run
 
 log = logging.getLogger("ftlab")
 

@@ -22,7 +22,7 @@ from ftlab.errors import MissingExtraError, TrainingError
 from ftlab.training.folder import contestants_of, summary_of
 
 if TYPE_CHECKING:
-    from ftlab.training.sft import Run
+    from ftlab.training.run import Run
 
 __all__ = ["DEFAULT", "Tracked", "add_verdict", "tracking"]
 

@@ -6,12 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from ftlab.training import packing, processes, survival
+from ftlab.training.heads import is_plain
 from ftlab.training.order import Order
-
-SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
-    "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
-    "output_multiplier", "output_router_logits",
-)  # fmt: skip
 
 
 def build(
@@ -39,8 +35,7 @@ def build(
     many = processes.count()
     share = settings["batch_size"] // (many * settings["gradient_accumulation"])
     packed = settings["packing"] and share > 1
-    plain = hasattr(model, "model") and hasattr(model, "lm_head")
-    plain = plain and not any(getattr(model.config, name, None) for name in SCALED)
+    plain = is_plain(model)
     lengths = [len(row["input_ids"]) for row in rows]
     blank = {"input_ids": rows[0]["input_ids"][:1], "labels": [-100]}
     together = share * many if many > 1 else 1
