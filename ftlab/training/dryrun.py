@@ -165,6 +165,7 @@ def _traced(
 ) -> "Ledger":  # fmt: skip
     """Run one step of so many layers, the lowest of them frozen; return what was noted."""
     import torch
+    import torch._dynamo  # which cannot be imported first below, where tensors are on "meta"
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

@@ -26,6 +26,7 @@ def build(
     # imported by peft; on a CPU it says that an optional kernel is missing, to no use here
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from datasets import Dataset
+    from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -115,6 +116,7 @@ def build(
         data_seed=settings["seed"],
         dataloader_pin_memory=False,
     )
+    set_seed(settings["seed"])  # of the adapter's first weights; TRL does it itself from 1.15 on
     with warnings.catch_warnings():  # peft asks transformers by a name that is going away
         warnings.filterwarnings(
             "ignore", message=".*gradient_checkpointing", category=FutureWarning
