@@ -1,6 +1,8 @@
 """The site's list of pages, and its check of links; `make site` builds it."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,22 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path, conf, link, fault):
     (site / "index.html").write_text(f'<a id="here" href="{link}">on</a>')
     faults = runpy.run_path(str(ROOT / "docs" / "check.py"))["faults"]
     assert list(faults(site)) == ([fault] if fault else [])
+
+
+def test_a_link_to_a_solution_is_a_download(conf):
+    home = [(ROOT / "README.md").read_text()]
+    conf["prepare"](None, "README", home)
+    assert "](notebooks/solutions/" not in home[0]  # solutions are no pages
+    assert home[0].count("_solutions.ipynb>`") == len(LESSONS)
+
+
+def test_the_site_builds_and_its_links_lead_somewhere(tmp_path):
+    for tool in ("myst_nb", "furo", "sphinx_copybutton"):
+        pytest.importorskip(tool, reason="make site installs what the site needs")
+    build = ["sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-c", "docs"]
+    places = ["-d", str(tmp_path / "doctrees"), ".", str(tmp_path / "site")]
+    for command in (["-m", *build, *places], ["docs/check.py", str(tmp_path / "site")]):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
