@@ -105,10 +105,17 @@ def read_json(
     Raises:
         DataError: the file cannot be read, or is not of that shape; every fault is listed.
     """
+    return parse_json(read_text(path), path, shape, what=what, advice=advice)
+
+
+def parse_json(
+    text: str, path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
+) -> Shape:
+    """Return a JSON file's text as a pydantic model; args and errors as in `read_json`."""
     from pydantic import ValidationError
 
     try:
-        return shape.model_validate_json(read_text(path))
+        return shape.model_validate_json(text)
     except ValidationError as error:
         raise DataError(f"{path} is no {what}:\n{faults(error)}\n{advice}".rstrip()) from None
 

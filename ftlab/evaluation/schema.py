@@ -11,10 +11,9 @@ import json
 import os
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ftlab.errors import DataError
-from ftlab.files import faults, read_text
+from ftlab.files import parse_json, read_text
 
 __all__ = ["VerdictFile", "read"]
 
@@ -155,12 +154,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         DataError: it cannot be read, or is no verdict; the faults are listed.
     """
     text = read_text(path)
-    try:
-        VerdictFile.model_validate_json(text)
-    except ValidationError as error:
-        raise DataError(
-            f"{path} is no verdict that this version of ftlab wrote:\n{faults(error)}"
-        ) from None
+    parse_json(text, path, VerdictFile, what="verdict that this version of ftlab wrote")
     return json.loads(text)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ftlab.records import Record
 from ftlab.tasks import Ratio
+from ftlab.training.heads import is_plain
 
 __all__ = ["loss", "nats"]
 
@@ -50,7 +51,6 @@ def nats(
 
     from ftlab.hardware import profile
     from ftlab.training import sft
-    from ftlab.training.heads import is_plain
 
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     longest = getattr(causal.config, "max_position_embeddings", 1024)
