@@ -398,7 +398,11 @@ def _bar(n: int, done: int, progress: bool) -> Iterator[Callable[[int, int], Non
 
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
                    TimeRemainingColumn(), "left")  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        # A notebook gets four messages a drawing, and whoever reads them only when the cell is
+        # done, as nbval does, can be sent about two thousand before some are dropped.
+        pace = 0.5 if "ipykernel" in sys.modules else 10
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, refresh_per_second=pace) as bar:
             task = bar.add_task("", total=n, completed=done)
             yield lambda accepted, rejected: bar.update(
                 task, completed=accepted, description=f"{rejected} rejected"

@@ -337,6 +337,37 @@ def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_bar_does_not_flood_a_notebook(tmp_path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    sent = []
+
+    class Counting(NotebookClient):
+        def process_message(self, message, *rest):
+            sent.append(message["msg_type"])
+            return super().process_message(message, *rest)
+
+    cell = f"""
+import sys, time
+from dataclasses import replace
+from ftlab.curation import synthesis, teachers
+sys.stderr = sys.stdout
+quick = teachers.get("program")
+slow = replace(quick, ask=lambda requests: time.sleep(0.1) or quick.ask(requests))
+begun = time.monotonic()
+made = synthesis.synthesise("triage", 30, slow, {str(tmp_path / "t.jsonl")!r}, concurrency=1)
+print(len(made.accepted), time.monotonic() - begun)
+"""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    Counting(book, kernel_name="python3").execute()
+    printed = "".join(o["text"] for o in book.cells[0].outputs if o["output_type"] == "stream")
+    accepted, seconds = printed.splitlines()[-1].split()
+    assert int(accepted) == 30 and "clear_output" in sent
+    # A client that reads nothing before the cell is done loses what is beyond some two thousand.
+    assert len(sent) < 30 + 5 * float(seconds)
+
+
 @pytest.mark.slow
 def test_the_shipped_model_teaches_through_a_server(tmp_path):
     from ftlab import models
