@@ -133,10 +133,11 @@ def _teacher(
     kind: str, model: str | None, base_url: str | None, tokens: int, temperature: float | None
 ) -> "Teacher":
     from ftlab.curation import teachers
+    from ftlab.endpoint import connect
 
     options: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
     if kind == "openai":
-        return teachers.endpoint(model, base_url=base_url, answer_tokens=tokens, **options)
+        return connect(model, base_url=base_url, answer_tokens=tokens, **options)
     if kind == "local":
         return teachers.get(kind, model, answer_tokens=tokens, **options)
     return teachers.get(kind)

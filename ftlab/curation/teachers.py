@@ -2,12 +2,8 @@
 
     program   the task's own offline generator: no network, no key, always right (or as flawed as
               asked for, to practise on)
-    openai    any endpoint that speaks OpenAI's protocol, by the official client, which waits and
-              tries again on 429 and 5xx (`Retry-After` is obeyed)
+    openai    any endpoint that speaks OpenAI's protocol; see `ftlab.endpoint`
     local     a Hugging Face model on this machine
-
-The client's settings come from arguments or from the variables that it reads everywhere:
-OPENAI_BASE_URL, OPENAI_API_KEY; and OPENAI_MODEL.
 
 >>> teacher = get("program")
 >>> request = Request("k1", ({"role": "user", "content": "Capital of France?"},), known="Paris.")
@@ -15,68 +11,17 @@ OPENAI_BASE_URL, OPENAI_API_KEY; and OPENAI_MODEL.
 'Paris.'
 """
 
-import difflib
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from ftlab.errors import ConfigError, MissingExtraError, ModelError, OfflineError, raise_unknown
+from ftlab.endpoint import Answer, NoAnswer, Request, Teacher, connect
+from ftlab.errors import ConfigError, raise_unknown
 
 __all__ = ["NAMES", "Answer", "NoAnswer", "Request", "Teacher", "get"]
 
 NAMES = ("local", "openai", "program")
-LISTED = 20  # models of an endpoint that a message names
-
-
-@dataclass(frozen=True)
-class Request:
-    """One prompt for a teacher."""
-
-    key: str
-    """Names this prompt for ever: whoever has an answer to it need not ask again."""
-    messages: tuple[dict[str, str], ...]
-    known: str = ""
-    """What an offline program would answer; only the teacher `program` looks at it."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a teacher wrote, as it wrote it, and what that took."""
-
-    text: str
-    tokens_in: int = 0
-    tokens_out: int = 0
-    finished: bool = True
-    """False where the limit on its length cut it off."""
-    tries: int = 1
-    """Calls that it took, those that came to nothing included."""
-
-
-class NoAnswer(Exception):
-    """A request came to nothing. `lasting` says that asking again would not help."""
-
-    def __init__(self, reason: str, *, lasting: bool = False) -> None:
-        super().__init__(reason)
-        self.lasting = lasting
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Something that turns prompts into raw answers."""
-
-    name: str
-    """Kind and model, such as "openai:gpt-4o-mini"; each record says whose it is."""
-    ask: Callable[[Sequence[Request]], list[Answer]]
-    """Answer up to `together` requests, in order; raises NoAnswer, or an FtlabError for good."""
-    together: int = 1
-    """Requests that it answers in one call."""
-    at_once: int | None = None
-    """Most calls at one time; None for any number."""
-    answer_tokens: int = 0
-    """Most tokens in one answer, for the caps on what may be spent; 0 where nothing is paid."""
 
 
 def get(kind: str, model: str | None = None, **options: Any) -> Teacher:
@@ -98,7 +43,7 @@ def get(kind: str, model: str | None = None, **options: Any) -> Teacher:
     if kind == "program":
         return program(**options)
     if kind == "openai":
-        return endpoint(model, **options)
+        return connect(model, **options)
     if kind == "local":
         if not model:
             raise ConfigError("The teacher local needs a model: --model NAME, or model=NAME.")
@@ -140,168 +85,6 @@ _FLAWS: tuple[Callable[[str], str], ...] = (
     lambda text: f"{text}\n\nI hope this helps!",
     lambda text: text[: len(text) // 2],
 )
-
-# An endpoint.
-
-
-def endpoint(
-    model: str | None = None,
-    *,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    answer_tokens: int = 1024,
-    temperature: float | None = None,
-    timeout: float = 120.0,
-    retries: int = 5,
-) -> Teacher:
-    """Return a model behind an OpenAI-compatible endpoint, once it is known to be there.
-
-    Args:
-        model: its name there; by default OPENAI_MODEL.
-        base_url: such as http://localhost:8000/v1; by default OPENAI_BASE_URL, else OpenAI's own.
-        api_key: by default OPENAI_API_KEY; an endpoint on this machine needs none.
-        answer_tokens: most tokens in an answer.
-        temperature: None leaves it to the endpoint.
-        timeout: seconds to wait for an answer.
-        retries: times to try again, with growing pauses, on 429, 5xx, a lost connection or a reply
-            that is no JSON.
-
-    Raises:
-        ConfigError: no model or no key is named, the key is refused, or an option is out of range.
-        ModelError: the endpoint has no such model; the message lists those that it has.
-        OfflineError: the endpoint cannot be reached.
-        MissingExtraError: the package openai is not installed.
-    """
-    try:
-        import openai
-    except ImportError:
-        raise MissingExtraError(
-            "The teacher openai needs the package openai: pip install 'ftlab[teachers]'"
-        ) from None
-    if answer_tokens < 1 or retries < 0 or timeout <= 0:
-        raise ConfigError(
-            "answer_tokens must be at least 1, retries at least 0 and timeout above 0; got "
-            f"{answer_tokens}, {retries} and {timeout}."
-        )
-    url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-    at_home = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-    key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if at_home else "")
-    if not key:
-        raise ConfigError(
-            f"The endpoint {url} needs a key: set OPENAI_API_KEY in the environment. For an "
-            "endpoint of your own, set --base-url or OPENAI_BASE_URL, such as "
-            "http://localhost:8000/v1."
-        )
-    client = openai.OpenAI(api_key=key, base_url=url, timeout=timeout, max_retries=retries)
-    name = _offered(client, model or os.environ.get("OPENAI_MODEL"), url)
-    limit = ["max_tokens"]  # OpenAI's newer models want the other name, and say so
-
-    def ask(requests: Sequence[Request]) -> list[Answer]:
-        (request,) = requests
-        tries = spoilt = 0
-        while True:
-            options: dict[str, Any] = {limit[0]: answer_tokens}
-            if temperature is not None:
-                options["temperature"] = temperature
-            try:
-                raw = client.chat.completions.with_raw_response.create(
-                    model=name,
-                    messages=[dict(message) for message in request.messages],  # type: ignore[misc]
-                    extra_headers={"Idempotency-Key": request.key},
-                    **options,
-                )
-                tries += 1 + raw.retries_taken
-                return [_answer(raw.parse(), request, tries)]
-            except openai.BadRequestError as error:
-                if limit[0] == "max_tokens" and "max_completion_tokens" in str(error):
-                    limit[0] = "max_completion_tokens"
-                    continue
-                raise NoAnswer(f"the endpoint refused it: {_told(error)}", lasting=True) from None
-            except openai.APIError as error:
-                raise _meaning(error, name, url) from None
-            except (ValueError, AttributeError, IndexError, TypeError):  # no JSON, or of no use
-                spoilt += 1
-                if spoilt > retries:
-                    raise NoAnswer("the reply was not JSON of a chat completion") from None
-
-    return Teacher(f"openai:{name}", ask, answer_tokens=answer_tokens)
-
-
-def _answer(reply: Any, request: Request, tries: int) -> Answer:
-    """Read a chat completion; tokens that the endpoint does not tell are guessed."""
-    choice, used = reply.choices[0], reply.usage
-    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
-    size = sum(len(message["content"]) for message in request.messages)
-    return Answer(
-        text,
-        used.prompt_tokens if used else size // 3,
-        used.completion_tokens if used else len(text) // 3,
-        choice.finish_reason != "length",
-        tries,
-    )
-
-
-def _offered(client: Any, model: str | None, url: str) -> str:
-    """Return the model's name, once the endpoint was reached and has not denied having it."""
-    import openai
-
-    try:
-        offered = sorted(found.id for found in client.models.list().data)
-    except (openai.NotFoundError, ValueError, AttributeError, TypeError):
-        offered = []  # the endpoint does not list its models
-    except openai.APIError as error:
-        problem = _meaning(error, model or "", url)
-        if isinstance(problem, NoAnswer):
-            raise ModelError(
-                f"The endpoint {url} does not answer: {problem}. Try again later."
-            ) from None
-        raise problem from None
-    if model and (model in offered or not offered):
-        return model
-    near = difflib.get_close_matches(model or "", offered, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    more = f" and {len(offered) - LISTED} more" if len(offered) > LISTED else ""
-    names = f" It offers: {', '.join(offered[:LISTED])}{more}." if offered else ""
-    if model:
-        raise ModelError(f"The endpoint {url} has no model {model!r}.{hint}{names}")
-    raise ConfigError(f"Name a model of {url}: --model NAME, or set OPENAI_MODEL.{names}")
-
-
-def _told(error: Any) -> str:
-    """Return what an endpoint said, on one line."""
-    body = error.body if isinstance(getattr(error, "body", None), dict) else {}
-    return " ".join(str(body.get("message") or error).split())[:300]
-
-
-def _meaning(error: Any, model: str, url: str) -> Exception:
-    """Return what an error of the client means for the user: to mend, or to try again."""
-    import openai
-
-    if isinstance(error, openai.APITimeoutError):
-        return NoAnswer("no answer in time")
-    if isinstance(error, openai.APIConnectionError):
-        why = error.__cause__ or error
-        return OfflineError(
-            f"The endpoint {url} cannot be reached: {why}. Start it, or set --base-url (or "
-            "OPENAI_BASE_URL) to where it is. Offline, take --teacher program."
-        )
-    if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
-        return ConfigError(
-            f"The endpoint {url} refused the key: {_told(error)}. "
-            "Set OPENAI_API_KEY to a valid one."
-        )
-    if isinstance(error, openai.NotFoundError):
-        return ModelError(
-            f"The endpoint {url} found nothing for the model {model!r}: {_told(error)}. Check "
-            "--model, and that --base-url ends as the endpoint wants it, often in /v1."
-        )
-    if getattr(error, "code", None) == "insufficient_quota":
-        return ConfigError(f"The account at {url} has nothing left to spend: {_told(error)}.")
-    if isinstance(error, openai.APIStatusError):
-        lasting = error.status_code < 500 and error.status_code not in (408, 409, 429)
-        return NoAnswer(f"error {error.status_code}: {_told(error)}", lasting=lasting)
-    return NoAnswer(_told(error))
-
 
 # A model on this machine.
 

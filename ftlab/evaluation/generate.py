@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urldefrag
 
+from ftlab.endpoint import NoAnswer, Request, connect
 from ftlab.errors import ConfigError, ModelError
 
 __all__ = ["Endpoint", "Progress", "continue_text", "generate", "load"]
@@ -204,9 +205,7 @@ def _asked(
     tell: Callable[[], None],
 ) -> list[str]:
     """Ask an endpoint, several requests at a time."""
-    from ftlab.curation import teachers
-
-    teacher = teachers.endpoint(
+    teacher = connect(
         endpoint.model,
         base_url=endpoint.url,
         answer_tokens=max_new_tokens,
@@ -216,10 +215,10 @@ def _asked(
     def ask(index: int) -> str:
         messages = tuple(dict(message) for message in conversations[index])
         key = repr((endpoint, messages, max_new_tokens, temperature, seed, index))
-        request = teachers.Request(hashlib.sha256(key.encode()).hexdigest(), messages)
+        request = Request(hashlib.sha256(key.encode()).hexdigest(), messages)
         try:
             return teacher.ask([request])[0].text
-        except teachers.NoAnswer as error:
+        except NoAnswer as error:
             raise ModelError(
                 f"{endpoint.model} at {endpoint.url} gave no answer to prompt {index + 1}: {error}."
             ) from None

@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from endpoint import KEY, serving
+from openai_server import KEY, serving
 
 from ftlab import records, tasks
 from ftlab.curation import teachers

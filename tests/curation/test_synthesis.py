@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 import pytest
-from endpoint import KEY, model_writes, serving
+from openai_server import KEY, model_writes, serving
 
 from ftlab import records, tasks
 from ftlab.curation import teachers

@@ -1,141 +1,14 @@
-"""Teachers against a real server of the protocol, with the official client."""
-
-import builtins
-import socket
+"""Teachers of all kinds; tests/test_endpoint.py has what can happen at an endpoint."""
 
 import pytest
-from endpoint import KEY, model_writes, serving
+from openai_server import KEY, model_writes, serving
 
 from ftlab.curation import teachers
 from ftlab.curation.cleaning import KINDS, clean
-from ftlab.curation.teachers import NoAnswer, Request
-from ftlab.errors import ConfigError, MissingExtraError, ModelError, OfflineError
+from ftlab.curation.teachers import Request
+from ftlab.errors import ConfigError
 
 ASK = Request("00ff", ({"role": "user", "content": "Capital of France?"},), known="Paris.")
-
-
-@pytest.fixture(autouse=True)
-def variables(monkeypatch):
-    for name in ("OPENAI_BASE_URL", "OPENAI_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-
-@pytest.fixture(scope="module")
-def served():
-    with serving(lambda messages: "Paris.") as server:
-        yield server
-
-
-@pytest.fixture
-def server(served):
-    served.plan([])
-    served.asked.clear()
-    served.charged.clear()
-    served.lists_models, served.delay, served.most_at_once = True, 0.0, 0
-    return served
-
-
-def test_an_endpoint_answers_and_counts_tokens(server):
-    teacher = teachers.get("openai", "tiny", base_url=server.url)
-    (answer,) = teacher.ask([ASK])
-    assert (answer.text, answer.finished, answer.tries) == ("Paris.", True, 1)
-    assert answer.tokens_in == len("Capital of France?") // 4 and answer.tokens_out == 1
-    assert server.asked == ["00ff"] and teacher.name == "openai:tiny"
-
-
-def test_model_and_url_come_from_the_usual_variables(server, monkeypatch):
-    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-    monkeypatch.setenv("OPENAI_MODEL", "tiny-instruct")
-    assert teachers.get("openai").name == "openai:tiny-instruct"
-
-
-@pytest.mark.parametrize("fate", ["429", "500", "503", "truncated"])
-def test_what_passes_is_tried_again(server, fate):
-    teacher = teachers.get("openai", "tiny", base_url=server.url, retries=2)
-    server.plan([fate])
-    (answer,) = teacher.ask([ASK])
-    assert answer.text == "Paris." and answer.tries == 2 and len(server.asked) == 2
-
-
-@pytest.mark.parametrize("fate", ["429", "500", "truncated"])
-def test_what_stays_is_given_up(server, fate):
-    teacher = teachers.get("openai", "tiny", base_url=server.url, retries=1)
-    server.plan([fate] * 9)
-    with pytest.raises(NoAnswer) as told:
-        teacher.ask([ASK])
-    assert not told.value.lasting and len(server.asked) == 2
-
-
-def test_a_slow_answer_is_not_waited_for_longer_than_asked(server):
-    teacher = teachers.get("openai", "tiny", base_url=server.url, retries=0, timeout=0.3)
-    server.plan(["slow"])
-    with pytest.raises(NoAnswer, match="in time"):
-        teacher.ask([ASK])
-
-
-def test_a_bad_request_is_not_asked_twice(server):
-    teacher = teachers.get("openai", "tiny", base_url=server.url)
-    server.plan(["400"])
-    with pytest.raises(NoAnswer, match="told to fail") as told:
-        teacher.ask([ASK])
-    assert told.value.lasting and len(server.asked) == 1
-
-
-def test_the_newer_name_of_the_limit_is_found_out(server):
-    teacher = teachers.get("openai", "tiny", base_url=server.url, answer_tokens=7)
-    server.plan(["new name"])
-    assert teacher.ask([ASK])[0].text == "Paris."
-    assert server.bodies[-1]["max_completion_tokens"] == 7
-
-
-def test_an_unknown_model_is_told_with_those_there_are(server):
-    with pytest.raises(ModelError, match=r"'tinny'.*'tiny'.*It offers: tiny, tiny-instruct"):
-        teachers.get("openai", "tinny", base_url=server.url)
-    with pytest.raises(ConfigError, match=r"--model.*OPENAI_MODEL.*tiny-instruct"):
-        teachers.get("openai", base_url=server.url)
-    server.lists_models = False
-    teacher = teachers.get("openai", "tinny", base_url=server.url)
-    with pytest.raises(ModelError, match="tinny"):
-        teacher.ask([ASK])
-
-
-def test_keys_missing_and_wrong(server, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
-    with pytest.raises(ConfigError, match=r"refused the key.*OPENAI_API_KEY") as told:
-        teachers.get("openai", "tiny", base_url=server.url)
-    assert "sk-wrong" not in str(told.value)
-    monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(ConfigError, match="set OPENAI_API_KEY"):
-        teachers.get("openai", "tiny", base_url="https://api.example.invalid/v1")
-
-
-def test_no_money_left_is_an_error_to_mend(server):
-    teacher = teachers.get("openai", "tiny", base_url=server.url)
-    server.plan(["quota"])
-    with pytest.raises(ConfigError, match="nothing left to spend"):
-        teacher.ask([ASK])
-
-
-def test_a_refused_connection_says_what_to_set():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(OfflineError, match=r"cannot be reached.*--base-url"):
-        teachers.get("openai", "tiny", base_url=url, retries=0)
-
-
-def test_without_the_package_the_command_is_named(monkeypatch):
-    real = builtins.__import__
-
-    def gone(name, *rest, **more):
-        if name == "openai":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", gone)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ftlab\[teachers\]'"):
-        teachers.get("openai", "tiny")
 
 
 def test_local_models_answer_in_batches_as_through_an_endpoint(make_model):
@@ -146,7 +19,7 @@ def test_local_models_answer_in_batches_as_through_an_endpoint(make_model):
     assert teacher.at_once == 1 and all(a.tokens_in > 5 for a in two)
     assert teacher.ask([other])[0].text == two[1].text
     with serving(model_writes(model, tokenizer, most=8)) as real:
-        through = teachers.get("openai", "tiny", base_url=real.url)
+        through = teachers.get("openai", "tiny", base_url=real.url, api_key=KEY)
         assert through.ask([ASK])[0].text == two[0].text
 
 

@@ -1,9 +1,11 @@
+import functools
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ftlab import endpoint
 from ftlab.errors import ConfigError, ModelError, OfflineError
 from ftlab.evaluation.decode import _common, decode
 from ftlab.evaluation.generate import Endpoint, continue_text, generate, load
@@ -312,9 +314,8 @@ def test_an_endpoint_that_fails_says_why(url):
 
 
 def test_an_endpoint_out_of_reach_is_told(monkeypatch):
-    teachers = pytest.importorskip("ftlab.curation.teachers")
     pytest.importorskip("openai")
-    real = teachers.endpoint
-    monkeypatch.setattr(teachers, "endpoint", lambda *a, **k: real(*a, **k, retries=0))
+    once = functools.partial(endpoint.connect, retries=0)
+    monkeypatch.setattr("ftlab.evaluation.generate.connect", once)
     with pytest.raises(OfflineError, match="cannot be reached"):
         generate(Endpoint("tiny", "http://127.0.0.1:9/v1"), None, PROMPTS[:1])
