@@ -18,44 +18,14 @@ import re
 from typing import Any
 
 from ftlab.errors import MissingExtraError
+from ftlab.tasks import style_lines
 from ftlab.tasks import style_words as words
+from ftlab.tasks.style_lines import VOICES, cardinal, ordinal
 
-VOICES = ("dry", "exuberant")
 NEITHER = "neither"
 """What the classifier calls a record that was copied and not told."""
 
-_UNITS = [
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_ORDINAL = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth",
-            "nine": "ninth", "twelve": "twelfth"}  # fmt: skip
-
-
-def ordinal(number: int) -> str:
-    """Return an ordinal from 1 to 99 in words.
-
-    >>> ordinal(3), ordinal(20), ordinal(42)
-    ('third', 'twentieth', 'forty-second')
-    """
-    if number < 20:
-        return _ORDINAL.get(_UNITS[number - 1], _UNITS[number - 1] + "th")
-    ten, unit = divmod(number, 10)
-    name = _TENS[ten - 2]
-    return f"{name}-{ordinal(unit)}" if unit else name[:-1] + "ieth"
-
-
-def _cardinal(number: int) -> str:
-    if number < 20:
-        return _UNITS[number - 1]
-    ten, unit = divmod(number, 10)
-    return _TENS[ten - 2] + (f"-{_UNITS[unit - 1]}" if unit else "")
-
-
-_WORDED = {_cardinal(n): str(n) for n in range(1, 100)} | {
-    ordinal(n): str(n) for n in range(1, 100)
-}
+_WORDED = {cardinal(n): str(n) for n in range(1, 100)} | {ordinal(n): str(n) for n in range(1, 100)}
 _LOOSE = {"one", "first", "two", "second", "seconds"}  # too common to be held against a line
 _NUMBER = re.compile(r"\d+(?::\d+)?(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
@@ -183,16 +153,14 @@ def classifier() -> Any:
             "The voice of a line is judged with scikit-learn, which is not installed. "
             "Install it: pip install scikit-learn"
         ) from None
-    from ftlab.tasks import style
-
     rng = random.Random("the classifier of voices")
     lines: list[tuple[str, str]] = []
     for _ in range(350):
-        event = style.event(rng)
+        event = style_lines.event(rng)
         for voice in VOICES:
-            line = mask(style.tell(event, voice, rng))
+            line = mask(style_lines.tell(event, voice, rng))
             lines += [(line, voice), (bare(line), voice)]
-        record = mask(style.notation(event, rng))
+        record = mask(style_lines.notation(event, rng))
         lines += [(record, NEITHER), (record.partition("\n")[0], NEITHER), (bare(record), NEITHER)]
     model = make_pipeline(
         TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), lowercase=False, sublinear_tf=True),
@@ -213,11 +181,11 @@ def classifier_accuracy(n: int = 400, seed: int = 0) -> dict[str, float]:
         Accuracies, 0 to 1: `held_out`; `held_out_bare`, the same lines in lower case without
         punctuation; `exclamation_marks`, of the plain rule that the exuberant voice has one.
     """
-    from ftlab.tasks import style
-
     rng = random.Random(f"held-out phrasings {seed}")
     voices = [VOICES[i % 2] for i in range(n)]
-    lines = [style.tell(style.event(rng, new=True), voice, rng, new=True) for voice in voices]
+    lines = [
+        style_lines.tell(style_lines.event(rng, new=True), voice, rng, new=True) for voice in voices
+    ]
     rule = [VOICES["!" in line] for line in lines]
     given = classifier().predict([mask(line) for line in lines])
     given_bare = classifier().predict([bare(mask(line)) for line in lines])

@@ -7,10 +7,11 @@ import pytest
 from ftlab import tasks
 from ftlab.errors import ConfigError, DataError, MissingExtraError
 from ftlab.records import Record
-from ftlab.tasks import Ratio, drawing, style, style_marks
+from ftlab.tasks import Ratio, drawing, style, style_lines, style_marks
 from ftlab.tasks import style_words as words
 from ftlab.tasks.style import parse, prompt, score
-from ftlab.tasks.style_marks import bare, invented, kept, mask, ordinal, voice_of
+from ftlab.tasks.style_lines import ordinal
+from ftlab.tasks.style_marks import bare, invented, kept, mask, voice_of
 
 TRAIN = style.examples(1000, seed=1)
 TEST = style.examples(400, seed=1, split="test")
@@ -104,9 +105,9 @@ def test_the_wrong_voice_is_heard():
     other = {"dry": "exuberant", "exuberant": "dry"}
     said = []
     for _ in range(60):
-        event = style.event(rng)
-        for voice in style.VOICES:
-            said.append(voice_of(style.tell(event, voice, rng)) == other[voice])
+        event = style_lines.event(rng)
+        for voice in style_lines.VOICES:
+            said.append(voice_of(style_lines.tell(event, voice, rng)) == other[voice])
     assert sum(said) <= 2
 
 
@@ -152,7 +153,7 @@ def test_every_fact_is_in_the_prompt():
 
 
 def test_records_carry_what_is_needed():
-    slices = {f"{voice}/{kind}" for voice in style.VOICES for kind in words.KINDS}
+    slices = {f"{voice}/{kind}" for voice in style_lines.VOICES for kind in words.KINDS}
     for example in (*TRAIN, *TEST):
         assert {"id", "slice", "difficulty", "group", "voice", "kind"} <= set(example.meta)
         assert len(example.messages[0]["content"] + example.completion) < 600
@@ -169,7 +170,7 @@ def test_variety():
     assert len({mask(e.completion) for e in TRAIN}) >= 950  # measured: 996 of 1,000
     bare_prompts = {re.sub(r"[A-Z]\w+|\d+", "_", e.messages[0]["content"]) for e in TRAIN}
     assert len(bare_prompts) >= 950
-    for voice in style.VOICES:
+    for voice in style_lines.VOICES:
         assert set(words.CORES[voice]) == set(words.KINDS)
         for kind, forms in words.CORES[voice].items():
             assert sum(f.startswith("~") for f in forms) >= 2, kind
@@ -191,4 +192,4 @@ def test_what_cannot_be_given_is_refused():
     with pytest.raises(ConfigError, match="Valid: test, train"):
         style.examples(5, seed=0, split="dev")
     with pytest.raises(ConfigError, match="Did you mean 'dry'"):
-        style.tell(style.event(random.Random(0)), "drye", random.Random(0))
+        style_lines.tell(style_lines.event(random.Random(0)), "drye", random.Random(0))

@@ -1,0 +1,153 @@
+"""Race events, and how the two commentators of `style` tell them: composed, never copied.
+
+>>> overtake = {"kind": "overtake", "A": "Ines Varga", "B": "Tom Okafor", "pos": 3}
+>>> print(tell(overtake, "dry", random.Random(7)))
+Tom Okafor is passed by Varga for P3. So it goes.
+"""
+
+import json
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from ftlab.errors import raise_unknown
+from ftlab.tasks import style_words as words
+from ftlab.tasks.drawing import open_to, pick
+
+VOICES = ("dry", "exuberant")
+
+_UNITS = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ORDINAL = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth",
+            "nine": "ninth", "twelve": "twelfth"}  # fmt: skip
+
+
+def ordinal(number: int) -> str:
+    """Return an ordinal from 1 to 99 in words.
+
+    >>> ordinal(3), ordinal(20), ordinal(42)
+    ('third', 'twentieth', 'forty-second')
+    """
+    if number < 20:
+        return _ORDINAL.get(_UNITS[number - 1], _UNITS[number - 1] + "th")
+    ten, unit = divmod(number, 10)
+    name = _TENS[ten - 2]
+    return f"{name}-{ordinal(unit)}" if unit else name[:-1] + "ieth"
+
+
+def cardinal(number: int) -> str:
+    """Return a number from 1 to 99 in words.
+
+    >>> cardinal(42)
+    'forty-two'
+    """
+    if number < 20:
+        return _UNITS[number - 1]
+    ten, unit = divmod(number, 10)
+    return _TENS[ten - 2] + (f"-{_UNITS[unit - 1]}" if unit else "")
+
+
+def event(rng: random.Random, new: bool = False) -> dict[str, Any]:
+    """Draw an event: its `kind` and the facts that `style_words.KINDS` allows it.
+
+    Args:
+        rng: where chance comes from.
+        new: use held-out names and reasons, and none of the others.
+    """
+    pool = lambda text: text.partition("~")[2 if new else 0].split("|")
+    kind = rng.choice(list(words.KINDS))
+    possible, always = (text.split() for text in words.KINDS[kind])
+    surnames = rng.sample(pool(words.SURNAMES), 2)
+    drawn = {
+        "A": f"{rng.choice(pool(words.FIRST))} {surnames[0]}",
+        "B": f"{rng.choice(pool(words.FIRST))} {surnames[1]}",
+        "place": rng.choice(pool(words.PLACES)),
+        "team": rng.choice(pool(words.TEAMS)),
+        "R": rng.choice(pool(words.PENALISED if kind == "penalty" else words.RETIRED)),
+        "lap": rng.randint(13, 71),
+        "pos": rng.randint(1, 12),
+        "gap": rng.randint(1, 99) / 10,
+        "stopped": rng.randint(21, 129) / 10,
+        "time": f"1:{rng.randint(2, 58):02}.{rng.randint(0, 9)}",
+        "penalty": rng.choice((3, 5, 10, 12)),
+    }
+    need = {"A", "B", *always}  # racer and rival stand in the core of every line
+    facts = {key: drawn[key] for key in possible if key in need or rng.random() < 0.7}
+    if facts.get("gap") == facts.get("pos") is not None:
+        del facts["gap"]  # two facts of the same figure could not be told apart
+    return {"kind": kind, **facts}
+
+
+def notation(told: dict[str, Any], rng: random.Random, new: bool = False) -> str:
+    """Write an event down as one of ten kinds of record, its keys and their order at random."""
+    keys = [key for key in told if key != "kind"]
+    rng.shuffle(keys)
+    rows = [(pick(words.KEYS[key], rng, new), told[key]) for key in ("kind", *keys)]
+    lines: Callable[[str, str], str] = lambda form, gap: gap.join(form.format(*row) for row in rows)
+    across = lambda mark: mark.join(k for k, _ in rows) + "\n" + mark.join(str(v) for _, v in rows)
+    ways: list[Callable[[], str]] = [
+        lambda: lines("{}: {}", "\n"),
+        lambda: lines("{}={}", "; "),
+        lambda: json.dumps(dict(rows)),
+        lambda: lines("- {}: {}", "\n"),
+        lambda: across(" | "),
+        lambda: across(","),
+        lambda: lines("{} {}", ", "),
+        lambda: lines("[{}] {}", " "),
+        lambda: lines("{} -> {}", "\n"),
+        lambda: (
+            "<" + " ".join(f"{k.replace(' ', '_')}={quoteattr(str(v))}" for k, v in rows) + "/>"
+        ),
+    ]
+    return rng.choice(ways[8:] if new else ways[:8])()
+
+
+def tell(told: dict[str, Any], voice: str, rng: random.Random, new: bool = False) -> str:
+    """Compose a line of commentary about an event.
+
+    Args:
+        told: an event, as from `event`.
+        voice: "dry" or "exuberant".
+        rng: where chance comes from.
+        new: build it from held-out forms alone.
+
+    Raises:
+        ConfigError: there is no such voice.
+    """
+    if voice not in VOICES:
+        raise_unknown("voice", voice, VOICES)
+    loud = voice == "exuberant"
+    slots = {key: value for key, value in told.items() if key not in ("kind", "A", "B")}
+    for key in "AB":
+        if key in told:
+            surname = told[key].split()[-1]
+            full = told[key] if rng.random() < 0.3 else surname
+            slots[key] = surname.upper() if loud and rng.random() < 0.15 else full
+    if "pos" in told:
+        slots["nth"] = ordinal(told["pos"])
+    rest = [key for key in told if key not in ("kind", "A", "B", "R")]
+    rng.shuffle(rest)
+    lead, phrases, sentences = "", "", []
+    end = lambda: rng.choice(("!", "!", "!", "!!", "...")) if loud else "."
+    for key in rest:
+        chance = rng.random()
+        if not lead and chance < 0.3 and open_to(words.LEADS[voice].get(key, ()), new):
+            lead = pick(words.LEADS[voice][key], rng, new)
+        elif chance < 0.7 and phrases.count("\0") < 2:
+            phrases += "\0" + pick(words.PHRASES[voice][key], rng, new)
+        else:
+            sentences.append(pick(words.SENTENCES[voice][key], rng, new) + end())
+    opening = closing = ""
+    if not lead and rng.random() < (0.75 if loud else 0.25):
+        opening = pick(words.OPENINGS[voice], rng, new)
+    if rng.random() < (0.45 if loud else 0.3):
+        closing = " " + pick(words.CLOSINGS[voice], rng, new)
+    core = pick(words.CORES[voice][told["kind"]], rng, new)
+    text = opening + lead + core + phrases.replace("\0", " ") + end()
+    text = " ".join([text, *sentences]).format(**slots) + closing
+    return re.sub(r"(?:^|(?<=[.!?] ))[a-z]", lambda match: match[0].upper(), text)
