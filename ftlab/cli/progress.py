@@ -25,7 +25,8 @@ def progress(
     from rich.console import Console
 
     from ftlab.files import write_text
-    from ftlab.teaching import progress as room
+    from ftlab.teaching import classroom
+    from ftlab.teaching import progress as own
 
     if (csv and not merge) or (merge and export) or (name and not export):
         raise ConfigError(
@@ -39,15 +40,15 @@ def progress(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     if merge:
-        learners, skipped = room.read_class(merge)
-        console.print(room.class_table(learners))
+        learners, skipped = classroom.read_class(merge)
+        console.print(classroom.class_table(learners))
         for line in skipped:
             say(f"passed over {line}")
         if csv:
-            say(f"Saved in {write_text(csv, room.class_csv(learners))}.")
+            say(f"Saved in {write_text(csv, classroom.class_csv(learners))}.")
     elif export:
-        say(f"Saved in {room.export(export, name)}. It holds what you tried, and the name.")
+        say(f"Saved in {own.export(export, name)}. It holds what you tried, and the name.")
     else:
-        console.print(room.own_table(room.done()))
-        where = room.path()
+        console.print(classroom.own_table(own.done()))
+        where = own.path()
         say(f"Kept in {where}; sent nowhere." if where else "Progress is off: nothing is kept.")

@@ -1,0 +1,83 @@
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftlab import cli
+from ftlab.errors import DataError
+from ftlab.teaching import classroom, progress
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setenv("FTLAB_PROGRESS", str(tmp_path / "home" / "progress.json"))
+    return tmp_path / "home" / "progress.json"
+
+
+def exported(folder: Path, file: str, name: str, done: dict) -> None:
+    told = {"kind": "ftlab progress", "name": name, "done": done}
+    (folder / file).write_text(json.dumps(told), "utf-8")
+
+
+def test_items_are_all_exercises_and_questions():
+    items = classroom.items()
+    assert {"00.1", "quiz 00.5"} <= set(items["00"]) and list(items) == sorted(items)
+    assert all(name.removeprefix("quiz ").startswith(k) for k, row in items.items() for name in row)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return `run(*arguments) -> (exit code, stdout, stderr)` of `ftlab progress`."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ftlab", "progress", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main()
+        told = capsys.readouterr()
+        return exit_info.value.code, told.out, told.err
+
+    return run
+
+
+def test_a_learner_sees_and_exports_and_an_instructor_merges(file, command, tmp_path):
+    code, _, err = command("--name", "Ada", "--export", tmp_path / "ada.json")
+    assert code == 2 and "Nothing to export" in err
+    progress.note("00.1", passed=True)
+    progress.note("00.2", passed=False)
+    progress.note("quiz 00.1", passed=True)
+    code, out, _ = command()
+    row = next(line.split() for line in out.splitlines() if line.strip().startswith("00"))
+    exercises = sum(not name.startswith("quiz") for name in classroom.items()["00"])
+    assert code == 0 and row[1:3] == [f"1/{exercises}", "1/5"] and "00.2," in row
+    assert str(file) in out and "sent nowhere" in out
+    folder = tmp_path / "class"
+    assert command("--name", " Ada  L. ", "--export", folder / "ada.json")[0] == 0
+    assert command("--name", "Ada", "--export", folder / "ada.json")[0] == 2  # not overwritten
+    exported(folder, "bob.json", "Bob", {"00.3": {"passed": True, "tries": 1}})
+    exported(folder, "evil.json", "=cmd()[red]", {"00.1": {"passed": "yes"}, "00.2": 7})
+    (folder / "broken.json").write_text("{")
+    (folder / "other.json").write_text('{"name": "x"}')
+    code, out, err = command("--merge", folder, "--csv", tmp_path / "class.csv")
+    assert (code, err) == (0, "")
+    assert "broken.json" in out and "other.json: it was not made by" in out and "[red]" in out
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "class.csv").read_text("utf-8"))))
+    assert [row["name"] for row in rows] == ["'=cmd()[red]", "Ada L.", "Bob"]
+    assert [row["00.1"] for row in rows] == ["0", "1", ""]
+    assert [row["00.2"] for row in rows] == ["", "0", ""] and rows[2]["00.3"] == "1"
+    assert command("--csv", tmp_path / "x.csv")[0] == 2
+
+
+def test_two_of_one_name_are_told_apart_and_an_empty_folder_is_told(tmp_path):
+    with pytest.raises(DataError, match="holds no file"):
+        classroom.read_class(tmp_path)
+    with pytest.raises(DataError, match="not a folder"):
+        classroom.read_class(tmp_path / "none")
+    exported(tmp_path, "a.json", "Kim", {})
+    exported(tmp_path, "b.json", "kim", {})
+    learners, skipped = classroom.read_class(tmp_path)
+    assert [learner.name for learner in learners] == ["Kim (a.json)", "kim (b.json)"]
+    assert skipped == []
