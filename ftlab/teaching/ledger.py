@@ -53,6 +53,8 @@ class Entry:
     """The notebook's name; read from where it lies."""
     section: str = ""
     """The heading that it stands under."""
+    cell: int | None = None
+    """The cell's number as the notebook shows it."""
 
     def __str__(self) -> str:
         text = self.figure
@@ -113,7 +115,7 @@ def record(
     if not in_notebook():
         print(text)
         return
-    data = {k: v for k, v in asdict(entry).items() if k not in ("lesson", "section")}
+    data = {k: v for k, v in asdict(entry).items() if k not in ("lesson", "section", "cell")}
     display({"text/plain": text, "text/html": box(text, TONES[verdict]), KIND: data})
 
 
@@ -134,7 +136,8 @@ def read(notebook: Path) -> list[Entry]:
             kept = output.get("data", {}).get(KIND)
             if kept:
                 limits = tuple(kept["interval"]) if kept["interval"] else None
-                where: dict[str, Any] = {"lesson": notebook.stem, "section": section}
+                where: dict[str, Any] = {"lesson": notebook.stem, "section": section,
+                                         "cell": cell.get("execution_count")}  # fmt: skip
                 found.append(Entry(**{**kept, "interval": limits, **where}))
     return found
 
@@ -168,6 +171,7 @@ def page(notebooks: Sequence[Path]) -> str:
             lines.append(f"{said}| {claim.lesson} | {_cell(_missing(claim))} | – |")
         for entry in entries[number]:
             where = f"[{entry.lesson[:2]}]({entry.lesson}.ipynb), {_cell(entry.section)}"
+            where += f", In [{entry.cell}]" if entry.cell else ""
             told = _sentence(entry)
             if claim.takes and entry is entries[number][-1]:
                 told += f" A fuller test would take {claim.takes}"

@@ -550,5 +550,6 @@ ftlab.quiz("00")
 # 3. **A gain is a claim until it is measured** on text held out of training, against the
 #    base, with an interval that stays clear of zero.
 #
-# Next: 01 When to fine-tune. The base model gets a fair chance first: a better prompt, and
-# examples in it. Sometimes that is all you need.
+# Next: [01 When to fine-tune](01_when_to_fine_tune.ipynb).
+# The base model gets a fair chance first: a better prompt, and examples in it. Sometimes that
+# is all you need.

@@ -732,4 +732,5 @@ ftlab.quiz("01")
 # 3. **“Do not fine-tune” is a good answer**: when a program will do, when nobody can measure
 #    it, and when the bill never comes back.
 #
-# Next: 02 Model selection. You decided to tune; now which base?
+# Next: [02 Model selection](02_model_selection.ipynb).
+# You decided to tune; now which base?

@@ -742,4 +742,5 @@ ftlab.quiz("02")
 # 3. **Tune the shortlist and ask it your task.** A cheap signal helps to drop candidates; the
 #    bake-off decides.
 #
-# Next: 03 Data synthesis. The base is chosen; now it needs something to learn from.
+# Next: [03 Data synthesis](03_data_synthesis.ipynb).
+# The base is chosen; now it needs something to learn from.

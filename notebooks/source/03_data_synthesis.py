@@ -820,4 +820,5 @@ ftlab.quiz("03")
 # 3. **What a model teaches itself is no more than what it knew, minus what a check throws
 #    out.** The check is where the knowledge comes in.
 #
-# Next: 04 Data quality. What is wrong with a data file, and what does each fault cost?
+# Next: [04 Data quality](04_data_quality.ipynb).
+# What is wrong with a data file, and what does each fault cost?

@@ -850,4 +850,5 @@ ftlab.quiz("04")
 # 3. **What the data lets a model ignore, it will ignore.** Test on inputs that lack the
 #    clue.
 #
-# Next: 05 SFT with TRL. The trainer that has done its work in one line here is taken apart.
+# Next: [05 SFT with TRL](05_sft_with_trl.ipynb).
+# The trainer that has done its work in one line here is taken apart.

@@ -831,4 +831,5 @@ ftlab.quiz("05")
 # 3. **The training loss does not know.** Held-out records say when to stop, records beside
 #    the range say what was never learned, and an adapter can be taken off.
 #
-# Next: 06 Evaluation. Did it help, and how sure are you?
+# Next: [06 Evaluation](06_evaluation.ipynb).
+# Did it help, and how sure are you?

@@ -839,5 +839,5 @@ ftlab.quiz("06")
 # 3. **Better is not enough**: at what price, on what, and what got worse belong to the
 #    verdict.
 #
-# Next: 07 LoRA and QLoRA. Most of the weights stay where they are; how much of the gain does
-# that keep?
+# Next: [07 LoRA and QLoRA](07_lora_and_qlora.ipynb).
+# Most of the weights stay where they are; how much of the gain does that keep?

@@ -942,4 +942,5 @@ ftlab.quiz("07")
 # 3. **Rank, layers and rate are settings, not laws.** Measure on your own task; it takes
 #    minutes.
 #
-# Next: 08 Break it on purpose. Everything that went well here, gone wrong.
+# Next: [08 Break it on purpose](08_break_it_on_purpose.ipynb).
+# Everything that went well here, gone wrong.

@@ -30,8 +30,7 @@ FAMILY = {  # hub id, and the file of its chat template in TRL
     "llama3": ("meta-llama/Meta-Llama-3-8B-Instruct", "llama3"),
     "gemma": ("google/gemma-2b-it", "gemma"),
 }
-# Each lesson with one of two families, by turns.
-PLAN = [(path, ("llama3", "qwen2.5")[turn % 2]) for turn, path in enumerate(SOURCES)]
+PLAN = [(path, family) for path in SOURCES for family in ("llama3", "qwen2.5")]
 SIZES = {
     "00": {"TEST": 3, "EPOCHS": 1},
     "01": {"TRAIN": 6, "TEST": 3, "FACTS": 4, "TEXTS": 6, "MORE": 1, "DRILL": 1, "READ": 1},

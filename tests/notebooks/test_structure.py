@@ -114,7 +114,8 @@ def test_a_lesson_ends_with_takeaways_and_the_next_lesson(path):
     position = lessons.index(path.stem[:2])
     if position + 1 < len(lessons):
         following = lessons[position + 1]
-        assert f"Next: {following} {LESSONS[following]}" in last.source
+        (file,) = ROOT.glob(f"{following}_*.ipynb")
+        assert f"Next: [{following} {LESSONS[following]}]({file.name})" in last.source
 
 
 @OF_EACH
