@@ -13,6 +13,7 @@ Whether a text belongs to training or to testing follows from its hash alone, so
 no number of examples can put the same text on both sides.
 """
 
+import functools
 import hashlib
 import random
 import re
@@ -46,9 +47,14 @@ def expand(form: str, rng: random.Random) -> str:
     return form
 
 
-def open_to(forms: Sequence[str], new: bool) -> list[str]:
+def open_to(forms: Sequence[str], new: bool) -> tuple[str, ...]:
     """Return the forms that may be used: the held-out ones alone (`new`), or only the others."""
-    return [form.removeprefix("~") for form in forms if form.startswith("~") == new]
+    return _open_to(tuple(forms), new)
+
+
+@functools.cache
+def _open_to(forms: tuple[str, ...], new: bool) -> tuple[str, ...]:
+    return tuple(form.removeprefix("~") for form in forms if form.startswith("~") == new)
 
 
 def pick(forms: Sequence[str], rng: random.Random, new: bool = False) -> str:
