@@ -88,7 +88,7 @@ class Profile:
     batch_size: int
     """Records per step that fit."""
     records: int
-    """Records that make a first fine-tune of two epochs last about two minutes."""
+    """Records that make a first fine-tune of two epochs last two to five minutes."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why each choice was made."""
 
@@ -189,7 +189,7 @@ def _look(asked: str, refresh: bool) -> Profile:
     }
     sizes = DEFAULTS[name]
     slow = name == "cpu" and dtype == "float32"
-    why["records"] = "two epochs of them take about two minutes" + (" in float32" if slow else "")
+    why["records"] = "two epochs of them take two to five minutes" + (" in float32" if slow else "")
     return Profile(
         name=name, device=device, dtype=dtype, weights="float32", threads=torch.get_num_threads(),
         memory_gb=round(memory, 1), gpu=gpu, default_model=sizes.model,
