@@ -4,15 +4,15 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/03_data_synthesis.ipynb)
 #
 # **What you will build**: a file of a thousand training examples that a teacher wrote and a
-# sandbox checked, a hundred more out of twenty written by hand, and the answer to a
-# question: can a model be its own teacher?
+# sandbox checked, a hundred more out of fifteen written by hand (five others are held out),
+# and the answer to a question: can a model be its own teacher?
 #
 # **Prerequisites**: lesson 00. No GPU, no key. If you have an endpoint that speaks OpenAI's
 # protocol, the same cells use it.
 #
 # | where | reading, doing and running | of it, running |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour | about four minutes |
+# | a laptop or server, CPU only | about an hour | four to five minutes |
 # | a free Colab T4, or another GPU | the same | a little less |
 
 # %%
@@ -244,7 +244,8 @@ check("03.2", to_ask)
 
 # %% [markdown]
 # And what will it cost? Nothing here, but an endpoint counts **tokens**, those of the prompt
-# and those of the answer, at different prices. So ask for an estimate *before* the run.
+# and those of the answer, at different prices. So ask for an estimate *before* the run. Below,
+# prices are in US dollars for a million tokens, and costs in US dollars.
 #
 # **Predict.** Showing the teacher solved examples makes its answers better. What does it do
 # to the bill?
@@ -429,7 +430,7 @@ assert independent <= len(train_human)
 
 # %% [markdown]
 # Practitioners say that paraphrasing multiplies data. It multiplies *wordings*: no new
-# problem has come in, and a wrong answer among the twenty would be copied too. What does a
+# problem has come in, and a wrong answer among the fifteen would be copied too. What does a
 # hundred of them teach? The quickest pupil tells: a linear classifier over words, examined
 # on tickets that a program wrote. **Predict.** Which helps it more, a hundred rewordings, or
 # a hundred new tickets from that program?
@@ -523,6 +524,11 @@ assert careful == 0 and naive > cut / 2
 # ## 7. One record, many formats
 #
 # A trainer or a provider wants its own JSON. Same words, other keys.
+#
+# Formats outlive services of fine-tuning: Cohere
+# [deprecated](https://docs.cohere.com/docs/fine-tuning) its own on 15 September 2025, and
+# OpenAI [announced](https://developers.openai.com/api/docs/deprecations) on 7 May 2026 that
+# the availability of its fine-tuning changes. Look before you upload.
 
 # %% tags=["nbval-check-output"]
 from ftlab import formats
@@ -599,9 +605,10 @@ for name in families.FAMILIES:
     print(f"learns to write {made_so.loss!r}")
 
 # %% [markdown]
-# All eight teach one word, "Paris", and each another way to stop. A model that is asked in
-# another family's decorators has never seen where a turn ends, so **use the template that
-# comes with the model**, and never type the marks by hand.
+# All eight teach one word, "Paris", and how to stop. Not all stops differ: `llama2`,
+# `mistral`, `zephyr` and `alpaca` all end with `</s>`, after other marks. A model that is
+# asked in another family's decorators may never have seen where a turn begins or ends, so
+# **use the template that comes with the model**, and never type the marks by hand.
 
 # %% [markdown]
 # ## 8. A doll within a doll
@@ -734,7 +741,7 @@ assert verdict.contestants["teacher"]["helpful"].value > 0.1
 # A score says what is kept of quality. What is kept of *variety*?
 #
 # **Exercise 03.5.** In how many different ways do some texts begin, counted by their first
-# three words?
+# three words? Here capitals count.
 
 
 # %% tags=["exercise", "nbval-check-output"]
