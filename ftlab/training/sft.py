@@ -206,6 +206,9 @@ def train(
             "base_model": base, "held_out_data": held, "early_stopping": early_stopping,
             "targets": targets if adapter else None, "frozen_layers": frozen_layers,
         }  # fmt: skip
+        still = [name for name, weight in model.named_parameters() if not weight.requires_grad]
+        if method == "full" and still:  # frozen by the caller: another run
+            whole["still"] = still
     if checkpoints:
         place = checkpoints
         latest = processes.by_first(lambda: survival.begin(place, whole))

@@ -91,6 +91,17 @@ def test_another_run_is_trained_and_says_so(kept, make_model, capsys, other):
     assert len(list(folder.iterdir())) == 1, "in class nothing is kept"
 
 
+def test_a_run_with_weights_frozen_by_hand_is_another(kept, make_model, capsys):
+    mode, _ = kept
+    mode("keep")
+    train(make_model)
+    mode("take")
+    model, tokenizer = make_model("chatml")
+    model.model.layers[0].requires_grad_(False)
+    sft.train(model, tokenizer, RECORDS, epochs=2, batch_size=2)
+    assert "this run was not rehearsed" in capsys.readouterr().out
+
+
 def test_a_run_that_is_looked_at_on_its_way_is_trained(kept, make_model, capsys):
     mode, _ = kept
     model, tokenizer = make_model("chatml")
