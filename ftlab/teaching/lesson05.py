@@ -430,7 +430,8 @@ QUIZ = (
             ),
             Option(
                 "Its first tokens are cut",
-                "That would be truncation_mode='keep_end', which is not the default.",
+                "That would be truncation_mode='keep_end', which is not the default, and which "
+                "TRL calls deprecated by now.",
             ),
         ),
     ),
