@@ -40,7 +40,7 @@ def demo(
     Args:
         model: a shipped name, a folder, or a hub id.
         method: "full" or "lora".
-        examples: records to train on; by default what this machine learns in two minutes.
+        examples: records to train on; by default what this machine learns in two to five minutes.
         held_out: records to compare on, from text that the base has never seen.
         epochs: passes over the training records.
         seed: of the data, the training and the bootstrap.

@@ -58,7 +58,7 @@ def test_open_models_meet_the_demands(ftlab):
         "models", "--licence", "apache-2.0", "--max-parameters", "0.5B", "--fits", 9,
         "--method", "full", "--safe",
     )  # fmt: skip
-    assert code == 0 and "HuggingFaceTB/SmolLM2-135M" in out and "2 of " in out
+    assert code == 0 and "HuggingFaceTB/SmolLM2-135M" in out and "4 of " in out
     assert "Llama" not in out and "Qwen2.5-1.5B" not in out
     code, _, err = ftlab("models", "--max-parameters", "2X")
     assert code == 2 and "1.5B" in err

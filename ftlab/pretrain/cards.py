@@ -17,7 +17,7 @@ from ftlab.pretrain import sources
 ABOUT = {
     "ftlab-7m": "the default base of the course",
     "ftlab-3m": "a smaller base, for quick runs and comparisons of size",
-    "ftlab-1m": "the smallest base: what size alone takes away",
+    "ftlab-1m": "the smallest base, which read about as much as ftlab-3m",
     "ftlab-3m-prose": "a 3M specialist whose last stage was English only",
     "ftlab-3m-code": "a 3M specialist whose last stage was Python and structured text only",
     "ftlab-3m-step5pct": "what ftlab-3m was after a twentieth of its training",

@@ -14,10 +14,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
+from ftlab.tasks import Ratio
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.teaching.quizzes import Option, Question, right
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Surprise:
@@ -113,6 +118,45 @@ def flip(
             found.append((b - a, easy, hard, a, b))
     best = max(found, default=(0.0, "", "", 0.0, 0.0))
     return best[1:] if best[0] > 0 else None
+
+
+def agreement(
+    signal: Sequence[float],
+    scores: Sequence[Sequence[Ratio]],
+    *,
+    more_is_better: bool = False,
+    seed: int = 0,
+) -> Interval:
+    """Return the share of pairs of models that a cost and a score put in the same order.
+
+    Args:
+        signal: one figure for each model; fewer are better.
+        scores: for each model, the ratio of each question; the questions are the same.
+        more_is_better: whether a high score is good; a loss is not.
+        seed: of the draws.
+
+    Returns:
+        The share, in which a tie counts half, and its interval over other draws of the questions.
+
+    >>> agreement([1.5, 1.2], [[Ratio(0, 1), Ratio(1, 4)], [Ratio(1, 1), Ratio(1, 2)]]).value
+    0.0
+    """
+    import numpy as np
+
+    figures, draws = ratios(
+        [[part.num for part in row] for row in scores],
+        [[part.den for part in row] for row in scores],
+        samples=SAMPLES, seed=seed,
+    )  # fmt: skip
+    left, right = np.triu_indices(len(signal), 1)
+    way = np.sign(np.subtract(np.take(signal, left), np.take(signal, right)))
+    way = -way if more_is_better else way
+
+    def alike(values: "np.ndarray") -> "np.ndarray":
+        same = way * np.sign(values[..., left] - values[..., right])
+        return (1 + same).mean(axis=-1) / 2
+
+    return interval(float(alike(figures)), alike(draws), 0.95)
 
 
 # The solutions and the mistakes, as functions.
@@ -261,12 +305,22 @@ EXERCISES = (
             "sum(nats) / math.log(2) / len(text).",
         ),
         solution=_bits,
-        cases=(([2.0, 1.0, 0.5], "a cat sat"), ([0.7], "x"), ([3.0, 3.0], "twenty letters, about")),
+        cases=(
+            ([2.0, 1.0, 0.5], "a cat sat"),
+            ([0.7], "x"),
+            ([3.0, 3.0], "twenty letters, about"),
+            ([1.5, 2.5], "Könnt ihr für Jörg üben?"),
+        ),
         mistakes=(
             Mistake(
                 "it is per token",
                 lambda nats, text: sum(nats) / math.log(2) / len(nats),
                 "Tokens differ between models. Divide by the characters, which do not.",
+            ),
+            Mistake(
+                "it is per byte",
+                lambda nats, text: sum(nats) / math.log(2) / len(text.encode()),
+                "In UTF-8 an ü is two bytes. Characters are wanted: len(text), without encode().",
             ),
             Mistake(
                 "it is in nats",
@@ -287,7 +341,7 @@ EXERCISES = (
     ),
     Exercise(
         id="02.5",
-        title="does the cheap signal rank as the dear one?",
+        title="how often a cheap signal orders two models as the dear one does",
         hints=(
             "Take every pair of models. When does the cheap signal order them as the score does?",
             "Fewer bits is better: a pair agrees if (bits_i - bits_j) * (score_i - score_j) < 0.",

@@ -41,7 +41,8 @@ MINE = "Hi, my café order #4711 hasn't arrived. Könnt ihr bitte nachsehen? �
 HUB = ()
 TINY = "ftlab-1m"
 PROFILE = ftlab.profile()
-RECORDS, TEST = 240, 50
+# Records of the bake-off in section 5, and held-out ones.
+RECORDS, TEST = 12 * PROFILE.records // 100, 50
 
 hardware.seed_everything(SEED)
 hardware.versions()
@@ -101,13 +102,19 @@ for model in choose(everything.models, memory=T4, method="qlora", **DEMANDS):
 
 # %% [markdown]
 # The list is short, also because a blank in the catalogue meets no demand: what nobody read
-# is not guessed. From a shell: `ftlab models --open --commercial --fits 15 --method qlora`.
+# is not guessed. The same from a shell, where `15` is the whole memory in GB:
+#
+# ```text
+# ftlab models --open --commercial --max-parameters 4e9 --min-context 8000 --safe \
+#     --fits 15 --method qlora
+# ```
 #
 # ### The licence
 #
 # “Open” says that you may download the weights. What you may do with them is another matter.
 #
-# **Predict.** One family, five sizes, one maker. Do all sizes have the same licence?
+# **Predict.** One maker, one family: three sizes, plain or tuned for chat. Do all of them
+# have the same licence?
 
 # %% tags=["nbval-check-output"]
 for model in everything.models:
@@ -133,7 +140,8 @@ for key in ("apache-2.0", "llama3.2", "gemma", "qwen-research"):
 # ### The format of the weights
 #
 # Weights are numbers. Old formats are Python's **pickle**, which can hold any object, and an
-# object may say what is to be *done* when it is loaded. Here are such “weights”, harmless ones.
+# object may say what is to be *done* when it is loaded. Here are such “weights”, harmless
+# ones.
 #
 # **Predict.** The next cell only reads a file. What will be in the folder afterwards?
 
@@ -176,14 +184,20 @@ print("note written:", (FOLDER / "note.txt").exists())
 # %% tags=["nbval-check-output"]
 from ftlab.teaching import ledger
 
-free = [m for m in everything.models
-        if everything.licences[m.licence.value].commercial == "yes"]  # fmt: skip
-pickled = [m.name for m in everything.models if m.safe is False]
+terms = [everything.licences[m.licence.value].commercial for m in everything.models]
+bound, unread = terms.count("limited") + terms.count("no"), terms.count("unread")
+known = [m for m in everything.models if m.weights]
+pickled = [m.name for m in known if not m.safe]
 print("pickled weights only:", pickled)
-bound = len(everything.models) - len(free)
-verdict = "holds" if bound and pickled else "not seen here"
-told = f"Of {len(everything.models)} models {bound} may not freely earn money, and "
-ledger.record(16, verdict, f"{told}{len(pickled)} come as pickles alone.", bound)
+assert bound and pickled
+ledger.record(
+    16, "holds" if bound and pickled else "not seen here",
+    f"Of {len(terms)} open models {bound} have a licence that limits or forbids "
+    f"earning money ({unread} other licences were not read). The format of the "
+    f"weights was looked up for {len(known)}: pickles alone {len(pickled)}, "
+    f"safetensors {len(known) - len(pickled)}.",
+    bound,
+)  # fmt: skip
 
 # %% [markdown]
 # ## 3. Benchmarks, and how they mislead
@@ -255,7 +269,8 @@ check("02.2", share_read)
 # Two tiny models, as many records and steps for each. The honest one reads training tickets;
 # for the other, seventy of its tickets are the first half of the test.
 #
-# **Predict.** Its share of right answers on the half that leaked, and on the half that did not?
+# **Predict.** Its share of right answers on the half that leaked, and on the half that did
+# not?
 
 # %%
 from ftlab.evaluation.generate import generate
@@ -295,9 +310,9 @@ assert lead["contaminated"] > lead["honest"] + 0.05
 plots_data.groups(halves, title="Who has read the test?")
 
 # %% [markdown]
-# On the leaked half, the cheat looks brilliant. What it can do with *new* questions of the same
-# kind, the fresh half says. That is the test for contamination: *ask something that was never
-# published*.
+# On the leaked half, the cheat looks brilliant. What it can do with *new* questions of the
+# same kind, the fresh half says. That is the test for contamination: *ask something that was
+# never published*.
 #
 # ### Averages
 #
@@ -341,8 +356,8 @@ for name in asked:
 
 # %% [markdown]
 # Better on each part, worse on the whole: the whole compared two different exams. Does it
-# happen to real models? Take our two, kind by kind, and let the one that is ahead on two kinds
-# have mostly the hard one, the other mostly the easy one.
+# happen to real models? Take our two, kind by kind, and let the one that is ahead on two
+# kinds have mostly the hard one, the other mostly the easy one.
 
 # %%
 from ftlab.teaching.lesson02 import by_kind, cloze, flip, picked
@@ -463,6 +478,7 @@ written = {family: render(family, turns) for family in FAMILIES}
 lengths = {family: len(ours(text)["input_ids"]) for family, text in written.items()}
 print(wrap(lengths, "tokens of ours: "))
 different = len(set(written.values()))
+assert different > 1
 verdict = "holds" if different == len(FAMILIES) else "depends"
 told = f"One conversation is written in {different} ways by {len(FAMILIES)} families."
 ledger.record(17, verdict, told, different)
@@ -479,9 +495,15 @@ ledger.record(17, verdict, told, different)
 # course, whatever they are today.
 
 # %%
-cards = models.shipped()
+import json
+
+cards, read = models.shipped(), {}
+print(f"{'':18} weights  tokens read")
 for card in cards:
-    print(f"{card.name:16} {card.parameters / 1e6:4.1f} M   {card.description}")
+    told = json.loads((card.path / "training.json").read_text(encoding="utf-8"))
+    read[card.name] = sum(run["tokens"] for run in [told, *told.get("earlier", [])])
+    size, tokens = card.parameters / 1e6, read[card.name] / 1e6
+    print(f"{card.name:18} {size:5.1f} M {tokens:8.1f} M   {card.description}")
 
 # %% [markdown]
 # Tuning many models costs. Is there a cheap signal beforehand? **Bits per character**: how
@@ -506,11 +528,13 @@ def bits_per_character(nats, text):
 check("02.4", bits_per_character)
 
 # %% [markdown]
-# Two such signals for each base, a near one and a far one: prose of the documentation, which
-# our task is made of, and Python code. And two scores after the tuning: **F1** of the capitals
-# and marks, which is what a user gets, and **nats**, what a token of the right answer costs
-# (lower is better), which still tells two models apart where neither gets a mark right. For the
-# largest base there is also a little benchmark, *which sentence goes on?*, before and after.
+# Two such signals for each base, a near one and a far one: prose of documentation, of the
+# kind that our task is made of, and Python code. The prose comes from other files than the
+# questions that are asked later, for the loss of one text before and after a training would
+# agree with itself. And two scores after the tuning: **F1** of the capitals and marks, which
+# is what a user gets, and **nats**, what a token of the right answer costs (lower is better),
+# which still tells two models apart where neither gets a mark right. For the largest base
+# there is also a little benchmark, *which sentence goes on?*, before and after.
 #
 # **Predict.** How will the bases rank after tuning? Does the larger one win?
 
@@ -524,11 +548,14 @@ from ftlab.training.held_out import nats
 
 task = tasks.get("punctuation")
 train_records = task.examples(RECORDS, seed=SEED)
-held_out = task.examples(TEST, seed=SEED, split="test")
+passages = task.examples(6 * TEST, seed=SEED, split="test")
+held_out, others = passages[:TEST], passages[TEST:]
 questions = [record.messages for record in held_out]
-near = [record.completion for record in held_out]
+files = {record.meta["source"] for record in held_out}
+near = [r.completion for r in others if r.meta["source"] not in files][:TEST]
 far = [inspect.getsource(f) for f in (textwrap.dedent, textwrap.shorten, textwrap.fill)]
-items = cloze(SEED)[:36]
+items = cloze(SEED)
+print(f"{len(near)} passages for the near signal, none from a file that is asked about")
 
 
 # %%
@@ -543,6 +570,10 @@ def marks(model, tokenizer):
     said = generate(model, tokenizer, questions, max_new_tokens=80)
     return [task.score(r, text)["f1"] for r, text in zip(held_out, said)]
 
+
+# %% [markdown]
+# Now the bake-off itself: for each base the signals first, then the training, then the
+# questions.
 
 # %%
 baked, quiz_before, quiz_after = {}, [], []
@@ -563,10 +594,12 @@ for card in cards:
     print(f"{card.name}: {run.steps} steps, {run.seconds:.0f} s", flush=True)
 
 # %% [markdown]
-# Now the bake-off itself: signals first, then training, then the questions.
+# Each row of the table is a base: two signals from before the training on the left, two
+# scores from after it on the right. The last row is the floor: what the largest base scores
+# untuned.
 
 # %%
-from ftlab.evaluation.intervals import bootstrap
+from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 
 
 def sides(ratios):
@@ -582,13 +615,23 @@ print(f"{'':18} bits: prose  python    tuned: nats   F1")
 for name, row in baked.items():
     told = f"{row['prose']:11.2f} {row['python']:7.2f} {cost[name].value:14.2f}"
     print(f"{name:18} {told}   {score[name]}")
+floor = bootstrap(*sides(base_marks), seed=SEED)
+print(f"{cards[0].name + ', untuned':55} {floor}")
+above = [
+    name for name, row in baked.items()
+    if paired_bootstrap(*sides(base_marks), *sides(row["marks"]), seed=SEED).low > 0
+]  # fmt: skip
+print(f"surely above the floor by F1: {len(above)} of {len(baked)}:", *above)
 
 # %% [markdown]
-# *Claim: a bigger base gives a better tune, most probably.* Each base against the smallest, on
-# the same questions:
+# After so short a training, a base that is not surely above the floor puts back next to
+# nothing, and the order of such bases by F1 is luck. Their nats may differ all the same: the
+# loss moves long before an answer comes out right.
+#
+# *Claim: a bigger base gives a better tune, most probably.* Each base against the smallest,
+# on the same questions:
 
 # %%
-from ftlab.evaluation.intervals import paired_bootstrap
 from ftlab.teaching import plots_evaluation
 
 first, last = cards[0].name, cards[-1].name
@@ -598,30 +641,40 @@ for name in [card.name for card in cards[:-1]]:
         pair = sides(baked[last][key]), sides(baked[name][key])
         pair = pair if key == "marks" else pair[::-1]  # of nats, fewer are better
         found[name] = paired_bootstrap(*pair[0], *pair[1], seed=SEED)
-rows = {f"{name} to {last}": tuple(f[:3]) for name, f in lead["nats"].items()}
-plots_evaluation.gaps(rows, xlabel="nats saved by the bigger base", title="Bake-off")
+rows = {name: tuple(f[:3]) for name, f in lead["nats"].items()}
+plots_evaluation.gaps(rows, xlabel="nats saved", title=f"Each base against {last}")
 
 # %%
-sure = {key: sum(f.low > 0 for f in found.values()) for key, found in lead.items()}
-gain = lead["marks"][first]
-print(f"surely better than {last}, of {len(cards) - 1}: {sure}")
-verdict = "holds" if sure["nats"] == len(cards) - 1 else "depends"
+gain, rivals = lead["marks"][first], len(cards) - 1
+sure = {key: {n for n, f in found.items() if f.low > 0} for key, found in lead.items()}
+# Those that read about as much as the smallest are a comparison of sizes alone.
+alike = {n for n in lead["nats"] if 0.8 < read[n] / read[last] < 1.25}
+print(f"surely better than {last} by nats:", *sorted(sure["nats"]) or ["none"])
+print(f"had read about as much as {last}: ", *sorted(alike) or ["none"])
+assert lead["nats"][first].low > 0
+verdict = "holds" if len(sure["nats"]) == rivals else "depends"
 verdict = verdict if sure["nats"] else "not seen here"
-told = (
-    f"Of {len(cards) - 1} bigger bases {sure['nats']} are surely better than {last} by "
-    f"nats, {sure['marks']} by F1; {first} by {gain.value:.2f} [{gain.low:.2f}, "
-    f"{gain.high:.2f}] of F1."
-)
-ledger.record(15, verdict, told, gain.value, interval=(gain.low, gain.high))
+ledger.record(
+    15, verdict,
+    f"Surely better than {last} after the same short tuning: {len(sure['nats'])} of "
+    f"{rivals} bigger bases by nats, {len(sure['marks'])} of {rivals} by F1; of "
+    f"{len(alike)} that had read about as much text, {len(sure['nats'] & alike)} by "
+    f"nats. {first} saves {lead['nats'][first]} nats and gains {gain} of F1, but it "
+    f"had read {read[first] / 1e6:.1f} M tokens, {last} {read[last] / 1e6:.1f} M.",
+    gain.value, interval=(gain.low, gain.high),
+)  # fmt: skip
 
 # %% [markdown]
 # An interval that stays clear of zero says so for these questions and this training. “Most
-# probably” is the right word: another task, or another base of the same size, may differ. The
-# bases that end at the same size differ only in what they read. And where several F1 stand near
-# zero, their order is luck: raise `RECORDS`, or look at the nats.
+# probably” is the right word: another task, or another base of the same size, may differ.
 #
-# **Exercise 02.5.** Does the cheap signal rank the models as the dear one does? Take all pairs
-# of models. In which share of them has the model with fewer bits the higher score?
+# Nor is it size alone. Look at the tokens that each base read, in the list above: the largest
+# read by far the most. The bases of one size differ only in what they read. Fair comparisons
+# of size are those with bases that had read about as much as the smallest: their rows in the
+# picture say what size alone did here.
+#
+# **Exercise 02.5.** Does the cheap signal rank the models as the dear one does? Take all
+# pairs of models. In which share of them has the model with fewer bits the higher score?
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -639,55 +692,85 @@ def pairs_that_agree(bits, scores):
 check("02.5", pairs_that_agree)
 
 # %% [markdown]
-# Both signals, by all pairs of bases, and the tuned nats as the dear score:
+# Both signals against both scores, by all pairs of bases, with 95 % intervals over the
+# questions (a tie counts half). Then only the pairs that F1 tells apart surely:
 
 # %%
 from itertools import combinations
 
+from ftlab.teaching.lesson02 import agreement
+
 agree = {}
 for signal in ("prose", "python"):
-    kept = [
-        (baked[a][signal] - baked[b][signal]) * (cost[a].value - cost[b].value) > 0
-        for a, b in combinations(baked, 2)
-    ]
-    agree[signal] = share(kept)
-    print(
-        f"bits on {signal:8} order {sum(kept)} of {len(kept)} pairs as the score does"
-    )
-near_wins = agree["prose"] > agree["python"]
-verdict = (
-    "holds" if near_wins else "depends" if agree["prose"] >= 0.5 else "not seen here"
-)
-told = (
-    f"Of all pairs of {len(baked)} bases, bits on the task's own prose rank "
-    f"{agree['prose']:.2f} as the tuned loss does, on Python {agree['python']:.2f}."
-)
-ledger.record(14, verdict, told, agree["prose"])
-
-# %% [markdown]
-# How many pairs were there? With few bases, agreement may be luck, and the cell says only
-# what it saw. Use a cheap signal to drop the worst candidates, not to crown the best.
-#
-# *Claim: a family in several sizes lets one ask when a behaviour appears.* Ours: that after so
-# short a training, one mark or capital in four is put back (an F1 of 0.25).
+    cheap = [row[signal] for row in baked.values()]
+    for key, label in (("nats", "the loss"), ("marks", "F1")):
+        dear = [row[key] for row in baked.values()]
+        found = agreement(cheap, dear, more_is_better=key == "marks", seed=SEED)
+        agree[signal, key] = found
+        print(f"bits on {signal:6} order {found} of the pairs as {label} does")
+clear = {}
+for a, b in combinations(baked, 2):
+    pair = sides(baked[a]["marks"]), sides(baked[b]["marks"])
+    gap = paired_bootstrap(*pair[0], *pair[1], seed=SEED)
+    if not gap.covers_zero:  # b's F1 less a's
+        clear[a, b] = (baked[a]["prose"] - baked[b]["prose"]) * gap.value > 0
+ties = sum(score[a].value == score[b].value for a, b in combinations(baked, 2))
+pairs = len(baked) * (len(baked) - 1) // 2
+print(f"{pairs} pairs, {ties} tied by F1, {len(clear)} told apart surely by F1;")
+print(f"of these, bits on prose order {sum(clear.values())} as F1 does")
 
 # %%
-import json
-
-for card in reversed(cards):
-    told = json.loads((card.path / "training.json").read_text())
-    tokens = sum(run["tokens"] for run in [told, *told.get("earlier", [])])
-    read = f"{tokens / 1e6:.1f} M tokens read"
-    there = "yes" if score[card.name].value >= 0.25 else "no"
-    print(f"{card.name:16} {card.parameters / 1e6:4.1f} M, {read:18} there? {there}")
-values = [found.value for found in score.values()]
-spread = max(values) - min(values)
-verdict = "holds" if spread > 0.1 else "not seen here"
-told = (
-    f"The best of {len(cards)} sizes and checkpoints has {spread:.2f} more F1 than the"
+good = [agree["prose", key].low > 0.5 for key in ("nats", "marks")]
+nearer = agree["prose", "nats"].value >= agree["python", "nats"].value
+verdict = (
+    "holds" if all(good) and nearer else "depends" if any(good) else "not seen here"
 )
-told += " worst."
-ledger.record(18, verdict, told, spread)
+assert agree["prose", "nats"].value > 0.5
+found = agree["prose", "marks"]
+ledger.record(
+    14, verdict,
+    f"Of {pairs} pairs of {len(baked)} bases, bits on prose of the task's kind before "
+    f"the tuning put {agree['prose', 'nats']} in the order of the tuned loss and "
+    f"{found} in that of the F1 of capitals and marks; bits on Python "
+    f"{agree['python', 'nats']} and {agree['python', 'marks']}. F1 tells {len(clear)} "
+    f"pairs apart surely, and the prose orders {sum(clear.values())} of them right.",
+    found.value, interval=(found.low, found.high),
+)  # fmt: skip
+
+# %% [markdown]
+# Read the four lines apart. A loss before the training foretells a loss after it, and among
+# these bases the far text does so as well: one that reads a kind of text well mostly reads
+# the other well. What a user gets, the F1, is another matter. An interval that reaches below
+# a half allows that a coin would do as well, for pairs on the floor are ordered by luck. With
+# few bases all of it may be luck. Use a cheap signal to drop the worst candidates, not to
+# crown the best.
+#
+# *Claim: a family in several sizes lets one ask when a behaviour appears.* Ours: that after
+# so short a training the F1 of marks and capitals reaches 0.25. It is there if the whole
+# interval lies above, and not there if it lies below.
+
+# %%
+there = {}
+for card in reversed(cards):
+    found = score[card.name]
+    there[card.name] = (
+        "yes" if found.low >= 0.25 else "no" if found.high < 0.25 else "cannot be told"
+    )
+    size, tokens = card.parameters / 1e6, read[card.name] / 1e6
+    print(f"{card.name:18} {size:4.1f} M, read {tokens:4.1f} M: {there[card.name]}")
+assert score[first].value > score[last].value
+answers = list(there.values())
+seen = [name for name in there if there[name] == "yes"]
+verdict = "holds" if seen and "no" in answers else "not seen here"
+best = max(score.values())
+ledger.record(
+    18, verdict,
+    f"After the same short tuning the F1 of capitals and marks is surely 0.25 or "
+    f"more for {len(seen)} of {len(cards)} sizes and checkpoints "
+    f"({', '.join(seen) or 'none'}), surely less for {answers.count('no')}; the best "
+    f"has {best}.",
+    best.value, interval=(best.low, best.high),
+)  # fmt: skip
 
 # %% [markdown]
 # *Claim: benchmarks hardly move when a base is tuned, though its behaviour changes greatly.*
@@ -698,28 +781,44 @@ mean = {m.name: b.value for m in everything.models for b in m.benchmarks
         if b.name == "mean of seven"}  # fmt: skip
 for name in ("EleutherAI/pythia-12b", "databricks/dolly-v2-12b"):
     print(f"{name:24} mean of seven benchmarks {mean[name]:.1f}")
-before, after = share(quiz_before), share(quiz_after)
-untuned = bootstrap(*sides(base_marks), seed=SEED).value
-moved, changed = after - before, score[first].value - untuned
-print(f"{first}: which sentence goes on? {before:.2f} -> {after:.2f} of {len(items)}")
-print(f"{first}: capitals and marks, F1  {untuned:.2f} -> {score[first].value:.2f}")
-verdict = "not seen here"
-if changed >= 0.1:
-    verdict = "holds" if abs(moved) < changed / 2 else "depends"
+ones = [1] * len(items)
+before, after = bootstrap(quiz_before, ones), bootstrap(quiz_after, ones)
+moved = paired_bootstrap(quiz_before, ones, quiz_after, ones, seed=SEED)
+changed = paired_bootstrap(*sides(base_marks), *sides(baked[first]["marks"]), seed=SEED)
+print(f"{first}: which sentence goes on? {before} -> {after} of {len(items)}")
+print(f"{first}: capitals and marks, F1  {floor} -> {score[first]}")
+
+# %%
+guessing = before.low <= 1 / 4  # one of four sentences is right
+verdict = "holds" if moved.covers_zero else "depends"
+verdict = "not seen here" if guessing or changed.low <= 0 else verdict
+assert changed.value > 0.1
 told = (
-    f"Tuning moved a small benchmark by {moved:+.2f}, the task's F1 by {changed:+.2f}."
+    f"Tuning {first} moved its F1 of capitals and marks by {changed}, and its share "
+    f"right of {len(items)} four-way questions by {moved}."
 )
-ledger.record(19, verdict, told, moved)
+told += (
+    f" But before the tuning the share was {before}, not told apart from a guess "
+    "(0.25), so that it could hardly fall: the benchmark says nothing here."
+    if guessing else ""
+)  # fmt: skip
+ledger.record(19, verdict, told, moved.value, interval=(moved.low, moved.high))
 
 # %% [markdown]
-# Mind that a guess finds one sentence of four: a base so small is hardly above that, and what
-# lies near chance cannot fall far. Dolly's figures weigh more. Either way, a benchmark of general
-# text says little about whether a model does *your* task. Ask it your task.
+# A guess finds one sentence of four. A small base is hardly above that, and what lies at
+# chance cannot fall; the verdict is computed with that in mind. Dolly's figures weigh more.
+# Either way, a benchmark of general text says little about whether a model does *your* task.
+# Ask it your task.
 #
 # ## 6. The verdict, and its limits
 #
 # - **One task, one budget, one seed.** The bake-off ranks these bases for capitals and marks,
 #   after a short training. Lesson 06 has the tools for more.
+# - **Size and reading are mixed.** The largest base also read by far the most tokens, so that
+#   its lead is not that of size. To part the two, bases of several sizes must have read
+#   alike.
+# - **A short training.** Most bases are still on the floor of F1 when it ends. A longer one
+#   may order them in another way: raise `RECORDS`, and be patient.
 # - **Small bases of one maker.** They show the method. With models from the hub the steps are
 #   the same, and slower.
 # - **The catalogue ages.** Each fact has a page and a day; look again before you decide.
@@ -737,8 +836,8 @@ ftlab.quiz("02")
 #
 # 1. **Facts first**: licence, format of the weights, memory, context. They are free to look
 #    up, and a wrong one is dear to find out late.
-# 2. **A benchmark is an exam that others sat.** Compare within one page, distrust averages, and
-#    ask questions that were never published.
+# 2. **A benchmark is an exam that others sat.** Compare within one page, distrust averages,
+#    and ask questions that were never published.
 # 3. **Tune the shortlist and ask it your task.** A cheap signal helps to drop candidates; the
 #    bake-off decides.
 #

@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 
-from ftlab.teaching.lesson02 import Surprise, by_kind, cloze, flip, picked
+from ftlab.tasks import Ratio
+from ftlab.teaching.lesson02 import Surprise, agreement, by_kind, cloze, flip, picked
 
 
 def test_weights_that_surprise_write_one_note_and_nothing_else(tmp_path):
@@ -45,3 +46,25 @@ def test_a_mix_turns_the_order_where_kinds_differ_more_than_models():
     assert a == pytest.approx(0.36) and b == pytest.approx(0.74)
     assert flip({"x": 0.9, "y": 0.85}, {"x": 0.2, "y": 0.1}) is None
     assert flip(worse, better) is None
+
+
+def rows(*figures):
+    return [[Ratio(figure, 1)] * 5 for figure in figures]
+
+
+def test_two_orders_agree_pair_by_pair_and_a_tie_counts_half():
+    bits = [1.0, 2.0, 3.0]
+    assert agreement(bits, rows(0.1, 0.2, 0.3)).value == 1
+    assert agreement(bits, rows(0.3, 0.2, 0.1)).value == 0
+    assert agreement(bits, rows(0.3, 0.2, 0.1), more_is_better=True).value == 1
+    assert agreement(bits, rows(0.1, 0.3, 0.2)).value == pytest.approx(2 / 3)
+    assert agreement(bits, rows(0.1, 0.1, 0.1)).value == 0.5
+
+
+def test_an_agreement_that_hangs_on_few_questions_has_a_wide_interval():
+    close = [[Ratio(k % 3, 3) for k in range(9)], [Ratio((k + 1) % 3, 3) for k in range(9)]]
+    found = agreement([1.0, 2.0], close)
+    assert (found.low, found.high) == (0, 1)
+    clear = agreement([1.0, 2.0], [[Ratio(0.1 * k, 1) for k in range(9)],
+                                   [Ratio(2 + 0.1 * k, 1) for k in range(9)]])  # fmt: skip
+    assert (found.value, clear.low, clear.high) == (0.5, 1, 1)
