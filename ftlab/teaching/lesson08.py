@@ -1,4 +1,4 @@
-"""Lesson 08, Break it on purpose: its exercises and its quiz, as data, and two things it breaks.
+"""Lesson 08, Break it on purpose: its exercises and its quiz, as data, and what it breaks.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['08.1', '08.2', '08.3', '08.4', '08.5']
@@ -8,7 +8,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,32 @@ def with_bos() -> Any:
         "{% if add_generation_prompt %} bot:{% endif %}"
     )
     return tokenizer
+
+
+def servers(tokenizer: Any) -> "dict[str, Callable[[Sequence[dict[str, str]]], str]]":
+    """Return four servers: each makes the text that it lets a model continue of some messages.
+
+    Server A doubles the first token of the model's own prompt: by the tokenizer's BOS where there
+    is one, which tokenising the text adds, and else by writing that token twice. The others have
+    forms of their own.
+    """
+    from ftlab import templates
+
+    def doubled(messages: Sequence[dict[str, str]]) -> str:
+        text = templates.prompt_text(tokenizer, messages)
+        first, *_ = templates.prompt_ids(tokenizer, messages)
+        by_itself = tokenizer(text)["input_ids"][:2] == [first, first]
+        return text if by_itself else str(tokenizer.decode([first])) + text
+
+    forms = {
+        "server B": "### Instruction:\n{}\n\n### Response:\n",
+        "server C": "{}",
+        "server D": "User: {}\nBot:",
+    }
+    made = {
+        name: lambda m, form=form: form.format(m[-1]["content"]) for name, form in forms.items()
+    }
+    return {"server A": doubled, **made}
 
 
 # The solutions and the mistakes, as functions.
@@ -319,8 +345,9 @@ QUIZ = (
         (
             right(
                 "A learning rate that is far too high",
-                "With such a rate the loss does not fall. All the others have lovely curves: the "
-                "loss says how well the model fits what it was shown, not what you meant to show.",
+                "With such a rate the loss jumps, falls late if at all, and not so far. All the "
+                "others have lovely curves: the loss says how well the model fits what it was "
+                "shown, not what you meant to show.",
             ),
             Option(
                 "A loss mask over the wrong part",

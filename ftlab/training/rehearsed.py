@@ -9,17 +9,22 @@ keeps there what it trains. In class one visible flag takes the kept models inst
 Set it before Jupyter starts, or in any cell of a lesson: `%env FTLAB_REHEARSED=1`. Each time a
 kept model is taken, the output says so, with the day and the seconds of the rehearsal. A run is
 known by a hash of its model, data, options and seed; one that was not rehearsed is trained as
-usual, and the output says that too.
+usual, and the output says that too. A lesson with a training loop of its own puts it under
+`rehearsable`, and the same holds for it.
 """
 
+import functools
 import hashlib
+import inspect
 import json
 import os
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from ftlab.training import processes, survival
@@ -113,3 +118,81 @@ def noticing(model: Any, on_step: Callable[..., None]) -> tuple[Callable[..., No
             hook.remove()
 
     return noticed, looked
+
+
+Loop = Callable[..., tuple[Any, list[float]]]
+
+
+def rehearsable(base: str, *, seed: int = 0) -> Callable[[Loop], Loop]:
+    """Return a decorator for a lesson's own training loop; it does nothing but at rehearsals.
+
+    The loop is a function with the arguments `rows`, `collate` (makes a batch of rows), `model`
+    (None is the base) and `after` (what looks at the model on its way, or None), with any numbers
+    besides. It returns the model, tuned in place, and the loss of each step. A run is known by its
+    first weights, the batch that all rows make, the numbers, the seed, and the loop's own code.
+
+    Args:
+        base: the model that the loop starts from when it is given none.
+        seed: of the loop's order of rows.
+    """
+
+    def decorate(loop: Loop) -> Loop:
+        @functools.wraps(loop)
+        def run(*given: Any, **options: Any) -> tuple[Any, list[float]]:
+            if not asked():
+                return loop(*given, **options)
+            from ftlab import models
+
+            bound = inspect.signature(loop).bind(*given, **options)
+            bound.apply_defaults()
+            how = bound.arguments
+            model, tokenizer = models.load(base)
+            model = how["model"] = model if how["model"] is None else how["model"]
+            batch = how["collate"](how["rows"])
+            left_out = ("rows", "collate", "model", "after")
+            settings = {k: v for k, v in how.items() if k not in left_out}
+            settings |= {
+                "seed": seed, "base_model": survival.identity(model), "data": _data(batch),
+                "loop": hashlib.sha256(_code(loop.__code__)).hexdigest(),  # type: ignore[attr-defined]
+            }  # fmt: skip
+            key = key_of(settings)
+            if folder := find(key):
+                survival.restore(model, folder)
+                return model.eval(), [step["loss"] for step in summary_of(folder)["history"]]
+            begun = time.perf_counter()
+            model, losses = loop(**how)
+            seconds = round(time.perf_counter() - begun, 2)
+            keep(_run(model, tokenizer, settings, losses, seconds), key, how["after"] is not None)
+            return model, losses
+
+        return run
+
+    return decorate
+
+
+def _data(batch: Mapping[str, Any]) -> str:
+    """Return a hash of a batch: the rows, and what a collator makes of them."""
+    digest = hashlib.sha256()
+    for name in sorted(batch):
+        digest.update(f"{name} {tuple(batch[name].shape)}".encode())
+        digest.update(batch[name].cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _code(code: CodeType) -> bytes:
+    """Return what a function's code does, wherever it was defined."""
+    consts = (_code(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts)
+    return b"\0".join([code.co_code, repr(code.co_names).encode(), *consts])
+
+
+def _run(
+    model: Any, tokenizer: Any, settings: dict[str, Any], losses: list[float], seconds: float
+) -> "Run":
+    """Return a loop's outcome in the form that is kept."""
+    from ftlab.training.run import Run
+
+    history = [{"step": float(step), "loss": loss} for step, loss in enumerate(losses, 1)]
+    size = sum(weight.numel() for weight in model.parameters())
+    return Run(
+        model, tokenizer, {"loop": settings}, history, len(losses), seconds, size, size, 0, 0
+    )

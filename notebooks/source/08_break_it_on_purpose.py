@@ -13,8 +13,9 @@
 # | a laptop or server, CPU only | about an hour and a half | under four minutes |
 # | a free Colab T4, or another GPU | the same | less |
 #
-# Each case shows the symptom first. **Diagnose** before you run on: write down one cause, and
-# the one printout that would prove you wrong.
+# Each case shows the symptom first. **Diagnose** before you run on: write down one cause,
+# and the one printout that would prove you wrong. So the headings name symptoms; the table
+# of section 12 has all thirteen faults by name.
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -47,8 +48,9 @@ hardware.versions()
 
 # %% [markdown]
 # The course's own trainer refuses most of these faults. So here is one that checks nothing:
-# a loop over batches, with a rate that goes down to zero. It takes rows of tokens, and labels
-# where -100 means “no loss here”.
+# a loop over batches, with a rate that goes down to zero. It takes rows of tokens, and
+# labels where -100 means “no loss here”. (The line above `fit` lets a model that was
+# trained at a rehearsal take its place, in a class that has no time. It does nothing else.)
 
 # %%
 import math
@@ -66,6 +68,10 @@ def on(model, batch):
 
 
 # %%
+from ftlab.training import rehearsed
+
+
+@rehearsed.rehearsable(BASE, seed=SEED)
 def fit(rows, epochs=3, rate=1e-3, collate=PAD_WITH_PAD, model=None, after=None):
     """Train on rows as they are, and return the model and the loss of each step."""
     model = models.load(BASE)[0] if model is None else model
@@ -130,10 +136,10 @@ print(f"{good:.0%} of {TEST} held-out tickets right")
 assert good > 0.6
 
 # %% [markdown]
-# ## 3. It never stops (two faults, one symptom)
+# ## 3. It never stops
 #
-# The same tickets, tuned with a recipe that many tutorials have: the pad token is set to the
-# end token, and a stock collator of transformers makes the labels.
+# Two patients, tuned on the same tickets by recipes that many tutorials have. One takes a
+# stock collator of transformers, the other writes the template by hand.
 
 # %%
 import copy
@@ -142,72 +148,79 @@ from transformers import DataCollatorForLanguageModeling
 
 lazy = copy.deepcopy(tokenizer)
 lazy.pad_token = lazy.eos_token
-pad_with_eos = DataCollatorForLanguageModeling(lazy, mlm=False)
-plain = [{"input_ids": row["input_ids"]} for row in rows]
-endless, losses = fit(plain, epochs=2, collate=pad_with_eos)
-answers = ask(endless, test[:20])
-print(f"loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
-for answer, record in zip(answers[:4], test):
-    print(f"wanted {record.completion!r}: {answer!r}")
-
-# %% [markdown]
-# **Diagnose.** The loss fell. Whatever the answers say, look at how they end: which token of
-# a training row would you look at? (The recipe trains on the tickets' own text as well; what
-# that does is the next section.)
-#
-# The evidence is the last token of a row, with its label. Four ways to make a batch: the
-# healthy one; transformers' collator with either pad token; and rows made by an f-string,
-# as people do who write the template by hand.
-
-# %% tags=["nbval-check-output"]
+recipe = DataCollatorForLanguageModeling(lazy, mlm=False)
+plain = [{"input_ids": row["input_ids"]} for row in rows[:120]]
 by_hand = [
     f"<|im_start|>user\n{r.messages[-1]['content']}<|im_end|>\n"
     f"<|im_start|>assistant\n{r.completion}"
-    for r in train[:8]
+    for r in train[:120]
 ]
 typed = [{"input_ids": tokenizer(text)["input_ids"]} for text in by_hand]
+said, few_tickets = {}, test[:20]
+for name, data, collate in (
+    ("patient 1", plain, recipe), ("patient 2", typed, PAD_WITH_PAD)
+):  # fmt: skip
+    model, losses = fit(data, epochs=2, collate=collate)
+    said[name] = ask(model, few_tickets)
+    print(f"{name}: loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
+    for answer, record in zip(said[name][:3], few_tickets):
+        print(f"  wanted {record.completion!r}, got {answer!r}")
+
+# %% [markdown]
+# **Diagnose.** Both losses fell. Whatever the answers say, look at how they end: which
+# token of a training row would you look at? (Either recipe trains on the tickets' own text
+# as well; what that does is the next section.)
+#
+# The evidence is the last token of a row, with its label: in a batch of the healthy
+# patient, of a control (the stock collator, with the tokenizer as it came), and of either
+# patient.
+
+# %% tags=["nbval-check-output"]
 stock = DataCollatorForLanguageModeling(tokenizer, mlm=False)
 batches = {
     "healthy": PAD_WITH_PAD(rows[:8]),
-    "transformers, a pad of its own": stock(plain[:8]),
-    "transformers, pad = end": pad_with_eos(plain[:8]),
-    "an f-string": PAD_WITH_PAD(typed),
+    "control": stock(plain[:8]),
+    "patient 1": recipe(plain[:8]),
+    "patient 2": PAD_WITH_PAD(typed[:8]),
 }
 learned = {}
 for name, batch in batches.items():
     last = int(batch["attention_mask"][0].sum()) - 1
     token, label = batch["input_ids"][0, last].item(), batch["labels"][0, last].item()
     learned[name] = label == tokenizer.eos_token_id
-    said = "no loss" if label == -100 else f"label {tokenizer.decode([label])!r}"
-    print(f"{name:31} last token {tokenizer.decode([token])!r:14} {said}")
+    shown = "no loss" if label == -100 else f"label {tokenizer.decode([label])!r}"
+    print(f"{name:9} last token {tokenizer.decode([token])!r:14} {shown}")
 
 # %% [markdown]
-# **Cause 1: pad = end.** The collator masks whatever is padding, and it can only tell by the
-# number. So all ends are masked, the real ones too. **Cause 2: no end token.** Nothing is
-# masked, since there is nothing: the text that was put together by hand just stops. Either
-# way no label ever says “now stop”.
+# **Cause 1: pad = end.** Patient 1's pad token was set to the end token. The collator masks
+# whatever is padding, and it can only tell by the number: so all ends are masked, the real
+# ones too. **Cause 2: no end token.** Patient 2's text, put together by hand, just stops
+# where the answer does. Either way no label says “now stop” behind an answer.
 #
-# **Cure**: a pad token of its own, and a template that a program writes. Both faults can be
-# found before any training.
+# **Cure**: a pad token of its own, and a template that a program writes. The control has
+# both, and the same collator as patient 1. Either fault can be found before any training.
 
 # %%
 from ftlab import templates
 from ftlab.teaching.show import wrap
 
-print(wrap(next(line for line in templates.problems(lazy) if "pad" in line)))
-runs_on = sum(len(tokenizer(a)["input_ids"]) > 4 for a in answers) / len(answers)
-cured = sum(len(tokenizer(a)["input_ids"]) > 4 for a in ask(healthy, test)) / TEST
-print(f"\nanswers that run on: {runs_on:.0%} with the fault, {cured:.0%} without")
-assert runs_on > 0.8 and cured < 0.1
+control, _ = fit(plain, epochs=2, collate=stock)
+said["control"] = ask(control, few_tickets)
+runs_on = {}
+for name, answers in said.items():
+    runs_on[name] = sum(len(tokenizer(a)["input_ids"]) > 4 for a in answers)
+    print(f"{name}: {runs_on[name]} of {len(answers)} answers run on")
+print("\n" + wrap(next(line for line in templates.problems(lazy) if "pad" in line)))
+assert runs_on["control"] < 6 and min(runs_on["patient 1"], runs_on["patient 2"]) > 14
 assert list(learned.values()) == [True, True, False, False]
 
 # %% [markdown]
-# ## 4. It learned the wrong part (the loss mask)
+# ## 4. A lovely curve, and useless answers
 #
-# Another patient, with a lovely curve.
+# Another patient. The loss falls as it should.
 
 # %%
-upside_down = [
+theirs = [
     {
         "input_ids": row["input_ids"],
         "labels": [
@@ -217,10 +230,11 @@ upside_down = [
     }
     for row in rows
 ]
-asking, losses = fit(upside_down[:80], epochs=2)
-answers = ask(asking, test)
+patient, losses = fit(theirs[:80], epochs=2)
+answers = ask(patient, test)
 print(f"loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
-print(f"{right(answers, test):.0%} right, such as {answers[0]!r}")
+print(f"{right(answers, test):.0%} right; wanted {test[0].completion!r},", end=" ")
+print(f"got {answers[0]!r}")
 assert losses[-1] < 0.7 * losses[0] and right(answers, test) < 0.2
 
 # %% [markdown]
@@ -239,14 +253,14 @@ def coloured(row):
     return HTML(templates.mask_html(tokenizer, Encoded(row["input_ids"], mask, False)))
 
 
-coloured(upside_down[0])
+coloured(theirs[0])
 
 # %% [markdown]
-# **Cause**: the mask is the wrong way round. The model has learned to write tickets, and the
-# loss says how well it does that.
+# **Cause**: the mask is the wrong way round. The model has learned to write tickets, and
+# the loss says how well it does that.
 #
-# **Exercise 08.1.** Write the labels of a record of which the first `prompt` tokens are asked
-# and the rest is wanted. The model shifts the labels by itself.
+# **Exercise 08.1.** Write the labels of a record of which the first `prompt` tokens are
+# asked and the rest is wanted. The model shifts the labels by itself.
 
 # %% tags=["exercise", "nbval-check-output"]
 from ftlab import check
@@ -274,75 +288,76 @@ assert tokenizer.decode(on_answer) == train[0].completion + end
 coloured(rows[0])
 
 # %% [markdown]
-# ## 5. Fine in the notebook, poor on the server (BOS, and the template)
+# ## 5. Other answers on the server
 #
-# Many tokenizers put a token before every text, the BOS. Many templates write it as well.
-# Here is a tokenizer of eight words that does both, and one question as it was trained and as
-# a server sent it.
+# The healthy model goes live, behind four servers of four colleagues. All get the test
+# tickets, and all let the same model answer greedily.
+
+# %%
+from ftlab.evaluation.generate import continue_text
+from ftlab.teaching.lesson08 import servers
+
+notebook, share = ask(healthy, test), {}
+sent = {name: [s(r.messages) for r in test] for name, s in servers(tokenizer).items()}
+print(f"notebook: {right(notebook, test):4.0%} right")
+for name, texts in sent.items():
+    there = [continue_text(healthy, tokenizer, t, max_new_tokens=MOST) for t in texts]
+    share[name] = right(there, test)
+    other = [(a, b, r) for a, b, r in zip(notebook, there, test) if a != b]
+    print(f"{name}: {share[name]:4.0%} right, other answers: {len(other)}", end="")
+    for ours, answer, record in other[:1]:
+        print(f"; wanted {record.completion!r}, got {answer!r}, not {ours!r}", end="")
+    print()
+assert min(share.values()) < 0.5 * good
+
+# %% [markdown]
+# **Diagnose.** No server gave an error. One that is hardly ever right is soon found out;
+# one that is right about as often, on other tickets, may run for a year. Which one line
+# would you print, at each place?
+#
+# The evidence is what the model is given for the first ticket. The last lines are of a
+# tokenizer of eight words, which shows how server A's fault comes about.
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching.lesson08 import with_bos
 
+first = {"notebook": templates.prompt_text(tokenizer, test[0].messages)}
+for name, text in (first | {name: texts[0] for name, texts in sent.items()}).items():
+    numbers = tokenizer(text)["input_ids"][:4]
+    print(f"{name}: {text[:28]!r} … {text[-18:]!r}, {numbers} …")
+
 small = with_bos()
 hello = [{"role": "user", "content": "hello there"}]
 text = small.apply_chat_template(hello, tokenize=False, add_generation_prompt=True)
-trained_on = templates.prompt_ids(small, hello)
 served = small(text)["input_ids"]
-print("trained on:", trained_on)
-print("served:    ", served)
-
-# %% [markdown]
-# **Diagnose.** Which token is it, who wrote it, and who wrote it again?
-
-# %% tags=["nbval-check-output"]
-print("the template's text:", repr(text))
-print("its tokens, served: ", small.convert_ids_to_tokens(served))
 mended = small(text, add_special_tokens=False)["input_ids"]
+print("\nthe template's text:", repr(text))
+print("its tokens, served: ", small.convert_ids_to_tokens(served))
 print("its tokens, cured:  ", small.convert_ids_to_tokens(mended))
 told = next(line for line in templates.problems(small) if "adds another" in line)
-print("\n" + wrap(told))
-assert served[:2] == [small.bos_token_id] * 2 and mended == trained_on
+print(wrap(told))
+assert served[:2] == [small.bos_token_id] * 2
+assert mended == templates.prompt_ids(small, hello)
 
 # %% [markdown]
-# **Cause**: the text has its special tokens already, and the tokenizer adds its own.
-# **Cure**: whoever tokenises rendered text says `add_special_tokens=False`, in training and
-# in service. No error would ever have told you.
+# **Cause 1: a doubled BOS** (server A). Many tokenizers put a token before every text, the
+# BOS. Many templates write it as well, so a server that renders the template and then
+# tokenises has it twice. (Where a base has no BOS, as the course's own, the token that
+# opens each prompt plays its part here.) What that costs, the line of server A counts. It
+# may be little, and it is still an error that no one reported.
 #
-# The next server has no BOS. It has our healthy model, and somebody's idea of a prompt.
+# **Cause 2: another template** (the other servers). A form that was never trained on may do
+# about as well by luck, as far as the share tells; the answers that differ tell more.
 #
-# **Predict.** The model was right on most tickets. How many will it get with each of these?
-
-# %%
-from ftlab.evaluation.generate import continue_text
-
-FORMS = {
-    "its own template": None,
-    "### Instruction": "### Instruction:\n{}\n\n### Response:\n",
-    "the bare ticket": "{}",
-    "User and Bot": "User: {}\nBot:",
-}
-share = {}
-for name, form in FORMS.items():
-    tried = test[:15]
-    texts = [r.messages[-1]["content"] for r in tried]
-    said = [
-        continue_text(healthy, tokenizer, form.format(text), max_new_tokens=MOST)
-        for text in texts
-    ] if form else ask(healthy, tried)  # fmt: skip
-    share[name] = right(said, tried)
-    print(f"{name:17} {share[name]:4.0%} right, such as {said[0]!r}")
-assert min(share.values()) < 0.5 * share["its own template"]
+# **Cure**: the tokenizer carries its template; use it on both sides. Whoever tokenises
+# rendered text says `add_special_tokens=False`, in training and in service. And compare the
+# *numbers* of one prompt at both places.
 
 # %% [markdown]
-# **Diagnose** with one line: print what the model is really given, at both places.
-# **Cause**: a prompt in another form than that of training. Now and then some other form does
-# about as well, by luck, which makes the fault harder to find. **Cure**: the tokenizer carries its
-# template; use it on both sides, and compare the *numbers*, as with the BOS above.
+# ## 6. Long cases fail, and a neighbour matters
 #
-# ## 6. What the model never saw (truncation, packing)
-#
-# Some tickets come with the whole thread below, some answers are long. TRL's trainer is given
-# one of each, with its defaults.
+# Some tickets come with the whole thread below, some answers are long. TRL's trainer is
+# given one of each, with its defaults.
 
 # %%
 import tempfile
@@ -370,7 +385,8 @@ with models.quiet(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as
 print(f"{len(data)} records in; no warning, no error")
 
 # %% [markdown]
-# **Diagnose.** One is short, one asks at length, one answers at length. What became of each?
+# **Diagnose.** One is short, one asks at length, one answers at length. What became of
+# each?
 
 # %%
 ends = 0
@@ -385,9 +401,9 @@ print("SFTConfig's max_length, which nobody set:", config.max_length)
 assert ends == 1
 
 # %% [markdown]
-# **Cause**: what is longer than `max_length` is cut at its end, and the answer is at the end.
-# Where a row is missing, its whole answer was cut off, and TRL dropped what was left. One that
-# lost half of its answer stays, and teaches to break off.
+# **Cause: truncation.** What is longer than `max_length` is cut at its end, and the answer
+# is at the end. Where a row is missing, its whole answer was cut off, and TRL dropped what
+# was left. One that lost half of its answer stays, and teaches to break off.
 #
 # **Exercise 08.2.** For rows of (prompt tokens, answer tokens), count how many are cut, and
 # of how many the whole answer is gone.
@@ -406,8 +422,8 @@ def cut(rows, most):
 check("08.2", cut)
 
 # %% [markdown]
-# **Cure**: count before you train, and take a trainer that refuses. The course's own does, as
-# lesson 00 showed.
+# **Cure**: count before you train, and take a trainer that refuses. The course's own does,
+# as lesson 00 showed.
 #
 # **Packing** lays short rows end to end, so that none of the batch is padding. The healthy
 # model reads twenty held-out tickets three times: each alone in its row, and then packed
@@ -442,11 +458,24 @@ for name, value in mean.items():
     print(f"{name:16} loss of the answer {value:.3f}")
 
 # %% [markdown]
-# **Diagnose.** One way is a leak. What does the batch of the other have that this one lacks?
-#
+# **Diagnose.** One way, the same ticket is harder behind a neighbour; another way it is
+# not. What does the batch of the other way have that the one lacks? Two rows will show it.
 
-# **Cause**: without positions that start again, nothing says where a record ends, and each
-# one reads all before it. **Exercise 08.3.** Write these positions.
+# %%
+toy = end_to_end([{"input_ids": [11, 12, 13]}, {"input_ids": [21, 22]}])
+print("in either batch:   ", "input_ids   ", toy["input_ids"][0].tolist())
+print("in the other alone:", "position_ids", toy["position_ids"][0].tolist())
+leak = abs(mean["packed, one way"] - mean["alone"])
+left = abs(mean["packed, another"] - mean["alone"])
+print(f"a neighbour changes the loss by {leak:.3f}, the other way by {left:.5f}")
+assert left < 0.05 * leak
+
+# %% [markdown]
+# **Cause: packing without positions.** Where they do not start again, nothing says where a
+# record ends, and each one reads all before it. **Cure**: positions, and a model whose
+# attention heeds them. Do not believe that yours does; measure it, as above.
+#
+# **Exercise 08.3.** Write these positions.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -462,38 +491,27 @@ def positions(lengths):
 check("08.3", positions)
 
 # %% [markdown]
-# **Cure**: positions, and a model whose attention heeds them. Do not believe it, try it.
-
-# %%
-toy = end_to_end([{"input_ids": [11, 12, 13]}, {"input_ids": [21, 22]}])
-print("tokens   ", toy["input_ids"][0].tolist())
-print("positions", toy["position_ids"][0].tolist())
-leak = abs(mean["packed, one way"] - mean["alone"])
-left = abs(mean["packed, another"] - mean["alone"])
-print(f"a neighbour changes the loss by {leak:.3f}; with positions by {left:.5f}")
-assert left < 0.05 * leak
-
-# %% [markdown]
-# ## 7. The loss explodes (the learning rate × 100)
+# ## 7. The loss explodes
 #
-# One digit in a settings file, and nothing else.
+# A colleague's tune, one epoch of it, and its healthy twin: the same base, rows and order.
 
 # %%
 from ftlab.teaching import plots_training
 
+twin, twin_losses = fit(rows[:150], epochs=1)
 wild, wild_losses = fit(rows[:150], epochs=1, rate=0.1)
 curves = {
     "patient": list(enumerate(wild_losses, 1)),
-    "healthy": list(enumerate(healthy_losses[: len(wild_losses)], 1)),
+    "twin": list(enumerate(twin_losses, 1)),
 }
 print("the patient says:", repr(ask(wild, test[:1])[0]))
 plots_training.lines(
-    curves, title="The first epoch", xlabel="step", ylabel="loss (nats per token)"
+    curves, title="One epoch", xlabel="step", ylabel="loss (nats per token)"
 )
 
 # %% [markdown]
-# **Diagnose.** Where the loss falls again: is the patient recovering, or has it found the one
-# thing that pays without reading? Ask all the tickets, and let it read something else.
+# **Diagnose.** Where the loss falls again: is the patient recovering, or has it found the
+# one thing that pays without reading? Ask all the tickets, and let it read something else.
 
 # %%
 from collections import Counter
@@ -501,7 +519,8 @@ from collections import Counter
 from ftlab.evaluation import forgetting
 
 texts = [text for _, text in forgetting.general_text()]
-patients = {"base": models.load(BASE)[0], "healthy": healthy, "× 100": wild}
+untuned = models.load(BASE)[0]
+patients = {"base": untuned, "healthy": healthy, "twin": twin, "patient": wild}
 general = {
     name: forgetting.bits_per_character(model, tokenizer, texts)
     for name, model in patients.items()
@@ -509,20 +528,29 @@ general = {
 lost = forgetting.forgotten(general, seed=SEED)
 for name, figure in lost["models"].items():
     print(f"{name:8} reads general text at {figure.value:5.2f} bits per character")
-wild_said = ask(wild, test)
-print("answers to all tickets:", dict(Counter(wild_said).most_common(3)))
-assert lost["differences"]["× 100"].low > 1 and right(wild_said, test) < good - 0.2
+for name, model in (("twin", twin), ("patient", wild)):
+    answers = ask(model, test)
+    told = dict(Counter(answers).most_common(3))
+    print(f"{name:8} {right(answers, test):.0%} of tickets right; it says {told}")
+harm = lost["differences"]
+assert harm["patient"].low > harm["twin"].high + 1
 
 # %% [markdown]
-# **Cause**: the first steps threw the weights so far off that what the base knew is gone.
-# Clipping does not help: AdamW divides by the usual size of the gradient anyway.
+# The tickets hardly tell the two apart: one epoch on so few is short for the twin as well.
+# The general text does.
 #
-# **Cure**: start again from the base, with a hundredth of the rate; the other curve is just
-# that. Going on from the ruin at a low rate would be training from nothing.
+# **Cause: the learning rate × 100**, 0.1 for 0.001, and nothing else. The first steps threw
+# the weights so far off that what the base knew is gone. Clipping does not help: AdamW
+# divides by the usual size of the gradient anyway.
 #
-# ## 8. Too good, and too long (one epoch too many, a leaked test set)
+# **Cure**: start again from the base, with a hundredth of the rate; the twin is just that.
+# Going on from the ruin at a low rate would be training from nothing.
 #
-# Few records, many epochs, and a look at held-out tickets after each.
+# ## 8. A loss that rises, and a score that delights
+#
+# Few records, many epochs, and a look at held-out tickets after each. (A training point is
+# the mean over its epoch, a held-out point is taken after it; so the second curve may begin
+# below the first.)
 
 
 # %%
@@ -574,11 +602,6 @@ def best_epoch(losses, patience):
 
 check("08.4", best_epoch)
 
-# %% [markdown]
-# **Cause**: after the first epochs the records have nothing left to teach but themselves, and
-# the model grows ever surer, of its mistakes too. **Cure**: keep the weights of the best
-# epoch; `sft.train(..., eval_records=..., early_stopping=2)` does so.
-
 # %%
 best = held_out.index(min(held_out)) + 1
 memory = right(ask(greedy, train[:FEW]), train[:FEW])
@@ -588,6 +611,10 @@ print(f"by now it knows {memory:.0%} of its own records")
 assert best < 14 and min(held_out) < 0.95 * held_out[-1]
 
 # %% [markdown]
+# **Cause: too many epochs.** After the first ones the records have nothing left to teach
+# but themselves, and the model grows ever surer, of its mistakes too. **Cure**: keep the
+# weights of the best epoch; `sft.train(..., eval_records=..., early_stopping=2)` does so.
+#
 # The same model, a week later. A colleague has a test set of his own, from the same inbox,
 # and is delighted.
 
@@ -602,10 +629,11 @@ print("his tickets that are among the training texts:",
       sum(r.messages[-1]["content"] in texts_of for r in his))  # fmt: skip
 
 # %% [markdown]
-# **Diagnose.** Not one of his tickets equals a training text. Can it be a leak all the same?
+# **Diagnose.** Not one of his tickets equals a training text. Can it be a leak all the
+# same?
 #
-# The evidence: link what is equal but for capitals and marks, or nearly equal, and count the
-# test tickets that hang together with a training record.
+# The evidence: link what is equal but for capitals and marks, or nearly equal, and count
+# the test tickets that hang together with a training record.
 
 # %% tags=["nbval-check-output"]
 from ftlab.curation import splits
@@ -623,9 +651,9 @@ print("his first: ", his[0].messages[-1]["content"])
 print("a record:  ", train[0].messages[-1]["content"])
 
 # %% [markdown]
-# **Cause**: one inbox, every ticket in it twice, the second time as somebody retyped it, and
-# a split by chance. **Cure**: divide so that nothing crosses which is nearly the same, and
-# look again.
+# **Cause: a leak.** One inbox, every ticket in it twice, the second time as somebody
+# retyped it, and a split by chance. **Cure**: divide so that nothing crosses which is
+# nearly the same, and look again.
 
 # %% tags=["nbval-check-output"]
 parts = splits.split([*train[:FEW], *his], [0.5, 0.5], seed=SEED)
@@ -634,7 +662,7 @@ print(f"{len(parts['train'])} train, {len(parts['test'])} test, {crossing} leake
 assert crossing == 0 and leaked(train, test) == 0 and delighted > sober + 0.1
 
 # %% [markdown]
-# ## 9. It forgot (the second round)
+# ## 9. The old task is gone
 #
 # Three new kinds of tickets come up, so the healthy model is tuned on those.
 #
@@ -656,15 +684,20 @@ def both(model):
 new_rows = sft.prepare(tokenizer, new, max_length=1024)
 second, _ = fit(new_rows, model=copy.deepcopy(healthy))
 shares = {"round 1": both(healthy), "round 2": both(second)}
-print(shares["round 2"])
-print("an old ticket now:", Counter(ask(second, test)).most_common(3))
+for name, halves in shares.items():
+    print(f"{name}:", ", ".join(f"{half} {s:.0%} right" for half, s in halves.items()))
 
 # %% [markdown]
-# **Diagnose.** Look at what it says of old tickets. Is it confused, or is it doing just what
-# the second round asked for?
-#
-# **Cause**: in round 2 the old words were never right, so it learned not to say them.
-# **Cure**: replay, some old records among the new.
+# **Diagnose.** Is it confused, or is it doing just what the second round asked for? Which
+# printout would tell?
+
+# %%
+print("an old ticket before:", Counter(ask(healthy, test)).most_common(3))
+print("an old ticket now:   ", Counter(ask(second, test)).most_common(3))
+
+# %% [markdown]
+# **Cause: a second round without the old records.** In it the old words were never right,
+# so the model learned not to say them. **Cure**: replay, some old records among the new.
 #
 # **Exercise 08.5.** How many old records make `share` of all?
 
@@ -693,33 +726,42 @@ assert shares["round 2 with replay"]["old kinds"] > shares["round 2"]["old kinds
 plots_data.groups(shares, title="What each round left")
 
 # %% [markdown]
-# *Claim: tuning hard makes a model forget.* Two looks at it: the old kinds of tickets above,
-# and the general text of section 7, which no tune here ever was about.
+# *Claim: tuning hard makes a model forget.* Two looks at it: the old kinds of tickets
+# above, and the general text of section 7, which no tune here ever was about.
 
 # %%
+from ftlab.evaluation.intervals import bootstrap, paired_bootstrap, wilson
 from ftlab.teaching import ledger
 
-usual, hard = (lost["differences"][name] for name in ("healthy", "× 100"))
-kinds_lost = shares["round 1"]["old kinds"] - shares["round 2"]["old kinds"]
-forgets = usual.low > 0 and hard.value > usual.value and kinds_lost > 0.2
+usual, hard = harm["healthy"], harm["patient"]
+marks = {
+    name: [int(a.strip() == r.completion) for a, r in zip(ask(model, test), test)]
+    for name, model in (("before", healthy), ("after", second))
+}
+ones = [1] * len(test)
+kinds_lost = paired_bootstrap(marks["after"], ones, marks["before"], ones, seed=SEED)
+forgets = usual.low > 0 and hard.low > usual.high and kinds_lost.low > 0.2
 told = (
-    f"A second task loses {kinds_lost:.2f} of the old tickets; general text costs "
-    f"{usual.value:.2f} [{usual.low:.2f}, {usual.high:.2f}] bits a character more than "
-    f"the base's, and {hard.value:.1f} more at 100 times the rate."
+    f"Tuned on a second task, a small model loses {kinds_lost.value:.2f} "
+    f"[{kinds_lost.low:.2f}, {kinds_lost.high:.2f}] in the share of the first that it "
+    f"gets right; general text costs it {usual.value:.2f} [{usual.low:.2f}, "
+    f"{usual.high:.2f}] bits a character more than its base after the first tune, "
+    f"and {hard.value:.1f} [{hard.low:.1f}, {hard.high:.1f}] after one at 100 times "
+    "the rate."
 )
 word = "holds" if forgets else "depends"
 ledger.record(37, word, told, usual.value, interval=(usual.low, usual.high))
+assert kinds_lost.low > 0.1 and hard.value > usual.value
 
 # %% [markdown]
-# ## 10. The data asked for it (a model of short answers)
+# ## 10. Always as short
 #
-# Another task: an everyday problem comes in, and the smallest kind deed goes out. Two models
-# learn from the same problems; of one, the answers were shortened “to save tokens”.
+# Another task: an everyday problem comes in, and the smallest kind deed goes out. Two
+# models learn from the same problems, for as many epochs. One of them is found curt.
 
 # %%
 from dataclasses import replace
 
-from ftlab.evaluation.intervals import paired_bootstrap
 from ftlab.tasks import kindness
 
 plenty = kindness.examples(2000, SEED)
@@ -728,15 +770,15 @@ deeds, problems = some[:KIND], some[-24:]
 firsts = [r.completion.split(". ")[0].rstrip(".") + "." for r in deeds]
 short = [replace(r, completion=first) for r, first in zip(deeds, firsts)]
 kind, _ = fit(sft.prepare(tokenizer, deeds, max_length=1024), epochs=5, rate=2e-3)
-curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=3, rate=2e-3)
+curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=5, rate=2e-3)
 advice, brief = ask(kind, problems, 60), ask(curt, problems, 60)
 print(wrap(problems[0].messages[-1]["content"]))
 print(wrap(advice[0], "one:   "))
 print(wrap(brief[0], "other: "))
 
 # %% [markdown]
-# **Diagnose.** Users find the other one curt, and somebody wants to raise `max_new_tokens`.
-# Will that help? What would you count?
+# **Diagnose.** Somebody wants to raise `max_new_tokens` for the other one. Will that help?
+# What would you count, and in what?
 
 
 # %%
@@ -766,17 +808,17 @@ ledger.record(29, holds, told, gap.value, interval=(gap.low, gap.high))
 assert gap.low > 0
 
 # %% [markdown]
-# **Cause**: the model stops where its records stopped. Room does not make it longer, since it
-# never asks for it. **Cure**: answers in the data of the length that you want; the first
-# model is the cured one.
+# **Cause: short answers in the data.** Those of the other model's records had been cut to
+# their first sentence, “to save tokens”, and it stops where its records stopped. Room does
+# not make it longer, since it never asks for it. **Cure**: answers in the data of the
+# length that you want; the first model is the cured one.
 #
 # (What either of them *says* is another matter: look at the answers above. So small a model
 # learns the form of advice long before its sense.)
 #
-# ## 11. By the letter (a question out of range), and the loop
+# ## 11. Absurd advice, and the loop
 #
-# The model of kind deeds goes live. Its range was an everyday problem, a dropped bag, say.
-# Nobody told the world.
+# The model of kind deeds goes live, and people ask what they like.
 
 
 # %%
@@ -788,42 +830,54 @@ def flags(model, records):
 
 
 asked = kindness.probe(48, SEED)
-inside, _ = flags(kind, problems)
 outside, traces = flags(kind, asked)
 for record, answer in list(zip(asked, traces))[:3]:
     print(wrap(record.messages[-1]["content"][:90], "asked:    "))
     print(wrap(answer, "answered: ") + "\n")
-print(f"flagged in range: {sum(inside)} of {len(inside)}", end="; ")
-print(f"out of range: {sum(outside)} of {len(outside)}")
+print(f"answers that some rule flags: {sum(outside)} of {len(outside)}")
 
 # %% [markdown]
 # **Diagnose.** It does exactly what it was tuned for. Which rule flags it, and which record
 # could have taught it otherwise?
+#
+# The rule `nobody_called` flags all that names no one whose job it is, whatever it says. So
+# count apart the answers that are flagged for something they *say*, and do the same for the
+# base, before it was tuned.
+
 
 # %%
-from ftlab.evaluation.intervals import bootstrap
+def flagged_words(answers):
+    """1 for each answer that a rule flags for what it says, else 0."""
+    found = (kindness.flagged([r], [a]) for r, a in zip(asked, answers))
+    return [int(any(rule != "nobody_called" for rule in rules)) for rules in found]
 
-found = Counter(kindness.flagged(asked, traces))
-for rule, count in found.items():
+
+for rule, count in kindness.flagged(asked, traces).items():
     print(f"{rule:24} {count:3} of {len(asked)}")
-letter = bootstrap(outside, [1] * len(outside), seed=SEED)
-known = sum(inside) / len(inside)
-more = (found.total() - found["nobody_called"]) / len(asked)
+rambling = ask(untuned, asked, 60)
+print(wrap(rambling[0][:90], "base: "))
+ones = [1] * len(asked)
+tuned_said, base_said = flagged_words(traces), flagged_words(rambling)
+letter = bootstrap(tuned_said, ones, seed=SEED)
+more = paired_bootstrap(base_said, ones, tuned_said, ones, seed=SEED)
 told = (
-    f"Rules flag {letter.value:.2f} [{letter.low:.2f}, {letter.high:.2f}] of answers "
-    f"out of range, {known:.2f} in range; {more:.2f} flags an answer are for more than "
-    "calling nobody."
+    f"Tuned on small kind deeds and asked about catastrophes, a small model says what "
+    f"a rule flags, such as a gesture fit for a bad day, in {letter.value:.2f} "
+    f"[{letter.low:.2f}, {letter.high:.2f}] of its answers; that is {more.value:.2f} "
+    f"[{more.low:.2f}, {more.high:.2f}] more than in its base's, which are no advice."
 )
-verdict = "holds" if letter.low > known + 0.2 else "depends"
+verdict = "holds" if more.low > 0.1 else "depends" if more.low > 0 else "not seen here"
 ledger.record(43, verdict, told, letter.value, interval=(letter.low, letter.high))
-assert letter.low > 0.5
+assert letter.value > 0.1
 
 # %% [markdown]
-# **Cause**: all records said “any problem, a small deed”. None showed where that ends.
+# **Cause: a question out of range.** All records said “an everyday problem, a small deed”.
+# None showed where that ends. (Most of these rules look at large troubles only, so that
+# they are silent on everyday problems shows little.)
 #
 # **Cure**: the loop. What went wrong in use is corrected and becomes data, old records are
-# mixed in, and the next round is measured on *other* questions. One scale, the medical
-# emergencies, we leave uncorrected on purpose.
+# mixed in, and the next round is measured on *other* questions. One kind of disaster, the
+# medical emergencies, we leave uncorrected on purpose.
 #
 # **Predict.** Will the medical questions be answered better too? And what of everyday ones?
 
@@ -842,60 +896,64 @@ HELP = ("emergency", "official", "authorit", "helpline", "relief", "aid group")
 
 
 def sends_for_help(answers):
-    """The share of answers that send for those whose job it is."""
-    return sum(any(word in a.lower() for word in HELP) for a in answers) / len(answers)
+    """1 for each answer that sends for those whose job it is, else 0."""
+    return [int(any(word in a.lower() for word in HELP)) for a in answers]
 
 
 known = {record.meta["id"] for record in asked}
 fresh = [r for r in kindness.probe(60, SEED + 1) if r.meta["id"] not in known]
 groups = {
-    "corrected scales": [r for r in fresh if r.meta["slice"] != "medical"],
+    "corrected kinds": [r for r in fresh if r.meta["slice"] != "medical"],
     "medical": [r for r in fresh if r.meta["slice"] == "medical"],
     "everyday": problems,
 }
-flagged, helps, marked = {"before": {}, "after": {}}, {}, {}
+marked, helps, shown = {}, {}, {"before": {}, "after": {}}
 for name, records in groups.items():
     for when, model in (("before", kind), ("after", looped)):
         marked[when, name], answers = flags(model, records)
-        flagged[when][name] = sum(marked[when, name]) / len(records)
         helps[when, name] = sends_for_help(answers)
-    print(f"{name:16} flagged {flagged['before'][name]:.2f}, then", end=" ")
-    print(f"{flagged['after'][name]:.2f}; sent for help {helps['after', name]:.2f}")
-plots_data.groups(flagged, title="One turn of the loop", xlabel="share flagged")
+        shown[when][name] = sum(helps[when, name]) / len(records)
+    were, are = (sum(marked[when, name]) for when in ("before", "after"))
+    print(f"{name:15} flagged {were:2} of {len(records)}, then {are:2}")
+plots_data.groups(shown, title="One turn of the loop", xlabel="share sent for help")
 
 # %%
-before, after = (marked[when, "corrected scales"] for when in ("before", "after"))
+before, after = (marked[w, "corrected kinds"] for w in ("before", "after"))
 ones = [1] * len(before)
 fell = paired_bootstrap(after, ones, before, ones, seed=SEED)
-needless = helps["after", "everyday"]
-verdict = "not seen here" if fell.low <= 0 else "depends" if needless > 0.2 else "holds"
+needless = wilson(sum(helps["after", "everyday"]), len(problems))
+verdict = "depends" if needless.value > 0.2 else "holds"
+if fell.low <= 0:
+    verdict = "not seen here"
 told = (
-    f"Corrected traces lowered the share flagged by {fell.value:.2f} [{fell.low:.2f}, "
-    f"{fell.high:.2f}] on other questions of their kind; {needless:.2f} of everyday "
-    "answers now send for help."
+    f"Corrected answers, added to the data, lowered the share that a rule flags by "
+    f"{fell.value:.2f} [{fell.low:.2f}, {fell.high:.2f}] on other questions of their "
+    f"kind; of the answers to everyday problems, {needless.value:.2f} "
+    f"[{needless.low:.2f}, {needless.high:.2f}] now send for help that nobody needs."
 )
 ledger.record(47, verdict, told, fell.value, interval=(fell.low, fell.high))
 assert fell.low > 0
 
 # %% [markdown]
-# Read the line of the everyday problems too. A rule that is satisfied is not yet a good answer, and a border
-# that was taught with few records may be drawn in the wrong place. So the loop does not end:
-# the everyday answers of this round are the next traces to look at.
+# Read the bar of the everyday problems too. A rule that is satisfied is not yet a good
+# answer, and a border that was taught with few records may be drawn in the wrong place. So
+# the loop does not end: the everyday answers of this round are the next traces to look at.
 #
 # ## 12. The whole ward, and its limits
 #
-# | symptom | look at | usual cause |
+# | symptom | look at | fault |
 # |---|---|---|
 # | never stops | the label of the last token | pad = end; no end token |
-# | lovely loss, useless answers | one row in colour | the mask |
-# | good here, poor there | the tokens of one prompt, at both places | BOS; template |
+# | lovely loss, useless answers | one row in colour | the loss mask over the wrong part |
+# | other answers on the server | one prompt's tokens, at both places | a doubled BOS; another template |
 # | long cases fail | how many rows keep their end | truncation |
-# | a neighbour matters | loss alone and packed | positions |
-# | the loss jumps, general text is ruined | the rate | ten or a hundred times too high |
+# | a neighbour matters | loss alone and packed | packing without positions |
+# | the loss explodes, general text is ruined | the rate | a learning rate × 100 |
 # | held-out loss rises | the curve by epoch | too many epochs |
-# | too good to be true | near copies across the split | a leak |
-# | the old task is gone | both test sets | no replay |
-# | always as short, always in that form | the data | the data |
+# | too good to be true | near copies across the split | a leaked test set |
+# | the old task is gone | both test sets | a second round without replay |
+# | always as short | the length of the data's answers | short answers in the data |
+# | absurd advice | which record shows where the goal ends | a question out of range |
 #
 # - **One fault at a time.** Real patients have two. Cure one, and look again.
 # - **A very small model** and one seed. The size of each effect is this model's; that the
@@ -914,10 +972,9 @@ ftlab.quiz("08")
 # ## 14. Takeaways
 #
 # 1. **The loss tells how well a model fits what it was shown**, not what you meant to show
-#    it. Most of these faults have a fine curve.
-# 2. **Look at one batch**: decoded, in colour, its last token, its length. It takes seconds,
-#    and finds half of the ward.
-# 3. **Measure on what you did not train on**: other tickets, the old task, general text, and
-#    questions out of range. What goes wrong there is the next round's data.
+#    it. Most of these faults have a fine curve. 2. **Look at one batch**: decoded, in
+# colour, its last token, its length. It takes seconds,    and finds half of the ward. 3.
+# **Measure on what you did not train on**: other tickets, the old task, general text, and
+# questions out of range. What goes wrong there is the next round's data.
 #
 # This was the last lesson. What comes next is your own data.

@@ -4,7 +4,7 @@ import pytest
 
 from ftlab import templates
 from ftlab.errors import DataError
-from ftlab.teaching.lesson08 import tickets, with_bos
+from ftlab.teaching.lesson08 import servers, tickets, with_bos
 
 
 def test_tickets_are_balanced_short_and_grow_by_their_end():
@@ -39,3 +39,15 @@ def test_the_tokenizer_doubles_its_bos_and_nothing_else():
     assert tokenizer(text)["input_ids"] == [tokenizer.bos_token_id, *once]
     assert once.count(tokenizer.bos_token_id) == 1
     assert any("adds another" in line for line in templates.problems(tokenizer))
+
+
+def test_servers_send_one_ticket_in_four_ways(make_model):
+    asked = [{"role": "user", "content": "good day"}]
+    for tokenizer in (with_bos(), make_model("chatml")[1]):
+        made = servers(tokenizer)
+        once = templates.prompt_ids(tokenizer, asked)
+        sent = tokenizer(made["server A"](asked))["input_ids"]
+        assert sent == [once[0], *once], "its first token is there twice"
+    texts = {make(asked) for make in made.values()}
+    assert list(made) == [f"server {letter}" for letter in "ABCD"] and len(texts) == 4
+    assert made["server C"](asked) == "good day"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ftlab import models
 from ftlab.records import Record
 from ftlab.training import rehearsed, sft
 
@@ -140,3 +141,124 @@ def test_a_missing_folder_is_named(tmp_path, monkeypatch, capsys, value, told):
     monkeypatch.setenv(rehearsed.FLAG, value)
     assert rehearsed.find("0" * 16) is None
     assert told in capsys.readouterr().out
+
+
+# A loop of a lesson's own.
+
+
+def pad(rows):
+    """Make a batch of rows, which are all of one length."""
+    return {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
+
+
+def shuffled(rows):
+    """Make a batch in which the same rows have other labels."""
+    return pad(rows) | {"labels": pad(rows)["labels"].flip(0)}
+
+
+@pytest.fixture
+def loop(make_model, monkeypatch):
+    """Return `make(seed)`, which makes a loop, and the list of its calls."""
+    monkeypatch.setattr(models, "load", lambda name: make_model("chatml"))
+    calls = []
+
+    def make(seed=0):
+        @rehearsed.rehearsable("tiny", seed=seed)
+        def fit(rows, epochs=2, rate=1e-2, collate=pad, model=None, after=None):
+            """Train on rows as they are."""
+            calls.append(len(rows))
+            model = models.load("tiny")[0] if model is None else model
+            optimizer, losses = torch.optim.SGD(model.parameters(), lr=rate), []
+            for epoch in range(epochs):
+                loss = model(**collate(rows)).loss
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                losses.append(loss.item())
+                if after:
+                    after(model, epoch)
+            return model.eval(), losses
+
+        return fit
+
+    return make, calls
+
+
+ROWS = [{"input_ids": [i, 7, 8, 9], "labels": [-100, 7, 8, i]} for i in (5, 6)]
+
+
+def test_a_loop_is_not_touched_unasked(kept, loop, capsys):
+    mode, folder = kept
+    make, calls = loop
+    mode("neither")
+    assert len(make()(ROWS)[1]) == 2 and calls == [2]
+    assert capsys.readouterr().out == "" and not list(folder.iterdir())
+
+
+def test_a_loops_model_comes_back_whole(kept, loop, capsys):
+    mode, _ = kept
+    make, calls = loop
+    mode("keep")
+    first, losses = make()(ROWS)
+    second, more = make()(ROWS[:1], model=first)  # tuned again, from where it was
+    after = {name: w.detach().clone() for name, w in second.named_parameters()}
+    assert capsys.readouterr().out == ""
+    mode("take")
+    first, again = make()(ROWS)
+    second, more_again = make()(ROWS[:1], model=first)
+    assert calls == [2, 1], "neither was trained again"
+    assert (again, more_again) == (losses, more)
+    assert second is first and not second.training
+    assert all(torch.equal(w, after[name]) for name, w in second.named_parameters())
+    assert capsys.readouterr().out.count("s there; not trained now.") == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"epochs": 1},
+        {"rate": 1e-3},
+        {"collate": shuffled},
+        {"rows": ROWS[:1]},
+        {"seed": 1},
+        {"model": "another"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_another_run_of_a_loop_is_trained_and_says_so(kept, loop, make_model, capsys, other):
+    mode, _ = kept
+    make, calls = loop
+    mode("keep")
+    make()(ROWS)
+    mode("take")
+    how = {"rows": ROWS} | {k: v for k, v in other.items() if k not in ("seed", "model")}
+    if "model" in other:
+        how["model"] = make_model("chatml")[0]
+        torch.nn.init.ones_(next(how["model"].parameters()))
+    make(other.get("seed", 0))(**how)
+    assert len(calls) == 2
+    assert "this run was not rehearsed. Training now." in capsys.readouterr().out
+
+
+def test_another_loop_is_another_run(kept, loop, monkeypatch):
+    mode, folder = kept
+    make, _ = loop
+    mode("keep")
+    make()(ROWS)
+    made = rehearsed.rehearsable("tiny")(
+        lambda rows, collate=pad, model=None, after=None: (model, [0.0])
+    )
+    made(ROWS)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_loop_that_is_looked_at_on_its_way_is_trained(kept, loop, capsys):
+    mode, _ = kept
+    make, calls = loop
+    seen = []
+    mode("keep")
+    make()(ROWS, after=lambda model, epoch: seen.append(epoch))
+    mode("take")
+    make()(ROWS, after=lambda model, epoch: seen.append(epoch))
+    assert seen == [0, 1, 0, 1] and calls == [2, 2]
+    assert "a cell looks at the model on its way." in capsys.readouterr().out
