@@ -223,15 +223,15 @@ QUIZ = (
         (
             Option(
                 "Its labels are right",
-                "A wrong label that contradicts nothing looks like a right one. Only reading a "
-                "sample tells.",
+                "A wrong label that contradicts nothing breaks no rule. A classifier may suspect "
+                "it; reading it tells.",
             ),
             Option(
                 "It is enough to train on",
                 "How much is enough depends on the task: that is what a learning curve is for.",
             ),
             right(
-                "None of the faults that a program can see is in it",
+                "None of the faults that its rules can see is in it",
                 "And that is worth much, but it says nothing of wrong labels or missing kinds.",
             ),
             Option(

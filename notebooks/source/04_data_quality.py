@@ -11,7 +11,7 @@
 #
 # | where | reading, doing and running | of it, training |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour | under three minutes |
+# | a laptop or server, CPU only | about an hour | four to five minutes |
 # | a free Colab T4, or another GPU | the same | less |
 #
 # Run the cells from top to bottom with **Shift+Enter**, and write down what you expect
@@ -42,7 +42,8 @@ SEED = 0
 BASE = "ftlab-1m"
 PROFILE = ftlab.profile()
 EPOCHS = 3
-SIZES, SEEDS = (50, 100, 300, 1000), (0, 1)
+MOST = min(PROFILE.records, 1000)
+SIZES, SEEDS = (50, 100, 300, MOST), (0, 1)
 
 hardware.seed_everything(SEED)
 hardware.versions()
@@ -81,10 +82,10 @@ def ask(model, tokenizer, questions):
     return [int(a.strip() == r.completion) for a, r in zip(said, questions)]
 
 
-def tune(records, seed=SEED):
+def tune(records, seed=SEED, epochs=EPOCHS):
     """Tune a fresh base on records; return it with its tokenizer."""
     model, tokenizer = models.load(BASE)
-    run = sft.train(model, tokenizer, records, epochs=EPOCHS, seed=seed)
+    run = sft.train(model, tokenizer, records, epochs=epochs, seed=seed)
     print(f"{len(records)} records, {run.steps} steps, {run.seconds:.0f} s", flush=True)
     return run.model, tokenizer
 
@@ -163,7 +164,7 @@ dirty_file = save("dirty.jsonl", dirty, '{"prompt": "My parcel')
 print(len(dirty) + 1, "lines")
 
 # %% [markdown]
-# **Predict.** Eleven kinds of fault went in. Which of them can no program find?
+# **Predict.** Eleven kinds of fault went in. Which of them can no rule find?
 
 # %% tags=["nbval-check-output"]
 my_prediction = "..."
@@ -171,10 +172,44 @@ report = examine(dirty_file)
 print(report.count("error"), "errors,", report.count("warning"), "warnings")
 
 # %% [markdown]
-# Look for line 27, the wrong label. It is in no list: nothing in the file contradicts it, so
-# no program can see it. Only a person who reads a sample will.
+# Look for line 27, the wrong label. It is in no list: no other line has the same input, so no
+# rule can see it. A classifier trained on the *other* lines may suspect it, and a person who
+# reads it decides. Here a logistic regression over words and pairs of words judges each line
+# after it has read four fifths of the file without it.
+
+# %%
+from ftlab.teaching.show import wrap
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+
+
+def linear():
+    """A logistic regression over words and pairs of words, not yet fitted."""
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    return make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
+
+
+lines = [i for i, row in enumerate(dirty[:120], 1) if row["completion"] in KINDS]
+texts, labels = zip(*(dirty[i - 1].values() for i in lines))
+chances = cross_val_predict(linear(), texts, labels, cv=5, method="predict_proba")
+found = [dict(zip(sorted(KINDS), row)) for row in chances]
+doubted = sum(max(row, key=row.get) != own for row, own in zip(found, labels))
+print(f"{doubted} of {len(lines)} labels are not what it would say; the least likely:")
+ranked = sorted(
+    zip([row[own] for row, own in zip(found, labels)], lines, labels, texts)
+)
+for chance, line, own, text in ranked[:5]:
+    print(wrap(" ".join(text.split()), f"line {line:3}  {chance:.2f}  {own:9} "))
+assert 27 in [line for _, line, _, _ in ranked[:5]]
+
+# %% [markdown]
+# Read these five: the wrong label is among them, and the others are right. With a hundred lines
+# to learn from, the classifier doubts many good labels. It proves nothing, but it says where to
+# begin reading.
 #
-# Each finding says why it hurts and what to do.
+# What the doctor found is surer. Each finding says why it hurts and what to do.
 
 # %% tags=["nbval-check-output"]
 for check in ("leak_input", "preamble", "contradictions"):
@@ -260,8 +295,10 @@ print(f"{len(dirty) + 1} lines came in, {len(rows)} are left")
 assert report.count("error") == 0 and report.of("contradictions") is None
 
 # %% [markdown]
-# That is the whole cure: fix what is safe, decide the rest, examine again. From a shell it
-# is `ftlab doctor dirty.jsonl --eval eval.jsonl --model ftlab-1m --fix mended.jsonl`.
+# That is the whole cure: fix what is safe, decide the rest, examine again. What was line 27 is
+# still wrong, until somebody mends it. From a shell:
+#
+# `ftlab doctor dirty.jsonl --eval eval.jsonl --model ftlab-1m --max-length 256 --fix new.jsonl`
 #
 # ## 3. The dartboard
 #
@@ -275,6 +312,10 @@ assert report.count("error") == 0 and report.of("contradictions") is None
 # areas, and still differ. The **effective number** of areas tells them apart: take the
 # shares, their entropy (minus the sum of share times its logarithm), and then the
 # exponential of that.
+#
+# Evenness is this number over the number of areas, where each area is weighed by its share of
+# the board: data that fall as the board does are perfectly even. And a file's **score** is the
+# root of coverage times evenness, so that neither makes up for the other.
 #
 # **Exercise 04.3.** Write it. A share may be 0.
 
@@ -303,7 +344,6 @@ check("04.3", effective)
 # %% tags=["nbval-check-output"]
 from ftlab.curation import injectors
 from ftlab.curation.mixture import nested
-from ftlab.teaching.show import wrap
 
 two = [record for record in pool if record.completion in ("login", "delivery")]
 rest = [record for record in pool if record.completion not in ("login", "delivery")]
@@ -422,14 +462,15 @@ assert variety.value > 0, "the same number of records, and fewer things known"
 # ## 4. How many examples?
 #
 # The folk numbers disagree: "50 to 100 good ones will do", says one; "not before a thousand,
-# except for structured output", says another. Measure it: subsets, each within the next, so
-# that only the number changes, and each size with two draws of the records.
+# except for structured output", says another. Measure it: subsets, each within the next, and
+# each size with two draws of the records. Every subset is read `EPOCHS` times, as is usual, so
+# with more records there are more steps as well: look at what `tune` prints.
 #
 # **Predict.** Draw the curve on paper: 50, 100, 300, 1,000 records, from guessing (one in
 # six) to perfect.
 
 # %%
-my_curve = "50: ..., 100: ..., 300: ..., 1000: ..."
+my_curve = "50: ..., 100: ..., 300: ..., 1,000: ..."
 grown, last = {}, None
 for seed in SEEDS:
     for size, data in nested(pool, SIZES, by="completion", seed=seed).items():
@@ -454,40 +495,59 @@ plots_data.curves(
 # Two ways to read it. Is 50 to 100 *enough to see whether it works*? Then the left end must
 # stand clear of guessing. Is it *enough to stop*? Then the curve must be flat behind it.
 #
-# And *variety over volume*, from section 3: do a hundred spread records beat 300 lopsided
-# ones?
+# And how much of the curve is only training? Fifty records, read so often that they make as
+# many steps as a thousand, tell. **Predict**: where will that point lie?
 
 # %%
 for size in SIZES:
     points = [curve[size] for curve in curves.values()]
     clear = all(point.low > 1 / 6 for point in points)
-    print(f"{size:5} records:", *points, "clear of guessing" if clear else "")
+    print(f"{size:5} records:", *points, f"{'' if clear else 'not '}clear of guessing")
 few = min(curve[50].low for curve in curves.values()) > 1 / 6
+passes = EPOCHS * 18  # in one pass, a thousand make 18 times as many steps as fifty
+fifty = nested(pool, [50], by="completion", seed=SEED)[50]
+drilled = ask(*tune(fifty, epochs=passes), test)
+often = bootstrap(drilled, ONES)
+print(f"50 records, {passes} passes in place of {EPOCHS}: {often}")
+equal = settle("as many steps on a thousand beat it", drilled, grown[MOST, SEED])
 some = settle("300 beat fifty", grown[50, SEED], grown[300, SEED])
-most = settle("a thousand beat 300", grown[300, SEED], grown[1000, SEED])
-parts = [few, some.low > 0, most.low > 0]
+most = settle("a thousand beat 300", grown[300, SEED], grown[MOST, SEED])
+parts = [few, often.low > 1 / 6, some.low > 0, most.low > 0, equal.low > 0]
 told = ", ".join(f"{size:,}: {bootstrap(grown[size, SEED], ONES)}" for size in SIZES)
-ledger.record(
-    25, "holds" if all(parts) else "depends" if any(parts) else "not seen here",
-    f"Tickets of six kinds sorted rightly, by the number of records: {told}.",
-    most.value, interval=(most.low, most.high),
-)  # fmt: skip
-assert some.low > 0, "more records, more right"
+assert equal.low > 0, "more records, more right, however often the few are read"
+
+# %% [markdown]
+# What fifty records gained by being read again is training, and what they still lack against
+# a thousand, read for as many steps, is records. So a score belongs to a number of records *and*
+# of passes.
+#
+# And *variety over volume*, from section 3: do a hundred spread records beat 300 lopsided
+# ones? Read as often, and read three times as often, which makes about as many steps.
 
 # %%
-third = settle("100 spread ones do", hits["lopsided"], grown[100, SEED])
-word = "depends" if variety.low > 0 else "not seen here"
 ledger.record(
-    20, "holds" if third.low > 0 else word,
+    25, "holds" if all(parts) else "depends" if any(parts) else "not seen here",
+    f"Tickets of six kinds sorted rightly, by the number of records read {EPOCHS} "
+    f"times: {told}; 50 read {passes} times, for as many steps as {MOST:,}, {often}.",
+    most.value, interval=(most.low, most.high),
+)  # fmt: skip
+hundred = nested(pool, [100], by="completion", seed=SEED)[100]
+again = ask(*tune(hundred, epochs=3 * EPOCHS), test)
+as_often = settle("100 spread ones do", hits["lopsided"], grown[100, SEED])
+as_long = settle("100 spread ones do, read longer", hits["lopsided"], again)
+parts = [variety.low > 0, as_often.low > 0, as_long.low > 0]
+ledger.record(
+    20, "holds" if all(parts) else "depends" if any(parts) else "not seen here",
     "Share of tickets sorted rightly, less that after 300 records mostly of two kinds: "
-    f"after 300 spread over six kinds {variety}, after 100 spread ones {third}.",
+    f"after 300 spread over six kinds {variety}, after 100 spread ones {as_often}, "
+    f"after these in as many steps {as_long}.",
     variety.value, interval=(variety.low, variety.high),
 )  # fmt: skip
 
 # %% [markdown]
-# So the answer depends on the model and on the task, and it can be had in minutes: draw the
-# curve for *yours*, and buy more records only while it rises. A larger base may need fewer:
-# try `BASE = "ftlab-7m"`, with patience.
+# So the answer depends on the model, on the task and on how long you train, and it can be had
+# in minutes: draw the curve for *yours*, and buy more records only while it rises. A larger
+# base may need fewer: try `BASE = "ftlab-7m"`, with patience.
 #
 # Two seeds, because the draw matters: compare the two curves where records are few. Their
 # distance is not in the intervals, which only know of other test tickets.
@@ -495,19 +555,14 @@ ledger.record(
 # And there is a limit to more of the same. These tickets are phrased in ways that the
 # training tickets share. Ask about the same kinds in phrasings that training never had.
 #
-# And ask what one would take instead of a language model: a logistic regression over words
-# and pairs of words, on the same thousand records. **Predict.** Which sorts more rightly?
+# And ask what one would take instead of a language model: the logistic regression of
+# section 2, on the same thousand records. **Predict.** Which sorts more rightly?
 
 # %%
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-
-words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-small = make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
+small = linear()
 small.fit([r.messages[0]["content"] for r in data], [r.completion for r in data])
 shares, less = {}, {}
-right = {"known": grown[1000, SEEDS[-1]], "new": ask(*last, strange)}
+right = {"known": grown[MOST, SEEDS[-1]], "new": ask(*last, strange)}
 for name, some in {"known": test, "new": strange}.items():
     said = small.predict([r.messages[0]["content"] for r in some])
     linear = [int(word == r.completion) for word, r in zip(said, some)]
@@ -569,11 +624,11 @@ def mislabel(some, share, alike=False):
 
 
 my_doses = "300: ..., ..., 1,000: ..."
-thousand = nested(pool, [1000], by="completion", seed=SEED)[1000]
+thousand = nested(pool, [MOST], by="completion", seed=SEED)[MOST]
 doses = {"300, scattered": {0.0: hits["spread"]}}
-for way in ("1,000, scattered", "1,000, alike"):
+for way in (f"{MOST:,}, scattered", f"{MOST:,}, alike"):
     wrong = mislabel(thousand, 0.4, alike=way.endswith("alike"))
-    doses[way] = {0.0: grown[1000, SEED], 0.4: ask(*tune(wrong), test)}
+    doses[way] = {0.0: grown[MOST, SEED], 0.4: ask(*tune(wrong), test)}
 for share in (0.2, 0.4):
     doses["300, scattered"][share] = ask(*tune(mislabel(spread, share)), test)
 
@@ -587,8 +642,8 @@ fell = [paired_bootstrap(row[0.0], ONES, row[0.4], ONES) for row in doses.values
 hurt = sum(found.high < 0 for found in fell)
 ledger.record(
     27, "holds" if hurt == 3 else "depends" if hurt else "not seen here",
-    f"With 40 % of 1,000 labels wrong, the share of tickets sorted rightly changed by "
-    f"{fell[1]}; by {fell[2]} where the errors are all alike; of 300, by {fell[0]}.",
+    f"With 40 % of {MOST:,} labels wrong, the share of tickets sorted rightly changed "
+    f"by {fell[1]}; by {fell[2]} where the errors are all alike; of 300, by {fell[0]}.",
     fell[1].value, interval=(fell[1].low, fell[1].high),
 )  # fmt: skip
 plots_data.curves(
@@ -744,8 +799,7 @@ assert fallen.high < 0, "it looked for capitals"
 # gain where it matters. Whether a shortcut is *this* strong depends on the task. Restoring
 # all marks needs more than capitals; `experiments/shortcut.py` measures that, at full size,
 # with the 7M base.
-
-# %% [markdown]
+#
 # ## 7. Up- and down-sampling
 #
 # Last question: some records are better than others. Code reviews, forty by seniors
@@ -820,12 +874,13 @@ ledger.record(
 # Split first, then up-sample the training part only. The other way round, copies of one
 # record stand on both sides, and the doctor would call it a leak. From a shell:
 # `ftlab split` and `ftlab mix`.
-
-# %% [markdown]
+#
 # ## 8. The limits of these verdicts
 #
 # - One task, one small base. A large one knows more before it starts, and its curves may lie
 #   elsewhere.
+# - In sections 4 and 5 every file is read equally often, so fewer records are fewer steps too.
+#   Only two files were read for longer, and each size may have a number of passes that suits it.
 # - Cut to fit into minutes: three mixtures, two draws, one run a dose. The full versions are
 #   `experiments/dartboard.py` and `experiments/shortcut.py`.
 # - The intervals speak of other test tickets, not of other training runs. Where two points

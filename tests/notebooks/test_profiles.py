@@ -36,7 +36,7 @@ SIZES = {
     "01": {"TRAIN": 6, "TEST": 3, "FACTS": 4, "TEXTS": 6, "MORE": 1, "DRILL": 1, "READ": 1},
     "02": {"RECORDS": 6, "TEST": 3},
     "03": {"WANTED": 30, "DOLL": 6, "TEST": 3},
-    "04": {"EPOCHS": 1, "SEEDS": (0,)},
+    "04": {"EPOCHS": 1, "SEEDS": (0,), "MOST": 1000},
     "05": {"RATES": (2e-4, 2e-3), "SWEEP": 6, "TRAIN": 6, "EPOCHS": 1, "FEW": 3, "FEW_EPOCHS": 2,
            "WATCHED": 3, "TEST": 3},
     "06": {"TRAIN": 6, "TEST": 4, "SHOTS": 1, "MODULES": 1},
