@@ -10,6 +10,7 @@ examples are needed. The formula is the textbook one for a paired mean (Chow, Sh
 Size Calculations in Clinical Research, 2008, section 3.1); why it matters for language models is in
 Card et al., With Little Power Comes Great Responsibility, EMNLP 2020. It leans on the normal
 distribution: below some 30 examples, or where nearly all answers agree, take it as a rough guide.
+Votes for one of two answers can be counted exactly, with the sign test: `votes_needed`.
 
 >>> round(smallest_difference(200, sd_of_shares(0.2, 0.1)), 3)
 0.107
@@ -19,10 +20,14 @@ distribution: below some 30 examples, or where nearly all answers agree, take it
 
 import math
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 from ftlab.errors import ConfigError
 
-__all__ = ["examples_needed", "sd_of_shares", "smallest_difference"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["examples_needed", "sd_of_shares", "smallest_difference", "votes_needed"]
 
 
 def smallest_difference(n: int, sd: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -92,6 +97,51 @@ def sd_of_shares(better: float, worse: float) -> float:
             "to 1 and together at most 1."
         )
     return math.sqrt(better + worse - (better - worse) ** 2)
+
+
+def votes_needed(better: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
+    """Return the fewest votes that show, by the exact sign test, which of two is preferred.
+
+    A vote is for one or the other, and ties are left out. With one vote more the share of tries may
+    fall a little below `power` again, since p moves in steps.
+
+    Args:
+        better: the true share of votes for the preferred one, between 0.5 and 1.
+        power: as for `smallest_difference`.
+        alpha: as for `smallest_difference`.
+
+    Raises:
+        ConfigError: a value out of range.
+
+    >>> votes_needed(0.9)
+    12
+    """
+    if not 0.5 < better < 1:
+        raise ConfigError(f"better={better}: a share between 0.5 and 1 is wanted.")
+    about = examples_needed(
+        2 * better - 1, sd_of_shares(better, 1 - better), power=power, alpha=alpha
+    )
+    votes = max(1, about // 2)  # the exact test asks for more than the formula, never for half
+    while _shown(votes, better, alpha) < power:
+        votes += 1
+    return votes
+
+
+def _shown(votes: int, better: float, alpha: float) -> float:
+    """Return how often the sign test of so many votes says that the better one is preferred."""
+    import numpy as np
+
+    fair = 2 * np.cumsum(_binomial(votes, 0.5))  # the p of 0, 1, 2, ... votes against
+    return float(_binomial(votes, 1 - better)[fair < alpha].sum())
+
+
+def _binomial(n: int, share: float) -> "np.ndarray":
+    """Return how probable 0, 1, ..., n of n are."""
+    import numpy as np
+
+    k = np.arange(n + 1)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    return np.exp(logs[n] - logs - logs[::-1] + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
 def _reach(sd: float, power: float, alpha: float) -> float:

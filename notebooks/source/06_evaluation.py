@@ -10,7 +10,7 @@
 #
 # | where | reading, doing and running | of it, computing |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour and a half | under four minutes |
+# | a laptop or server, CPU only | about an hour and a half | four to five minutes |
 # | a free Colab T4, or another GPU | the same | less |
 #
 # Two outputs side by side convince everybody, and prove nothing. Whenever you are asked for a
@@ -46,11 +46,12 @@ hardware.seed_everything(SEED)
 hardware.versions()
 
 # %% [markdown]
-# Five claims are heard wherever people fine-tune. This lesson puts each to the test:
+# This lesson puts nine claims of practitioners to the test. Five of them are heard wherever
+# people fine-tune:
 #
 # - BLEU is a good measure for code.
 # - The difference between base and tuned is subtle.
-# - A hundred answers of a hundred in the right format are proof.
+# - A prompt that moves to another model wants a test of its format, a hundred of a hundred.
 # - A tuned model saves most of the prompt.
 # - Tuning makes a model forget.
 #
@@ -336,7 +337,8 @@ verdict.table()
 # worse where that is shown.
 #
 # - **f1** and its interval: the contestant by itself.
-# - **less base**: the difference, paired. It decides, by where zero lies.
+# - **less base**: the difference, paired. It decides, together with p: the interval has to leave
+#   zero out, and p to be below 0.05.
 # - **win/tie/loss**: on how many single sentences it did better, as well, worse.
 # - **p**: how often pure chance would make a difference as large as this one.
 #
@@ -508,29 +510,32 @@ plots_evaluation.reach(spreads, here=TEST)
 # take to show that it is no coin?
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation.power import examples_needed, sd_of_shares
+from ftlab.evaluation.intervals import wilson
+from ftlab.evaluation.power import votes_needed
 
+for n in (5, 6):
+    print(f"{n} votes of {n} for one of the two: p = {sign_test(n, 0):.3f}")
 votes = {}
 for better in (0.9, 0.7, 0.6, 0.55, 0.52):
-    sd = sd_of_shares(better, 1 - better)
-    votes[better] = examples_needed(2 * better - 1, sd)
-    print(f"preferred in {better:.0%}: about {votes[better]:,} judgements")
+    votes[better] = votes_needed(better)  # for p below 0.05 in four tries of five
+    print(f"preferred in {better:.0%}: at least {votes[better]:,} judgements")
 seen, rng = 0, random.Random(SEED)
 for _ in range(200):  # is it so? Two hundred made-up panels
     wins = sum(rng.random() < 0.55 for _ in range(votes[0.55]))
     seen += sign_test(wins, votes[0.55] - wins) < 0.05
+share = wilson(seen, 200)
 ledger.record(
     44, "depends" if votes[0.52] > 10 * votes[0.9] else "holds",
-    f"A model preferred in 70 % of all pairs takes about {votes[0.7]:,} votes to show "
-    f"it in four tries of five, one preferred in 55 % about {votes[0.55]:,}; of 200 "
-    f"made-up panels of that size {seen} showed it.", votes[0.55],
+    f"A model preferred in 70 % of all pairs takes at least {votes[0.7]:,} votes to "
+    f"show it in four tries of five, one preferred in 55 % at least {votes[0.55]:,}; "
+    f"of 200 made-up panels of that size a share of {share} showed it.", votes[0.55],
 )  # fmt: skip
-assert 0.7 < seen / 200 < 0.9
+assert 0.7 < share.value < 0.9
 
 # %% [markdown]
-# *Claim: one hundred of one hundred in the right format is proof.* With no failure in n tries,
-# which share of failures might it still have? The largest one for which such luck happens
-# once in twenty times.
+# Is a hundred of a hundred in the right format *proof*? With no failure in n tries, which share
+# of failures might it still have? The largest one for which such luck happens once in twenty
+# times.
 
 # %% tags=["nbval-check-output"]
 for n in (10, 100, 1000):
@@ -551,7 +556,6 @@ print(f"proof? {word}: a million answers might hold {1e6 * at_hundred:,.0f} fail
 # likelier, always, or as often as a coin? And the judge?
 
 # %%
-from ftlab.evaluation.intervals import wilson
 from ftlab.tasks.punctuation import strip
 
 sizes = {TINY: texts_of["seed 2"]}
@@ -562,7 +566,8 @@ word = "holds" if trained.low <= 0 else "depends"
 ledger.record(
     12, "not seen here" if asked.low > 0 else word,
     f"F1 of {BASE} less that of {TINY}, tuned on {TRAIN // 2} sentences: the larger "
-    f"with {SHOTS} examples in its prompt {asked}, the larger tuned {trained}.",
+    f"with {SHOTS} examples in its prompt {asked}, the larger, tuned on {TRAIN}, "
+    f"{trained}.",
     asked.value, interval=(asked.low, asked.high),
 )  # fmt: skip
 form = {}
@@ -572,8 +577,9 @@ for name in ("tuned", TINY):
 one, other = form.values()
 ledger.record(
     45, "holds" if one.low > other.high or other.low > one.high else "not seen here",
-    f"Asked the same {TEST} questions, {BASE} kept every word in {one} of its answers, "
-    f"and {TINY}, tuned on the same task, in {other}.", one.value - other.value,
+    f"Asked the same {TEST} questions, {BASE}, tuned on {TRAIN} records, kept every "
+    f"word in {one} of its answers, {TINY}, tuned on {TRAIN // 2} of them, in {other}.",
+    one.value - other.value,
 )  # fmt: skip
 
 # %%
@@ -606,8 +612,7 @@ ledger.record(
 # %% [markdown]
 # How a small judge does says little of a strong one; what it shows is that a judge wants a
 # test of its own, against answers whose mark is known.
-
-# %% [markdown]
+#
 # ## 7. Code is judged by running it
 #
 # A task with a sterner judge: given a function, write its unit tests. A model that is good at
@@ -665,20 +670,21 @@ mutation.table(graded["careful"])
 from ftlab.evaluation.mutants import normal
 from ftlab.teaching.lesson06 import other_names
 
-fooled = pairs = 0
+fooled, pairs = [], []  # of each function
 for record, one in zip(asked, graded["careful"]):
     right_one = other_names(one.target)
     assert mutation.grade(record.completion, right_one, most=1).passes
     reference = [normal(one.target)]
     truly = metrics.bleu([right_one], reference)
-    pairs += len(one.mutants)
-    fooled += sum(metrics.bleu([m.source], reference) > truly for m in one.mutants)
-share = fooled / pairs
-word = "not seen here" if share > 0.5 else "depends"
+    pairs.append(len(one.mutants))
+    fooled.append(sum(metrics.bleu([m.source], reference) > truly for m in one.mutants))
+share = bootstrap(fooled, pairs, seed=SEED)
+word = "not seen here" if share.low > 0.5 else "depends"
 ledger.record(
-    40, "holds" if share < 0.1 else word,
-    f"In {fooled} of {pairs} pairs BLEU put a function with a fault above a right one "
-    "with other names in it.", share,
+    40, "holds" if share.high < 0.1 else word,
+    f"Of {sum(pairs)} pairs, from {len(pairs)} functions, BLEU put in {share} a "
+    "function with a fault above a right one with other names in it.",
+    share.value, interval=(share.low, share.high),
 )  # fmt: skip
 
 # %% [markdown]
@@ -717,8 +723,9 @@ check("06.5", passes)
 # ## 8. What do 1,000 answers cost?
 #
 # Whoever puts examples into the prompt pays for them with every question. A fine-tune reads
-# them once. The price table is a file that you can edit; its prices here are
-# made up, and charge a tuned model's tokens twice.
+# them once. The price table is a file that you can edit; its prices here are made up, and a
+# tuned model's tokens have twice the price.
+#
 # **Exercise 06.6.** Return what 1,000 answers cost.
 
 
@@ -739,29 +746,43 @@ check("06.6", money)
 # is it cheaper, though its tokens cost twice as much?
 
 # %%
-counted = verdict.costs["contestants"]
-for name, row in counted.items():
+paid = {}
+for name, row in verdict.costs["contestants"].items():
+    price, answers = table.of(given[name].contestant), given[name]
+    write = [price.output * n / 1000 for n in answers.tokens_out]
+    paid[name] = [price.input * n / 1000 + w for n, w in zip(answers.tokens_in, write)]
     print(
         f"{name:18} {row['tokens_in']:4.0f} tokens in, {row['tokens_out']:3.0f} out, "
-        f"{row['seconds']:.3f} s; 1,000 answers: {row['by_token']:.4f} {table.currency}"
+        f"{row['seconds']:.3f} s; 1,000 answers: {row['by_token']:.4f} "
+        f"{table.currency}, {sum(write) / sum(paid[name]):.0%} of it for what is "
+        "written"
     )
-long, short = counted[prompted.name], counted["tuned"]
-less = 1 - short["tokens_in"] / long["tokens_in"]
-saved = 1 - short["by_token"] / long["by_token"]
-word = "depends" if less > 0.4 else "not seen here"
+long, short = given[prompted.name].tokens_in, given["tuned"].tokens_in
+less = bootstrap([a - b for a, b in zip(long, short)], long, seed=SEED)
+dear, cheap = paid[prompted.name], paid["tuned"]
+saved = bootstrap([a - b for a, b in zip(dear, cheap)], dear, seed=SEED)
+word = "depends" if less.low > 0.4 else "not seen here"
 ledger.record(
-    8, "holds" if less > 0.8 and saved > 0.5 else word,
-    f"A tuned model's prompt is {less:.0%} shorter than one with {SHOTS} examples; "
-    f"at twice the price a token, its answers are cheaper by {saved:.0%}.", less,
+    8, "holds" if less.low > 0.8 and saved.low > 0.5 else word,
+    f"Without {SHOTS} examples, a tuned model's prompts are shorter by a share of "
+    f"{less}; at twice the price a token, its answers are cheaper by a share of "
+    f"{saved}.", less.value, interval=(less.low, less.high),
 )  # fmt: skip
-even = long["by_token"] / short["by_token"]
-print(f"as dear as with examples once a tuned token costs {2 * even:.1f} base tokens")
-assert less > 0.4
+assert less.low > 0.4
+
+# %%
+even = 2 * sum(dear) / sum(cheap)
+print(f"as dear as with examples once a tuned token costs {even:.1f} base tokens")
+per_token = table.of(prompted).input / 1000
+more = [d + per_token * (a - b) for d, a, b in zip(dear, long, short)]
+print(f"against twice the examples, cheaper by {1 - sum(cheap) / sum(more):.0%}")
 
 # %% [markdown]
-# Our sentences are short, and so are the examples. With longer ones, or more, the share that
-# a fine-tune saves grows. And look back at section 5 for what the dearer prompt bought:
-# prices compare only where the answers are as good.
+# Is it cheaper at all? See whether the interval leaves zero out. Most of what a tuned answer
+# costs is what is written, and no shorter prompt saves that. More examples, or longer ones
+# beside questions as short, raise the share that is saved. Longer texts throughout do not:
+# both bills grow alike. And look back at section 5 for what the dearer prompt bought: prices
+# compare only where the answers are as good.
 #
 # ## 9. What did it forget?
 #

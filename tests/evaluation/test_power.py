@@ -5,7 +5,13 @@ import pytest
 
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import paired_bootstrap
-from ftlab.evaluation.power import examples_needed, sd_of_shares, smallest_difference
+from ftlab.evaluation.pairs import sign_test
+from ftlab.evaluation.power import (
+    examples_needed,
+    sd_of_shares,
+    smallest_difference,
+    votes_needed,
+)
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0.25, 0.15), (0.3, 0.1)])
@@ -41,6 +47,27 @@ def test_sd_of_shares_is_that_of_the_differences():
     assert sd_of_shares(0.2, 0.1) == pytest.approx(np.std(gaps))
 
 
+@pytest.mark.parametrize("better", [0.9, 0.7, 0.6])
+def test_votes_are_the_fewest_that_the_sign_test_shows_four_times_in_five(better):
+    def shown(n):
+        return sum(
+            math.comb(n, wins) * better**wins * (1 - better) ** (n - wins)
+            for wins in range(n // 2 + 1, n + 1)
+            if sign_test(wins, n - wins) < 0.05
+        )
+
+    n = votes_needed(better)
+    assert shown(n) >= 0.8
+    assert all(shown(fewer) < 0.8 for fewer in range(1, n))
+
+
+def test_no_fewer_votes_are_named_than_could_ever_show_it():
+    assert sign_test(5, 0) > 0.05 > sign_test(6, 0)
+    assert votes_needed(0.999) == 6
+    assert votes_needed(0.52) > 4000
+    assert votes_needed(0.7, power=0.9) > votes_needed(0.7) > votes_needed(0.7, alpha=0.1)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -51,6 +78,9 @@ def test_sd_of_shares_is_that_of_the_differences():
         lambda: examples_needed(math.nan, 1),
         lambda: examples_needed(0.1, math.inf),
         lambda: sd_of_shares(0.7, 0.6),
+        lambda: votes_needed(0.5),
+        lambda: votes_needed(1),
+        lambda: votes_needed(0.7, power=1),
     ],
 )
 def test_values_out_of_range_are_refused(call):

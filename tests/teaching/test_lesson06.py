@@ -1,7 +1,9 @@
 """Lesson 06's toys do what the lesson says of them, and its pictures show what they are given."""
 
 import ast
+import statistics
 
+import numpy as np
 import pytest
 
 from ftlab.errors import ConfigError
@@ -9,7 +11,7 @@ from ftlab.evaluation.metrics import bleu
 from ftlab.evaluation.mutants import make
 from ftlab.tasks import unit_tests
 from ftlab.teaching import plots_evaluation
-from ftlab.teaching.exercises import find
+from ftlab.teaching.exercises import find, judge
 from ftlab.teaching.lesson06 import (
     FEE,
     FEES,
@@ -20,6 +22,23 @@ from ftlab.teaching.lesson06 import (
 )
 
 MODULE = unit_tests.examples(1, seed=0)[0].completion
+
+
+@pytest.mark.parametrize(
+    ("middle", "kind"),
+    [
+        (lambda d: [(cuts := statistics.quantiles(d, n=40))[0], cuts[-1]], "right"),
+        (lambda d: [sorted(d)[int(0.025 * len(d))], sorted(d)[int(0.975 * len(d))]], "right"),
+        (lambda d: np.quantile(d, [0.025, 0.975]), "right"),
+        (lambda d: [d[int(0.025 * len(d))], d[int(0.975 * len(d))]], "mistake"),
+        (lambda d: np.quantile(d, [0.05, 0.95]), "mistake"),
+        (lambda d: np.quantile(d, [0, 0.95]), "mistake"),
+        (lambda d: np.quantile(d, [0.05, 1]), "mistake"),
+        (lambda d: np.quantile(d, [0.03, 0.97]), "wrong"),
+    ],
+)
+def test_any_usual_way_to_cut_2_5_percent_is_right_and_another_share_is_not(middle, kind):
+    assert judge(find("06.2"), middle).kind == kind
 
 
 def test_the_fees_are_the_function_and_faults_of_it():
