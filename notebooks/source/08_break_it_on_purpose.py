@@ -972,9 +972,10 @@ ftlab.quiz("08")
 # ## 14. Takeaways
 #
 # 1. **The loss tells how well a model fits what it was shown**, not what you meant to show
-#    it. Most of these faults have a fine curve. 2. **Look at one batch**: decoded, in
-# colour, its last token, its length. It takes seconds,    and finds half of the ward. 3.
-# **Measure on what you did not train on**: other tickets, the old task, general text, and
-# questions out of range. What goes wrong there is the next round's data.
+#    it. Most of these faults have a fine curve.
+# 2. **Look at one batch**: decoded, in colour, its last token, its length. It takes seconds,
+#    and finds half of the ward.
+# 3. **Measure on what you did not train on**: other tickets, the old task, general text, and
+#    questions out of range. What goes wrong there is the next round's data.
 #
 # This was the last lesson. What comes next is your own data.
