@@ -258,8 +258,9 @@ CASES = (
     ),
     Case(
         "the founder's letters",
-        "Answers should sound like her. Nobody can say how she does it; 600 letters are there.",
-        ("measured", "prompted", "pattern", "shown", "examples", "narrow"),
+        "Answers should sound like her. Nobody can say how she does it; 600 letters are there, and "
+        "nobody has put some of them into a prompt.",
+        ("measured", "pattern", "shown", "examples", "narrow"),
     ),
     Case(
         "the surgery's desk",
@@ -272,4 +273,4 @@ CASES = (
         ("prompted", "facts", "pattern"),
     ),
 )
-"""Six requests: four ways to go, and two where nothing is to be built yet."""
+"""Six requests, each of which ends in another of `CHOICES`."""

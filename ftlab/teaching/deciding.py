@@ -10,7 +10,8 @@ No model (do not fine-tune)
 
 import html
 import importlib.util
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ftlab.evaluation.costs import TokenPrice, prices
@@ -22,6 +23,10 @@ __all__ = ["Calculator", "Helper"]
 
 def _example(kind: str) -> TokenPrice:
     return prices().per_million_tokens[kind]
+
+
+def _scaled(price: TokenPrice, factor: float) -> TokenPrice:
+    return TokenPrice(input=price.input * factor, output=price.output * factor)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,18 @@ class Calculator:
         return break_even(
             self.calls, self.long_prompt, self.short_prompt, self.answer, base=self.base,
             tuned=self.tuned, training=self.training, upkeep=self.upkeep,
+        )  # fmt: skip
+
+    def priced(self, read: float, times: float) -> "Calculator":
+        """Return the same calls at other prices, the tokens written in step with those read.
+
+        Args:
+            read: price of a million tokens that the base reads; both models' prices move with it.
+            times: how many times as much a token costs that the tuned model reads.
+        """
+        return replace(
+            self, base=_scaled(self.base, read / self.base.input),
+            tuned=_scaled(self.tuned, read * times / self.tuned.input),
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -66,6 +83,21 @@ class Calculator:
         wide = ipywidgets.Layout(width="auto", max_width="44em")
         step = {"readout_format": ",.0f", "style": style, "layout": wide}
         money = {"min": 0.0, "step": 5.0, "style": style, "layout": wide}
+        priced = {}
+        if self.base.input and self.tuned.input:  # what costs nothing cannot be scaled
+            digits, times = math.log10(self.base.input), self.tuned.input / self.base.input
+            priced = {
+                "read": ipywidgets.FloatLogSlider(
+                    self.base.input, min=min(-2, digits), max=max(2, digits), step=0.05,
+                    description="price of a million tokens read", readout_format=",.2f",
+                    style=style, layout=wide,
+                ),
+                "times": ipywidgets.FloatSlider(
+                    times, min=min(0.5, times), max=max(10, times), step=0.1,
+                    description="a tuned token costs, times that", readout_format=".1f",
+                    style=style, layout=wide,
+                ),
+            }  # fmt: skip
         sliders = {
             "calls": ipywidgets.FloatLogSlider(
                 self.calls, min=2, max=8, step=0.1, description="calls a month", **step
@@ -90,18 +122,19 @@ class Calculator:
             ),
         }  # fmt: skip
         told = ipywidgets.HTML(layout=wide)
-        kept = {name: value for name, value in asdict(self).items() if name not in sliders}
-        kept |= {"base": self.base, "tuned": self.tuned}
 
         def show(_: Any = None) -> None:
             moved = {name: slider.value for name, slider in sliders.items()}
-            now = Calculator(**(kept | moved | {"calls": round(moved["calls"])}))
+            now = replace(self, **(moved | {"calls": round(moved["calls"])}))
+            if priced:
+                now = now.priced(**{name: slider.value for name, slider in priced.items()})
             told.value = box(str(now), _tone(now.bill().saved > 0))
 
-        for slider in sliders.values():
+        shown = [*sliders.values(), *priced.values()]
+        for slider in shown:
             slider.observe(show, names="value")
         show()
-        return ipywidgets.VBox([*sliders.values(), told])
+        return ipywidgets.VBox([*shown, told])
 
 
 @dataclass(frozen=True)

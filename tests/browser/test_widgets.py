@@ -137,6 +137,10 @@ def test_the_break_even_follows_its_sliders(notebook):
     assert bill.text_content().splitlines()[1:] != before.splitlines()[1:]  # another bill
     long_prompt.press("ArrowRight")
     expect(bill).to_contain_text("prompts of 1,550 or 150 tokens")
+    expect(bill).to_contain_text("pays back after")
+    times = shown.get_by_role("slider").last  # what a tuned token costs, as times a base's
+    drag(notebook, times, 600)
+    expect(bill).to_contain_text("it never pays")
 
 
 def test_the_ten_questions_follow_their_ticks(notebook):

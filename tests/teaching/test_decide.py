@@ -108,11 +108,11 @@ def test_answers_that_cannot_be_read_are_refused(answers, told):
         decide(answers)
 
 
-def test_the_six_cases_go_different_ways_and_two_are_refused():
+def test_the_six_cases_go_six_ways_and_two_of_them_tune():
     assert len(CASES) == 6
-    choices = [decide(case.answers).choice for case in CASES]
-    assert len(set(choices)) == 5
-    assert [c for c in choices if c in ("no model", "not yet")] == ["no model", "not yet"]
+    advice = [decide(case.answers) for case in CASES]
+    assert {one.choice for one in advice} == set(CHOICES)
+    assert sum(one.tune for one in advice) == 2
     for case in CASES:
         assert set(case.yes) <= set(QUESTIONS)
 
@@ -124,6 +124,40 @@ def test_the_calculator_follows_its_sliders():
     assert str(panel.bill()) in told.value
     sliders[0].value = 1_000_000
     assert str(Calculator(1_000_000, 1000, 100, training=10.0).bill()) in told.value
+
+
+def test_the_calculator_begins_with_the_prices_that_it_was_given():
+    own = Calculator(base=PRICE, tuned=TokenPrice(input=3.0, output=5.0))
+    *sliders, told = own.widget().children
+    assert str(own.bill()) in told.value
+    assert [slider.value for slider in sliders[-2:]] == [1.0, 3.0]
+
+
+def test_the_price_of_tokens_is_moved_and_a_dear_tuned_model_never_pays():
+    panel = Calculator(base=PRICE, tuned=DEAR)
+    *sliders, told = panel.widget().children
+    read, times = sliders[-2:]
+    assert "never pays" not in told.value
+    read.value = 10.0
+    assert (
+        str(
+            Calculator(
+                base=TokenPrice(input=10, output=40), tuned=TokenPrice(input=20, output=80)
+            ).bill()
+        )
+        in told.value
+    )
+    times.value = 9.0
+    assert "never pays" in told.value
+    assert panel.priced(2.0, 1.0).tuned == DEAR
+    assert panel.priced(2.0, 1.0).base == DEAR
+
+
+def test_a_base_whose_tokens_are_free_has_no_slider_for_their_price():
+    own = Calculator(base=TokenPrice(input=0, output=0), tuned=PRICE)
+    *sliders, told = own.widget().children
+    assert len(sliders) == len(Calculator().widget().children) - 3
+    assert "never pays" in told.value
 
 
 def test_the_helper_follows_its_ticks():
