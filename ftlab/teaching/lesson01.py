@@ -124,6 +124,22 @@ EXERCISES = (
                 lambda number, answer: re.findall(r"\d+", answer)[0] == number,
                 "An answer without a number is wrong, and no error: look whether there is one.",
             ),
+            Mistake(
+                "it returns None where there is no number",
+                lambda number, answer: (
+                    (found := re.search(r"\d+", answer)) and found.group() == number
+                ),
+                "`found and ...` is `found` itself where nothing was found. False is wanted: "
+                "write bool(found) and ....",
+            ),
+            Mistake(
+                "it returns an empty list where there is no number",
+                lambda number, answer: (
+                    (found := re.findall(r"\d+", answer)) and found[0] == number
+                ),
+                "`found and ...` is `found` itself where nothing was found. False is wanted: "
+                "write bool(found) and ....",
+            ),
         ),
     ),
     Exercise(
@@ -212,6 +228,13 @@ EXERCISES = (
                 "it is one call and not a month",
                 lambda c, b, a, p, t: _months(1, b, a, p, t),
                 "A month has so many calls: multiply.",
+            ),
+            Mistake(
+                "it rounds up to whole months",
+                lambda c, b, a, p, t: (
+                    math.ceil(_months(c, b, a, p, t)) if b > a else math.inf
+                ),
+                "Here the fraction is wanted: do not round.",
             ),
         ),
     ),
