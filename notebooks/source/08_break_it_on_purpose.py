@@ -306,7 +306,8 @@ for name, texts in sent.items():
     other = [(a, b, r) for a, b, r in zip(notebook, there, test) if a != b]
     print(f"{name}: {share[name]:4.0%} right, other answers: {len(other)}", end="")
     for ours, answer, record in other[:1]:
-        print(f"; wanted {record.completion!r}, got {answer!r}, not {ours!r}", end="")
+        wanted = f"wanted {record.completion!r}, got {answer!r}"
+        print(f"; {wanted} (notebook {ours!r})", end="")
     print()
 assert min(share.values()) < 0.5 * good
 
