@@ -278,12 +278,14 @@ class LiveCurve:
 
     def __init__(self, title: str = "Training loss", *, every: float | None = None):
         self.title = title
-        # Seconds between two drawings: drawing must not slow the training, nor fill a terminal.
+        # Least seconds between two drawings, which must not fill a terminal. A notebook on a slow
+        # machine waits for up to four times as long, so that drawing does not slow the training.
         self.every = every if every is not None else 1.5 if in_notebook() else 5.0
         self.history: list[dict[str, float]] = []
         self._total: int | None = None
         self._handle: Any = None
         self._last = -math.inf
+        self._pause = self.every
         self._drawn = 0  # how much of the history has been shown
 
     def on_step(self, step: int, total: int, loss: float, eta_seconds: float | None = None) -> None:
@@ -295,10 +297,12 @@ class LiveCurve:
         """Take one step's loss (nats per token) and the seconds left, when they are known."""
         self.history.append({"step": step, "loss": loss})
         now = time.monotonic()
-        if now - self._last < self.every:
+        if now - self._last < self._pause:
             return
         self._last = now
         self._draw(_left(eta_seconds))
+        took = time.monotonic() - now
+        self._pause = min(max(self.every, 20 * took), 4 * self.every)
 
     def close(self) -> None:
         """Draw the curve a last time, without the time left."""

@@ -1,5 +1,8 @@
 """Pictures have axes with units and say in words what they show; the live curve ends quietly."""
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 
 from ftlab.errors import ConfigError
@@ -129,6 +132,23 @@ def test_live_curve_is_sparing_and_still_shows_the_last_step(capsys):
         "step 1  loss 1.000, about 10 s left",
         "step 99  loss 1.000",
     ]
+
+
+def test_live_curve_takes_at_most_a_twentieth_of_the_time(monkeypatch):
+    clock, drawn = [0.0], []
+    monkeypatch.setattr(plots, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    curve = plots.LiveCurve(every=1.5)
+
+    def draw(left):
+        drawn.append(clock[0])
+        clock[0] += 0.2
+
+    monkeypatch.setattr(curve, "_draw", draw)
+    for step in range(100):
+        clock[0] += 1.0
+        curve.update(step, 1.0)
+    gaps = [after - before for before, after in itertools.pairwise(drawn)]
+    assert len(gaps) > 15 and all(4 <= gap < 5.5 for gap in gaps)
 
 
 def test_live_curve_without_a_step_says_nothing(capsys):
