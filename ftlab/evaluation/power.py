@@ -20,12 +20,8 @@ Votes for one of two answers can be counted exactly, with the sign test: `votes_
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 from ftlab.errors import ConfigError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = ["examples_needed", "sd_of_shares", "smallest_difference", "votes_needed"]
 
@@ -130,18 +126,11 @@ def votes_needed(better: float, *, power: float = 0.8, alpha: float = 0.05) -> i
 def _shown(votes: int, better: float, alpha: float) -> float:
     """Return how often the sign test of so many votes says that the better one is preferred."""
     import numpy as np
+    from scipy.stats import binom
 
-    fair = 2 * np.cumsum(_binomial(votes, 0.5))  # the p of 0, 1, 2, ... votes against
-    return float(_binomial(votes, 1 - better)[fair < alpha].sum())
-
-
-def _binomial(n: int, share: float) -> "np.ndarray":
-    """Return how probable 0, 1, ..., n of n are."""
-    import numpy as np
-
-    k = np.arange(n + 1)
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    return np.exp(logs[n] - logs - logs[::-1] + k * math.log(share) + (n - k) * math.log1p(-share))
+    against = np.arange(votes + 1)
+    shown = 2 * binom.cdf(against, votes, 0.5) < alpha
+    return float(binom.pmf(against, votes, 1 - better)[shown].sum())
 
 
 def _reach(sd: float, power: float, alpha: float) -> float:
