@@ -7,6 +7,7 @@ templates say what the families' public ones say to plain conversations, in word
 
 import copy
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,3 +213,26 @@ def save_model(
 def model_folder(save_model: Callable[..., Path]) -> Path:
     """Return a folder that is built as the shipped ones are; not to be changed."""
     return save_model(dtype="bfloat16")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return `run(*arguments) -> (exit code, stdout, stderr)` of `ftlab`, in this process."""
+    from ftlab import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ftlab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main()
+        told = capsys.readouterr()
+        return exit_info.value.code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def progress_file(monkeypatch, tmp_path):
+    """Return where a learner's progress is kept in this test; the file is not there yet."""
+    path = tmp_path / "home" / "progress.json"
+    monkeypatch.setenv("FTLAB_PROGRESS", str(path))
+    return path

@@ -4,27 +4,19 @@ import sys
 
 import pytest
 
-from ftlab import catalogue, cli, records
+from ftlab import catalogue, records
 from ftlab.records import Record
 
 RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
 
 
 @pytest.fixture
-def ftlab(monkeypatch, capsys):
+def ftlab(monkeypatch, command):
     """Return `run(*arguments) -> (exit code, stdout, stderr)`, in this process."""
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr("ftlab.hardware.huge_pages", lambda: None)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ftlab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            cli.main()
-        told = capsys.readouterr()
-        return exit_info.value.code, told.out, told.err
-
-    return run
+    return command
 
 
 @pytest.fixture

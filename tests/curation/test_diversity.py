@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import sys
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from themes import THEMES, themed
 
-from ftlab import cli, records, tasks
+from ftlab import records, tasks
 from ftlab.curation import diversity
 from ftlab.curation.diversity import board, expected_coverage, measure
 from ftlab.errors import ConfigError, DataError, MissingExtraError
@@ -199,19 +200,13 @@ def test_expected_coverage_is_what_random_points_reach(n, reference):
     assert np.mean(found) == pytest.approx(expected_coverage(n, reference), abs=0.03)
 
 
-def test_the_command_prints_draws_and_refuses(monkeypatch, capsys, tmp_path):
+def test_the_command_prints_draws_and_refuses(monkeypatch, command, tmp_path):
     monkeypatch.setenv("COLUMNS", "120")
     data, reference, plot = (tmp_path / name for name in ("a.jsonl", "b.jsonl", "board.png"))
     records.write(data, themed(30, 1, THEMES[:1]))
     records.write(reference, themed(100, 0))
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ftlab", "diversity", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            cli.main()
-        told = capsys.readouterr()
-        return exit_info.value.code, told.out, told.err
-
+    run = functools.partial(command, "diversity")
     code, out, _ = run(data, "--reference", reference, "--plot", plot, "--areas", 4)
     assert code == 0 and "(empty)" in out and "score 0." in out
     assert plot.read_bytes().startswith(b"\x89PNG")

@@ -1,20 +1,13 @@
 import csv
+import functools
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from ftlab import cli
 from ftlab.errors import DataError
 from ftlab.teaching import classroom, progress
-
-
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    monkeypatch.setenv("FTLAB_PROGRESS", str(tmp_path / "home" / "progress.json"))
-    return tmp_path / "home" / "progress.json"
 
 
 def exported(folder: Path, file: str, name: str, done: dict) -> None:
@@ -28,22 +21,11 @@ def test_items_are_all_exercises_and_questions():
     assert all(name.removeprefix("quiz ").startswith(k) for k, row in items.items() for name in row)
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Return `run(*arguments) -> (exit code, stdout, stderr)` of `ftlab progress`."""
+def test_a_learner_sees_and_exports_and_an_instructor_merges(
+    progress_file, command, monkeypatch, tmp_path
+):
     monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ftlab", "progress", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            cli.main()
-        told = capsys.readouterr()
-        return exit_info.value.code, told.out, told.err
-
-    return run
-
-
-def test_a_learner_sees_and_exports_and_an_instructor_merges(file, command, tmp_path):
+    command = functools.partial(command, "progress")
     code, _, err = command("--name", "Ada", "--export", tmp_path / "ada.json")
     assert code == 2 and "Nothing to export" in err
     progress.note("00.1", passed=True)
@@ -53,7 +35,7 @@ def test_a_learner_sees_and_exports_and_an_instructor_merges(file, command, tmp_
     row = next(line.split() for line in out.splitlines() if line.strip().startswith("00"))
     exercises = sum(not name.startswith("quiz") for name in classroom.items()["00"])
     assert code == 0 and row[1:3] == [f"1/{exercises}", "1/5"] and "00.2," in row
-    assert str(file) in out and "sent nowhere" in out
+    assert str(progress_file) in out and "sent nowhere" in out
     folder = tmp_path / "class"
     assert command("--name", " Ada  L. ", "--export", folder / "ada.json")[0] == 0
     assert command("--name", "Ada", "--export", folder / "ada.json")[0] == 2  # not overwritten

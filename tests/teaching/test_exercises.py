@@ -28,9 +28,8 @@ MEAN = Exercise(
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("FTLAB_PROGRESS", str(tmp_path / "home" / "progress.json"))
-    return tmp_path / "home" / "progress.json"
+def home(progress_file):
+    return progress_file
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)

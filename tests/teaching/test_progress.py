@@ -8,12 +8,6 @@ from ftlab.teaching.exercises import check, find
 from ftlab.teaching.quizzes import LETTERS, quiz
 
 
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    monkeypatch.setenv("FTLAB_PROGRESS", str(tmp_path / "home" / "progress.json"))
-    return tmp_path / "home" / "progress.json"
-
-
 def test_under_pytest_nothing_is_kept_unless_a_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("FTLAB_PROGRESS", raising=False)
@@ -38,7 +32,7 @@ def test_elsewhere_it_lies_in_the_users_data_folder(monkeypatch, tmp_path):
     assert progress.path() == tmp_path / "mine.json"
 
 
-def test_quiz_answers_are_kept_from_text_and_from_widgets(file, capsys):
+def test_quiz_answers_are_kept_from_text_and_from_widgets(progress_file, capsys):
     one, two = quiz("00").questions[:2]
     quiz("00").answer(1, LETTERS[(one.right + 1) % len(one.options)])
     assert progress.done() == {"quiz 00.1": {"passed": False, "tries": 1}}
@@ -52,8 +46,8 @@ def test_quiz_answers_are_kept_from_text_and_from_widgets(file, capsys):
     }  # fmt: skip
 
 
-def test_a_folder_that_cannot_be_written_does_not_stop_a_lesson(file, capsys):
-    file.parent.write_text("a file where the folder should be")
+def test_a_folder_that_cannot_be_written_does_not_stop_a_lesson(progress_file, capsys):
+    progress_file.parent.write_text("a file where the folder should be")
     check("00.1", find("00.1").solution)
     assert "is right" in capsys.readouterr().out and progress.done() == {}
 
@@ -61,15 +55,17 @@ def test_a_folder_that_cannot_be_written_does_not_stop_a_lesson(file, capsys):
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"00.1": 3}', '{"00.1": {"tries": "x"}}', "[" * 9999]
 )
-def test_a_damaged_file_is_begun_anew(file, text, capsys):
-    file.parent.mkdir()
-    file.write_text(text)
+def test_a_damaged_file_is_begun_anew(progress_file, text, capsys):
+    progress_file.parent.mkdir()
+    progress_file.write_text(text)
     check("00.1", find("00.1").solution)
     assert progress.done()["00.1"] == {"passed": True, "tries": 1}
 
 
-def test_a_file_that_another_notebook_holds_does_not_stop_a_lesson(file, monkeypatch, capsys):
+def test_a_file_that_another_notebook_holds_does_not_stop_a_lesson(
+    progress_file, monkeypatch, capsys
+):
     monkeypatch.setattr(progress, "WAIT", 0.01)
-    with progress._alone(file):
+    with progress._alone(progress_file):
         check("00.1", find("00.1").solution)
     assert "is right" in capsys.readouterr().out and progress.done() == {}
