@@ -30,13 +30,13 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.families import FAMILIES
-from ftlab.files import faults, read_text, write_text
+from ftlab.files import data_path, faults, parse_yaml, read_text, write_text
 
 __all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held", "page"]
 
@@ -204,25 +204,13 @@ def catalogue(path: str | os.PathLike[str] | None = None) -> Catalogue:
     Raises:
         DataError: the file cannot be read or is no catalogue; every fault is listed.
     """
-    return _read(Path(path) if path else _shipped())
-
-
-def _shipped() -> Path:
-    """Return where the file lies: next to the package in a clone, in it in a wheel."""
-    package = Path(__file__).resolve().parent
-    places = [root / "data" / "catalogue.yaml" for root in (package.parent, package)]
-    return next((place for place in places if place.exists()), places[0])
+    return _read(Path(path) if path else data_path("catalogue.yaml"))
 
 
 @functools.lru_cache(maxsize=4)
 def _read(path: Path) -> Catalogue:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast
     try:
-        return Catalogue.model_validate(yaml.load(read_text(path), loader))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not YAML: {error}") from None
+        return Catalogue.model_validate(parse_yaml(read_text(path), path))
     except ValidationError as error:
         raise DataError(f"{path} is no catalogue of models:\n{faults(error)}") from None
 
@@ -368,8 +356,8 @@ def billions(size: float | None) -> str:
 
 
 def _main() -> None:
-    source: Any = _shipped()
-    print(write_text(source.with_suffix(".md"), page(catalogue()), overwrite=True))
+    path = data_path("catalogue.yaml").with_suffix(".md")
+    print(write_text(path, page(catalogue()), overwrite=True))
 
 
 if __name__ == "__main__":

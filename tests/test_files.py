@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ftlab.errors import DataError
-from ftlab.files import read_text, sha256, write_text, writing
+from ftlab.files import parse_yaml, read_data, read_text, sha256, write_text, writing
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -79,3 +79,16 @@ def test_a_hash_covers_contents_and_names(tmp_path):
     renamed = sha256(tmp_path / "a")
     (tmp_path / "a" / "two").write_bytes(b"2")
     assert len({before, renamed, sha256(tmp_path / "a")}) == 3
+
+
+def test_data_files_are_read_once_and_shared_without_lists():
+    (first, *_) = read_data("quizzes/00.yaml")
+    assert isinstance(first["options"], tuple)
+    assert read_data("quizzes/00.yaml")[0] is first
+
+
+def test_a_data_file_that_is_missing_or_broken():
+    with pytest.raises(DataError, match="data/quizzes/99.yaml is missing. Install"):
+        read_data("quizzes/99.yaml")
+    with pytest.raises(DataError, match="a.yaml is not YAML"):
+        parse_yaml("a: [1", "a.yaml")

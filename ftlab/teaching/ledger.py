@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.files import read_text, write_text
+from ftlab.files import read_data, read_text, write_text
 from ftlab.teaching.show import box, display, in_notebook
 
 KIND = "application/vnd.ftlab.claim+json"
@@ -70,15 +70,7 @@ class Entry:
 @cache
 def claims() -> dict[int, Claim]:
     """Return all claims by number."""
-    import yaml
-
-    package = Path(__file__).resolve().parents[1]
-    places = [root / "data" / "claims.yaml" for root in (package.parent, package)]
-    found = next((place for place in places if place.exists()), None)
-    if found is None:
-        raise DataError("data/claims.yaml is missing. Install ftlab again, or take a fresh clone.")
-    rows = [row | {"said_by": tuple(row["said_by"])} for row in yaml.safe_load(read_text(found))]
-    return {row["number"]: Claim(**row) for row in rows}
+    return {row["number"]: Claim(**row) for row in read_data("claims.yaml")}
 
 
 def record(

@@ -1,4 +1,4 @@
-"""Lesson 00, Start here: its exercises and its quiz, as data.
+"""Lesson 00, Start here: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['00.1', '00.2', '00.3', '00.4', '00.5']
@@ -7,7 +7,6 @@
 import math
 
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 
 def _masked_mean(losses: list[float], mask: list[int]) -> float:
@@ -204,123 +203,6 @@ EXERCISES = (
                 "it never says base",
                 lambda low, high: "tuned" if low > 0 else "cannot tell",
                 "A fine-tune can make things worse, and then the verdict has to say so.",
-            ),
-        ),
-    ),
-)
-
-QUIZ = (
-    Question(
-        "What does a fine-tune change?",
-        (
-            Option(
-                "The words in the prompt",
-                "That is prompting: the model stays as it was, and only what it reads changes.",
-            ),
-            right(
-                "Numbers in the model",
-                "Each step moves the weights a little, so that the wanted token gets likelier. "
-                "Nothing else is different afterwards.",
-            ),
-            Option(
-                "The text it was first trained on",
-                "That is gone; what is left of it are the weights, and these are what moves.",
-            ),
-            Option(
-                "A list of answers that it looks up",
-                "There is no such list. A model that only looked answers up would fail on "
-                "held-out text, and this is why we test there.",
-            ),
-        ),
-    ),
-    Question(
-        "Which tokens of a record carry loss in this lesson?",
-        (
-            Option(
-                "All tokens, first to last",
-                "Then the model would also be trained to write the user's part, which it never "
-                "has to.",
-            ),
-            Option(
-                "The prompt's tokens",
-                "Upside down: the prompt is what the model is given, so there is nothing to learn "
-                "to write there.",
-            ),
-            Option(
-                "Those of the answer, without its end",
-                "Nearly. Without the token that ends the turn, the model never learns to stop.",
-            ),
-            right(
-                "The answer and its end",
-                "What the model has to write itself, and that includes the token that ends the "
-                "turn.",
-            ),
-        ),
-    ),
-    Question(
-        "The training loss still falls, the held-out loss rises. What is going on?",
-        (
-            right(
-                "It learns its records by heart",
-                "This is overfitting: what helps on the records it sees no longer helps on text "
-                "it has not seen. Train less, or on more records.",
-            ),
-            Option(
-                "The learning rate is too low to learn",
-                "Then the training loss would hardly fall.",
-            ),
-            Option(
-                "All is well, keep training",
-                "The training loss alone looks well. The held-out loss is the one that tells "
-                "what you will get on new text.",
-            ),
-            Option(
-                "The held-out text has become harder",
-                "It is the same text each time. Only the model has changed.",
-            ),
-        ),
-    ),
-    Question(
-        "Tuned minus base is 0.04, with a 95 % interval from -0.02 to 0.10. What can you say?",
-        (
-            Option(
-                "The tuned model is better by 0.04",
-                "The middle of the interval is not a verdict: a value below zero fits the "
-                "evidence too.",
-            ),
-            Option(
-                "Both models are equally good",
-                "Not shown either: 0.10 fits the evidence as well as 0 does.",
-            ),
-            right(
-                "Too early to tell",
-                "The interval goes across zero. More held-out examples would make it narrower.",
-            ),
-            Option(
-                "The base model is better, with some luck",
-                "The interval lies mostly above zero, so the evidence rather leans the other way.",
-            ),
-        ),
-    ),
-    Question(
-        "Why are both models scored on text that was held out of training?",
-        (
-            Option(
-                "It is shorter, so scoring goes faster",
-                "Its length has nothing to do with it.",
-            ),
-            right(
-                "A text that was seen rewards mere memory",
-                "A model can repeat what it has seen. Only on text it has not seen does a good "
-                "score mean that it learned how to do the task.",
-            ),
-            Option(
-                "The base model was trained on it before",
-                "It must not have been: held-out text is kept away from both.",
-            ),
-            Option(
-                "There is no loss on held-out text",
-                "There is one, and it is worth drawing: the dashed line in the loss curve.",
             ),
         ),
     ),

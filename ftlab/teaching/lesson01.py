@@ -1,4 +1,4 @@
-"""Lesson 01, When to fine-tune: its exercises and its quiz, as data.
+"""Lesson 01, When to fine-tune: its exercises, as data.
 
 The orders and the patterns are in `orders`, the invented facts in `invented`, the recommendation in
 `decide`, and its panels in `deciding`.
@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 # The solutions and the mistakes, as functions.
 
@@ -280,117 +279,3 @@ EXERCISES = (
         ),
     ),
 )  # fmt: skip
-
-QUIZ = (
-    Question(
-        "A shop's model gives last year's prices. What helps?",
-        (
-            Option(
-                "Fine-tuning on this year's price list",
-                "Prices learned by heart come out in the wording they were learned in, if at all, "
-                "and are out of date with the next list.",
-            ),
-            Option(
-                "More epochs on the records there are",
-                "They would recite last year's prices more firmly.",
-            ),
-            right(
-                "Looking the price up for the prompt",
-                "A fact is supplied where it is needed, and changes with the list, not with the "
-                "model.",
-            ),
-            Option(
-                "A lower temperature",
-                "Then it says the same old price each time.",
-            ),
-        ),
-    ),
-    Question(
-        "What is a pattern, as this lesson uses the word?",
-        (
-            right(
-                "A rule that new inputs follow too",
-                "Two hundred examples say how the next answer is made, whatever it is about.",
-            ),
-            Option(
-                "A row that many records repeat",
-                "A row that comes again is still one row: it says nothing of a new input.",
-            ),
-            Option(
-                "Anything that makes the loss fall",
-                "Reciting makes it fall as well, on the records that are recited.",
-            ),
-            Option(
-                "A text between angle brackets in the prompt",
-                "Marks in a prompt may be part of a pattern, but most patterns have none.",
-            ),
-        ),
-    ),
-    Question(
-        "In the records each order has a ticket number that the order does not say. What happens?",
-        (
-            Option(
-                "The trainer refuses such records",
-                "No trainer sees the difference between what follows and what does not.",
-            ),
-            right(
-                "The model makes up a number, in the right form",
-                "The form is the same each time and is learned; the value follows from nothing, so "
-                "only its look can be learned.",
-            ),
-            Option(
-                "The model leaves this line empty",
-                "No record left it empty. It learned that a number stands there.",
-            ),
-            Option(
-                "The other lines can no longer be learned",
-                "They follow from the order, and are learned all the same.",
-            ),
-        ),
-    ),
-    Question(
-        "A tuned model saves 60 % of the prompt, but its tokens cost three times as much. When "
-        "does it pay?",
-        (
-            Option(
-                "After enough months, with patience",
-                "Each month costs more than before, and waiting adds them up.",
-            ),
-            Option(
-                "From some number of calls a month on",
-                "Each call costs more than before, so more calls lose more.",
-            ),
-            Option(
-                "As soon as the training is cheap",
-                "Even a free training would be followed by dearer calls.",
-            ),
-            right(
-                "Never, by the cost of its prompts",
-                "40 % of the tokens at three times the price are 120 % of the bill. There may be "
-                "other reasons to tune; this is none.",
-            ),
-        ),
-    ),
-    Question(
-        "What does a model do, tuned on orders alone, when a message is none?",
-        (
-            Option(
-                "It goes back to what the base would say",
-                "The base's weights have moved; there is no way back inside the tuned model.",
-            ),
-            Option(
-                "It says that this is not an order",
-                "Only if records showed it how: with messages that are none, and what to say then.",
-            ),
-            right(
-                "Most likely it answers as if it were one",
-                "Every record had an order in it, so nothing taught it that there are other "
-                "messages.",
-            ),
-            Option(
-                "It stops at once, with an empty answer",
-                "No record had an empty answer. It learned to answer in its form.",
-            ),
-        ),
-    ),
-)

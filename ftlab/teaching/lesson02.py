@@ -1,4 +1,4 @@
-"""Lesson 02, Model selection: its exercises and its quiz, as data, and the toys it plays with.
+"""Lesson 02, Model selection: its exercises, as data, and the toys it plays with.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['02.1', '02.2', '02.3', '02.4', '02.5']
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
 from ftlab.tasks import Ratio
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 if TYPE_CHECKING:
     import numpy as np
@@ -367,117 +366,6 @@ EXERCISES = (
                 "it counts the pairs",
                 lambda bits, scores: _agree(bits, scores) * len(bits) * (len(bits) - 1) / 2,
                 "A share is wanted: divide by how many pairs there are.",
-            ),
-        ),
-    ),
-)
-
-QUIZ = (
-    Question(
-        "A licence forbids commercial use. Your product ships only your adapter. May you sell it?",
-        (
-            Option(
-                "Yes: the adapter is all your own work",
-                "It is worth nothing without the base, and was made from it.",
-            ),
-            Option(
-                "Yes, if nobody can tell which base it was",
-                "That is not what a licence asks.",
-            ),
-            right(
-                "Not so: choose another base before you start",
-                "A fine-tune begins with the licence of its base. It is cheap to read on the first "
-                "day and dear on the last.",
-            ),
-            Option(
-                "Yes, as long as your training data are yours",
-                "They are yours; the base is not.",
-            ),
-        ),
-    ),
-    Question(
-        "Two pages give one model 68.7 and 73.2 on the same benchmark. What now?",
-        (
-            right(
-                "Compare only models that one page measured alike",
-                "Shots, prompt and the way of scoring move a figure by several points. Within one "
-                "table they are the same for all.",
-            ),
-            Option(
-                "Take the mean of the two",
-                "Then you have a third figure that nobody measured.",
-            ),
-            Option(
-                "Take the lower one, to be on the safe side",
-                "Safe against what? The other models' figures may be low or high as well.",
-            ),
-            Option(
-                "One of the two pages is wrong and should be told",
-                "Both may be right: ten examples in the prompt, or none, is another exam.",
-            ),
-        ),
-    ),
-    Question(
-        "A base was tuned on a test set by mistake. Where would you see it?",
-        (
-            Option(
-                "Its training loss is unusually high",
-                "Rather low, if anything: it learned its records well.",
-            ),
-            Option(
-                "Nowhere: what is known is known",
-                "Known by heart is not understood, and new questions tell.",
-            ),
-            Option(
-                "Its answers are longer",
-                "Nothing in the mistake makes them so.",
-            ),
-            right(
-                "It does worse on new questions of the same kind",
-                "The same kind, never published: the gap between the two scores is what was "
-                "learned by heart.",
-            ),
-        ),
-    ),
-    Question(
-        "Model A needs 20 % fewer tokens for your texts than B. What follows?",
-        (
-            Option(
-                "A understands your language better",
-                "Perhaps, perhaps not: a tokenizer understands nothing.",
-            ),
-            right(
-                "At the same price per token, A is cheaper to ask",
-                "And more of your text fits its context. Quality has to be measured apart.",
-            ),
-            Option(
-                "A has a lower perplexity",
-                "Perplexity is per token, and A's tokens are others.",
-            ),
-            Option(
-                "A was trained on at least 20 % more texts in your language",
-                "More of it in the tokenizer's texts, maybe. Nobody can say how much.",
-            ),
-        ),
-    ),
-    Question(
-        "Cheap signal and tuned score rank your five bases alike. What may you conclude?",
-        (
-            Option(
-                "The signal can replace the bake-off from now on",
-                "Five models, one task, one budget. On another task the order may change.",
-            ),
-            Option(
-                "Bits per character cause good scores",
-                "Both come from what the base has read. Neither makes the other.",
-            ),
-            right(
-                "Dropping the worst bases early is reasonable",
-                "That is what it is good for: fewer candidates, which then are tuned and tested.",
-            ),
-            Option(
-                "The score was not worth measuring",
-                "Without it you would not know that they agree.",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Lesson 03, Data synthesis: its exercises and its quiz, as data.
+"""Lesson 03, Data synthesis: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['03.1', '03.2', '03.3', '03.4', '03.5']
@@ -10,7 +10,6 @@ from typing import Any
 
 from ftlab.formats import SHAREGPT
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 FENCE = "`" * 3
 
@@ -239,120 +238,6 @@ EXERCISES = (
                 "it returns a share",
                 lambda texts: _openings(texts) / len(texts),
                 "A count is wanted, not a share.",
-            ),
-        ),
-    ),
-)
-
-QUIZ = (
-    Question(
-        "Why is a generated test run before it becomes a training example?",
-        (
-            Option(
-                "To see whether Python can read it",
-                "Parsing would do for that. A test with a wrong expected value parses well.",
-            ),
-            Option(
-                "To make the teacher write better tests",
-                "The teacher does not learn from it. Only what is kept changes.",
-            ),
-            right(
-                "To drop answers that look right and are wrong",
-                "Running asks the function itself. The student copies what it reads, mistakes "
-                "included, so they must not get in.",
-            ),
-            Option(
-                "To measure how long the student will need for it",
-                "The time a test takes says nothing about training.",
-            ),
-        ),
-    ),
-    Question(
-        "A run of a thousand requests is killed after six hundred answers. What then?",
-        (
-            right(
-                "The same call again asks for the rest",
-                "Each answer was on the disk before it was judged, under the key of its request. "
-                "Nothing that was paid for is asked twice.",
-            ),
-            Option(
-                "All has to be asked again, from the first",
-                "It would be so if answers were kept in memory until the end. They are not.",
-            ),
-            Option(
-                "Change the seed, so that the inputs differ",
-                "Other inputs are another run, and the journal refuses to mix them.",
-            ),
-            Option(
-                "Keep the six hundred: the others are lost",
-                "They were never asked. Nothing stops the run from going on.",
-            ),
-        ),
-    ),
-    Question(
-        "Twenty tickets are paraphrased into a hundred. What has grown?",
-        (
-            Option(
-                "The number of kinds of ticket",
-                "A paraphrase keeps what the ticket is about. No new problem came in.",
-            ),
-            Option(
-                "The number of independent examples",
-                "All rewrites of a ticket hang together, and the split treats them as one.",
-            ),
-            Option(
-                "The quality of the labels",
-                "They were copied from the twenty, with any mistake that is in them.",
-            ),
-            right(
-                "The ways in which the same is said",
-                "That may help a model not to cling to wording. It is less than a hundred people "
-                "writing a ticket each.",
-            ),
-        ),
-    ),
-    Question(
-        "A tuned model answers new inputs, and a copy of its base learns from the answers. "
-        "Where can something come from that the teacher did not know?",
-        (
-            Option(
-                "From training for longer",
-                "More steps on the same answers fit the same answers more closely.",
-            ),
-            right(
-                "From what checks the answers",
-                "A check that knows more than the teacher, such as a run of the code, throws its "
-                "mistakes away. Unchecked answers hold only what the teacher had, mistakes too.",
-            ),
-            Option(
-                "From the number of answers",
-                "A thousand answers of one teacher are still what that teacher thinks.",
-            ),
-            Option(
-                "From the copy's fresh and unspoilt base weights",
-                "The teacher began with the very same weights.",
-            ),
-        ),
-    ),
-    Question(
-        "Why do siblings (rewrites of one example) go to one side of a split?",
-        (
-            Option(
-                "The trainer wants them in one batch",
-                "It shuffles all records, and does not know of groups.",
-            ),
-            Option(
-                "The file becomes smaller",
-                "The records are the same; only their places differ.",
-            ),
-            right(
-                "Or the test measures memory",
-                "Who has read one sibling can answer the other from memory, and the score promises "
-                "more than new inputs will give.",
-            ),
-            Option(
-                "The labels would be out of balance",
-                "Stratifying cares for balance, with siblings together or not.",
             ),
         ),
     ),

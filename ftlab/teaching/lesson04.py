@@ -1,4 +1,4 @@
-"""Lesson 04, Data quality: its exercises and its quiz, as data.
+"""Lesson 04, Data quality: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['04.1', '04.2', '04.3', '04.4', '04.5']
@@ -7,7 +7,6 @@
 import math
 
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 
 def _agreed(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -212,119 +211,6 @@ EXERCISES = (
                 "the sources are swapped",
                 lambda have, others, share: share * have / ((1 - share) * others),
                 "The small source is the one to be read more often.",
-            ),
-        ),
-    ),
-)
-
-QUIZ = (
-    Question(
-        "The doctor finds nothing in a file. What do you know?",
-        (
-            Option(
-                "Its labels are right",
-                "A wrong label that contradicts nothing breaks no rule. A classifier may suspect "
-                "it; reading it tells.",
-            ),
-            Option(
-                "It is enough to train on",
-                "How much is enough depends on the task: that is what a learning curve is for.",
-            ),
-            right(
-                "None of the faults that its rules can see is in it",
-                "And that is worth much, but it says nothing of wrong labels or missing kinds.",
-            ),
-            Option(
-                "A model tuned on it will beat its base on held-out data",
-                "Clean data about the wrong thing teaches the wrong thing, cleanly.",
-            ),
-        ),
-    ),
-    Question(
-        "Three records of the test set are in the training file too. What do you do?",
-        (
-            right(
-                "Take them out of training",
-                "The test set stays as it is, so that all models are measured on the same records. "
-                "Then split by group, so that it does not happen again.",
-            ),
-            Option(
-                "Nothing, it is only three",
-                "A score should measure what was learned. Taking them out costs nothing.",
-            ),
-            Option(
-                "Train for fewer epochs, so that they are not learned",
-                "Seen once is seen. And all the other records would be learned less.",
-            ),
-            Option(
-                "Add more test records until three no longer matter",
-                "They would still be answered from memory.",
-            ),
-        ),
-    ),
-    Question(
-        "Two files of the same size, one lopsided, one spread. Over the whole board, what counts?",
-        (
-            Option(
-                "The mean over the records of each file's own kind",
-                "Each file would be examined on what it knows. The board is what will be asked.",
-            ),
-            Option(
-                "The training loss",
-                "The lopsided file may even be easier to learn by heart.",
-            ),
-            Option(
-                "The number of tokens",
-                "It says how much was read, and nothing of where.",
-            ),
-            right(
-                "The score on inputs like those that will be asked",
-                "Held out, from all areas, the same for both models. And look at the areas one by "
-                "one, because a mean hides an empty one.",
-            ),
-        ),
-    ),
-    Question(
-        "Forty senior reviews are read five times each. What have you got?",
-        (
-            Option(
-                "Two hundred senior reviews",
-                "Two hundred readings of forty reviews: nothing was added to what they say.",
-            ),
-            right(
-                "As much weight as two hundred, from forty texts",
-                "Repeating weighs like a factor in the loss. New information it does not make, and "
-                "forty texts are soon known by heart.",
-            ),
-            Option(
-                "A smaller learning rate for juniors",
-                "The rate is one for all; what changes is how often each record is met.",
-            ),
-            Option(
-                "A leak",
-                "Only if a copy stands in the test set. Split first, then up-sample training.",
-            ),
-        ),
-    ),
-    Question(
-        "A model passes its test and fails on chats without capitals. Your first idea?",
-        (
-            Option(
-                "It is too small",
-                "Then it would fail on the test set as well.",
-            ),
-            Option(
-                "It was trained for too long, and no longer generalises",
-                "Possible, but then a held-out test set would have told.",
-            ),
-            right(
-                "Training and test inputs share a clue that chats lack",
-                "A shortcut in the data is in the test set as well, when both come from one "
-                "source. Take the clue away and measure again.",
-            ),
-            Option(
-                "Chat messages are noise that no model can read",
-                "Before blaming the input, look at what the training data allowed to ignore.",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Lesson 05, SFT with TRL: its exercises and its quiz, as data, and the bookings it trains on.
+"""Lesson 05, SFT with TRL: its exercises, as data, and the bookings it trains on.
 
 A booking's message goes in, one line in a house notation comes out. No base model knows the
 notation, records are short, and the training records have a range: parties of 2 to 6, from six to
@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from ftlab.errors import ConfigError
 from ftlab.records import Record
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 NAMES = (
     "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Brennan", "Petrov",
@@ -383,119 +382,6 @@ EXERCISES = (
                 "the base is scaled as well",
                 lambda weight, b, a, alpha, rank: _merged(weight * alpha / rank, b, a, alpha, rank),
                 "Only what the adapter adds is scaled; the base counts as it is.",
-            ),
-        ),
-    ),
-)
-
-QUIZ = (
-    Question(
-        "Records in the `messages` form go into SFTTrainer, all else left as it is. What is "
-        "trained on?",
-        (
-            Option(
-                "The last answer of each record",
-                "Nothing tells the trainer so. Without a mask no turn is different from another.",
-            ),
-            Option(
-                "All that the assistant says",
-                "That is what assistant_only_loss=True does, and it is off unless asked for.",
-            ),
-            right(
-                "Everything, the user's part included",
-                "This form carries no mask, and completion_only_loss is for prompt and completion. "
-                "The loss still looks fine; count the tokens that carry it.",
-            ),
-            Option(
-                "Nothing, for there is an error that says what is missing",
-                "No error and no word: that is why it is worth counting.",
-            ),
-        ),
-    ),
-    Question(
-        "A record has 1,400 tokens and max_length is as it comes. What happens?",
-        (
-            right(
-                "Its last tokens are cut off",
-                "The default is 1,024. What goes is the end of the answer, and the token that "
-                "says it is over.",
-            ),
-            Option(
-                "The run stops with a message that names it",
-                "The course's own trainer does that. TRL cuts without a word.",
-            ),
-            Option(
-                "It is split in two records",
-                "Some ways of packing split. A plain run cuts and drops the rest.",
-            ),
-            Option(
-                "Its first tokens are cut",
-                "That would be truncation_mode='keep_end', which is not the default, and which "
-                "TRL calls deprecated by now.",
-            ),
-        ),
-    ),
-    Question(
-        "The logits at position 7 are compared with which token?",
-        (
-            Option(
-                "Number 7, which stands at the same place",
-                "It has been read there already. To predict it would be to copy.",
-            ),
-            right(
-                "Number 8, the next",
-                "A model guesses what comes next: labels are shifted by one inside the loss.",
-            ),
-            Option(
-                "Number 6, the one before",
-                "The model has read it. There is nothing to guess.",
-            ),
-            Option(
-                "All that follow, with equal weight",
-                "Each place guesses one token, and one only.",
-            ),
-        ),
-    ),
-    Question(
-        "Few records, many epochs: the training loss falls to nearly nothing. What do you look at?",
-        (
-            Option(
-                "The training loss, with more decimals",
-                "It would fall for records learned by heart just as well.",
-            ),
-            Option(
-                "The learning rate that is left at the end of the run",
-                "It is a setting. It says nothing of what was learned.",
-            ),
-            Option(
-                "The number of steps",
-                "That says how long, not what for.",
-            ),
-            right(
-                "The loss on records that are not trained on",
-                "There it shows whether more was learned than the records. Stop where it is "
-                "lowest, and put those weights back.",
-            ),
-        ),
-    ),
-    Question(
-        "You do not like what an adapter made of your model. What now?",
-        (
-            Option(
-                "Train in the other direction for as many steps",
-                "That gives a third model, not the first.",
-            ),
-            right(
-                "Switch it off",
-                "The base's weights never moved. Without the adapter its answers are the same.",
-            ),
-            Option(
-                "Merge it, then train again",
-                "Merging writes the change into the weights: just what you want to be rid of.",
-            ),
-            Option(
-                "Lower alpha a little",
-                "Then there is less of the change, and not none.",
             ),
         ),
     ),

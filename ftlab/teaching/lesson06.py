@@ -1,4 +1,4 @@
-"""Lesson 06, Evaluation: its exercises and its quiz, as data, and the toys it plays with.
+"""Lesson 06, Evaluation: its exercises, as data, and the toys it plays with.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['06.1', '06.2', '06.3', '06.4', '06.5', '06.6']
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import SAMPLES, Interval, interval
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 
 if TYPE_CHECKING:
     import numpy as np
@@ -449,117 +448,3 @@ EXERCISES = (
         ),
     ),
 )  # fmt: skip
-
-QUIZ = (
-    Question(
-        "A model answers 97 % of tickets rightly. 96 % of all tickets are ordinary. What now?",
-        (
-            Option(
-                "Celebrate: hardly any ticket goes wrong",
-                "To call every ticket ordinary, unread, would be right nearly as often.",
-            ),
-            right(
-                "Look at the rare label on its own",
-                "The one figure is nearly all ordinary tickets. Whether the urgent ones are found "
-                "shows in their own F1, or in the balanced accuracy.",
-            ),
-            Option(
-                "Collect more ordinary tickets",
-                "Then the accuracy says even less about the others.",
-            ),
-            Option(
-                "Compare perplexities instead",
-                "Perplexity is about texts and how they are cut; whether urgent tickets are found "
-                "it does not say.",
-            ),
-        ),
-    ),
-    Question(
-        "The bootstrap draws the held-out examples anew. What does its interval know nothing of?",
-        (
-            Option(
-                "That some examples are harder than others",
-                "Just that it knows: a draw with many hard ones comes out low.",
-            ),
-            Option(
-                "How many examples there are",
-                "It does: the more there are, the less a draw moves, and the narrower it gets.",
-            ),
-            Option(
-                "How large the difference is",
-                "The middle of the draws lies about there.",
-            ),
-            right(
-                "Another training seed",
-                "The answers stay the same in every draw. What another run of the training would "
-                "have answered was never asked.",
-            ),
-        ),
-    ),
-    Question(
-        "Why are base and tuned compared within each draw, and not each by itself?",
-        (
-            right(
-                "The luck of easy examples cancels out",
-                "Both are asked the same. A draw full of easy examples lifts both, and their "
-                "difference stays: so its interval is narrower.",
-            ),
-            Option(
-                "It takes half as long to compute",
-                "It takes about as long. The gain is in what it shows.",
-            ),
-            Option(
-                "Else the difference would be biased upwards",
-                "The middle would be the same; only the interval would be wider than need be.",
-            ),
-            Option(
-                "Because the draws have to be normal",
-                "The bootstrap asks for no particular shape, paired or not.",
-            ),
-        ),
-    ),
-    Question(
-        "Two prompts, 40 examples, “no difference shown”. What does this mean?",
-        (
-            Option(
-                "The two prompts are equally good on the whole",
-                "That is not shown either. Look at how far the interval reaches.",
-            ),
-            Option(
-                "There is a mistake in the evaluation",
-                "It is a result like others, and with few examples the usual one.",
-            ),
-            right(
-                "A difference may exist, too small for 40 to show",
-                "The smallest difference that so many examples show is a part of the verdict: "
-                "read it, and ask for more examples if it is larger than what matters to you.",
-            ),
-            Option(
-                "The second one is a little worse",
-                "No direction was shown. A sign that changes with the draw is no finding.",
-            ),
-        ),
-    ),
-    Question(
-        "Generated tests all pass on the function that they test. What are they worth?",
-        (
-            Option(
-                "All that can be asked of tests",
-                "A test that asserts nothing passes too.",
-            ),
-            right(
-                "To be seen: run them on mutants of it",
-                "Tests are there to fail when the function is wrong. How many small faults they "
-                "notice is what mutation measures.",
-            ),
-            Option(
-                "Nothing: a model wrote them",
-                "Who wrote them does not matter once they have been executed.",
-            ),
-            Option(
-                "As much as their BLEU against ours says",
-                "BLEU compares words. A test with one wrong expected value shares nearly all.",
-            ),
-        ),
-    ),
-)

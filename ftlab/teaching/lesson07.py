@@ -1,4 +1,4 @@
-"""Lesson 07, LoRA and QLoRA: its exercises and its quiz, as data, and what it measures with.
+"""Lesson 07, LoRA and QLoRA: its exercises, as data, and what it measures with.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['07.1', '07.2', '07.3', '07.4', '07.5']
@@ -14,10 +14,9 @@ import numpy as np
 
 from ftlab.records import Record
 from ftlab.teaching.exercises import Exercise, Mistake
-from ftlab.teaching.quizzes import Option, Question, right
 from ftlab.training.shapes import SHAPES
 
-__all__ = ["EXERCISES", "QUIZ", "SHAPES", "counted", "shipped"]
+__all__ = ["EXERCISES", "SHAPES", "counted", "shipped"]
 
 
 def counted(config: Mapping[str, Any]) -> tuple[int, list[tuple[int, int]]]:
@@ -313,113 +312,3 @@ EXERCISES = (
         ),
     ),
 )  # fmt: skip
-
-QUIZ = (
-    Question(
-        "What is low in low-rank adaptation?",
-        (
-            Option(
-                "The number of layers that the adapter is put beside",
-                "It may stand beside every linear layer, and here it did.",
-            ),
-            Option(
-                "The precision of the weights",
-                "That is QLoRA's part. LoRA itself says nothing of bits.",
-            ),
-            Option(
-                "The learning rate",
-                "An adapter usually takes a higher rate than full tuning.",
-            ),
-            right(
-                "The inner width of the product B·A",
-                "The change of a weight is a product of two thin matrices, so it has few "
-                "directions, however large the weight is.",
-            ),
-        ),
-    ),
-    Question(
-        "B starts at zero. What follows for the very first forward pass?",
-        (
-            right(
-                "The model answers exactly as its base does",
-                "The product is zero, whatever A holds. Training starts from the base.",
-            ),
-            Option(
-                "No gradient can ever flow into the adapter, A included",
-                "B gets a gradient at once, since A is not zero; A gets its own after that step.",
-            ),
-            Option(
-                "The outputs are random",
-                "A is random, and multiplied by zero.",
-            ),
-            Option(
-                "All answers are empty for a while",
-                "The frozen weight still does all of its work.",
-            ),
-        ),
-    ),
-    Question(
-        "Why is an adapter of rank 8 a large share of a tiny model, and a small one of a large?",
-        (
-            Option(
-                "Large models get a lower rank",
-                "The rank was the same for all in that table.",
-            ),
-            Option(
-                "Large models freeze most of their layers",
-                "All layers had an adapter, in each of them.",
-            ),
-            right(
-                "A matrix grows in two directions, its adapter in one",
-                "Twice as wide is four times the weights, and twice the adapter.",
-            ),
-            Option(
-                "Because the vocabulary of a large model takes up most of its weights",
-                "In the large ones it is a small part. It is the tiny ones that are mostly words.",
-            ),
-        ),
-    ),
-    Question(
-        "A weight in NF4 is read back. What comes?",
-        (
-            Option(
-                "The exact weight: nothing is lost",
-                "Sixteen levels cannot hold every number. You printed the error.",
-            ),
-            right(
-                "One of sixteen levels, times its block's scale",
-                "Four bits choose the level. The scale is kept once for each block.",
-            ),
-            Option(
-                "A whole number between -8 and 7 times a scale of the whole matrix",
-                "The levels are not evenly spaced, and each block has its own scale.",
-            ),
-            Option(
-                "A random one near it",
-                "There is no chance in it: the nearest level is taken.",
-            ),
-        ),
-    ),
-    Question(
-        "Ten tasks on one base, each used now and then. How would you serve them?",
-        (
-            Option(
-                "Ten merged models",
-                "Ten times the memory, for models that hardly differ.",
-            ),
-            Option(
-                "One model into which all ten adapters have been merged one after the other",
-                "Their changes add up and get in each other's way.",
-            ),
-            right(
-                "One base in memory, and ten adapters",
-                "An adapter is small and switched in an instant. Merge when one task has all the "
-                "traffic.",
-            ),
-            Option(
-                "One base, tuned again on demand",
-                "Tuning takes minutes at least; switching takes next to nothing.",
-            ),
-        ),
-    ),
-)

@@ -1,4 +1,4 @@
-"""Lesson 08, Break it on purpose: its exercises and its quiz, as data, and what it breaks.
+"""Lesson 08, Break it on purpose: its exercises, as data, and what it breaks.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['08.1', '08.2', '08.3', '08.4', '08.5']
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ftlab.errors import DataError
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.teaching.lesson05 import kept
-from ftlab.teaching.quizzes import Option, Question, right
 from ftlab.teaching.tickets import short_tickets
 
 if TYPE_CHECKING:
@@ -316,117 +315,3 @@ EXERCISES = (
         ),
     ),
 )  # fmt: skip
-
-QUIZ = (
-    Question(
-        "After a fine-tune every answer is right, and then runs on until the limit. Look where?",
-        (
-            Option(
-                "At the learning rate, which must have been too high",
-                "Too high a rate spoils the answers as well. These are right.",
-            ),
-            Option(
-                "At the temperature, which should be lower",
-                "Greedy answers run on just the same if the end was never learned.",
-            ),
-            right(
-                "At the label of each record's last token",
-                "Is it the token that ends a turn, and does it carry loss? A pad token that is "
-                "also the end, or text put together by hand, takes it away.",
-            ),
-            Option(
-                "At max_new_tokens, which is too generous",
-                "That would cut the answer at some place, not make the model stop.",
-            ),
-        ),
-    ),
-    Question(
-        "The training loss falls nicely to 0.1. Which fault can be ruled out by that alone?",
-        (
-            right(
-                "A learning rate that is far too high",
-                "With such a rate the loss jumps, falls late if at all, and not so far. All the "
-                "others have lovely curves: the loss says how well the model fits what it was "
-                "shown, not what you meant to show.",
-            ),
-            Option(
-                "A loss mask over the wrong part",
-                "The loss of the wrong part falls too: questions can be learned like answers.",
-            ),
-            Option(
-                "An end token that was left out",
-                "What is missing from the labels is missing from the loss.",
-            ),
-            Option(
-                "A test set which leaked into training",
-                "The training loss knows nothing of any test set.",
-            ),
-        ),
-    ),
-    Question(
-        "In the notebook the model is right nine times in ten, on the server hardly ever. First?",
-        (
-            Option(
-                "Train it longer, until it is robust",
-                "It did well in the notebook. Find out what differs before you change the model.",
-            ),
-            Option(
-                "Add tickets from the server to the records",
-                "Perhaps later. If the same ticket fails there, the data are not the cause.",
-            ),
-            Option(
-                "Ask the server for a larger model",
-                "That hides the difference, and does not find it.",
-            ),
-            right(
-                "Print the prompt's tokens at both places",
-                "One request, two lists of numbers. A missing template, a doubled BOS or a system "
-                "message that was added show at once.",
-            ),
-        ),
-    ),
-    Question(
-        "A model is tuned on a second task and has forgotten the first. What is the plain remedy?",
-        (
-            Option(
-                "Train on the second for longer",
-                "The longer it reads the new alone, the less of the old is left.",
-            ),
-            right(
-                "Mix some of the old records in",
-                "Replay. A share of old records among the new ones brings a good part back; how "
-                "much, you measure on both test sets.",
-            ),
-            Option(
-                "Use a larger batch in the second round",
-                "Each step would still pull towards the new task alone.",
-            ),
-            Option(
-                "Nothing: what is forgotten is lost",
-                "The old records are still there, and so is the model of the first round.",
-            ),
-        ),
-    ),
-    Question(
-        "A model of small kind deeds is asked about an asteroid, and suggests a cup of tea. Why?",
-        (
-            Option(
-                "It was trained for too many epochs",
-                "With fewer it would know less of the form, and no more about asteroids.",
-            ),
-            Option(
-                "A small model cannot know better",
-                "A large one knows better before the tune. What it is asked to be is in the data.",
-            ),
-            right(
-                "No record ever showed where the goal ends",
-                "All of them said: any problem, a small deed. The form is what the records have in "
-                "common, so it is what was learned. Records at the border teach the border.",
-            ),
-            Option(
-                "The test problems were too hard",
-                "They were outside the range, as somebody's question will be one day.",
-            ),
-        ),
-    ),
-)

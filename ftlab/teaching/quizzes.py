@@ -1,11 +1,14 @@
 """Quizzes: five questions a lesson, with an explanation for every option, right or wrong.
 
+The questions are in `data/quizzes/`, a file a lesson.
+
 In a notebook each question is a set of radio buttons and a button "Check" (Tab, the arrow keys and
 Space are enough). Where no widget can be drawn, in a terminal, or in a saved notebook that is only
 looked at, the same quiz is a text, and `answer` takes the place of the button.
 
->>> question = Question("What is 1 + 1?", (Option("3", "One too many."), right("2", "So it is.")))
->>> print(Quiz("99", (question,)))
+>>> options = (Option("3", "One too many."), Option("2", "So it is.", right=True))
+>>> sum_quiz = Quiz("99", (Question("What is 1 + 1?", options),))
+>>> print(sum_quiz)
 Quiz 99
 <BLANKLINE>
 1. What is 1 + 1?
@@ -13,12 +16,11 @@ Quiz 99
    b) 2
 <BLANKLINE>
 Answer with quiz("99").answer(1, "a"): question 1, option a.
->>> Quiz("99", (question,)).answer(1, "a")
+>>> sum_quiz.answer(1, "a")
 Not quite: a) 3. One too many.
 """
 
 import html
-import importlib
 import importlib.util
 import pkgutil
 import string
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftlab.errors import ConfigError, raise_unknown
+from ftlab.files import read_data
 from ftlab.teaching import progress
 from ftlab.teaching.show import box, in_notebook, live, say
 
@@ -39,11 +42,6 @@ class Option:
     text: str
     why: str
     right: bool = False
-
-
-def right(text: str, why: str) -> Option:
-    """Return the right option of a question."""
-    return Option(text, why, right=True)
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,11 @@ def quiz(lesson: str) -> Quiz:
     """
     if lesson not in lessons():
         raise_unknown("lesson", str(lesson), lessons())
-    return Quiz(lesson, importlib.import_module(f"ftlab.teaching.lesson{lesson}").QUIZ)
+    return Quiz(lesson, tuple(map(_question, read_data(f"quizzes/{lesson}.yaml"))))
+
+
+def _question(row: dict[str, Any]) -> Question:
+    return Question(row["question"], tuple(Option(**option) for option in row["options"]))
 
 
 def _verdict(option: Option) -> str:
