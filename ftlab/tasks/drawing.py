@@ -18,8 +18,10 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 from ftlab.errors import ConfigError, raise_unknown
+from ftlab.files import read_data
 from ftlab.records import Record
 
 NEW = "new phrasing"
@@ -28,6 +30,18 @@ NEW = "new phrasing"
 SPLITS = ("train", "test")
 _TEST_SHARE = 4  # one text in four is for testing
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+
+
+def word_lists(task: str) -> SimpleNamespace:
+    """Return the forms and values that a task draws from: the entries of `data/tasks/TASK.yaml`.
+
+    Raises:
+        DataError: there is no such file, or it is not YAML.
+
+    >>> word_lists("triage").impact["low"][0]
+    '(No hurry|No rush)(| at all).'
+    """
+    return SimpleNamespace(**read_data(f"tasks/{task}.yaml"))
 
 
 def digest(text: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftlab.tasks import extraction_forms as forms
+from ftlab.tasks.drawing import word_lists
 from ftlab.tasks.messages import (
     DATE_STYLES,
     ROUGH,
@@ -31,6 +31,7 @@ from ftlab.tasks.messages import (
     spell,
 )  # fmt: skip
 
+FORMS = word_lists("extraction")
 FIELDS = ("action", "item", "quantity", "due", "contact", "company", "phone", "urgent")
 
 
@@ -59,13 +60,13 @@ class _Letter:
         text = self.w.say(pool, sure=sure)
         asks = "{do}" in text or "{what}" in text
         if "{do}" in text:
-            text = text.replace("{do}", self.w.say(forms.DO[self.action], sure=sure))
+            text = text.replace("{do}", self.w.say(FORMS.do[self.action], sure=sure))
         if "{what}" in text:
             text = text.replace("{what}", self._what())
         if "{by}" in text:
-            by = self.w.say(forms.BY) if self.has("due") and self.w.chance(0.6) else ""
+            by = self.w.say(FORMS.by) if self.has("due") and self.w.chance(0.6) else ""
             if by and self.slip and "wrong" not in text:
-                by = by.replace("{due}", self.w.say(forms.DAY_CORRECTED))
+                by = by.replace("{due}", self.w.say(FORMS.day_corrected))
             text = text.replace("{by}", f" {by}" if by else "")
         self.said |= _slots(text)
         return re.sub(r",(?=[.,?!;:]|$)", "", text) if asks else text
@@ -76,12 +77,12 @@ class _Letter:
 
     def _what(self) -> str:
         if self.quantity is None:
-            return self.w.say(forms.ITEM_ALONE)
+            return self.w.say(FORMS.item_alone)
         if self.quantity == 1:
             return "{quantity} {item}"
         if self.slip and self.w.chance(0.6):
-            return self.w.say(forms.WHAT_CORRECTED)
-        return self.w.say(forms.WHAT)
+            return self.w.say(FORMS.what_corrected)
+        return self.w.say(FORMS.what)
 
 
 def _slots(text: str) -> set[str]:
@@ -122,7 +123,7 @@ def _facts(w: Writer) -> tuple[_Letter, dict[str, Any]]:
     slots["first"] = slots.get("contact", "").split(" ")[0]
     slots |= {"other": w.person(), "agent": w.person(), "rival": w.firm(), "ref": w.reference()}
     slots["past"] = DATE_STYLES[w.date_style()](w.date())
-    action, urgent = w.rng.choice(list(forms.DO)), w.chance(0.3)
+    action, urgent = w.rng.choice(list(FORMS.do)), w.chance(0.3)
     return _Letter(w, action, quantity, urgent, slots, slip=w.chance(0.08)), facts
 
 
@@ -130,28 +131,28 @@ def _asides(it: _Letter) -> list[str]:
     """Sentences around the request: how urgent, a second person, what misleads, the tone."""
     w, out = it.w, []
     if it.has("contact") and w.chance(0.18):
-        out.append(it.say(forms.ANSWER_TO))
+        out.append(it.say(FORMS.answer_to))
         it.passed_on = True
     elif w.chance(0.12):
-        out.append(it.say(forms.NOT_THE_CONTACT))
+        out.append(it.say(FORMS.not_the_contact))
     if it.urgent:
-        out.append(it.say(forms.URGENT))
+        out.append(it.say(FORMS.urgent))
     elif w.chance(0.25):
-        out.append(it.say(forms.PATIENT))
+        out.append(it.say(FORMS.patient))
     if w.chance(0.3):
-        out.append(it.say(forms.MISLEADING))
+        out.append(it.say(FORMS.misleading))
     if w.chance(0.4):
-        out.append(it.say(forms.ANGRY if w.chance(0.35) else forms.CHAT))
+        out.append(it.say(FORMS.angry if w.chance(0.35) else FORMS.chat))
     return out
 
 
 def _rest(it: _Letter, third: bool = False) -> list[str]:
     """Sentences for what is still to be said."""
     pools = {
-        "due": forms.DUE,
-        "contact": forms.NOTE_CALLER if third else forms.INTRODUCED,
-        "company": forms.NOTE_COMPANY if third else forms.COMPANY,
-        "phone": forms.NOTE_PHONE if third else forms.PHONE,
+        "due": FORMS.due,
+        "contact": FORMS.note_caller if third else FORMS.introduced,
+        "company": FORMS.note_company if third else FORMS.company,
+        "phone": FORMS.note_phone if third else FORMS.phone,
     }
     return [it.say(pool) for name, pool in pools.items() if it.has(name)]
 
@@ -159,15 +160,15 @@ def _rest(it: _Letter, third: bool = False) -> list[str]:
 def _sign(it: _Letter) -> str:
     """Close a letter: a farewell, who writes, and what stands under a name."""
     w = it.w
-    out = [it.say(forms.FAREWELL)]
+    out = [it.say(FORMS.farewell)]
     if it.has("contact"):
-        out.append(it.say(forms.SIGNED))
+        out.append(it.say(FORMS.signed))
         it.said.add("contact")  # a given name alone is enough
     elif it.passed_on and w.chance(0.6):
         out.append("{other}")
     if w.chance(0.2):
-        out.append(it.say(forms.ROLE))
-    for name, pool in (("company", forms.SIGNED_COMPANY), ("phone", forms.SIGNED_PHONE)):
+        out.append(it.say(FORMS.role))
+    for name, pool in (("company", FORMS.signed_company), ("phone", FORMS.signed_phone)):
         if it.has(name) and w.chance(0.6):
             out.append(it.say(pool))
     return "\n".join(out)
@@ -185,7 +186,7 @@ def _body(it: _Letter, first: list[str], greeted: float, signed: float) -> str:
     asides = _asides(it)
     sign = _sign(it) if w.chance(signed) else ""
     text = " ".join(_mixed(it, first, asides + _rest(it)))
-    greeting = it.say(forms.GREETING) if w.chance(greeted) else ""
+    greeting = it.say(FORMS.greeting) if w.chance(greeted) else ""
     gap = w.rng.choice(("\n\n", "\n\n", "\n"))
     return gap.join(part for part in (greeting, text, sign) if part)
 
@@ -193,15 +194,15 @@ def _body(it: _Letter, first: list[str], greeted: float, signed: float) -> str:
 def _email(it: _Letter) -> str:
     w, head = it.w, ""
     if w.chance(0.3) and it.has("contact"):
-        head += it.say(forms.HEAD_FROM if it.has("company") else forms.HEAD_FROM_ALONE) + "\n"
+        head += it.say(FORMS.head_from if it.has("company") else FORMS.head_from_alone) + "\n"
     if w.chance(0.4):
-        head += "Subject: " + it.say(forms.SUBJECTS) + "\n"
+        head += "Subject: " + it.say(FORMS.subjects) + "\n"
     first = []
     if it.has("contact") and w.chance(0.25):
-        first.append(it.say(forms.INTRODUCED))
+        first.append(it.say(FORMS.introduced))
     elif w.chance(0.4):
-        first.append(it.say(forms.OPENING))
-    first.append(it.request(forms.REQUEST[it.action], forms.WISH))
+        first.append(it.say(FORMS.opening))
+    first.append(it.request(FORMS.request[it.action], FORMS.wish))
     body = _body(it, first, greeted=0.8, signed=0.85)
     return f"{head}\n{body}" if head else body
 
@@ -210,22 +211,22 @@ def _reply(it: _Letter) -> str:
     """An answer above what it answers; the quote asks the question, or is out of date."""
     if it.w.chance(0.5):
         it.slip = False
-        quote = it.request(forms.QUOTED_QUESTION)
-        first = it.say(forms.CONFIRMED)
+        quote = it.request(FORMS.quoted_question)
+        first = it.say(FORMS.confirmed)
     else:
         old = it.quantity is not None and it.quantity > 1
         # A day that only the quote has would leave open whether it still holds.
-        pool = forms.QUOTED_OLD if it.has("due") else forms.QUOTED_NUMBER
-        quote = it.say(pool if old else forms.QUOTED_CHAT)
-        first = it.request(forms.REQUEST[it.action], forms.WISH)
+        pool = FORMS.quoted_old if it.has("due") else FORMS.quoted_number
+        quote = it.say(pool if old else FORMS.quoted_chat)
+        first = it.request(FORMS.request[it.action], FORMS.wish)
     body = _body(it, [first], greeted=0.6, signed=0.8)
-    return f"{body}\n\n{it.say(forms.QUOTE_HEAD)}\n> " + quote.replace("\n", "\n> ")
+    return f"{body}\n\n{it.say(FORMS.quote_head)}\n> " + quote.replace("\n", "\n> ")
 
 
 def _ticket(it: _Letter) -> str:
     """A web form: labelled lines, some of them empty, and a message."""
     w, out = it.w, []
-    for name, pool in forms.LABELS.items():
+    for name, pool in FORMS.labels.items():
         if it.has(name) and w.chance(0.75):
             out.append(f"{w.say(pool)}: {{{name}}}")
             it.said.add(name)
@@ -233,8 +234,8 @@ def _ticket(it: _Letter) -> str:
             out.append(f"{w.say(pool)}: {w.rng.choice(('-', 'n/a', '', 'none'))}".rstrip())
     w.rng.shuffle(out)
     if w.chance(0.5):
-        out.insert(0, it.say(forms.TICKET_HEAD))
-    request = it.request(forms.REQUEST[it.action], forms.WISH)
+        out.insert(0, it.say(FORMS.ticket_head))
+    request = it.request(FORMS.request[it.action], FORMS.wish)
     label = w.rng.choice(("Message: ", "Text: ", "What can we do for you? ", "", "\n"))
     return "\n".join([*out, label + _body(it, [request], greeted=0.1, signed=0.15)])
 
@@ -243,19 +244,19 @@ def _call_note(it: _Letter) -> str:
     """What somebody wrote down on the telephone, in the third person."""
     w, out = it.w, []
     if w.chance(0.45):
-        out.append(it.say(forms.NOTE_HEAD))
+        out.append(it.say(FORMS.note_head))
     if it.has("contact"):
         both = it.has("company") and w.chance(0.5)
-        out.append(it.say(forms.NOTE_CALLER_FIRM if both else forms.NOTE_CALLER))
+        out.append(it.say(FORMS.note_caller_firm if both else FORMS.note_caller))
     else:
-        out.append(it.say(forms.NOTE_NOBODY))
-    wish, asides = it.request(forms.NOTE_WISH), []
+        out.append(it.say(FORMS.note_nobody))
+    wish, asides = it.request(FORMS.note_wish), []
     if it.urgent:
-        asides.append(it.say(forms.NOTE_URGENT))
+        asides.append(it.say(FORMS.note_urgent))
     elif w.chance(0.2):
-        asides.append(it.say(forms.NOTE_PATIENT))
+        asides.append(it.say(FORMS.note_patient))
     if w.chance(0.35):
-        asides.append(it.say(forms.NOTE_MISLEADING))
+        asides.append(it.say(FORMS.note_misleading))
     mark = w.rng.choice((" ", "\n", "\n- ", "\n* "))
     return "\n".join(out) + mark + mark.join(_mixed(it, [wish], asides + _rest(it, third=True)))
 
@@ -263,13 +264,13 @@ def _call_note(it: _Letter) -> str:
 def _chat(it: _Letter) -> str:
     """A few words typed into a telephone."""
     w = it.w
-    out = [it.say(forms.TERSE_HELLO)] if w.chance(0.3) else []
-    out.append(it.request(forms.TERSE, forms.TERSE_REQUEST[it.action]))
-    more = [it.say(pool) for name, pool in forms.TERSE_FACTS.items() if it.has(name)]
+    out = [it.say(FORMS.terse_hello)] if w.chance(0.3) else []
+    out.append(it.request(FORMS.terse, FORMS.terse_request[it.action]))
+    more = [it.say(pool) for name, pool in FORMS.terse_facts.items() if it.has(name)]
     if it.urgent:
-        more.append(it.say(forms.TERSE_URGENT))
+        more.append(it.say(FORMS.terse_urgent))
     elif w.chance(0.15):
-        more.append(it.say(forms.TERSE_CHAT))
+        more.append(it.say(FORMS.terse_chat))
     w.rng.shuffle(more)
     return w.rng.choice((". ", ", ", "\n", " / ", " - ", "; ")).join(out + more)
 

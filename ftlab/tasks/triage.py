@@ -25,7 +25,7 @@ from typing import Any
 from ftlab.errors import DataError, MissingExtraError
 from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
-from ftlab.tasks import triage_forms as forms
+from ftlab.tasks.drawing import word_lists
 from ftlab.tasks.messages import (
     DATE_STYLES,
     ROUGH,
@@ -38,7 +38,8 @@ from ftlab.tasks.messages import (
     roughen,
 )  # fmt: skip
 
-INTENTS = tuple(forms.PROBLEM)
+FORMS = word_lists("triage")
+INTENTS = tuple(FORMS.problem)
 PRIORITIES = ("low", "normal", "high")
 CUE = f"Sort this ticket by intent ({', '.join(INTENTS)}) and priority (low, normal, high):\n\n"
 
@@ -114,23 +115,23 @@ def _values(w: Writer) -> dict[str, str]:
         "name": w.person(),
         "number": str(w.number(40) + 2),
         "phone": w.phone(),
-        "product": w.pick(forms.PRODUCTS),
+        "product": w.pick(FORMS.products),
         "ref": w.reference(),
-        "town": w.pick(forms.TOWNS),
+        "town": w.pick(FORMS.towns),
     }
 
 
 def _problem(w: Writer, intent: str, crossed: bool) -> str:
-    return w.say((forms.CROSSED if crossed else forms.PROBLEM)[intent], sure=True)
+    return w.say((FORMS.crossed if crossed else FORMS.problem)[intent], sure=True)
 
 
 def _impact(w: Writer, priority: str, crossed: bool) -> str:
     """Say how much hangs on it; an ordinary ticket often does not."""
     if crossed:
-        return w.say(forms.IMPACT_CROSSED[priority], sure=True)
+        return w.say(FORMS.impact_crossed[priority], sure=True)
     if priority == "normal" and w.chance(0.45):
         return ""
-    return w.say(forms.IMPACT[priority])
+    return w.say(FORMS.impact[priority])
 
 
 def _compose(w: Writer) -> Drawn:
@@ -149,30 +150,30 @@ def _compose(w: Writer) -> Drawn:
     other = w.rng.choice([name for name in INTENTS if name != intent])
     history = ""
     if w.chance(0.25):
-        aside = w.say(forms.SET_ASIDE).replace("{aside}", w.say(forms.ASIDE[other]))
+        aside = w.say(FORMS.set_aside).replace("{aside}", w.say(FORMS.aside[other]))
         body.append(aside)
         hard.append("second problem")
     elif w.chance(0.12):
-        history = w.say(forms.HISTORY).replace("{problem}", _problem(w, other, False))
+        history = w.say(FORMS.history).replace("{problem}", _problem(w, other, False))
         hard.append("second problem")
-    for pool, share in ((forms.CHATTER, 0.55), (forms.CHATTER, 0.25), (forms.TONE, 0.25)):
+    for pool, share in ((FORMS.chatter, 0.55), (FORMS.chatter, 0.25), (FORMS.tone, 0.25)):
         if w.chance(share) and (extra := w.say(pool)) not in body:
             body.append(extra)
     if w.chance(0.6):
         w.rng.shuffle(body)
     head = ""
     if w.chance(0.3):
-        head = w.say(forms.SUBJECT)
+        head = w.say(FORMS.subject)
         if w.chance(0.4):
             loud = w.chance(0.5)  # as often right as not: it tells nothing
-            head = w.say(forms.LOUD if loud else forms.QUIET)
+            head = w.say(FORMS.loud if loud else FORMS.quiet)
             hard += ["misleading subject"] if loud != (priority == "high") else []
         head = w.rng.choice(("Subject: ", "Re: ", "Title: ", "")) + head
     parts = [
         head,
-        w.say(forms.GREETING) if w.chance(0.5) else "",
+        w.say(FORMS.greeting) if w.chance(0.5) else "",
         w.rng.choice((" ", " ", " ", "\n")).join(body),
-        w.say(forms.SIGNATURE) if w.chance(0.45) else "",
+        w.say(FORMS.signature) if w.chance(0.45) else "",
     ]
     if history:
         parts.insert(w.rng.choice((0, len(parts))), history)

@@ -9,7 +9,6 @@ from ftlab import tasks
 from ftlab.errors import ConfigError
 from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, extraction, messages
-from ftlab.tasks import extraction_forms as forms
 from ftlab.tasks.extraction import CUE, FIELDS, Request, parse, prompt, score
 
 MESSAGE = "Ann Ode, Glasswren Dental: twelve oak ladders by 4 March 2028, call 07700 900123."
@@ -209,7 +208,7 @@ def test_every_kind_of_trouble_occurs(train):
 
 def test_labels_are_spread(train):
     answers = [json.loads(example.completion) for example in train]
-    for action in forms.DO:
+    for action in drawing.word_lists("extraction").do:
         assert 140 <= sum(a["action"] == action for a in answers) <= 260
     assert 200 <= sum(a["urgent"] for a in answers) <= 400
 

@@ -8,8 +8,7 @@ from ftlab import tasks
 from ftlab.errors import ConfigError, DataError, MissingExtraError
 from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, messages, triage
-from ftlab.tasks import triage_forms as forms
-from ftlab.tasks.triage import CUE, INTENTS, PRIORITIES, baseline, parse, prompt, score
+from ftlab.tasks.triage import CUE, FORMS, INTENTS, PRIORITIES, baseline, parse, prompt, score
 
 RIGHT = "intent: refund\npriority: high"
 
@@ -30,6 +29,7 @@ def test_the_task_is_known():
     assert tasks.get("triage") is triage.TASK
     assert triage.TASK.headline in score(record(), "")
     assert len(INTENTS) >= 8
+    assert sorted(FORMS.problem) == sorted(FORMS.crossed) == sorted(FORMS.aside)
     assert len(PRIORITIES) == 3
 
 
@@ -134,7 +134,7 @@ def test_tickets_differ_beyond_their_values(train):
     assert len(bare) >= 0.97 * len(soft)
     # Beyond the whole: the ways to state one intent.
     for intent in INTENTS:
-        stated = forms.PROBLEM[intent] + forms.CROSSED[intent]
+        stated = FORMS.problem[intent] + FORMS.crossed[intent]
         assert len(drawing.open_to(stated, False)) >= 18
         assert len(drawing.open_to(stated, True)) >= 7
 
@@ -142,7 +142,7 @@ def test_tickets_differ_beyond_their_values(train):
 def test_no_form_is_in_two_pools():
     every = [
         form
-        for pools in (forms.PROBLEM, forms.CROSSED, forms.IMPACT, forms.IMPACT_CROSSED)
+        for pools in (FORMS.problem, FORMS.crossed, FORMS.impact, FORMS.impact_crossed)
         for pool in pools.values()
         for form in pool
     ]
@@ -153,7 +153,7 @@ def test_what_is_held_out_stays_out(train, test):
     new = [e for e in test if e.meta["slice"] == drawing.NEW]
     known = [*train, *(e for e in test if e.meta["slice"] == messages.KNOWN)]
     held_out = ["tilt", "our ways part", "kindly let", "right to be forgotten", "curtain rises"]
-    held_out += [f.lower() for f in drawing.open_to(forms.PRODUCTS + forms.TOWNS, True)]
+    held_out += [f.lower() for f in drawing.open_to(FORMS.products + FORMS.towns, True)]
     for phrase in held_out:
         assert phrase not in "\n".join(text_of(e) for e in known).lower()
     assert "curtain rises" in "\n".join(text_of(e) for e in new).lower()
