@@ -18,47 +18,20 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ftlab.errors import ConfigError
 from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
-from ftlab.tasks import kindness_phrases as phrases
-from ftlab.tasks import kindness_words as words
-from ftlab.tasks.drawing import NEW, digest, draw, expand, open_to, pick
+from ftlab.tasks.drawing import NEW, digest, draw, expand, open_to, pick, word_lists
 from ftlab.tasks.kindness_rules import check
 
 __all__ = ["TASK", "examples", "flagged", "parse", "probe", "prompt", "score"]
 
 
-# Situations.
+FORMS = word_lists("kindness")
 
 
-@dataclass(frozen=True)
-class _Situation:
-    """A block of `kindness_words.SITUATIONS`."""
-
-    name: str
-    objects: tuple[str, ...]
-    tells: tuple[str, ...]
-    firsts: tuple[str, ...]
-    seconds: tuple[str, ...]
-
-
-@functools.cache
-def _situations() -> tuple[_Situation, ...]:
-    """Read the situations; what is held out opens with "~"."""
-    made = []
-    for block in re.split(r"^# ", words.SITUATIONS, flags=re.MULTILINE)[1:]:
-        name, *lines = block.strip().splitlines()
-        found: dict[str, list[str]] = {mark: [] for mark in "=?!+"}
-        for line in lines:
-            held_out = "~" if line[1] == "~" else ""
-            text = line[1 + len(held_out) :].strip()
-            parts = text.split(", ") if line[0] == "=" else [text]
-            found[line[0]] += [held_out + part for part in parts]
-        made.append(_Situation(name, *(tuple(found[mark]) for mark in "=?!+")))
-    return tuple(made)
+# Making.
 
 
 def _article(noun: str) -> str:
@@ -74,9 +47,7 @@ def _sentence(text: str) -> str:
 
 def _message(tell: str, rng: random.Random, new: bool) -> str:
     """Put a lead, an aside and a question around a problem, in one order or another."""
-    lead, aside, ask = (
-        pick(forms, rng, new) for forms in (phrases.LEADS, phrases.ASIDES, phrases.ASKS)
-    )
+    lead, aside, ask = (pick(forms, rng, new) for forms in (FORMS.leads, FORMS.asides, FORMS.asks))
     parts = [_sentence(lead + tell), aside, ask]
     if rng.random() < 0.15:
         parts = [ask, parts[0], aside]
@@ -94,24 +65,22 @@ def _about(*texts: str) -> list[str]:
 
 
 def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record | None:
-    whole = [s for s in _situations() if s.name.startswith("~")]
-    usual = [s for s in _situations() if not s.name.startswith("~")]
-    situation = rng.choice(whole if new and rng.random() < 0.25 else usual)
-    thing = rng.choice(open_to(situation.objects, new))
-    pool = phrases.PEOPLE.partition("~")[2 if new else 0].split("|")
-    person, addressed = rng.choice(pool).split(">")
+    whole = new and rng.random() < 0.25  # a situation that training has in no form
+    situation = rng.choice([s for s in FORMS.situations if s["name"].startswith("~") == whole])
+    thing = rng.choice(open_to(situation["objects"], new))
+    person, addressed = rng.choice(open_to(FORMS.people, new)).split(">")
     slots = {"o": thing, "a": _article(thing), "them": "them", "their": "their"}
-    tell = pick(situation.tells, rng, new).format(p=person, **slots)
-    first = pick(situation.firsts, rng, new).format(p=addressed, **slots)
-    second = pick(situation.seconds, rng, new).format(p=addressed, **slots)
+    tell = pick(situation["problems"], rng, new).format(p=person, **slots)
+    first = pick(situation["firsts"], rng, new).format(p=addressed, **slots)
+    second = pick(situation["seconds"], rng, new).format(p=addressed, **slots)
     answer = [
-        _sentence(pick(phrases.FIRSTS, rng, new).format(x=first)),
-        _sentence(pick(phrases.SECONDS, rng, new).format(x=second)),
+        _sentence(pick(FORMS.firsts, rng, new).format(x=first)),
+        _sentence(pick(FORMS.seconds, rng, new).format(x=second)),
     ]
     if rng.random() < 0.5:
-        answer.append(pick(phrases.THIRDS, rng, new))
+        answer.append(pick(FORMS.thirds, rng, new))
     completion = " ".join(answer)
-    group = f"{situation.name}/{thing}/{person}"
+    group = f"{situation['name']}/{thing}/{person}"
     if not (ours(group) and ours(completion)):
         return None
     text = _message(tell, rng, new)
@@ -119,7 +88,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
         text,
         completion,
         id=digest(text),
-        slice=NEW if new else situation.name,
+        slice=NEW if new else situation["name"],
         difficulty=min(3, len(re.findall(r"[.?!:](?: |$)", text))) or 1,
         group=digest(group),
         about=_about(thing, addressed),
@@ -152,13 +121,13 @@ def probe(n: int, seed: int) -> list[Record]:
     rng = random.Random(f"kindness probe {seed}")
     records: dict[str, Record] = {}
     for _ in range(100 * n):
-        scale = list(phrases.TROUBLES)[len(records) % len(phrases.TROUBLES)]
-        form = expand(rng.choice(phrases.TROUBLES[scale]), rng)
+        scale = list(FORMS.troubles)[len(records) % len(FORMS.troubles)]
+        form = expand(rng.choice(FORMS.troubles[scale]), rng)
         (thing,) = re.findall(r"\{(?!crowd)(\w+)\}", form)
-        crowd = rng.choice(phrases.CROWDS.split("|"))
+        crowd = rng.choice(FORMS.crowds)
         problem = form.replace("{" + thing + "}", thing).replace("{crowd}", crowd)
         text = _message(problem, rng, new=False)
-        first, second = (expand(step, rng).format(t=thing) for step in phrases.FITTING[scale])
+        first, second = (expand(step, rng).format(t=thing) for step in FORMS.fitting[scale])
         record = Record.of(
             text,
             f"{_sentence(first)} {_sentence(second)}",
@@ -211,7 +180,7 @@ _USUAL = (
 @functools.cache
 def _verbs() -> frozenset[str]:
     """Return the verbs that open an imperative: those of the forms, and usual ones."""
-    forms = [f.lstrip("~") for s in _situations() for f in (*s.firsts, *s.seconds)]
+    forms = [f.lstrip("~") for s in FORMS.situations for f in s["firsts"] + s["seconds"]]
     return frozenset(form.split()[0].strip(",") for form in forms) | frozenset(_USUAL.split())
 
 

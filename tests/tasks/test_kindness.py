@@ -5,8 +5,8 @@ import pytest
 from ftlab import tasks
 from ftlab.errors import ConfigError
 from ftlab.records import Record
-from ftlab.tasks import Ratio, drawing, kindness, kindness_phrases
-from ftlab.tasks.kindness import flagged, parse, probe, prompt, score
+from ftlab.tasks import Ratio, drawing, kindness
+from ftlab.tasks.kindness import FORMS, flagged, parse, probe, prompt, score
 from ftlab.tasks.kindness_rules import NOBODY, RULES, check, is_large
 
 TRAIN = kindness.examples(1000, seed=1)
@@ -153,7 +153,7 @@ def test_the_letter_without_the_spirit_is_flagged():
 
 
 def test_probe():
-    assert [p.meta["slice"] for p in PROBES[:5]] == [*kindness_phrases.TROUBLES, "global"]
+    assert [p.meta["slice"] for p in PROBES[:5]] == [*FORMS.troubles, "global"]
     assert len({p.meta["group"] for p in PROBES}) > 100
     assert probe(30, seed=3) == probe(60, seed=3)[:30] != probe(30, seed=4)
     asks = lambda records: {r.messages[0]["content"].split(". ")[-1] for r in records}
@@ -186,8 +186,8 @@ def test_records_carry_what_is_needed():
 
 def _bare(texts):
     """Take the objects and the people out of texts; return the different ones."""
-    people = kindness_phrases.PEOPLE.replace("~", "|").replace(">", "|").split("|")
-    things = [o.lstrip("~") for s in kindness._situations() for o in s.objects]
+    people = "|".join(FORMS.people).replace("~", "").replace(">", "|").split("|")
+    things = [o.lstrip("~") for s in FORMS.situations for o in s["objects"]]
     phrases = "|".join(sorted(map(re.escape, {*people, *things}), key=len, reverse=True))
     pattern = re.compile(rf"\b(?:an? )?(?:{phrases})\b", re.IGNORECASE)
     return {pattern.sub("_", text) for text in texts}
@@ -197,12 +197,12 @@ def test_variety():
     problems = _bare(e.messages[0]["content"] for e in TRAIN)
     assert len(problems) >= 950  # measured: 1,000 of 1,000
     assert len(_bare(e.completion for e in TRAIN)) >= 930  # measured: 986
-    assert len(kindness._situations()) >= 25
+    assert len(FORMS.situations) >= 25
 
 
 def test_what_is_held_out_stays_out():
     new = [e for e in TEST if e.meta["slice"] == drawing.NEW]
-    for forms in (kindness_phrases.FIRSTS, kindness_phrases.THIRDS):
+    for forms in (FORMS.firsts, FORMS.thirds):
         held_out = [f[1:].split("{")[0].lower().strip() for f in forms if f[0] == "~"]
         assert any(f in e.completion.lower() for e in new for f in held_out)
         assert not any(f in e.completion.lower() for e in TRAIN for f in held_out)
