@@ -25,9 +25,8 @@ from typing import Any
 from ftlab.errors import DataError
 from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
-from ftlab.tasks import style_words as words
 from ftlab.tasks.drawing import NEW, digest, draw, pick
-from ftlab.tasks.style_lines import VOICES, event, notation, tell
+from ftlab.tasks.style_lines import FORMS, VOICES, event, notation, tell
 from ftlab.tasks.style_marks import invented, kept, voice_of
 
 __all__ = ["TASK", "examples", "parse", "prompt", "score"]
@@ -47,7 +46,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
     voice = rng.choice(VOICES)
     if not ours(plain):
         return None
-    ask = pick(words.ASKS, rng, new).format(voice=voice, Voice=voice.capitalize())
+    ask = pick(FORMS.asks, rng, new).format(voice=voice, Voice=voice.capitalize())
     text = f"{ask}\n{notation(told, rng, new)}"
     return Record.of(
         text,

@@ -13,9 +13,9 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from ftlab.errors import raise_unknown
-from ftlab.tasks import style_words as words
-from ftlab.tasks.drawing import open_to, pick
+from ftlab.tasks.drawing import open_to, pick, word_lists
 
+FORMS = word_lists("style")
 VOICES = ("dry", "exuberant")
 
 _UNITS = [
@@ -53,22 +53,21 @@ def cardinal(number: int) -> str:
 
 
 def event(rng: random.Random, new: bool = False) -> dict[str, Any]:
-    """Draw an event: its `kind` and the facts that `style_words.KINDS` allows it.
+    """Draw an event: its `kind` and the facts that its kind may have.
 
     Args:
         rng: where chance comes from.
         new: use held-out names and reasons, and none of the others.
     """
-    pool = lambda text: text.partition("~")[2 if new else 0].split("|")
-    kind = rng.choice(list(words.KINDS))
-    possible, always = (text.split() for text in words.KINDS[kind])
-    surnames = rng.sample(pool(words.SURNAMES), 2)
+    draw = lambda pool: rng.choice(open_to(pool, new))
+    kind = rng.choice(list(FORMS.kinds))
+    surnames = rng.sample(open_to(FORMS.surnames, new), 2)
     drawn = {
-        "A": f"{rng.choice(pool(words.FIRST))} {surnames[0]}",
-        "B": f"{rng.choice(pool(words.FIRST))} {surnames[1]}",
-        "place": rng.choice(pool(words.PLACES)),
-        "team": rng.choice(pool(words.TEAMS)),
-        "R": rng.choice(pool(words.PENALISED if kind == "penalty" else words.RETIRED)),
+        "A": f"{draw(FORMS.first)} {surnames[0]}",
+        "B": f"{draw(FORMS.first)} {surnames[1]}",
+        "place": draw(FORMS.places),
+        "team": draw(FORMS.teams),
+        "R": draw(FORMS.penalised if kind == "penalty" else FORMS.retired),
         "lap": rng.randint(13, 71),
         "pos": rng.randint(1, 12),
         "gap": rng.randint(1, 99) / 10,
@@ -76,8 +75,9 @@ def event(rng: random.Random, new: bool = False) -> dict[str, Any]:
         "time": f"1:{rng.randint(2, 58):02}.{rng.randint(0, 9)}",
         "penalty": rng.choice((3, 5, 10, 12)),
     }
-    need = {"A", "B", *always}  # racer and rival stand in the core of every line
-    facts = {key: drawn[key] for key in possible if key in need or rng.random() < 0.7}
+    of_kind = FORMS.kinds[kind]
+    need = {"A", "B", *of_kind["always"]}  # racer and rival stand in the core of every line
+    facts = {key: drawn[key] for key in of_kind["possible"] if key in need or rng.random() < 0.7}
     if facts.get("gap") == facts.get("pos") is not None:
         del facts["gap"]  # two facts of the same figure could not be told apart
     return {"kind": kind, **facts}
@@ -87,7 +87,7 @@ def notation(told: dict[str, Any], rng: random.Random, new: bool = False) -> str
     """Write an event down as one of ten kinds of record, its keys and their order at random."""
     keys = [key for key in told if key != "kind"]
     rng.shuffle(keys)
-    rows = [(pick(words.KEYS[key], rng, new), told[key]) for key in ("kind", *keys)]
+    rows = [(pick(FORMS.keys[key], rng, new), told[key]) for key in ("kind", *keys)]
     lines: Callable[[str, str], str] = lambda form, gap: gap.join(form.format(*row) for row in rows)
     across = lambda mark: mark.join(k for k, _ in rows) + "\n" + mark.join(str(v) for _, v in rows)
     ways: list[Callable[[], str]] = [
@@ -136,18 +136,18 @@ def tell(told: dict[str, Any], voice: str, rng: random.Random, new: bool = False
     end = lambda: rng.choice(("!", "!", "!", "!!", "...")) if loud else "."
     for key in rest:
         chance = rng.random()
-        if not lead and chance < 0.3 and open_to(words.LEADS[voice].get(key, ()), new):
-            lead = pick(words.LEADS[voice][key], rng, new)
+        if not lead and chance < 0.3 and open_to(FORMS.leads[voice].get(key, ()), new):
+            lead = pick(FORMS.leads[voice][key], rng, new)
         elif chance < 0.7 and phrases.count("\0") < 2:
-            phrases += "\0" + pick(words.PHRASES[voice][key], rng, new)
+            phrases += "\0" + pick(FORMS.phrases[voice][key], rng, new)
         else:
-            sentences.append(pick(words.SENTENCES[voice][key], rng, new) + end())
+            sentences.append(pick(FORMS.sentences[voice][key], rng, new) + end())
     opening = closing = ""
     if not lead and rng.random() < (0.75 if loud else 0.25):
-        opening = pick(words.OPENINGS[voice], rng, new)
+        opening = pick(FORMS.openings[voice], rng, new)
     if rng.random() < (0.45 if loud else 0.3):
-        closing = " " + pick(words.CLOSINGS[voice], rng, new)
-    core = pick(words.CORES[voice][told["kind"]], rng, new)
+        closing = " " + pick(FORMS.closings[voice], rng, new)
+    core = pick(FORMS.cores[voice][told["kind"]], rng, new)
     text = opening + lead + core + phrases.replace("\0", " ") + end()
     text = " ".join([text, *sentences]).format(**slots) + closing
     return re.sub(r"(?:^|(?<=[.!?] ))[a-z]", lambda match: match[0].upper(), text)

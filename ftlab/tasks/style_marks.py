@@ -19,8 +19,7 @@ from typing import Any
 
 from ftlab.errors import MissingExtraError
 from ftlab.tasks import style_lines
-from ftlab.tasks import style_words as words
-from ftlab.tasks.style_lines import VOICES, cardinal, ordinal
+from ftlab.tasks.style_lines import FORMS, VOICES, cardinal, ordinal
 
 NEITHER = "neither"
 """What the classifier calls a record that was copied and not told."""
@@ -67,18 +66,18 @@ def _name_words(name: str) -> set[str]:
 @functools.cache
 def _lexicon() -> tuple[frozenset[str], re.Pattern[str], frozenset[str]]:
     """Return people's names, a pattern of all places and teams, and the forms' common words."""
-    split = lambda pool: pool.replace("~", "|").split("|")
-    people = frozenset(split(words.FIRST) + split(words.SURNAMES))
-    things = sorted(split(words.PLACES) + split(words.TEAMS), key=len, reverse=True)
+    all_of = lambda pool: [name.removeprefix("~") for name in pool]
+    people = frozenset(all_of(FORMS.first + FORMS.surnames))
+    things = sorted(all_of(FORMS.places + FORMS.teams), key=len, reverse=True)
     bare_things = "|".join(re.escape(re.sub("^the ", "", thing)) for thing in things)
     pattern = re.compile(rf"(?<!\w)(?:the )?({bare_things})(?!\w)", re.IGNORECASE)
     forms = [
-        words.OPENINGS,
-        words.CLOSINGS,
-        words.CORES,
-        words.PHRASES,
-        words.SENTENCES,
-        words.LEADS,
+        FORMS.openings,
+        FORMS.closings,
+        FORMS.cores,
+        FORMS.phrases,
+        FORMS.sentences,
+        FORMS.leads,
     ]
     common = {word.lower() for word in _WORD.findall(str(forms)) if len(word) > 1}
     return people, pattern, frozenset(common | {"i", "a"})

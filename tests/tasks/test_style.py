@@ -8,9 +8,8 @@ from ftlab import tasks
 from ftlab.errors import ConfigError, DataError, MissingExtraError
 from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, style, style_lines, style_marks
-from ftlab.tasks import style_words as words
 from ftlab.tasks.style import parse, prompt, score
-from ftlab.tasks.style_lines import ordinal
+from ftlab.tasks.style_lines import FORMS, ordinal
 from ftlab.tasks.style_marks import bare, invented, kept, mask, voice_of
 
 TRAIN = style.examples(1000, seed=1)
@@ -153,7 +152,7 @@ def test_every_fact_is_in_the_prompt():
 
 
 def test_records_carry_what_is_needed():
-    slices = {f"{voice}/{kind}" for voice in style_lines.VOICES for kind in words.KINDS}
+    slices = {f"{voice}/{kind}" for voice in style_lines.VOICES for kind in FORMS.kinds}
     for example in (*TRAIN, *TEST):
         assert {"id", "slice", "difficulty", "group", "voice", "kind"} <= set(example.meta)
         assert len(example.messages[0]["content"] + example.completion) < 600
@@ -171,8 +170,8 @@ def test_variety():
     bare_prompts = {re.sub(r"[A-Z]\w+|\d+", "_", e.messages[0]["content"]) for e in TRAIN}
     assert len(bare_prompts) >= 950
     for voice in style_lines.VOICES:
-        assert set(words.CORES[voice]) == set(words.KINDS)
-        for kind, forms in words.CORES[voice].items():
+        assert set(FORMS.cores[voice]) == set(FORMS.kinds)
+        for kind, forms in FORMS.cores[voice].items():
             assert sum(f.startswith("~") for f in forms) >= 2, kind
 
 
@@ -181,7 +180,7 @@ def test_what_is_held_out_stays_out():
     assert not {p for e in new for p in e.meta["people"]} & {
         p for e in TRAIN for p in e.meta["people"]
     }
-    held_out = [f[1:] for f in words.CLOSINGS["dry"] + words.CLOSINGS["exuberant"] if f[0] == "~"]
+    held_out = [f[1:] for f in FORMS.closings["dry"] + FORMS.closings["exuberant"] if f[0] == "~"]
     assert any(form in e.completion for e in new for form in held_out)
     assert not any(form in e.completion for e in TRAIN for form in held_out)
 
