@@ -13,9 +13,6 @@ never touch a value, and two messages of one skeleton are known to be siblings.
 'Could you kindly send {item}?'
 >>> fill("{quantity} {item}", {"quantity": "two", "item": "lamps"})
 'two lamps'
-
-Names and firms are made up; telephone numbers are from the ranges set aside for fiction by Ofcom
-(United Kingdom), NANPA (North America) and ACMA (Australia).
 """
 
 import datetime
@@ -28,6 +25,7 @@ from typing import NamedTuple
 from ftlab.errors import raise_unknown
 from ftlab.records import Record
 from ftlab.tasks import drawing
+from ftlab.tasks.drawing import word_lists
 
 KNOWN = "known phrasing"
 """The slice of test examples whose forms and values are those of training, newly combined."""
@@ -36,85 +34,10 @@ LONGEST = 620
 spends one on each digit and two or three on a name."""
 
 
-def lines(text: str) -> tuple[str, ...]:
-    r"""Read forms, one a line; `\n` in a form is a line break."""
-    return tuple(line.strip().replace("\\n", "\n") for line in text.splitlines() if line.strip())
+LISTS = word_lists("messages")
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Read values between commas; those after two dashes are held out for tests."""
-    known, _, new = text.partition("--")
-    return (
-        *(word.strip() for word in known.split(",")),
-        *("~" + word.strip() for word in new.split(",") if word.strip()),
-    )
-
-
-# People, firms, things.
-
-GIVEN = words("""
-Aarav, Abena, Adaeze, Aino, Aisha, Alejandra, Amaru, Anahit, Anders, Anneke, Anouk, Arash, Ayşe,
-Beatriz, Bilal, Birgit, Bogdan, Bronwyn, Chidi, Chiara, Cormac, Dagny, Dalia, Deepa, Dilnoza,
-Dmytro, Efua, Eilidh, Elif, Emeka, Enrique, Esra, Farida, Fatou, Femke, Fiona, Florin, Gaurav,
-Georgios, Giulia, Habiba, Hamish, Haruka, Hassan, Hyejin, Ibrahim, Ilse, Imani, Ingrid, Isabela,
-Jamal, Jelena, Jiho, João, Kalani, Kamala, Katarzyna, Keiko, Kwame, Lachlan, Leilani, Linh, Ludmila,
-Magnus, Mahmoud, Mariana, Mbali, Mehmet, Milan, Mireille, Nadia, Naledi, Ngozi, Niamh, Nikhil, Noor
---
-Oluwaseun, Oksana, Paolo, Priya, Quyen, Rania, Ricardo, Rukhsana, Saoirse, Siddharth, Sigrid, Sipho,
-Solveig, Taavi, Tamar, Thandiwe, Tomasz, Ulrike, Valentina, Xiomara, Yevgenia, Yuto, Zainab, Zoltan
-""")
-FAMILY = words("""
-Abara, Adeyemi, Agarwal, Almeida, Andersson, Arslan, Asante, Bakker, Banerjee, Barros, Bergström,
-Bianchi, Boateng, Castellanos, Chaudhry, Chukwu, Costa, Dąbrowski, Dlamini, Dogan, Ekström,
-El-Sayed, Eriksen, Fashola, Ferreira, Fitzgerald, Gallagher, Gebre, Georgiou, Ghorbani, Gupta,
-Hakimi, Halvorsen, Haruna, Hayashi, Hoang, Horvat, Ibarra, Ionescu, Iyer, Jansen, Kaplan, Kapoor,
-Karimova, Kimura, Koffi, Kovács, Kruger, Kurt, Laine, Lindholm, Lombardi, MacLeod, Mahlangu, Malik,
-Marković, Medina, Mensah, Moreau, Mutasa, Nakagawa, Navarro, Ndiaye, Nguyen, Nowak, Nyambura
---
-O'Rourke, Obi, Okonkwo, Osei, Papadakis, Pereira, Petrosyan, Popescu, Qureshi, Rahman, Rautio,
-Rivas, Sandhu, Silva, Sørensen, Takeda, Tesfaye, Tran, Usman, Varga, Vasquez, Wanjiru,
-Yılmaz
-""")
-COINED = words("""
-Amberlow, Arkenfell, Bellwether Nine, Birchgate, Bluefern, Bramblewick, Brindlemoor, Calderfinch,
-Cindermill, Copperhythe, Corvane, Dovetarn, Driftholm, Eastermere, Elmsworthy, Fallowgate, Farrowby,
-Fenlark, Foxhollow Two, Gillyford, Glasswren, Goldentern, Greyharrow, Hartsbourne, Hazelquay,
-Heronvale, Hollinbrook, Inkwater, Ivorystone, Junipero Tal, Kestrelby, Kittlewood, Larkfathom,
-Lindenroe, Lowmarsh, Maplethwaite, Marrowstone, Mistlebrook, Nettlecombe, Northquill
---
-Oakenshade, Ottermouth, Pebblewick, Pinderleigh, Quillmoor, Ravenhythe, Rookswater, Saltfennel,
-Silverhay, Stonewhistle, Tarnwick, Thistledown Six, Umberfield, Velloway, Willowkirk, Yarrowdene
-""")
-TRADES = words("""
-Bakery, Catering, Dental, Logistics, Studio, Orchards, Joinery, Hotels, Pharmacy, Theatre, Cycles,
-Printers, Nurseries, Kitchens, Veterinary, Surveyors, Textiles, Brewery, Gardens, Clinic, Ltd
---
-Archive, Dairy, Ceramics, Foundry, Library, Shipping, Optics, GmbH
-""")
-ITEMS = words("""
-desk lamp, filing cabinet, office chair, coffee machine, projector, whiteboard, extension lead,
-shelf bracket, water filter, garden bench, parasol, tablecloth, serving tray, cargo bike, tarpaulin,
-headset, keyboard, label printer, paper shredder, microphone, tripod, toolbox, cordless drill,
-ladder, wheelbarrow, fire blanket, first-aid kit, smoke alarm, safety helmet, rain jacket, apron,
-mixing bowl, bread basket, cool box, storage crate, packing table, hand truck, door closer, padlock,
-picture frame, curtain rail, floor mat, wall clock, notice board, music stand, yoga mat, stopwatch
---
-sewing machine, dough scraper, lantern, soldering iron, barcode scanner, tent pole, flower pot,
-room divider, laundry cart, spirit level, cable reel, footrest, air purifier, display case
-""")
-KINDS = words("""
-blue, green, black, white, oak, steel, folding, large, small, heavy-duty, second-hand, wireless,
-rubber, spare, compact, grey -- red, bamboo, waterproof, extra-wide, refurbished
-""")
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)  # fmt: skip
-_UNITS = words("""
-zero, one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen,
-fifteen, sixteen, seventeen, eighteen, nineteen
-""")
-_TENS = words("twenty, thirty, forty, fifty, sixty, seventy, eighty, ninety")
+# Numbers, dates and plurals.
 
 
 def spell(number: int) -> str:
@@ -125,10 +48,10 @@ def spell(number: int) -> str:
     """
     if number >= 100:
         rest = f" and {spell(number % 100)}" if number % 100 else ""
-        return f"{_UNITS[number // 100]} hundred{rest}"
+        return f"{LISTS.units[number // 100]} hundred{rest}"
     if number < 20:
-        return _UNITS[number]
-    return _TENS[number // 10 - 2] + (f"-{_UNITS[number % 10]}" if number % 10 else "")
+        return LISTS.units[number]
+    return LISTS.tens[number // 10 - 2] + (f"-{LISTS.units[number % 10]}" if number % 10 else "")
 
 
 def ordinal(day: int) -> str:
@@ -138,7 +61,7 @@ def ordinal(day: int) -> str:
 
 
 def plural(item: str) -> str:
-    """Return the plural of a thing of `ITEMS`; all of them are regular."""
+    """Return the plural of a thing of the list; all of them are regular."""
     return item + ("es" if item.endswith(("x", "ch", "sh", "s")) else "s")
 
 
@@ -147,33 +70,14 @@ DATE_STYLES: dict[str, Callable[[datetime.date], str]] = {
     "iso": lambda d: d.isoformat(),
     "slashes": lambda d: f"{d.day:02}/{d.month:02}/{d.year}",
     "dots": lambda d: f"{d.day}.{d.month}.{d.year}",
-    "day month": lambda d: f"{d.day} {MONTHS[d.month - 1]} {d.year}",
-    "month day": lambda d: f"{MONTHS[d.month - 1]} {d.day}, {d.year}",
-    "ordinal": lambda d: f"the {ordinal(d.day)} of {MONTHS[d.month - 1]} {d.year}",
-    "short": lambda d: f"{d.day} {MONTHS[d.month - 1][:3]} {d.year}",
-    "month ordinal": lambda d: f"{MONTHS[d.month - 1]} the {ordinal(d.day)}, {d.year}",
-    "dashes": lambda d: f"{d.day:02}-{MONTHS[d.month - 1][:3]}-{d.year}",
+    "day month": lambda d: f"{d.day} {LISTS.months[d.month - 1]} {d.year}",
+    "month day": lambda d: f"{LISTS.months[d.month - 1]} {d.day}, {d.year}",
+    "ordinal": lambda d: f"the {ordinal(d.day)} of {LISTS.months[d.month - 1]} {d.year}",
+    "short": lambda d: f"{d.day} {LISTS.months[d.month - 1][:3]} {d.year}",
+    "month ordinal": lambda d: f"{LISTS.months[d.month - 1]} the {ordinal(d.day)}, {d.year}",
+    "dashes": lambda d: f"{d.day:02}-{LISTS.months[d.month - 1][:3]}-{d.year}",
 }
 _STYLES = tuple(("~" if s in ("month ordinal", "dashes") else "") + s for s in DATE_STYLES)
-
-# Ranges for fiction: a pattern's # is any digit.
-_PHONES = lines("""
-01632 960###
-01632960###
-020 7946 0###
-0161 496 0###
-07700 900###
-07700-900-###
-+44 7700 900###
-202-555-01##
-(312) 555-01##
-+1 415 555 01##
-0491 570 ###
-~+44 1632 960 ###
-~0117.496.0###
-~02 5550 ####
-~1-604-555-01##
-""")
 
 
 # Writing.
@@ -201,16 +105,16 @@ class Writer:
 
     def person(self) -> str:
         """Return a given and a family name."""
-        return f"{self.pick(GIVEN)} {self.pick(FAMILY)}"
+        return f"{self.pick(LISTS.given)} {self.pick(LISTS.family)}"
 
     def firm(self) -> str:
         """Return the name of a firm."""
-        return f"{self.pick(COINED)} {self.pick(TRADES)}"
+        return f"{self.pick(LISTS.coined)} {self.pick(LISTS.trades)}"
 
     def item(self) -> str:
         """Return a thing in the singular."""
-        kind = f"{self.pick(KINDS)} " if self.chance(0.5) else ""
-        return kind + self.pick(ITEMS)
+        kind = f"{self.pick(LISTS.kinds)} " if self.chance(0.5) else ""
+        return kind + self.pick(LISTS.items)
 
     def number(self, highest: int = 150) -> int:
         """Return a number of things; one in seven of the numbers is held out for tests."""
@@ -231,7 +135,7 @@ class Writer:
 
     def phone(self) -> str:
         """Return a telephone number as people write them."""
-        return re.sub("#", lambda _: str(self.rng.randrange(10)), self.pick(_PHONES))
+        return re.sub("#", lambda _: str(self.rng.randrange(10)), self.pick(LISTS.phones))
 
     def reference(self) -> str:
         """Return the number of an order or a ticket."""

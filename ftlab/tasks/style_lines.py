@@ -14,15 +14,11 @@ from xml.sax.saxutils import quoteattr
 
 from ftlab.errors import raise_unknown
 from ftlab.tasks.drawing import open_to, pick, word_lists
+from ftlab.tasks.messages import spell
 
 FORMS = word_lists("style")
 VOICES = ("dry", "exuberant")
 
-_UNITS = [
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ORDINAL = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth",
             "nine": "ninth", "twelve": "twelfth"}  # fmt: skip
 
@@ -33,23 +29,10 @@ def ordinal(number: int) -> str:
     >>> ordinal(3), ordinal(20), ordinal(42)
     ('third', 'twentieth', 'forty-second')
     """
-    if number < 20:
-        return _ORDINAL.get(_UNITS[number - 1], _UNITS[number - 1] + "th")
-    ten, unit = divmod(number, 10)
-    name = _TENS[ten - 2]
-    return f"{name}-{ordinal(unit)}" if unit else name[:-1] + "ieth"
-
-
-def cardinal(number: int) -> str:
-    """Return a number from 1 to 99 in words.
-
-    >>> cardinal(42)
-    'forty-two'
-    """
-    if number < 20:
-        return _UNITS[number - 1]
-    ten, unit = divmod(number, 10)
-    return _TENS[ten - 2] + (f"-{_UNITS[unit - 1]}" if unit else "")
+    first, dash, last = spell(number).rpartition("-")
+    if last.endswith("ty"):
+        return last[:-1] + "ieth"
+    return first + dash + _ORDINAL.get(last, last + "th")
 
 
 def event(rng: random.Random, new: bool = False) -> dict[str, Any]:

@@ -19,12 +19,13 @@ from typing import Any
 
 from ftlab.errors import MissingExtraError
 from ftlab.tasks import style_lines
-from ftlab.tasks.style_lines import FORMS, VOICES, cardinal, ordinal
+from ftlab.tasks.messages import spell
+from ftlab.tasks.style_lines import FORMS, VOICES, ordinal
 
 NEITHER = "neither"
 """What the classifier calls a record that was copied and not told."""
 
-_WORDED = {cardinal(n): str(n) for n in range(1, 100)} | {ordinal(n): str(n) for n in range(1, 100)}
+_WORDED = {spell(n): str(n) for n in range(1, 100)} | {ordinal(n): str(n) for n in range(1, 100)}
 _LOOSE = {"one", "first", "two", "second", "seconds"}  # too common to be held against a line
 _NUMBER = re.compile(r"\d+(?::\d+)?(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")

@@ -176,8 +176,8 @@ def blanked(example):
     for name in ("item", "contact", "company"):
         if found[name]:
             text = text.replace(found[name].casefold(), "_")
-    number_words = "|".join((*messages._UNITS, *messages._TENS, "dozen", "hundred"))
-    months = "|".join(month[:3] + "[a-z]*" for month in messages.MONTHS).casefold()
+    number_words = "|".join((*messages.LISTS.units, *messages.LISTS.tens, "dozen", "hundred"))
+    months = "|".join(month[:3] + "[a-z]*" for month in messages.LISTS.months).casefold()
     return re.sub(rf"\b(?:{number_words}|{months})\b|\d", "_", text)
 
 
@@ -232,8 +232,10 @@ def test_what_is_held_out_stays_out(train, test):
     known = [*train, *(e for e in test if e.meta["slice"] == messages.KNOWN)]
     people = [json.loads(e.completion)["contact"] or "" for e in known]
     firms = [json.loads(e.completion)["company"] or "" for e in known]
-    assert not {p.split()[0] for p in people if p} & set(drawing.open_to(messages.GIVEN, True))
-    for coined in drawing.open_to(messages.COINED, True):
+    assert not {p.split()[0] for p in people if p} & set(
+        drawing.open_to(messages.LISTS.given, True)
+    )
+    for coined in drawing.open_to(messages.LISTS.coined, True):
         assert not any(firm.startswith(coined) for firm in firms)
     numbers = {json.loads(e.completion)["quantity"] for e in known} - {None}
     assert not any(number % 7 == 3 for number in numbers)
