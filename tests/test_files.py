@@ -88,7 +88,7 @@ def test_data_files_are_read_once_and_shared_without_lists():
 
 
 def test_a_data_file_that_is_missing_or_broken():
-    with pytest.raises(DataError, match="data/quizzes/99.yaml is missing. Install"):
+    with pytest.raises(DataError, match=r"99\.yaml is missing"):
         read_data("quizzes/99.yaml")
-    with pytest.raises(DataError, match="a.yaml is not YAML"):
+    with pytest.raises(DataError, match=r"a\.yaml is not YAML"):
         parse_yaml("a: [1", "a.yaml")
