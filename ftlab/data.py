@@ -1,0 +1,324 @@
+"""Rows of the conversational form, which TRL and datasets use too; and the files that hold them.
+
+    {"prompt": [{"role": "user", "content": "Capital of France?"}],
+     "completion": [{"role": "assistant", "content": "Paris."}], "meta": {"id": "fr-1"}}
+    {"messages": [{"role": "user", ...}, {"role": "assistant", ...}, ...], "tools": [...]}
+
+A row is a plain dict. Of a prompt and completion, the completion is learned; of messages, every
+answer is learned whose `weight` is not 0. `tools` and `meta` may be missing. Lists of dicts and a
+`datasets.Dataset` both serve.
+
+>>> row = example("Capital of France?", "Paris.", id="fr-1")
+>>> prompt(row), answer(row), meta(row)
+([{'role': 'user', 'content': 'Capital of France?'}], 'Paris.', {'id': 'fr-1'})
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.files import read_text, writing
+from ftlab.formats_of_rows import FORMATS, UPLOADS, conversation, examine, learned, line_of, loads
+
+__all__ = ["FORMATS", "Row", "answer", "check", "columns", "conversation", "example", "fingerprint",
+           "is_table", "learned", "meta", "prompt", "read", "read_table", "write"]  # fmt: skip
+
+Row = dict[str, Any]
+SHOWN = 10  # bad lines listed in one message; the rest are counted
+
+
+def example(user: str, answer: str, *, system: str | None = None, **meta: Any) -> Row:
+    """Return a row of one question and one answer; further keywords become its meta."""
+    turns = [] if system is None else [{"role": "system", "content": system}]
+    return {
+        "prompt": [*turns, {"role": "user", "content": user}],
+        "completion": [{"role": "assistant", "content": answer}],
+        **({"meta": meta} if meta else {}),
+    }
+
+
+def prompt(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages before the last answer: what a model is given."""
+    turns = [{k: v for k, v in turn.items() if k != "weight"} for turn in conversation(row)]
+    return turns[: _last(turns)]
+
+
+def answer(row: Mapping[str, Any]) -> str:
+    """Return the text of the last answer; it is empty where that one only calls a tool."""
+    turns = conversation(row)
+    return str(turns[_last(turns)]["content"])
+
+
+def _last(turns: list[dict[str, Any]]) -> int:
+    places = [i for i, turn in enumerate(turns) if turn["role"] == "assistant"]
+    if not places:
+        raise DataError("a row without an answer: none of its messages is the assistant's")
+    return places[-1]
+
+
+def meta(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known about a row: id, slice, group, source."""
+    return dict(row.get("meta") or {})
+
+
+def check(row: Any) -> Row:
+    """Return an object in any of the formats as a row: known roles, text contents, no nulls.
+
+    Keys that its format does not know go to the meta.
+
+    Raises:
+        DataError: it is no row; the text is the first reason alone.
+    """
+    made, faults = examine(row)
+    if faults:
+        raise DataError(faults[0][1])
+    return made
+
+
+def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of the rows in order, meta included, as 64 hex digits.
+
+    The same content gives the same figure whatever file or format it came from.
+
+    >>> messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    >>> fingerprint([example("a", "b")]) == fingerprint([{"messages": messages}])
+    True
+    """
+    digest = hashlib.sha256()
+    for row in rows:
+        turns, carry = prompt(row), learned(row)
+        last = conversation(row)[len(turns)]
+        more = {
+            "tools": row.get("tools"),
+            "learned": carry if carry != [len(turns)] else None,
+            "answer": {k: v for k, v in last.items() if k not in ("role", "content", "weight")},
+        }
+        rest = {key: value for key, value in more.items() if value}
+        content = [turns, last["content"], meta(row), *([rest] if rest else [])]
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+        digest.update(canonical.encode("ascii") + b"\n")
+    return digest.hexdigest()
+
+
+# Reading.
+
+
+def read(path: str | os.PathLike[str]) -> list[Row]:
+    """Read a file of examples in any of the formats: JSONL, also as .gz, or Parquet.
+
+    Keys that a format does not know are kept in the row's `meta`; blank lines are skipped.
+
+    Raises:
+        DataError: the file cannot be read, holds no row, or has bad lines; the message lists
+            the bad lines by number.
+    """
+    return _gather(path, _lines(path), check)
+
+
+def read_table(
+    path: str | os.PathLike[str], *, input: str, output: str, system: str | None = None
+) -> list[Row]:
+    """Read chosen columns of a CSV, TSV, JSONL or Parquet file as rows of one question and answer.
+
+    The other columns are kept in `meta`. A value that is no text, such as an object in a JSONL
+    line, becomes its JSON: that is what a model would be taught to write.
+
+    Args:
+        path: the file; one that ends in .csv or .tsv has a first line that names the columns.
+        input: the column that the user says.
+        output: the column that is wanted of the model.
+        system: a text for the system message of every row, such as the instruction.
+
+    Raises:
+        ConfigError: `input` and `output` are the same.
+        DataError: as `read`; or a column is not there.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.csv"
+    >>> _ = path.write_text("text,label\\nWhere is my card?,card_arrival\\n")
+    >>> answer(read_table(path, input="text", output="label")[0])
+    'card_arrival'
+    """
+    if input == output:
+        raise ConfigError(f"Input and output are the same column, {input!r}; choose two.")
+
+    def row(line: Any) -> Row:
+        if not isinstance(line, dict) or None in line or any(v is _MISSING for v in line.values()):
+            got = "more or fewer cells" if isinstance(line, dict) else type(line).__name__
+            raise DataError(f"a row with all columns, or a JSON object, is wanted; got {got}")
+        if lacking := [name for name in (input, output) if name not in line]:
+            raise DataError(
+                f"there is no column {lacking[0]!r}; the columns: {', '.join(map(str, line))}"
+            )
+        rest = {key: value for key, value in line.items() if key not in (input, output)}
+        made = example(_cell(line, input), _cell(line, output), system=system)
+        return check(made | ({"meta": rest} if rest else {}))
+
+    return _gather(path, _cells(path) if is_table(path) else _lines(path), row)
+
+
+_MISSING = object()
+
+
+def _cell(line: dict[str, Any], name: str) -> str:
+    """Return a cell as text: what is no text, as its JSON."""
+    value = line[name]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if value is None or not text.strip():
+        raise DataError(f"the column {name!r} is empty")
+    return text
+
+
+def _gather(
+    path: str | os.PathLike[str], lines: Iterable[tuple[int, Any]], make: Callable[[Any], Row]
+) -> list[Row]:
+    """Make a row of each numbered line; raise one error that lists all bad ones."""
+    rows: list[Row] = []
+    bad: list[str] = []
+    for number, line in lines:
+        try:
+            rows.append(make(loads(line) if isinstance(line, str) else line))
+        except DataError as error:
+            bad.append(f"  line {number}: {error}")
+    if bad:
+        more = [f"  and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
+        count = "1 bad line" if len(bad) == 1 else f"{len(bad)} bad lines"
+        raise DataError(
+            f"{path} has {count} of {len(bad) + len(rows)}. Correct or remove:\n"
+            + "\n".join(bad[:SHOWN] + more)
+        )
+    if not rows:
+        raise DataError(f"{path} holds no records: it is empty.")
+    return rows
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
+    """Yield the number of each line that is not blank, and its text; or of a table, its object."""
+    if Path(path).suffix.lower() == ".parquet" and Path(path).is_file():
+        import pyarrow.parquet
+
+        try:
+            table = pyarrow.parquet.read_table(path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is no Parquet file: {error}.") from None
+        yield from enumerate(table.to_pylist(), start=1)
+        return
+    if Path(path).suffix.lower() == ".gz" and Path(path).is_file():
+        try:
+            whole = gzip.decompress(Path(path).read_bytes()).decode("utf-8-sig")
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is no gzip of UTF-8 text: {error}.") from None
+    else:
+        whole = read_text(path)
+    if whole.lstrip().startswith("["):
+        raise DataError(
+            f"{path} is one JSON array; JSONL is wanted, one object on each line. "
+            f"Convert it with: jq -c '.[]' {path}"
+        )
+    for number, line in enumerate(whole.split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file's name says that it is a CSV or TSV."""
+    return Path(path).suffix.lower() in (".csv", ".tsv")
+
+
+def columns(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the columns of a CSV or TSV.
+
+    Raises:
+        DataError: the file cannot be read, or has no columns.
+    """
+    return list(_table(path).fieldnames or ())
+
+
+def _table(path: str | os.PathLike[str]) -> "csv.DictReader[str]":
+    text = io.StringIO(read_text(path), newline="")
+    tab = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    table = csv.DictReader(text, restval=_MISSING, delimiter=tab, strict=True)  # type: ignore[call-overload]
+    try:
+        names = list(table.fieldnames or ())
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV: {error}.") from None
+    if not names:
+        raise DataError(f"{path} holds no records: it is empty.")
+    if len(set(names)) < len(names):
+        raise DataError(f"{path} names two columns alike: {', '.join(names)}. Rename one.")
+    return table
+
+
+def _cells(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of the last line of each row of a table, and its cells by column."""
+    table = _table(path)
+    try:
+        for cells in table:
+            yield table.line_num, cells
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is no CSV from line {table.reader.line_num} on: {error}."
+        ) from None
+
+
+# Writing.
+
+
+def write(
+    path: str | os.PathLike[str],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    format: str = "messages",
+    drop_meta: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write rows as JSONL, whole or not at all; return the path.
+
+    Args:
+        path: the file to make.
+        rows: what to write; each row's `meta`, if any, is kept under "meta".
+        format: one of `FORMATS`; a hyphen is as good as an underscore.
+        drop_meta: leave meta out. The formats of providers hold none, and refuse it otherwise.
+        overwrite: replace a file that exists.
+
+    Raises:
+        ConfigError: an unknown format.
+        DataError: the file exists, cannot be written, or the format cannot hold a row.
+    """
+    format = format.replace("-", "_")
+    if format not in FORMATS:
+        raise_unknown("format", format, FORMATS)
+    with writing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
+        for number, row in enumerate(rows, start=1):
+            extra = {} if drop_meta else meta(row)
+            if extra and format in UPLOADS:
+                raise DataError(
+                    f"Record {number} has meta ({', '.join(map(str, list(extra)[:5]))}), which "
+                    f"{format} has no place for: leave it out with drop_meta (--drop-meta), or "
+                    f"keep it in another format. {path} was not written."
+                )
+            try:
+                line = line_of(check(row), format)
+            except DataError as error:
+                raise DataError(
+                    f"Record {number} cannot be written as {format}: {error}. "
+                    f"{path} was not written."
+                ) from None
+            if extra:
+                line["meta"] = extra
+            try:
+                text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+                stream.write(text.encode("utf-8") + b"\n")
+            except (TypeError, ValueError) as error:
+                raise DataError(
+                    f"The meta of record {number} cannot be written as JSON: {error}. "
+                    f"{path} was not written."
+                ) from None
+    return Path(path)
