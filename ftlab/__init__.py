@@ -11,14 +11,26 @@ if TYPE_CHECKING:
     from ftlab.hardware import profile
     from ftlab.teaching.exercises import check
     from ftlab.teaching.quizzes import quiz
+    from ftlab.training.config import dpo_config, grpo_config, sft_config
 
 __version__ = "0.1.0"
-__all__ = ["FtlabError", "check", "profile", "quiz"]
+__all__ = [
+    "FtlabError",
+    "check",
+    "dpo_config",
+    "grpo_config",
+    "profile",
+    "quiz",
+    "sft_config",
+]
 
 _HOME = {
     "profile": "ftlab.hardware",
     "check": "ftlab.teaching.exercises",
     "quiz": "ftlab.teaching.quizzes",
+    "dpo_config": "ftlab.training.config",
+    "grpo_config": "ftlab.training.config",
+    "sft_config": "ftlab.training.config",
 }
 
 
