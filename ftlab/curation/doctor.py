@@ -5,7 +5,7 @@
     warning  exact_duplicates  12   lines 40 (like 3) ...  --fix keeps one
 
 One pass reads the file line by line. What is kept of a record is a few numbers, never its text,
-so that memory hardly grows with the file. The checks are listed in `catalogue.CHECKS`.
+so that memory hardly grows with the file. The checks are listed in `CHECKS`.
 
 >>> import json, pathlib, tempfile
 >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.jsonl"
@@ -26,12 +26,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ftlab.curation.catalogue import CHECKS, Check
 from ftlab.curation.checks_content import ContentChecks
 from ftlab.curation.checks_repeats import Repeats, leaks, repetitions
 from ftlab.curation.checks_structure import is_array, parse, read_lines, record_of
 from ftlab.curation.checks_template import TemplateChecks
-from ftlab.curation.findings import Finding, Notes, Report
+from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report
 from ftlab.curation.mend import Change, Mended, fix
 from ftlab.errors import ConfigError, DataError
 from ftlab.records import format_of, from_row

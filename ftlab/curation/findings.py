@@ -13,17 +13,32 @@ import json
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ftlab.curation.catalogue import CHECKS, SEVERITIES
+from ftlab.files import read_data
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["Finding", "Notes", "Report", "finding"]
+__all__ = ["CHECKS", "SEVERITIES", "Check", "Finding", "Notes", "Report", "finding"]
 
 SHOWN = 10  # lines named in the table; the JSON has them all
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+class Check(NamedTuple):
+    """One kind of fault."""
+
+    severity: str
+    """One of `SEVERITIES`."""
+    what: str
+    why: str
+    mend: str
+
+
+SEVERITIES = ("error", "warning", "note")
+CHECKS = {name: Check(**row) for name, row in read_data("doctor.yaml").items()}
+"""Every check, by name; the order is that of the report within a severity."""
 
 
 @dataclass(frozen=True)
