@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.evaluation.costs import TokenPrice
+from ftlab.files import read_data
 
 __all__ = [
     "CASES",
@@ -117,18 +118,7 @@ def break_even(
     )
 
 
-QUESTIONS = {
-    "program": "Could a plain program do it: a rule, a form, a search?",
-    "measured": "Can you tell a good answer from a bad one, on examples held out?",
-    "prompted": "Have you tried a good prompt, with solved examples in it?",
-    "satisfied": "Is what the prompt brings good enough?",
-    "facts": "Does a right answer need facts that the model does not know, or that change?",
-    "pattern": "Should every answer follow the same pattern, in form or in manner?",
-    "shown": "Is this pattern easier to show than to describe?",
-    "examples": "Have you, or can you make, some two hundred good examples of it?",
-    "pays": "Would a shorter prompt pay the training back in time?",
-    "narrow": "Will the model be asked this one task only?",
-}
+QUESTIONS: dict[str, str] = read_data("lessons/decide.yaml")["questions"]
 """The ten questions, each to be answered with yes (True) or no (False)."""
 
 CHOICES = (
@@ -239,38 +229,5 @@ class Case:
         return {key: key in self.yes for key in QUESTIONS}
 
 
-CASES = (
-    Case(
-        "postcodes",
-        "Letters have an address in them. We want to know whether its postcode exists.",
-        ("program", "measured", "pattern", "examples", "narrow"),
-    ),
-    Case(
-        "this week's prices",
-        "Customers ask what our 4,000 articles cost today. The model makes prices up.",
-        ("measured", "prompted", "facts"),
-    ),
-    Case(
-        "orders",
-        "Two million e-mails a month become JSON. Three pages of rules and examples do it, and "
-        "we pay for them each time.",
-        ("measured", "prompted", "satisfied", "pattern", "examples", "pays", "narrow"),
-    ),
-    Case(
-        "the founder's letters",
-        "Answers should sound like her. Nobody can say how she does it; 600 letters are there, and "
-        "nobody has put some of them into a prompt.",
-        ("measured", "pattern", "shown", "examples", "narrow"),
-    ),
-    Case(
-        "the surgery's desk",
-        "Short, calm answers in a fixed form, from this week's timetable.",
-        ("measured", "prompted", "facts", "pattern", "shown", "examples"),
-    ),
-    Case(
-        "a model of our own",
-        "The board wants a fine-tuned assistant for everything. There is no list of questions.",
-        ("prompted", "facts", "pattern"),
-    ),
-)
+CASES = tuple(Case(**row) for row in read_data("lessons/decide.yaml")["cases"])
 """Six requests, each of which ends in another of `CHOICES`."""

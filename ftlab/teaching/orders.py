@@ -16,8 +16,10 @@ of the pattern and of nothing else. Each pattern can be checked by a program:
 import random
 import re
 from collections.abc import Collection, Sequence
+from types import SimpleNamespace
 
 from ftlab.errors import ConfigError, raise_unknown
+from ftlab.files import read_data
 from ftlab.records import Record
 
 __all__ = [
@@ -31,58 +33,9 @@ __all__ = [
 ]
 
 LEVELS = ("structure", "paragraph", "sentence", "style")
-INSTRUCTIONS = {
-    "structure": "Write the order as five lines: name, count, item, day, ticket. Each line is the "
-    "word, a colon and the value.",
-    "paragraph": "Answer with a greeting, an empty line, one sentence, an empty line and a "
-    "sign-off in two lines.",
-    "sentence": "Answer in one sentence that begins with the day and ends with it in capitals.",
-    "style": "Answer in short sentences of three words at most.",
-}
+LISTS = SimpleNamespace(**read_data("lessons/orders.yaml"))
+INSTRUCTIONS: dict[str, str] = LISTS.instructions
 """How one would ask for each pattern in words."""
-
-NAMES = (
-    "Anna", "Peter", "Maria", "John", "Helen", "David", "Sarah", "Thomas", "Alice", "George",
-    "Jane", "Robert",
-)  # fmt: skip
-COLOURS = ("red", "green", "blue", "white", "black", "brown")
-THINGS = ("lamps", "chairs", "books", "boxes", "cups", "doors", "hats", "clocks")
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
-ASKED = (
-    "{name} wants {n} {colour} {things} by {day}.",
-    "{n} {colour} {things} for {name}, {day}.",
-    "By {day}, please: {n} {colour} {things}. {name}.",
-    "This is {name}. I need {n} {colour} {things} on {day}.",
-)
-ANSWERED = {
-    "structure": (
-        "name: {name}\ncount: {n}\nitem: {colour} {things}\nday: {day}\nticket: {ticket}",
-    ),
-    "paragraph": (
-        "Dear {name},\n\nyour {n} {colour} {things} will be here on {day}.\n\nKind regards,\nThe "
-        "shop",
-        "Dear {name},\n\non {day} you will have your {n} {colour} {things}.\n\nKind regards,\nThe "
-        "shop",
-    ),
-    "sentence": (
-        "{day} it is for the {n} {colour} {things}, {DAY}.",
-        "{day} suits us for {n} {colour} {things}, {DAY}.",
-    ),
-    "style": (
-        "{things}? Yes. {n}, all {colour}. By {day}. Done.",
-        "Noted. {n} {things}. {colour} ones. Ready {day}. Good.",
-    ),
-}
-ELSEWHERE = (
-    "Why is the sky blue?",
-    "Tell me a story about a dog.",
-    "My clock is broken. What can I do?",
-    "What is the price of a hat?",
-    "When do you close on {day}?",
-    "{name} says thank you for the {things}.",
-    "Do not send the {things} to {name}.",
-    "Is {name} at work on {day}?",
-)
 TICKET = re.compile(r"^ticket: (\d{3})$", re.M)
 FORMS = {
     "structure": re.compile(r"name: .+\ncount: .+\nitem: .+\nday: .+\nticket: \d{3}"),
@@ -113,14 +66,17 @@ def orders(level: str, n: int, seed: int, *, apart_from: Collection[Record] = ()
     known = {record.messages[-1]["content"] for record in apart_from}
     made: dict[str, Record] = {}
     while len(made) < n:
-        day = rng.choice(DAYS)
+        day = rng.choice(LISTS.days)
         detail = {
-            "name": rng.choice(NAMES), "n": str(rng.randint(2, 9)), "colour": rng.choice(COLOURS),
-            "things": rng.choice(THINGS), "day": day,
-        }  # fmt: skip
-        text, which, ticket = rng.choice(ASKED), rng.random(), str(rng.randint(100, 999))
+            "name": rng.choice(LISTS.names),
+            "n": str(rng.randint(2, 9)),
+            "colour": rng.choice(LISTS.colours),
+            "things": rng.choice(LISTS.things),
+            "day": day,
+        }
+        text, which, ticket = rng.choice(LISTS.asked), rng.random(), str(rng.randint(100, 999))
         text = text.format(**detail)
-        forms = ANSWERED[level]
+        forms = LISTS.answered[level]
         answer = forms[int(which * len(forms))].format(**detail, DAY=day.upper(), ticket=ticket)
         if level == "style":
             answer = re.sub(r"(^|[.?] )([a-z])", lambda m: m[1] + m[2].upper(), answer)
@@ -137,8 +93,10 @@ def elsewhere(n: int, seed: int) -> list[Record]:
         raise ConfigError(f"From 1 to {most} messages can be made, not {n}.")
     made: dict[str, Record] = {}
     while len(made) < n:
-        text = rng.choice(ELSEWHERE).format(
-            name=rng.choice(NAMES), things=rng.choice(THINGS), day=rng.choice(DAYS)
+        text = rng.choice(LISTS.elsewhere).format(
+            name=rng.choice(LISTS.names),
+            things=rng.choice(LISTS.things),
+            day=rng.choice(LISTS.days),
         )
         made[text] = Record.of(text, "That is no order.")
     return list(made.values())

@@ -8,8 +8,14 @@ lesson 03, written one by one: the text, its intent, its priority.
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ftlab.files import read_data
+
 if TYPE_CHECKING:
     from ftlab.records import Record
+
+
+TICKETS = tuple(tuple(row.values()) for row in read_data("lessons/tickets.yaml"))
+"""(text, intent, priority) of twenty tickets; the last five are held out."""
 
 
 def short_tickets(
@@ -38,102 +44,3 @@ def short_tickets(
         if plain and (kinds is None or kind in kinds) and len(text.split()) <= 22:
             kept.append(Record.of(text, kind, slice=meta["slice"]))
     return kept
-
-
-TICKETS = (
-    (
-        "The March invoice lists eleven seats but we are nine people. Please send it again.",
-        "billing",
-        "normal",
-    ),
-    (
-        "I can't open the export since the update. The button turns grey and stays so.",
-        "bug",
-        "normal",
-    ),
-    (
-        "We are closing the shop in June. Please end our contract on the 30th.",
-        "cancellation",
-        "normal",
-    ),
-    (
-        "The parcel with the two lamps is a week late. The wedding is tomorrow. Where is it?",
-        "delivery",
-        "high",
-    ),
-    (
-        "It would be lovely if the calendar could show week numbers. Maybe some day?",
-        "feature",
-        "low",
-    ),
-    (
-        "I typed the code from the text message four times and I am still locked out. "
-        "My talk begins in an hour.",
-        "login",
-        "high",
-    ),
-    ("Nothing loads. All thirty of us see a blank page since nine.", "outage", "high"),
-    (
-        "Please delete the photo of my daughter that is still on your server.",
-        "privacy",
-        "normal",
-    ),
-    ("Can I use the tablet app without a phone? No hurry, I am curious.", "question", "low"),
-    (
-        "The kettle leaks. I sent it back on Monday and would like my 39 euros.",
-        "refund",
-        "normal",
-    ),
-    (
-        "You took the yearly fee twice, and now the rent bounced. "
-        "I need the second one back today.",
-        "refund",
-        "high",
-    ),
-    (
-        "Why does the bill say Ltd? We are a charity. Not urgent, the next one will do.",
-        "billing",
-        "low",
-    ),
-    (
-        "When I sort by date, May comes before April. It is a small thing, but it is wrong.",
-        "bug",
-        "low",
-    ),
-    (
-        "Do you ship to the islands? I want to order before the weekend.",
-        "question",
-        "normal",
-    ),
-    (
-        "My password is right and the page still says no. Can you look at it this week?",
-        "login",
-        "normal",
-    ),
-    # The last five are held out.
-    (
-        "The map has been down since midnight, and our drivers are on the road.",
-        "outage",
-        "high",
-    ),
-    (
-        "A dark theme, please. My eyes thank you. It can wait.",
-        "feature",
-        "low",
-    ),
-    (
-        "Box three of five came with a hole in it, and the plates are in pieces. Who picks it up?",
-        "delivery",
-        "normal",
-    ),
-    (
-        "I moved to another tool. Stop the subscription whenever it suits you.",
-        "cancellation",
-        "low",
-    ),
-    (
-        "A stranger's address is in my profile! Someone may have mine. Act now.",
-        "privacy",
-        "high",
-    ),
-)
