@@ -17,8 +17,8 @@ from html import escape
 from typing import Any
 
 from ftlab.evaluation.report_examples import difference, examples
-from ftlab.evaluation.report_look import STYLE
 from ftlab.evaluation.report_pictures import bars, gaps
+from ftlab.files import data_path, read_text
 
 __all__ = ["difference", "page"]
 
@@ -41,7 +41,7 @@ def page(verdict: dict[str, Any]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <link rel="icon" href="data:,">
-<style>{STYLE}</style>
+<style>{read_text(data_path("report/style.css"))}</style>
 </head>
 <body>
 <header>

@@ -4,7 +4,7 @@ import difflib
 from html import escape
 from typing import Any
 
-from ftlab.evaluation.report_look import SCRIPT
+from ftlab.files import data_path, read_text
 
 __all__ = ["difference", "examples"]
 
@@ -51,7 +51,7 @@ def examples(verdict: dict[str, Any]) -> str:
 <output id="shown" class="quiet" aria-live="polite"></output>
 </form>
 {cards}
-<script>{SCRIPT}</script>
+<script>{read_text(data_path("report/script.js"))}</script>
 </section>"""
 
 

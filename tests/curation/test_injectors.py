@@ -165,7 +165,7 @@ def test_hostile_orders_hide_everywhere_and_bait():
 def test_every_piece_is_reached():
     spoilt = [r for seed in range(5) for r in inject(TRIAGE, {"pasted": 1.0}, seed=seed)]
     pieces = {re.sub(r"\d+", "", r.meta["injected_text"]) for r in spoilt}
-    assert len(pieces) == len(injectors._PASTED)
+    assert len(pieces) == len(injectors._LISTS.pasted)
     assert not any(re.search(r"[{}]", piece) for piece in pieces)
 
 
