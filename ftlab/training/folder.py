@@ -220,9 +220,6 @@ def add_verdict(folder: str | os.PathLike[str], verdict: Mapping[str, Any]) -> P
 
     Raises:
         DataError: the card cannot be written.
-
-    >>> from ftlab.evaluation import schema                                    # doctest: +SKIP
-    >>> add_verdict("runs/mine", schema.read("runs/verdict/verdict.json"))     # doctest: +SKIP
     """
     path = Path(folder) / "README.md"
     try:
