@@ -1,4 +1,4 @@
-"""Commands about models: profile, models, estimate, train, merge, methods, generate."""
+"""Commands about models: profile, models, estimate, train, merge, generate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ftlab.cli.methods import methods
 from ftlab.cli.options import (
     FrozenLayers,
     GradientCheckpointing,
@@ -22,7 +21,7 @@ from ftlab.errors import ConfigError, DataError, ModelError
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (profile, models, estimate, train, merge, methods, generate):
+    for command in (profile, models, estimate, train, merge, generate):
         app.command()(command)
 
 
