@@ -42,7 +42,6 @@ MIXTURES: dict[str, list[float]] = {  # weights of the slices, in an order drawn
 TASKS = {  # the metric, and the most tokens of an answer; triage's slices are its intents
     "triage": ("intent", 20),
     "kindness": ("", 80),
-    "translate": ("", 300),
     "unit_tests": ("", 300),
 }
 BOARD = 400  # reference records, evenly over the slices

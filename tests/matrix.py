@@ -38,8 +38,7 @@ SETS = {
 COLAB_PYTHON = "3.12"
 TESTS = (
     "tests/training", "tests/test_templates.py", "tests/test_families.py",
-    "tests/teaching/test_quizzes.py",
-    "tests/notebooks/test_profiles.py",
+    "tests/teaching/test_quizzes.py", "tests/notebooks/test_profiles.py",
 )  # fmt: skip
 MINUTES = 30
 ABSENT = "not on this machine"
