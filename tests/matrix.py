@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 SHOWN = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "bitsandbytes")
 TOOLS = ("pytest>=8", "pytest-xdist", "hypothesis", "jupytext>=1.16", "nbformat>=5.10", "ipython")
-FROM_PROJECT = ("-r", "pyproject.toml", "--extra", "track")
+FROM_PROJECT = ("-r", "pyproject.toml")
 SETS = {
     "oldest": ("--resolution", "lowest-direct"),
     "pinned": ("-c", "constraints.txt"),

@@ -1,6 +1,5 @@
 """Commands about models: profile, models, estimate, train, merge, generate."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,6 @@ from ftlab.cli.options import (
     Model,
     Records,
     Seed,
-    Track,
-    TrackingUri,
 )
 from ftlab.errors import ConfigError, DataError, ModelError
 
@@ -233,14 +230,10 @@ def train(
         int | None,
         typer.Option(min=1, help="Leave so many of the newest checkpoints in OUT-checkpoints."),
     ] = None,
-    track: Track = False,
-    tracking_uri: TrackingUri = None,
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a model on your records; the same command goes on with a run that was stopped."""
-    import contextlib
     import shutil
-    from dataclasses import replace
 
     from rich.console import Console
 
@@ -272,30 +265,19 @@ def train(
         "gradient_checkpointing": gradient_checkpointing,
         "activation_offloading": activation_offloading,
     }  # fmt: skip
-    with contextlib.ExitStack() as stack:
-        tracked = None
-        if (track or tracking_uri) and processes.first():
-            from ftlab.training import track as room
-
-            tracked = stack.enter_context(room.tracking(out.name, tracking_uri))
-            settings["on_step"] = _both(settings["on_step"], tracked.on_step)
-        if continue_from:
-            run = rounds.train(
-                continue_from, rows, replay=records.read(replay) if replay else None,
-                share=rounds.SHARE if replay_share is None else replay_share,
-                method=method, rank=rank, targets=targets, **settings,
-            )  # fmt: skip
-        else:
-            base, tokenizer = rooms.load(model or "ftlab-7m", bits=4 if method == "qlora" else None)
-            run = sft.train(
-                base, tokenizer, rows, method=method or "full", rank=rank or 32,
-                targets=targets or "all-linear", **settings,
-            )  # fmt: skip
-        if tracked:
-            run = replace(run, about=run.about | {"track": tracked.about})
-        run.save(out)
-        if tracked:
-            console.print(tracked.finish(run, out), markup=False)
+    if continue_from:
+        run = rounds.train(
+            continue_from, rows, replay=records.read(replay) if replay else None,
+            share=rounds.SHARE if replay_share is None else replay_share,
+            method=method, rank=rank, targets=targets, **settings,
+        )  # fmt: skip
+    else:
+        base, tokenizer = rooms.load(model or "ftlab-7m", bits=4 if method == "qlora" else None)
+        run = sft.train(
+            base, tokenizer, rows, method=method or "full", rank=rank or 32,
+            targets=targets or "all-linear", **settings,
+        )  # fmt: skip
+    run.save(out)
     if keep is None and processes.first():
         shutil.rmtree(side, ignore_errors=True)
     if run.evals:
@@ -306,16 +288,6 @@ def train(
         f"Saved in {out}."
     )
     processes.leave()
-
-
-def _both(one: Callable[..., None], other: Callable[..., None]) -> Callable[..., None]:
-    """Return a callback that calls two."""
-
-    def on_step(*args: Any) -> None:
-        one(*args)
-        other(*args)
-
-    return on_step
 
 
 def merge(

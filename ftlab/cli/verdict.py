@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed, Track, TrackingUri
+from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed
 from ftlab.errors import ConfigError, DataError
 
 VERDICT = ("verdict.json", "verdict.html")
@@ -75,8 +75,6 @@ def compare(
     ] = None,
     max_new_tokens: MaxNewTokens = 256,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a verdict.")] = False,
-    track: Track = False,
-    tracking_uri: TrackingUri = None,
     seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Let models answer held-out records; print and save the verdict."""
@@ -126,11 +124,6 @@ def compare(
     for name in tuned or []:
         if card := folder.add_verdict(name, data_out):
             console.print(f"Its figures are in {card} now.", markup=False)
-        if track or tracking_uri:
-            from ftlab.training import track as room
-
-            files = [out / file for file in VERDICT]
-            console.print(room.add_verdict(name, data_out, files, uri=tracking_uri), markup=False)
 
 
 def _instructions(text: str, describe: str) -> str:

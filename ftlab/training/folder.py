@@ -188,8 +188,6 @@ def _rows(told: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         held = told.get("eval_loss")
         held_out = "" if held is None else f"; held-out {held:.3f}"
         yield "loss, nats per token", f"{mean:.3f} over the last {len(last)} steps{held_out}"
-    if "track" in about:
-        yield "tracked", f"run {about['track']['run']} of experiment {about['track']['experiment']}"
 
 
 def _limits(settings: Mapping[str, Any]) -> Iterable[str]:
