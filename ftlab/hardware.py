@@ -301,7 +301,9 @@ def four_bit_works(device: str) -> tuple[bool, str]:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be worked out again, by each system's custom."""
+    """Return the folder for what can be had again: FTLAB_HOME, else by each system's custom."""
+    if os.environ.get("FTLAB_HOME"):
+        return Path(os.path.expanduser(os.environ["FTLAB_HOME"])).absolute()
     chosen = Path(os.environ.get("XDG_CACHE_HOME") or ".")
     if chosen.is_absolute():  # the standard says to ignore a relative one
         return chosen / "ftlab"

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setattr(hardware, "_found", {})
     monkeypatch.setattr(hardware, "_time_matmuls", lambda: (4.0, 1.0))
     monkeypatch.delenv("FTLAB_PROFILE", raising=False)
+    monkeypatch.delenv("FTLAB_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
@@ -152,6 +154,9 @@ def test_a_home_that_cannot_be_written_is_no_error(tmp_path):
 
 
 def test_the_cache_goes_where_the_system_keeps_caches(monkeypatch, tmp_path):
+    monkeypatch.setenv("FTLAB_HOME", "~/mine")
+    assert hardware.cache_folder() == Path.home() / "mine"
+    monkeypatch.delenv("FTLAB_HOME")
     assert hardware.cache_folder() == tmp_path / "ftlab"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert hardware.cache_folder().is_absolute()
