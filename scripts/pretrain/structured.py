@@ -1,4 +1,4 @@
-"""Text of our own making for the base models: structured files, logs, letters and plain turns.
+"""Text of our own making for ftlab-1m: structured files, logs, letters and plain turns.
 
 Small models meet too little of JSON, YAML or a quoted e-mail in novels and source code. These
 generators write such files from words and sentences drawn from the corpus, so that no two are
@@ -12,6 +12,9 @@ import io
 import json
 import random
 from collections.abc import Callable
+from xml.etree import ElementTree
+
+import yaml
 
 NAMES = (
     "Ada", "Aino", "Alma", "Amir", "Ana", "Bao", "Bela", "Bruno", "Carmen", "Chidi", "Dara", "Elif",
@@ -21,8 +24,6 @@ NAMES = (
     "Vera", "Wei", "Yara", "Yusuf", "Zoe",
 )  # fmt: skip
 LEVELS = ("DEBUG", "INFO", "INFO", "INFO", "WARNING", "ERROR")
-
-
 VOWELS, CONSONANTS = ("a", "e", "i", "o", "u", "ai", "ou"), (*"bdfghjklmnprstvwz", "ch", "sh", "th")
 
 
@@ -50,19 +51,11 @@ def with_names(rng: random.Random, paragraph: str) -> str:
 def value(rng: random.Random, words: list[str]) -> object:
     """Return a random scalar."""
     word = rng.choice(words)
-    return rng.choice(
-        [
-            word,
-            " ".join(rng.sample(words, 3)),
-            rng.choice(NAMES),
-            rng.randrange(10_000),
-            round(rng.random() * 1000, 2),
-            rng.random() < 0.5,
-            None,
-            f"{word}@{rng.choice(words)}.org",
-            f"20{rng.randrange(100):02}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}",
-        ]
-    )
+    day = f"20{rng.randrange(100):02}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}"
+    return rng.choice([
+        word, " ".join(rng.sample(words, 3)), rng.choice(NAMES), rng.randrange(10_000), day, None,
+        round(rng.random() * 1000, 2), rng.random() < 0.5, f"{word}@{rng.choice(words)}.org",
+    ])  # fmt: skip
 
 
 def tree(rng: random.Random, words: list[str], depth: int = 0) -> object:
@@ -83,41 +76,26 @@ def json_file(rng: random.Random, words: list[str], paragraphs: list[str]) -> st
 
 
 def yaml_file(rng: random.Random, words: list[str], paragraphs: list[str]) -> str:
-    """A YAML document, written by hand for the few shapes that `tree` makes."""
-
-    def lines(node: object, pad: str) -> list[str]:
-        if isinstance(node, dict):
-            out = []
-            for key, item in node.items():
-                nested = isinstance(item, (dict, list))
-                out += [f"{pad}{key}:" + ("" if nested else f" {json.dumps(item)}")]
-                out += lines(item, pad + "  ") if nested else []
-            return out
-        if isinstance(node, list):
-            out = []
-            for item in node:
-                inner = lines(item, pad + "  ")
-                out += [f"{pad}- {inner[0].strip()}", *inner[1:]] if inner else [f"{pad}- null"]
-            return out
-        return [pad + json.dumps(node)]
-
-    return "\n".join(lines(tree(rng, words), ""))
+    """A YAML document."""
+    return yaml.safe_dump(tree(rng, words), sort_keys=False)
 
 
 def xml_file(rng: random.Random, words: list[str], paragraphs: list[str]) -> str:
     """An XML document with attributes."""
-    from xml.sax.saxutils import escape, quoteattr
 
-    def element(name: str, depth: int) -> str:
-        pad = "  " * depth
-        attribute = f" {rng.choice(words)}={quoteattr(str(value(rng, words)))}"
-        opening = f"{pad}<{name}{attribute if rng.random() < 0.3 else ''}>"
+    def element(depth: int) -> ElementTree.Element:
+        node = ElementTree.Element(rng.choice(words))
+        if rng.random() < 0.3:
+            node.set(rng.choice(words), str(value(rng, words)))
         if depth == 3 or (depth and rng.random() < 0.5):
-            return f"{opening}{escape(str(value(rng, words)))}</{name}>"
-        children = [element(rng.choice(words), depth + 1) for _ in range(rng.randrange(1, 5))]
-        return "\n".join([opening, *children, f"{pad}</{name}>"])
+            node.text = str(value(rng, words))
+        else:
+            node.extend(element(depth + 1) for _ in range(rng.randrange(1, 5)))
+        return node
 
-    return '<?xml version="1.0"?>\n' + element(rng.choice(words), 0)
+    root = element(0)
+    ElementTree.indent(root)
+    return '<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode")
 
 
 def csv_file(rng: random.Random, words: list[str], paragraphs: list[str]) -> str:
@@ -204,14 +182,8 @@ def generate(documents: list[dict], *, count: int, seed: int) -> list[dict]:
     makers, weights = zip(*KINDS, strict=True)
     result = []
     for index, maker in enumerate(rng.choices(makers, weights, k=count)):
-        text = maker(rng, rng.sample(words, 60), paragraphs)
-        result.append(
-            {
-                "source": "structured",
-                "title": f"{maker.__name__} {index}",
-                "licence": "Apache-2.0",
-                "split": "heldout" if index % 50 == 0 else "train",
-                "text": text,
-            }
-        )
+        text = maker(rng, rng.sample(words, min(60, len(words))), paragraphs)
+        split = "train" if index % 50 else "heldout"
+        result.append({"source": "structured", "title": f"{maker.__name__} {index}",
+                       "licence": "Apache-2.0", "split": split, "text": text})  # fmt: skip
     return result
