@@ -26,7 +26,7 @@ from typing import Any
 
 from ftlab import files, models, tasks
 from ftlab.curation import diversity
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.records import Record
 from ftlab.training import sft
 

@@ -8,7 +8,7 @@ import time
 
 import typer
 
-from ftlab.cli import data, models, models_list, progress, rehearse, verdict
+from ftlab.cli import data, generate, models, models_list, progress, rehearse, verdict
 from ftlab.errors import FtlabError, TrainingError
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fine-tune language models, and prove that it helped.",
 )
-for module in (verdict, models, models_list, data, progress, rehearse):
+for module in (verdict, models, models_list, generate, data, progress, rehearse):
     module.add_to(app)
 
 

@@ -1,4 +1,4 @@
-"""Commands about models: profile, estimate, train, merge, generate."""
+"""Commands about models: profile, estimate, train, merge."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +8,6 @@ import typer
 from ftlab.cli.options import (
     FrozenLayers,
     GradientCheckpointing,
-    MaxNewTokens,
-    Model,
     Records,
     Seed,
 )
@@ -18,7 +16,7 @@ from ftlab.errors import ConfigError, DataError, ModelError
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (profile, estimate, train, merge, generate):
+    for command in (profile, estimate, train, merge):
         app.command()(command)
 
 
@@ -210,27 +208,3 @@ def merge(
     told["about"] = told.get("about", {}) | {"merged": check}
     folder.save(out, merged, tokenizer, told)
     print(f"Saved in {out}.")
-
-
-def generate(
-    prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
-    model: Model = "ftlab-7m",
-    max_new_tokens: MaxNewTokens = 128,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    seed: Seed = 0,
-    raw: Annotated[
-        bool, typer.Option(help="Continue the text, without the chat template.")
-    ] = False,
-) -> None:
-    """Print a model's answer to one prompt."""
-    from ftlab import models as rooms
-    from ftlab.evaluation import generate as room
-
-    loaded, tokenizer = rooms.load(model)
-    how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
-    how["seed"] = seed
-    if raw:
-        print(prompt + room.continue_text(loaded, tokenizer, prompt, **how))
-    else:
-        message = {"role": "user", "content": prompt}
-        print(room.generate(loaded, tokenizer, [[message]], **how)[0])

@@ -421,7 +421,7 @@ assert abs(mine - theirs) < 0.05
 # weights, is what we train; lesson 07 has more on it.)
 
 # %%
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.teaching.lesson05 import in_form, share_right
 
 

@@ -1,7 +1,7 @@
 """Answers for many prompts, the same from a model, an adapter, a folder, the hub or an endpoint.
 
 Greedy text is that of transformers' `model.generate`, one prompt at a time, and comes in a fraction
-of its time: `ftlab.evaluation.decode` says how, `benchmarks/generation.py` how much.
+of its time: `ftlab.decoding` says how, `benchmarks/generation.py` how much.
 
 >>> from ftlab import tasks                                                     # doctest: +SKIP
 >>> model, tokenizer = load("ftlab-7m")                                         # doctest: +SKIP
@@ -162,7 +162,7 @@ def _answers(
     """Generate from token ids."""
     import torch
 
-    from ftlab.evaluation.decode import decode
+    from ftlab.decoding import decode
     from ftlab.templates import end_of_turn_ids
 
     context = getattr(model.config, "max_position_embeddings", None)

@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ftlab import endpoint
+from ftlab.decoding import _common, decode
 from ftlab.errors import ConfigError, ModelError, OfflineError
-from ftlab.evaluation.decode import _common, decode
-from ftlab.evaluation.generate import Endpoint, continue_text, generate, load
+from ftlab.generation import Endpoint, continue_text, generate, load
 from ftlab.templates import end_of_turn_ids, prompt_ids
 
 QUESTIONS = [
@@ -316,6 +316,6 @@ def test_an_endpoint_that_fails_says_why(url):
 def test_an_endpoint_out_of_reach_is_told(monkeypatch):
     pytest.importorskip("openai")
     once = functools.partial(endpoint.connect, retries=0)
-    monkeypatch.setattr("ftlab.evaluation.generate.connect", once)
+    monkeypatch.setattr("ftlab.generation.connect", once)
     with pytest.raises(OfflineError, match="cannot be reached"):
         generate(Endpoint("tiny", "http://127.0.0.1:9/v1"), None, PROMPTS[:1])
