@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ftlab.teaching.exercises import check
     from ftlab.teaching.quizzes import quiz
     from ftlab.training.config import dpo_config, grpo_config, sft_config
+    from ftlab.training.preflight import preflight
 
 __version__ = "0.1.0"
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "check",
     "dpo_config",
     "grpo_config",
+    "preflight",
     "profile",
     "quiz",
     "sft_config",
@@ -31,6 +33,7 @@ _HOME = {
     "dpo_config": "ftlab.training.config",
     "grpo_config": "ftlab.training.config",
     "sft_config": "ftlab.training.config",
+    "preflight": "ftlab.training.preflight",
 }
 
 
