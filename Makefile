@@ -14,6 +14,7 @@ help:
 	@echo "make setup   the set-up alone; leaves .venv/bin/ftlab"
 
 setup: .venv/ready
+	@$(BIN)/ftlab models get smollm2-135m > /dev/null
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -14,7 +14,7 @@ import time
 import torch
 
 from ftlab import models, tasks
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.hardware import huge_pages, profile
 from ftlab.templates import end_of_turn_ids, prompt_ids
 

@@ -35,7 +35,6 @@ from ftlab.errors import TrainingError
 from ftlab.hardware import huge_pages, profile
 from ftlab.records import to_trl
 from ftlab.training import dryrun, methods, sft, shapes
-from ftlab.training.memory import growth
 
 METHODS = ("full", "lora", "qlora")
 TINY = {  # to try this file itself on a CPU
@@ -136,20 +135,19 @@ def matmul_rate(tokens: int, hidden: int, inner: int) -> float:
     return 10 * 2 * tokens * hidden * inner / statistics.median(times)
 
 
-def turn(side: str, load, records, held_out, settings) -> tuple[float, float, float, float, int]:
-    """Train once from fresh weights: seconds by clock and of the processor, held-out loss, peak
-    bytes, parameters that move."""
+def turn(side: str, load, records, held_out, settings) -> tuple[float, float, float, int]:
+    """Train once from fresh weights: seconds by clock and of the processor, held-out loss,
+    parameters that move."""
     model, tokenizer = load()
     worked = time.process_time()
-    with growth(profile().device) as grown:
-        if side == "ftlab":
-            run = sft.train(model, tokenizer, records, **settings)
-            took, tuned = run.seconds, run.model
-        else:
-            took, tuned = plain_trl(model, tokenizer, records, settings, **PARTS[side])
+    if side == "ftlab":
+        run = sft.train(model, tokenizer, records, **settings)
+        took, tuned = run.seconds, run.model
+    else:
+        took, tuned = plain_trl(model, tokenizer, records, settings, **PARTS[side])
     worked = time.process_time() - worked  # with what comes before the first step
     moving = sum(p.numel() for p in tuned.parameters() if p.requires_grad)
-    return took, worked, held_out_loss(tuned, tokenizer, held_out), grown.bytes, moving
+    return took, worked, held_out_loss(tuned, tokenizer, held_out), moving
 
 
 def operations(load, records, settings) -> None:
@@ -227,7 +225,7 @@ def measure(args, load, records, held_out, settings) -> None:
     before = held_out_loss(base, tokenizer, held_out)
     del base
     sides = args.sides or ([*PARTS, "ftlab"] if args.take_apart else ["TRL", "ftlab"])
-    found: dict[str, list[tuple[float, float, float, float, int]]] = {side: [] for side in sides}
+    found: dict[str, list[tuple[float, float, float, int]]] = {side: [] for side in sides}
     print(profile())
     print(f"{args.shape or args.model}, {args.method}: {args.records} records of {args.task}, "
           f"{total:,.0f} tokens of which {supervised:,.0f} carry loss; {args.rounds} rounds by "
@@ -247,14 +245,12 @@ def measure(args, load, records, held_out, settings) -> None:
                     print(f"  round {number + 1}, {side}: {found[side][-1][0]:.1f} s", flush=True)
     device_rate = matmul_rate(4096 if profile().device == "cuda" else 2048, hidden, inner)
     print(f"held-out loss before training: {before:.3f}; matmul {device_rate / 1e9:,.0f} GFLOP/s")
-    print(f"{'':22}  tokens/s  supervised/s  held-out loss  of matmul rate  growth GB      moving")
-    on_gpu = profile().device == "cuda"  # a process that trains again and again has memory left
+    print(f"{'':22}  tokens/s  supervised/s  held-out loss  of matmul rate      moving")
     for side, turns in found.items():
         took = statistics.median(t[0] for t in turns)
-        _, _, loss, grown, moving = turns[-1]
-        more = f"{grown / 1e9:.2f}" if on_gpu else "–"
+        _, _, loss, moving = turns[-1]
         print(f"{side:22} {total / took:9,.0f} {supervised / took:13,.0f} {loss:14.3f} "
-              f"{flop / took / device_rate:15.1%} {more:>10} {moving:11,}")  # fmt: skip
+              f"{flop / took / device_rate:15.1%} {moving:11,}")  # fmt: skip
     for side in found:
         if side == "ftlab" or "ftlab" not in found:
             continue

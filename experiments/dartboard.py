@@ -26,7 +26,7 @@ from typing import Any
 
 from ftlab import files, models, tasks
 from ftlab.curation import diversity
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.records import Record
 from ftlab.training import sft
 
@@ -42,7 +42,6 @@ MIXTURES: dict[str, list[float]] = {  # weights of the slices, in an order drawn
 TASKS = {  # the metric, and the most tokens of an answer; triage's slices are its intents
     "triage": ("intent", 20),
     "kindness": ("", 80),
-    "translate": ("", 300),
     "unit_tests": ("", 300),
 }
 BOARD = 400  # reference records, evenly over the slices

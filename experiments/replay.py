@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ftlab import models, tasks
 from ftlab.curation.mixture import nested
-from ftlab.evaluation.generate import generate
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
+from ftlab.generation import generate
 from ftlab.records import Record
 from ftlab.tasks.triage import CUE
 from ftlab.training import rounds, sft

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftlab import models, tasks
-from ftlab.evaluation.generate import generate
 from ftlab.evaluation.intervals import bootstrap
+from ftlab.generation import generate
 from ftlab.tasks import punctuation
 from ftlab.training import sft
 

@@ -55,7 +55,7 @@ def demo(
 
     from ftlab import models, tasks
     from ftlab.evaluation.compare import compare
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
     from ftlab.hardware import profile, versions
     from ftlab.tasks import punctuation
     from ftlab.training import sft
@@ -135,7 +135,7 @@ def every(count: int, console: "Console") -> Callable[[int, int, float, float], 
 
 def _restore(passages: list[str], model: Any, tokenizer: Any) -> list[str]:
     """Restore every passage; "" stands for a paragraph break and stays."""
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
     from ftlab.tasks import punctuation
 
     wanted = [p for p in passages if p]

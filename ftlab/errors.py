@@ -57,3 +57,8 @@ def raise_unknown(kind: str, got: str, valid: Iterable[str]) -> NoReturn:
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"Unknown {kind} {got!r}.{hint} Valid: {', '.join(names)}.")
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's first line, for a message of one paragraph."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -38,6 +38,7 @@ __all__ = [
     "Profile",
     "four_bit_works",
     "huge_pages",
+    "matmul_rate",
     "profile",
     "reuse_memory",
     "seed_everything",
@@ -46,21 +47,25 @@ __all__ = [
 
 
 class Sizes(NamedTuple):
-    """What a lesson trains on a kind of machine: a base model, records per step and in all."""
+    """What a lesson trains on a kind of machine: a base model, examples per step and in all."""
 
     model: str
     batch_size: int
     records: int
+    """Of a home-made base of a few million weights."""
+    examples: int
+    """Of the real model."""
 
 
 DEFAULTS = {
-    "cpu": Sizes("ftlab-7m", 8, 4000),
-    "mps": Sizes("ftlab-7m", 8, 4000),
-    "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16, 4000),
-    "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32, 4000),
+    "cpu": Sizes("smollm2-135m", 8, 4000, 100),
+    "mps": Sizes("smollm2-135m", 8, 4000, 100),
+    "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16, 4000, 150),
+    "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32, 4000, 150),
 }
 BIG_GPU_GB = 20.0  # full fine-tuning of 1.5 B parameters wants more than a T4's 15
 SLOW_CPU = 2000  # records, where there is only float32
+FAST_CPU, FEW = 300.0, 50  # a CPU below so many GFLOP/s takes so many examples
 WORTH_IT = 1.5  # bf16 must be this much faster: it costs casts, and a few digits
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes")
 
@@ -89,6 +94,8 @@ class Profile:
     """Records per step that fit."""
     records: int
     """Records that make a first fine-tune of two epochs last two to five minutes."""
+    examples: int
+    """Examples that the real model learns a narrow task from in about a minute."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why each choice was made."""
 
@@ -98,7 +105,7 @@ class Profile:
             "name": self.name, "device": f"{self.device} ({self.gpu})" if self.gpu else self.device,
             "dtype": self.dtype, "weights": self.weights, "threads": str(self.threads),
             "memory": f"{self.memory_gb:.1f} GB", "default_model": self.default_model,
-            "batch_size": str(self.batch_size), "records": f"{self.records:,}",
+            "batch_size": str(self.batch_size), "examples": f"{self.examples:,}",
         }  # fmt: skip
         return [(what, value, self.reasons.get(what, "")) for what, value in shown.items()]
 
@@ -189,11 +196,20 @@ def _look(asked: str, refresh: bool) -> Profile:
     }
     sizes = DEFAULTS[name]
     slow = name == "cpu" and dtype == "float32"
-    why["records"] = "two epochs of them take two to five minutes" + (" in float32" if slow else "")
+    examples = sizes.examples
+    if name == "cpu":
+        rate = matmul_rate()
+        examples = FEW if rate < FAST_CPU else examples
+        why["examples"] = (
+            f"matmuls ran at {rate:,.0f} GFLOP/s; below {FAST_CPU:.0f} a run takes {FEW}"
+        )
+    else:
+        why["examples"] = "a narrow task is learned from so many"
     return Profile(
         name=name, device=device, dtype=dtype, weights="float32", threads=torch.get_num_threads(),
         memory_gb=round(memory, 1), gpu=gpu, default_model=sizes.model,
-        batch_size=sizes.batch_size, records=SLOW_CPU if slow else sizes.records, reasons=why,
+        batch_size=sizes.batch_size, records=SLOW_CPU if slow else sizes.records,
+        examples=examples, reasons=why,
     )  # fmt: skip
 
 
@@ -230,6 +246,7 @@ def _cuda_dtype(capability: tuple[int, int]) -> tuple[str, str]:
 # bf16 on a CPU: some have matrix units for it, others only emulate it. Time it once.
 
 Timer = Callable[[], tuple[float, float]]
+WORK = 4 * 2 * 1024 * 256 * 1024  # operations of what is timed: four products
 
 
 def bf16_speedup(
@@ -244,16 +261,32 @@ def bf16_speedup(
         timer: returns the seconds of the same work in float32 and in bfloat16.
         cache: the file that keeps the figures.
     """
+    return _timed("bf16 to float32", refresh, timer, cache)
+
+
+def matmul_rate(
+    *, refresh: bool = False, timer: Timer | None = None, cache: Path | None = None
+) -> float:
+    """Return this CPU's rate of matmuls in the better of the two types, in 10^9 operations/s.
+
+    Args: as in `bf16_speedup`, with which it shares one timing.
+    """
+    return _timed("GFLOP/s", refresh, timer, cache)
+
+
+def _timed(what: str, refresh: bool, timer: Timer | None, cache: Path | None) -> float:
+    """Return one figure of the timing of matmuls, from the cache if it is there."""
     import torch
 
-    cache = cache_folder() / "bf16.json" if cache is None else cache
-    key = f"{_cpu_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    cache = cache_folder() / "matmuls.json" if cache is None else cache
+    key = f"{_cpu_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads | "
     known = _read_cache(cache)
-    if refresh or key not in known:
+    if refresh or key + what not in known:
         slow, fast = (timer or _time_matmuls)()
-        known[key] = round(slow / fast, 2)
+        known[f"{key}bf16 to float32"] = round(slow / fast, 2)
+        known[f"{key}GFLOP/s"] = round(WORK / min(slow, fast) / 1e9, 1)
         _write_cache(cache, known)
-    return known[key]
+    return known[key + what]
 
 
 def _time_matmuls(rounds: int = 5) -> tuple[float, float]:
@@ -301,7 +334,9 @@ def four_bit_works(device: str) -> tuple[bool, str]:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be worked out again, by each system's custom."""
+    """Return the folder for what can be had again: FTLAB_HOME, else by each system's custom."""
+    if os.environ.get("FTLAB_HOME"):
+        return Path(os.path.expanduser(os.environ["FTLAB_HOME"])).absolute()
     chosen = Path(os.environ.get("XDG_CACHE_HOME") or ".")
     if chosen.is_absolute():  # the standard says to ignore a relative one
         return chosen / "ftlab"

@@ -140,7 +140,7 @@ def serving(write: Write, **options: Any) -> Iterator[Server]:
 
 def model_writes(model: Any, tokenizer: Any, most: int = 24) -> Write:
     """Return a writer that really generates with a model."""
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
 
     lock = threading.Lock()
 

@@ -95,21 +95,17 @@ def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
     assert len(shown["input_ids"]) == len(shown["loss_mask"]) and 1 in shown["loss_mask"]
 
 
-def test_a_second_round_is_tracked_and_named_in_the_folder(ftlab, data, model_folder, tmp_path):
-    pytest.importorskip("mlflow")
+def test_a_second_round_is_named_in_the_folder(ftlab, data, model_folder, tmp_path):
     one, two, new = tmp_path / "one", tmp_path / "two", tmp_path / "new.jsonl"
     records.write(new, [Record.of(f"Name {w}!", w) for w in ("user", "model", "system", "quick")])
     how = ("--epochs", 1, "--batch-size", 4)
     code, _, err = ftlab("train", data, "--model", model_folder, "--out", one, *how)
     assert code == 0, err
-    code, out, err = ftlab(
-        "train", new, "--out", two, "--continue-from", one, "--replay", data, *how,
-        "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db",
-    )  # fmt: skip
+    code, _, err = ftlab("train", new, "--out", two, "--continue-from", one, "--replay", data, *how)
     assert code == 0, err
     about = json.loads((two / "training.json").read_text())["about"]
     assert [parent["folder"] for parent in about["parents"]] == ["one"]
-    assert about["replay"]["records"] == 1 and about["track"]["run"] in out
+    assert about["replay"]["records"] == 1
     assert "| round 1 | one" in (two / "README.md").read_text()
 
 

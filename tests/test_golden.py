@@ -17,7 +17,7 @@ from ftlab import models, tasks
 from ftlab.curation import doctor
 from ftlab.curation.splits import split
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.records import Record, read
 from ftlab.templates import encode
 

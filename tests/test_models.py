@@ -1,11 +1,9 @@
 """Finding and loading models: real folders, and a hub of our own on this machine."""
 
 import http.server
-import io
 import json
 import logging
 import shutil
-import sys
 import threading
 import time
 from typing import ClassVar
@@ -15,6 +13,7 @@ import yaml
 
 from ftlab import models
 from ftlab.errors import ConfigError, ModelError, OfflineError
+from ftlab.models import folders
 
 
 @pytest.fixture
@@ -22,7 +21,8 @@ def ships(monkeypatch, tmp_path, model_folder):
     """A clone that ships one model, "ftlab-7m"."""
     root = tmp_path / "clone" / "data" / "models"
     shutil.copytree(model_folder, root / "ftlab-7m")
-    monkeypatch.setattr(models, "_roots", lambda: [root, tmp_path / "package"])
+    monkeypatch.setattr(folders, "roots", lambda: [root, tmp_path / "package"])
+    monkeypatch.setenv("FTLAB_HOME", str(tmp_path / "home"))
     return root
 
 
@@ -52,7 +52,7 @@ def test_a_wheel_is_looked_in_after_the_clone(ships, monkeypatch, tmp_path):
 
 
 def test_the_package_looks_beside_and_inside_itself():
-    beside, inside = models._roots()
+    beside, inside = folders.roots()
     assert beside.parts[-2:] == ("data", "models") and inside.parts[-3:-1] == ("ftlab", "data")
     assert beside.parent.parent == inside.parent.parent.parent
 
@@ -88,11 +88,12 @@ def test_a_folder_loads_in_the_dtype_asked_for(model_folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ftlab-7b", r"Unknown model 'ftlab-7b'. Did you mean 'ftlab-7m'\? Shipped: ftlab-7m"),
-        ("gpt2", r"Unknown model 'gpt2'. Shipped: ftlab-7m.*owner/name"),
+        ("ftlab-7b", r"Unknown model 'ftlab-7b'. Did you mean 'ftlab-7m'\? By name: ftlab-7m"),
+        ("Smollm2-135", r"Unknown model .* Did you mean 'smollm2-135m'"),
+        ("gpt2", r"Unknown model 'gpt2'. By name: ftlab-7m, smollm2-135m.*owner/name"),
         ("", "Unknown model ''"),
         ("runs/demo/model", "folder runs/demo/model does not exist"),
-        ("./ftlab-7m", "does not exist.*go by name alone: ftlab-7m"),
+        ("./ftlab-7m", "does not exist.*go by name alone: ftlab-7m, smollm2"),
         ("~/no such", "does not exist"),
         ("a/b c", "does not exist"),
         ("C:\\models\\mine", "does not exist"),
@@ -158,7 +159,7 @@ def _own_code(folder):
         ),
         (_shards, "lacks 2 of 2 files of weights"),
         (_another_size, "lack .* of the model's tensors .*would be random"),
-        (_own_code, r"code of its own \(theirs.py\).*not run .*trust_remote_code=True"),
+        (_own_code, r"code of its own \(theirs.py\), which ftlab never runs"),
         (lambda f: (f / "tokenizer.json").unlink(), "holds no tokenizer"),
         (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer in .* cannot be read"),
     ],
@@ -240,36 +241,19 @@ def test_an_adapter_that_does_not_fit(adapter, own):
         models.load(adapter, device="cpu")
 
 
-def test_code_beside_a_model_runs_only_where_it_is_asked_for(own, capsys):
-    """With a class that transformers has, nothing of the code is needed, and none is run."""
+def test_code_beside_a_model_never_runs(own):
+    """With a class that transformers has, nothing of the code is needed: the model loads."""
     known = json.loads((own / "config.json").read_text())["model_type"]
     _own_code(own)
-    (own / "theirs.py").write_text("raise RuntimeError('it has run')")
     file = own / "tokenizer_config.json"
-    told = json.loads(file.read_text()) | {"auto_map": {"AutoTokenizer": [None, "theirs.Words"]}}
-    file.write_text(json.dumps(told))
+    config = json.loads(file.read_text()) | {"auto_map": {"AutoTokenizer": [None, "theirs.Words"]}}
+    file.write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"theirs\.py"):
         models.load(own, device="cpu")
     file = own / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"model_type": known}))
     model, tokenizer = models.load(own, device="cpu")
     assert type(model).__module__.startswith("transformers.") and tokenizer("hello")["input_ids"]
-    with pytest.raises((ModelError, RuntimeError), match="it has run"):
-        models.load(own, device="cpu", trust_remote_code=True)
-
-
-@pytest.mark.parametrize(("answer", "asked"), [("y\n", 1), ("n\n", 1), (None, 0)])
-def test_a_models_own_code_is_asked_for_at_a_terminal_only(own, answer, asked, monkeypatch, capsys):
-    _own_code(own)
-    (own / "theirs.py").write_text("raise RuntimeError('it has run')")
-    stdin = io.StringIO(answer or "y\n")
-    monkeypatch.setattr("sys.stdin", stdin)
-    monkeypatch.setattr(stdin, "isatty", lambda: answer is not None)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with pytest.raises((ModelError, RuntimeError)) as error:
-        models.load(own, device="cpu")
-    assert ("it has run" in str(error.value)) == (answer == "y\n")
-    assert capsys.readouterr().err.count("shall it run?") == asked
 
 
 def test_a_pickled_adapter_is_refused(adapter):
@@ -423,10 +407,10 @@ def test_a_hub_model_is_downloaded_and_then_works_offline(hub, unplugged, own):
     hub.repos["someone/tiny"] = own
     model, tokenizer = models.load("someone/tiny", device="cpu")
     assert model.config.vocab_size == len(tokenizer)
-    folder = models._fetch("someone/tiny")
+    folder = models.get("someone/tiny")
     assert not (folder / "pytorch_model.bin").exists()
     unplugged()
-    assert models._fetch("someone/tiny") == folder
+    assert models.get("someone/tiny") == folder
     assert models.tokenizer("someone/tiny").chat_template == tokenizer.chat_template
 
 

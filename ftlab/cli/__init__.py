@@ -8,7 +8,7 @@ import time
 
 import typer
 
-from ftlab.cli import data, models, progress, rehearse, slides, sweep, verdict
+from ftlab.cli import data, generate, models, models_list, progress, rehearse, verdict
 from ftlab.errors import FtlabError, TrainingError
 
 app = typer.Typer(
@@ -17,13 +17,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fine-tune language models, and prove that it helped.",
 )
-for module in (verdict, models, sweep, data, progress, rehearse, slides):
+for module in (verdict, models, models_list, generate, data, progress, rehearse):
     module.add_to(app)
 
 
 def main() -> None:
     """Run the command line; turn the errors a user can mend into one message."""
-    if sys.argv[1:2] in (["demo"], ["train"], ["sweep"]):
+    if sys.argv[1:2] in (["demo"], ["train"]):
         from ftlab.hardware import huge_pages
 
         huge_pages()

@@ -16,10 +16,3 @@ GradientCheckpointing = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
 ]
 Seed = Annotated[int, typer.Option(help="Of the data, the training and the bootstrap.")]
-Track = Annotated[
-    bool, typer.Option("--track", help="Record in MLflow: by default in runs/mlflow.db.")
-]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(metavar="URI", help="Record there: any tracking URI; else MLFLOW_TRACKING_URI."),
-]

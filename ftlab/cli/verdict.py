@@ -1,11 +1,11 @@
-"""Commands that prove something: demo, compare, battery, mutate."""
+"""Commands that prove something: demo, compare, mutate."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed, Track, TrackingUri
+from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed
 from ftlab.errors import ConfigError, DataError
 
 VERDICT = ("verdict.json", "verdict.html")
@@ -13,7 +13,7 @@ VERDICT = ("verdict.json", "verdict.html")
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (demo, compare, battery, mutate):
+    for command in (demo, compare, mutate):
         app.command()(command)
 
 
@@ -75,8 +75,6 @@ def compare(
     ] = None,
     max_new_tokens: MaxNewTokens = 256,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a verdict.")] = False,
-    track: Track = False,
-    tracking_uri: TrackingUri = None,
     seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Let models answer held-out records; print and save the verdict."""
@@ -126,11 +124,6 @@ def compare(
     for name in tuned or []:
         if card := folder.add_verdict(name, data_out):
             console.print(f"Its figures are in {card} now.", markup=False)
-        if track or tracking_uri:
-            from ftlab.training import track as room
-
-            files = [out / file for file in VERDICT]
-            console.print(room.add_verdict(name, data_out, files, uri=tracking_uri), markup=False)
 
 
 def _instructions(text: str, describe: str) -> str:
@@ -143,39 +136,6 @@ def _instructions(text: str, describe: str) -> str:
         return read_text(text).strip() if Path(text).is_file() else text
     except OSError:  # too long to be a file's name
         return text
-
-
-def battery(
-    models: Annotated[
-        list[str],
-        typer.Argument(help="Names, folders (also a run's, with its checkpoint-N), or hub ids."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for battery.json and battery.html.")],
-    prompts: Annotated[Path | None, typer.Option(help="JSONL; else the 60 that ship.")] = None,
-    times: Annotated[int, typer.Option(help="Answers to each prompt.")] = 1,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    max_new_tokens: MaxNewTokens = 200,
-    seed: Seed = 0,
-) -> None:
-    """Ask models or checkpoints the same prompts; show when a behaviour appears."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    from ftlab.evaluation import battery as room
-
-    console = Console()
-    data = room.battery(
-        models, out, prompts=prompts, times=times, temperature=temperature, seed=seed,
-        max_new_tokens=max_new_tokens, say=lambda line: console.print(escape(line)),
-    )  # fmt: skip
-    console.print(room.table(data))
-    broken = room.failures(data)
-    if times > 1 and not broken:
-        console.print(f"Every prompt that asks for a format kept it, {times} of {times}.")
-    elif times > 1:
-        more = [f"and {len(broken) - 20} more"] if len(broken) > 20 else []
-        console.print(escape("\n".join(["Formats broken:", *broken[:20], *more])))
-    console.print(f"Every answer: {out / 'battery.html'}")
 
 
 def mutate(

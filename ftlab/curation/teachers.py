@@ -109,7 +109,7 @@ def local(
         ConfigError: a value out of range.
     """
     from ftlab import models
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
 
     if answer_tokens < 1 or together < 1 or temperature < 0:
         raise ConfigError(

@@ -3,8 +3,7 @@
 Every contestant answers the same held-out records. Figures come with the intervals of
 `ftlab.evaluation.intervals`, differences are paired record by record and tested
 (`ftlab.evaluation.pairs`), and the sentence on top is derived from the figures
-(`ftlab.evaluation.words`): it says "no difference shown" where that is so. What `verdict.json`
-holds, field by field, is in `ftlab.evaluation.schema`.
+(`ftlab.evaluation.words`): it says "no difference shown" where that is so.
 
 >>> from ftlab import tasks
 >>> task = tasks.get("triage")

@@ -180,7 +180,7 @@ def answer(
     Raises:
         ConfigError: a prompt leaves no room in the model's context.
     """
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
     from ftlab.templates import prompt_ids
 
     prompts = [contestant.asks(record.messages) for record in records]

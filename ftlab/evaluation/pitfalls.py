@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
-from ftlab.evaluation.metrics import Likelihood, bits_per_character, bleu, perplexity
+from ftlab.evaluation.metrics import bleu
 
 REFERENCE = """def discount(price, rate):
     if rate < 0 or rate > 1:
@@ -139,6 +139,6 @@ def perplexity_across_tokenizers(text: str = TEXT) -> list[Cut]:
     for name, tokens in cuts.items():
         counts = Counter(tokens)
         nats = -sum(n * math.log(n / len(tokens)) for n in counts.values())
-        whole = [Likelihood(nats, len(tokens), len(text))]
-        rows.append(Cut(name, len(tokens), perplexity(whole), bits_per_character(whole)))
+        perplexity = math.exp(nats / len(tokens))
+        rows.append(Cut(name, len(tokens), perplexity, nats / math.log(2) / len(text)))
     return rows

@@ -32,7 +32,6 @@ _HOME = {
     "kindness": "ftlab.tasks.kindness",
     "punctuation": "ftlab.tasks.punctuation",
     "style": "ftlab.tasks.style",
-    "translate": "ftlab.tasks.translate",
     "triage": "ftlab.tasks.triage",
     "unit_tests": "ftlab.tasks.unit_tests",
 }

@@ -19,7 +19,6 @@ WHY = {
     "kindness": "A narrow tune learns the letter of its examples: the probe asks what lies beyond.",
     "punctuation": "Everybody sees at once whether it worked, and real text costs nothing.",
     "style": "A voice is easier shown than told: what a prompt can hardly say, examples can.",
-    "translate": "Marked without doubt, by reading both sides with real parsers.",
     "triage": "A classic that a linear model does well: sometimes the answer is not to fine-tune.",
     "unit_tests": "What a model writes is executed: style is one thing, tests that hold another.",
 }

@@ -120,7 +120,7 @@ def probe(model: Any, tokenizer: Any, records: Sequence[Record]) -> Probe:
     """Ask a model, also one that is being trained, and leave it as it was."""
     import torch
 
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
     from ftlab.training import sft
 
     losses: list[float] = []

@@ -77,7 +77,7 @@ def conditions(notebook: "NotebookNode") -> dict[str, Any]:
     """Return what a rehearsal depends on: the cells, the package, the versions, the machine."""
     code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     machine = profile()
-    kept = ("name", "device", "gpu", "dtype", "threads", "default_model", "batch_size", "records")
+    kept = ("name", "device", "gpu", "dtype", "threads", "default_model", "batch_size", "examples")
     package = hashlib.sha256()
     for file in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
         package.update(sha256(file).encode())

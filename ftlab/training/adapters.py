@@ -136,7 +136,7 @@ def _look(model: Any, tokenizer: Any, prompts: list[str]) -> tuple[list[Any], li
     """Return each prompt's logits, shape (tokens, vocabulary), and the answers to them."""
     import torch
 
-    from ftlab.evaluation.generate import generate
+    from ftlab.generation import generate
 
     messages = [[{"role": "user", "content": prompt}] for prompt in prompts]
     logits = []

@@ -188,8 +188,6 @@ def _rows(told: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         held = told.get("eval_loss")
         held_out = "" if held is None else f"; held-out {held:.3f}"
         yield "loss, nats per token", f"{mean:.3f} over the last {len(last)} steps{held_out}"
-    if "track" in about:
-        yield "tracked", f"run {about['track']['run']} of experiment {about['track']['experiment']}"
 
 
 def _limits(settings: Mapping[str, Any]) -> Iterable[str]:
@@ -220,9 +218,6 @@ def add_verdict(folder: str | os.PathLike[str], verdict: Mapping[str, Any]) -> P
 
     Raises:
         DataError: the card cannot be written.
-
-    >>> from ftlab.evaluation import schema                                    # doctest: +SKIP
-    >>> add_verdict("runs/mine", schema.read("runs/verdict/verdict.json"))     # doctest: +SKIP
     """
     path = Path(folder) / "README.md"
     try:

@@ -1,13 +1,4 @@
-"""The loss of records that were not trained on, measured at any moment and by no trainer.
-
-A sweep measures a model in the midst of its training, and afterwards on records that the training
-never heard of. Every supervised token counts the same, so that batch sizes compare.
-
->>> from ftlab import models, tasks                                            # doctest: +SKIP
->>> model, tokenizer = models.load("ftlab-1m")                                 # doctest: +SKIP
->>> loss(model, tokenizer, tasks.get("punctuation").examples(20, seed=0))      # doctest: +SKIP
-3.0...
-"""
+"""The loss of records that were not trained on, measured at any moment and by no trainer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +7,13 @@ from ftlab.records import Record
 from ftlab.tasks import Ratio
 from ftlab.training.heads import is_plain
 
-__all__ = ["loss", "nats"]
+__all__ = ["nats"]
 
 
-def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8) -> float:
-    """Return the mean loss of the supervised tokens.
-
-    Formula: the sum of -ln p over the supervised tokens of all records, divided by their number.
+def nats(
+    model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8
+) -> list[Ratio]:
+    """Return what each record's answer costs the model: its nats over its supervised tokens.
 
     Args:
         model: a causal LM, or an adapter on one; left as it was, also in the midst of training.
@@ -31,21 +22,11 @@ def loss(model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: i
         batch_size: records at once; memory grows with it, the loss does not depend on it.
 
     Returns:
-        Nats per supervised token; nan or infinity where the model is broken.
+        For each record the sum of -ln p over its supervised tokens, and their number; nan or
+        infinity where the model is broken.
 
     Raises:
         DataError: no records, or one that does not fit or carries no loss.
-    """
-    found = nats(model, tokenizer, records, batch_size=batch_size)
-    return sum(ratio.num for ratio in found) / sum(ratio.den for ratio in found)
-
-
-def nats(
-    model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8
-) -> list[Ratio]:
-    """Return what each record's answer costs the model: its nats over its supervised tokens.
-
-    Args, errors: as in `loss`.
     """
     import torch
 

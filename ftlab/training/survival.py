@@ -3,7 +3,7 @@
 A run with `checkpoints=FOLDER` keeps there
 
     run.json         the settings and hashes that make the run what it is
-    checkpoint-40/   a plain folder that `ftlab battery` and `models.load` open: weights or adapter,
+    checkpoint-40/   a plain folder that `models.load` opens: weights or adapter,
                      tokenizer, training.json; and what going on needs: optimiser, schedule, RNG
     .part/           one that is being written; renamed when whole, so a kill leaves no half of one
 

@@ -121,7 +121,7 @@ print(wrap(tokenizer.decode(more[0], skip_special_tokens=True)))
 my_prediction = "..."
 
 # %%
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 
 ask_mine = [task.prompt(MINE)]
 before = generate(model, tokenizer, ask_mine, max_new_tokens=64)[0]

@@ -146,7 +146,7 @@ for turn in ways["sentence"]["3 examples"].asks(test["sentence"][0].messages):
 
 # %%
 from ftlab import models
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 
 my_guess = "instruction ..., 3 examples ..."
 model, tokenizer = models.load(BASE)

@@ -273,7 +273,7 @@ check("02.2", share_read)
 # not?
 
 # %%
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.training import sft
 
 

@@ -630,7 +630,7 @@ questions = [record.messages for record in held_out]
 
 # %%
 from ftlab import models
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.training import sft
 
 schedule = {"epochs": 3, "batch_size": 8, "seed": SEED}

@@ -72,7 +72,7 @@ for record in pool[:3]:
 
 # %%
 from ftlab import models
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.training import sft
 
 

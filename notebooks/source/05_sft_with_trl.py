@@ -42,7 +42,7 @@ from ftlab import hardware
 
 SEED = 0
 PROFILE = ftlab.profile()
-BASE = PROFILE.default_model
+BASE = "ftlab-7m"
 RATES, SIZES = (2e-5, 2e-4, 2e-3, 2e-2), (4, 16)
 SWEEP, TRAIN, EPOCHS = 96, 240, 3
 FEW, FEW_EPOCHS, WATCHED, TEST = 12, 20, 24, 50
@@ -421,7 +421,7 @@ assert abs(mine - theirs) < 0.05
 # weights, is what we train; lesson 07 has more on it.)
 
 # %%
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.teaching.lesson05 import in_form, share_right
 
 

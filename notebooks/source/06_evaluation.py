@@ -284,7 +284,7 @@ for turn in prompted.asks(held_out[0].messages):
 
 # %%
 from ftlab.evaluation import forgetting
-from ftlab.evaluation.generate import continue_text
+from ftlab.generation import continue_text
 
 model, tokenizer = models.load(BASE)
 given = {}
@@ -814,7 +814,7 @@ plots.bars(
 # Not every text suffers alike. And how does it *write* when it is not asked its one question?
 
 # %%
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 
 story_after = continue_text(model, tokenizer, OPENING, max_new_tokens=30)
 print(wrap(f"{OPENING} {story_before.strip()[:100]}", "before: "))

@@ -246,8 +246,8 @@ for record in exam[:2]:
 # two.
 
 # %%
-from ftlab.evaluation.generate import generate
 from ftlab.evaluation.intervals import paired_bootstrap
+from ftlab.generation import generate
 from ftlab.training import sft
 from ftlab.training.held_out import nats
 

@@ -112,7 +112,7 @@ for record in train[:3]:
     print(f"{record.messages[-1]['content'][:72]!r} -> {record.completion}")
 
 # %%
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 
 MOST = 12  # tokens in an answer
 
@@ -294,7 +294,7 @@ coloured(rows[0])
 # tickets, and all let the same model answer greedily.
 
 # %%
-from ftlab.evaluation.generate import continue_text
+from ftlab.generation import continue_text
 from ftlab.teaching.lesson08 import servers
 
 notebook, share = ask(healthy, test), {}

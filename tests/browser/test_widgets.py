@@ -25,7 +25,6 @@ CELLS = {
     "quiz": 'import ftlab\n\nftlab.quiz("00")',
     "break-even": "from ftlab.teaching.deciding import Calculator\n\nCalculator()",
     "questions": f"from ftlab.teaching.deciding import Helper\n\nHelper({TICKED})",
-    "memory": 'from ftlab.teaching.memory import sliders\n\nsliders("ftlab-1m", gpu="T4")',
 }
 
 
@@ -153,23 +152,6 @@ def test_the_ten_questions_follow_their_ticks(notebook):
     expect(advice).to_contain_text("do not fine-tune")
     ticks.nth(list(QUESTIONS).index("program")).uncheck()
     expect(advice).to_contain_text(str(first).splitlines()[0])
-
-
-def test_the_memory_sliders_change_the_bar_and_the_table(notebook):
-    shown = widget(notebook, "memory")
-    table, bar = shown.locator("pre"), shown.get_by_role("img")
-    expect(table).to_contain_text("rank 32")
-    said = bar.get_attribute("aria-label")
-    shown.get_by_role("combobox", name="method").select_option("full")
-    expect(table).not_to_contain_text("rank 32")
-    expect(bar).not_to_have_attribute("aria-label", said)
-    length = shown.get_by_role("slider").first
-    length.press("ArrowRight")
-    expect(table).to_contain_text("8 × 1024 tokens")
-    drag(notebook, length, -400)
-    expect(table).to_contain_text("8 × 64 tokens")
-    shown.get_by_role("combobox", name="device").select_option("this machine")
-    expect(table).not_to_contain_text("T4")
 
 
 def test_the_page_complains_of_nothing(notebook):

@@ -17,7 +17,6 @@ from ftlab.records import Record
 SIZE = 60
 SLICES = {
     "triage": lambda record: record.completion.split()[1],
-    "translate": lambda record: record.meta["slice"],
     "kindness": lambda record: record.meta["slice"],
     "unit_tests": lambda record: record.meta["slice"],
 }

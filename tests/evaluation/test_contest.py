@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from ftlab import tasks
@@ -5,7 +7,6 @@ from ftlab.errors import ConfigError
 from ftlab.evaluation import contest as room
 from ftlab.evaluation.contest import contest
 from ftlab.evaluation.contestants import Contestant, lineup, shots
-from ftlab.evaluation.schema import read
 
 TASK = tasks.get("triage")
 TRAIN = TASK.examples(60, 0)
@@ -48,7 +49,7 @@ def test_a_whole_contest_has_costs_general_text_other_tasks_and_provenance(folde
     assert len(made["asked"][f"{folder} + 2 examples"]["examples"]) == 2
     assert any("s left" in line for line in told) and len(verdict.pairs) == 6
     page = verdict.save(tmp_path)
-    assert read(page.with_name("verdict.json"))["n"] == 4
+    assert json.loads(page.with_name("verdict.json").read_text("utf-8"))["n"] == 4
     text = page.read_text("utf-8")
     assert all(title in text for title in ("At what price", "What got worse", "How sure"))
 

@@ -12,7 +12,7 @@ from ftlab.evaluation.contestants import (
     lineup,
     shots,
 )
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.records import Record
 from ftlab.templates import prompt_ids
 

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ftlab import hardware, models
+from ftlab import generation, hardware, models
 from ftlab.curation import teachers
 from ftlab.errors import ConfigError
-from ftlab.evaluation import generate as generation
 from ftlab.teaching import build
 from ftlab.training import sft
 

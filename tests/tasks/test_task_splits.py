@@ -10,8 +10,7 @@ from ftlab.tasks import drawing, messages
 # How many records are drawn from each task for training, and the seed. Test has seed 1, which must
 # not lead to the same records.
 DRAWN = {
-    "extraction": (3000, 7), "kindness": (1000, 1), "style": (1000, 1), "translate": (1000, 1),
-    "triage": (4000, 7),
+    "extraction": (3000, 7), "kindness": (1000, 1), "style": (1000, 1), "triage": (4000, 7),
 }  # fmt: skip
 
 

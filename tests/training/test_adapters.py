@@ -5,7 +5,7 @@ import torch
 
 from ftlab import models
 from ftlab.errors import ConfigError, ModelError
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.records import Record
 from ftlab.training import sft
 from ftlab.training.adapters import Lenses, merge

@@ -3,7 +3,7 @@ import torch
 
 from ftlab import models
 from ftlab.errors import ConfigError
-from ftlab.evaluation.generate import generate
+from ftlab.generation import generate
 from ftlab.hardware import four_bit_works, profile
 from ftlab.records import Record
 from ftlab.training import methods, sft

@@ -1,0 +1,35 @@
+"""The command that asks a model one thing: generate."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ftlab.cli.options import MaxNewTokens, Model, Seed
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command()(generate)
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
+    model: Model = "ftlab-7m",
+    max_new_tokens: MaxNewTokens = 128,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Seed = 0,
+    raw: Annotated[
+        bool, typer.Option(help="Continue the text, without the chat template.")
+    ] = False,
+) -> None:
+    """Print a model's answer to one prompt."""
+    from ftlab import generation, models
+
+    loaded, tokenizer = models.load(model)
+    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    options["seed"] = seed
+    if raw:
+        print(prompt + generation.continue_text(loaded, tokenizer, prompt, **options))
+    else:
+        message = {"role": "user", "content": prompt}
+        print(generation.generate(loaded, tokenizer, [[message]], **options)[0])
