@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ftlab.teaching.exercises import check
     from ftlab.teaching.quizzes import quiz
     from ftlab.training.config import dpo_config, grpo_config, sft_config
+    from ftlab.training.fast import faster_on_cpu, upper_half
     from ftlab.training.preflight import preflight
 
 __version__ = "0.1.0"
@@ -19,11 +20,13 @@ __all__ = [
     "FtlabError",
     "check",
     "dpo_config",
+    "faster_on_cpu",
     "grpo_config",
     "preflight",
     "profile",
     "quiz",
     "sft_config",
+    "upper_half",
 ]
 
 _HOME = {
@@ -31,9 +34,11 @@ _HOME = {
     "check": "ftlab.teaching.exercises",
     "quiz": "ftlab.teaching.quizzes",
     "dpo_config": "ftlab.training.config",
+    "faster_on_cpu": "ftlab.training.fast",
     "grpo_config": "ftlab.training.config",
     "sft_config": "ftlab.training.config",
     "preflight": "ftlab.training.preflight",
+    "upper_half": "ftlab.training.fast",
 }
 
 
