@@ -35,7 +35,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.families import FAMILIES
 from ftlab.files import data_path, faults, parse_yaml, read_text, write_text
 
 __all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held", "page"]
@@ -150,7 +149,7 @@ class OpenModel(_Part):
     context: Figure | None = None
     weights: Weights | None = None
     shape: Shape | None = None
-    template: str | None = None
+    template: Literal["chatml", "llama3", "gemma", "mistral", "phi"] | None = None
     benchmarks: list[Benchmark] = []
     note: str = ""
 
@@ -191,8 +190,6 @@ class Catalogue(_Part):
         for model in self.models:
             if model.licence.value not in self.licences:
                 faults.append(f"{model.name}: licence {model.licence.value} is not listed")
-            if model.template is not None and model.template not in FAMILIES:
-                faults.append(f"{model.name}: template {model.template} is no family of ours")
         if faults:
             raise ValueError("; ".join(faults))
         return self

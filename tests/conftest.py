@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from ftlab.families import CHATML
-
 TEXT = [
     "The quick brown fox jumps over the lazy dog. What is the capital of France? Paris.",
     "def add(a, b):\n    return a + b\n\nuser and assistant and system and model, 0123456789",
@@ -23,6 +21,15 @@ TEXT = [
     *["assistant\n\n    return user", "user\n\n    return model"] * 9,  # to have them as tokens
 ]
 
+CHATML = """\
+{%- for m in messages -%}
+{{- '<|im_start|>' + m.role + '\\n' -}}
+{%- if m.role == 'assistant' -%}
+{%- generation -%}{{- m.content + '<|im_end|>' -}}{%- endgeneration -%}{{- '\\n' -}}
+{%- else -%}{{- m.content + '<|im_end|>\\n' -}}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
 QWEN = """\
 {%- if messages[0].role != 'system' -%}
 {{- '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. ' -}}

@@ -37,7 +37,7 @@ SETS = {
 }
 COLAB_PYTHON = "3.12"
 TESTS = (
-    "tests/training", "tests/test_templates.py", "tests/test_families.py",
+    "tests/training", "tests/test_templates.py",
     "tests/teaching/test_quizzes.py", "tests/notebooks/test_profiles.py",
 )  # fmt: skip
 MINUTES = 30

@@ -117,7 +117,7 @@ def spoil(tmp_path, old, new):
         ("value: 135.0e+6, page: smollm2-card", "value: -1, page: smollm2-card", "greater than 0"),
         ("page: smollm2-card}", "page: smollm3-card}", "smollm3-card is not listed"),
         ("value: mit, page", "value: bsd, page", "licence bsd is not listed"),
-        ("template: chatml", "template: chatlm", "chatlm"),
+        ("template: chatml", "template: chatlm", "chatml"),
         (", read: 2026-11-21}", "}", "read"),
         ("  - name: EleutherAI/pythia-160m", "  - name: EleutherAI/pythia-70m", "twice"),
         ("models:", "models: [", "not YAML"),

@@ -1,15 +1,15 @@
 """Commands about data: tasks, synth, amplify, convert, split, mix, doctor, show."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ftlab.cli.mixture import mix, split
-from ftlab.cli.options import Model, Records
+from ftlab.cli.options import Records
+from ftlab.cli.show import show
 from ftlab.cli.synthesis import amplify, synth
-from ftlab.errors import ConfigError, DataError
+from ftlab.errors import ConfigError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -131,34 +131,3 @@ def diversity(
         print(result.to_json())
     else:
         Console().print(result.table(), result.sentences(), sep="\n", highlight=False)
-
-
-def show(
-    data: Records,
-    model: Model = "ftlab-7m",
-    record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
-    families: Annotated[
-        bool, typer.Option("--families", help="As eight families write it, side by side.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
-) -> None:
-    """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
-    from rich.console import Console
-
-    from ftlab import models as rooms
-    from ftlab import records
-    from ftlab.families import show_families
-    from ftlab.templates import encode, show_mask
-
-    rows = records.read(data)
-    if record > len(rows):
-        raise DataError(f"{data} has {len(rows)} records; number {record} was asked for.")
-    if families:
-        Console().print(show_families(rows[record - 1]))
-        return
-    tokenizer = rooms.tokenizer(model)
-    encoded = encode(tokenizer, rows[record - 1])
-    if as_json:
-        print(json.dumps({"input_ids": encoded.input_ids, "loss_mask": encoded.loss_mask}))
-    else:
-        Console().print(show_mask(tokenizer, encoded))

@@ -16,11 +16,11 @@ from typing import Any
 from ftlab.curation.findings import Notes
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.records import Record
-from ftlab.templates import HELLO, PROBE, Encoded, encode, end_of_turn_ids, prompt_text
+from ftlab.rendering import HELLO, PROBE, facts
+from ftlab.templates import Encoded, encode, end_of_turn_ids, prompt_text
 
 __all__ = ["TemplateChecks", "faults"]
 
-_MARKERS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
 
 
@@ -31,7 +31,7 @@ def faults(tokenizer: Any) -> dict[str, str]:
         found["pad_is_eos"] = f"Both are {tokenizer.eos_token}."
     if not getattr(tokenizer, "chat_template", None):
         return {**found, "no_template": ""}
-    if not _MARKERS.search(str(tokenizer.chat_template)):
+    if facts(tokenizer).marked is None:
         found["no_generation_markers"] = ""
     text, bos = prompt_text(tokenizer, [HELLO]), tokenizer.bos_token_id
     if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
