@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import DataError
-from ftlab.rendering import Message, Span, facts, render
+from ftlab.rendering import Span, facts, render
 
 __all__ = ["Talk", "find", "missing", "shared", "talk"]
 
