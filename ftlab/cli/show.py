@@ -12,7 +12,7 @@ __all__ = ["show"]
 
 
 def show(
-    data: Records,
+    file: Records,
     model: Model = "smollm2-135m",
     record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
@@ -20,15 +20,20 @@ def show(
     """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
     from rich.console import Console
 
-    from ftlab import models, records
-    from ftlab.templates import encode, show_mask
+    from ftlab import data, models
+    from ftlab.templates import encode, problems, show_mask
 
-    rows = records.read(data)
+    rows = data.read(file)
     if record > len(rows):
-        raise DataError(f"{data} has {len(rows)} records; number {record} was asked for.")
-    tokenizer = models.tokenizer(model)
-    encoded = encode(tokenizer, rows[record - 1])
+        raise DataError(f"{file} has {len(rows)} records; number {record} was asked for.")
+    tokenizer, row = models.tokenizer(model), rows[record - 1]
+    encoded = encode(tokenizer, row)
     if as_json:
         print(json.dumps({"input_ids": encoded.input_ids, "loss_mask": encoded.loss_mask}))
-    else:
-        Console().print(show_mask(tokenizer, encoded))
+        return
+    console = Console(highlight=False)
+    console.print(show_mask(tokenizer, encoded))
+    known = problems(tokenizer)
+    for line in problems(tokenizer, row):
+        if line not in known:  # the doctor tells what is the tokenizer's own
+            console.print(line, style="yellow", markup=False)

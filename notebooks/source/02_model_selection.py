@@ -458,33 +458,34 @@ for name, row in rate.items():
 # %% [markdown]
 # ### Turns
 #
-# A chat is written down with marks for who speaks, and each family has its own. One
-# conversation in four of them:
+# A chat is written down with marks for who speaks, and each family has its own. TRL ships
+# the chat templates of many. One conversation in four of them:
 
 # %% tags=["nbval-check-output"]
-from ftlab.families import FAMILIES, families_html, render
-from ftlab.records import Record
-from IPython.display import HTML
+from ftlab.teaching.lesson02 import FAMILIES, written
 
-talk = Record.of("Where is my parcel?", "delivery")
-HTML(families_html(talk, ["chatml", "llama3", "gemma", "alpaca"]))
+turns = [
+    {"role": "user", "content": "Where is my parcel?"},
+    {"role": "assistant", "content": "delivery"},
+]
+texts = {family: written(family, turns)[0] for family in FAMILIES}
+for family in ("qwen3", "llama3", "gemma", "glm4moe"):
+    print(f"--- {family}\n{texts[family]}")
 
 # %% [markdown]
 # The marks count as tokens too. How many, if *our* tokenizer cuts each family's writing?
 
 # %% tags=["nbval-check-output"]
-turns = [*talk.messages, {"role": "assistant", "content": talk.completion}]
-written = {family: render(family, turns) for family in FAMILIES}
-lengths = {family: len(ours(text)["input_ids"]) for family, text in written.items()}
+lengths = {family: len(ours(text)["input_ids"]) for family, text in texts.items()}
 print(wrap(lengths, "tokens of ours: "))
-different = len(set(written.values()))
+different = len(set(texts.values()))
 assert different > 1
 verdict = "holds" if different == len(FAMILIES) else "depends"
 told = f"One conversation is written in {different} ways by {len(FAMILIES)} families."
 ledger.record(17, verdict, told, different)
 
 # %% [markdown]
-# Our tokenizer knows the marks of `chatml` as one token each; the others fall to pieces. A
+# Our tokenizer knows the marks of `qwen3` as one token each; the others fall to pieces. A
 # model that is given another family's marks reads noise where turns should be.
 #
 # ## 5. The bake-off

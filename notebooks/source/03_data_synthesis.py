@@ -586,29 +586,30 @@ for name in formats.UPLOADS:
 
 # %% [markdown]
 # A model sees none of these keys. It sees one text with marks in it that say who speaks, and
-# each family of models has its own **decorators**. Below is one record as eight families
-# write it; what carries loss is on blue, special tokens are framed.
+# each family of models has its own, in its **chat template**. TRL ships many of them. Below
+# is one record as four families write it, and then what eight of them make a model learn.
 #
 # **Predict.** One of the eight refuses a record with a system message. Which?
 
-# %%
-from ftlab import families
-from IPython.display import HTML
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.lesson02 import FAMILIES, written
+from jinja2.exceptions import TemplateError
 
-capital = Record(tuple(short[:2]), short[2]["content"])
-HTML(families.families_html(capital))
+for name in ("qwen2_5", "llama3", "phi3", "cohere"):
+    print(f"--- {name}\n{written(name, short)[0]}")
 
 # %% tags=["nbval-check-output"]
-for name in families.FAMILIES:
-    made_so = families.decorate(name, capital)
-    print(f"{name:8} {'refuses system' if made_so.refused else '':15}", end="")
-    print(f"learns to write {made_so.loss!r}")
+for name in FAMILIES:
+    try:
+        print(f"{name:10} learns to write {written(name, short)[1]!r}")
+    except TemplateError as error:
+        print(f"{name:10} refuses: {error}")
 
 # %% [markdown]
-# All eight teach one word, "Paris", and how to stop. Not all stops differ: `llama2`,
-# `mistral`, `zephyr` and `alpaca` all end with `</s>`, after other marks. A model that is
-# asked in another family's decorators may never have seen where a turn begins or ends, so
-# **use the template that comes with the model**, and never type the marks by hand.
+# All teach one word, "Paris", and how to stop; `qwen3` and `glm4moe` also that there was
+# nothing to think about, and two of them repeat a piece of what opens the turn. A model that
+# is given another family's marks may never have seen where a turn begins or ends, so **use
+# the template that comes with the model**, and never type the marks by hand.
 
 # %% [markdown]
 # ## 8. A doll within a doll
