@@ -149,13 +149,13 @@ def _after_prompts(tokenizer: Any, said: Talk, *, exact: bool) -> tuple[str, lis
 def _stop(tokenizer: Any, text: str, begin: int, end: int) -> int:
     """Return where an answer ends: behind the token that ends its turn."""
     known, body = facts(tokenizer), text[begin:end]
+    if known.end and text.startswith(known.end, end) and not body.rstrip().endswith(known.end):
+        return end + len(known.end)  # the markers leave it out
     if known.end and known.end in body:
         rest = body[: body.rindex(known.end)]
         while rest.rstrip().endswith(known.end):  # some write it twice at the end of all
             rest = rest.rstrip().removesuffix(known.end)
         return begin + len(rest) + len(known.end)
-    if known.end and text.startswith(known.end, end):
-        return end + len(known.end)
     last = [match.end() for match in known.special.finditer(body)][-1:]
     return begin + last[0] if last and not body[last[0] :].strip() else end
 

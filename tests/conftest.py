@@ -1,12 +1,13 @@
 """Shared fixtures: tiny random models of real families, with tokenizers and chat templates alike.
 
 Nothing here is downloaded. The tokenizers are trained on a few sentences when first asked for; the
-templates say what the families' public ones say to plain conversations, in words of our own
-(test_templates.py compares them with the originals that the installed TRL carries).
+chat templates are the makers' own, as TRL ships them, but for those of ChatML and Mistral.
 """
 
 import copy
 import functools
+import importlib.resources
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+TEMPLATES = importlib.resources.files("trl") / "chat_templates"
 TEXT = [
     "The quick brown fox jumps over the lazy dog. What is the capital of France? Paris.",
     "def add(a, b):\n    return a + b\n\nuser and assistant and system and model, 0123456789",
@@ -29,38 +31,6 @@ CHATML = """\
 {%- else -%}{{- m.content + '<|im_end|>\\n' -}}{%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
-"""
-QWEN = """\
-{%- if messages[0].role != 'system' -%}
-{{- '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. ' -}}
-{{- 'You are a helpful assistant.<|im_end|>\\n' -}}
-{%- endif -%}
-{%- for m in messages -%}
-{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
-"""
-LLAMA3 = """\
-{{- bos_token -}}
-{%- for m in messages -%}
-{{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content.strip() -}}
-{{- '<|eot_id|>' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}
-{%- endif -%}
-"""
-GEMMA = """\
-{{- bos_token -}}
-{%- for m in messages -%}
-{%- if m.role == 'system' -%}{{- raise_exception('System role not supported') -}}{%- endif -%}
-{%- if m.role != ['user', 'assistant'][loop.index0 % 2] -%}
-{{- raise_exception('Roles must alternate') -}}
-{%- endif -%}
-{%- set who = 'model' if m.role == 'assistant' else 'user' -%}
-{{- '<start_of_turn>' + who + '\\n' + m.content.strip() + '<end_of_turn>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}
 """
 # Mistral's third version puts the system text into the last message if that is the user's, and so
 # writes it in a prompt, and nowhere once the answer is there.
@@ -83,13 +53,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "classes": ("LlamaConfig", "LlamaForCausalLM"),
     },
     "qwen2.5": {
-        "template": QWEN,
+        "template": "qwen2_5",
         "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         "roles": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
         "classes": ("Qwen2Config", "Qwen2ForCausalLM"),
     },
     "llama3": {
-        "template": LLAMA3,
+        "template": "llama3",
         "special": [
             "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>",
             "<|eot_id|>", "<|finetune_right_pad_id|>",
@@ -101,7 +71,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "classes": ("LlamaConfig", "LlamaForCausalLM"),
     },
     "gemma": {
-        "template": GEMMA,
+        "template": "gemma",
         "special": ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"],
         "roles": {
             "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"
@@ -154,8 +124,32 @@ def _tokenizer(family: str) -> Any:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, clean_up_tokenization_spaces=False, model_max_length=512, **roles
     )
-    tokenizer.chat_template = plan["template"]
+    shipped = TEMPLATES / f"{plan['template']}.jinja"
+    known = "\n" not in plan["template"]
+    tokenizer.chat_template = shipped.read_text(encoding="utf-8") if known else plan["template"]
     return tokenizer
+
+
+# What looks like a token in a template: <|im_end|>, <bos>, [/INST], <｜User｜>, <turn|>, </think>.
+TOKEN = re.compile(r"<[|｜/]?[\w▁:-]+[|｜]?>|\[/?[A-Zg][A-Za-z]{2,}\]|<\|\"\|>")
+
+
+@pytest.fixture(scope="session")
+def shipped_tokenizer() -> Callable[[str], Any]:
+    """Return `make(name)`: a tokenizer with a chat template that TRL ships, and its tokens."""
+
+    def make(name: str) -> Any:
+        from ftlab.rendering import facts
+
+        tokenizer = copy.deepcopy(_tokenizer("chatml"))
+        text = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+        tokens = sorted(set(TOKEN.findall(text)))
+        tokenizer.add_special_tokens({"additional_special_tokens": tokens, "bos_token": "<|bos|>"})
+        tokenizer.chat_template, tokenizer.model_max_length = text, 4096
+        tokenizer.eos_token = facts(tokenizer).end
+        return tokenizer
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
-"""Masks are checked token by token, on the families' own ways to write a conversation."""
+"""Masks are checked token by token, on the families' own ways to write a conversation.
 
-import importlib.resources
+`test_templates_trl.py` compares them with what TRL marks and trains on.
+"""
+
+import json
 
 import pytest
 
+from ftlab.data import example
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.records import Record
 from ftlab.templates import (
     Encoded,
     encode,
@@ -17,15 +20,15 @@ from ftlab.templates import (
     show_mask,
 )
 
-SHORT = Record.of("Say hi", "Hello, there.")
-LONG = Record(
-    (
+SHORT = example("Say hi", "Hello, there.")
+LONG = {
+    "prompt": [
         {"role": "user", "content": "Say hi"},
         {"role": "assistant", "content": "Hi!"},
         {"role": "user", "content": "Paris?"},
-    ),
-    "Hello.",
-)
+    ],
+    "completion": [{"role": "assistant", "content": "Hello."}],
+}
 FAMILIES = ("chatml", "qwen2.5", "llama3", "gemma", "mistral")
 # The family, the words of the prompt, and the words that carry loss: the whole of a short record.
 WORDS = [
@@ -80,7 +83,7 @@ def test_each_token_has_the_right_mask(make_tokenizer, family, prompt, end):
 
 def test_a_mask_counted_by_hand(make_tokenizer):
     tokenizer = make_tokenizer("chatml")
-    made = encode(tokenizer, Record.of("a", "b"))
+    made = encode(tokenizer, example("a", "b"))
     rows = list(zip(tokenizer.convert_ids_to_tokens(made.input_ids), made.loss_mask, strict=True))
     assert rows == [
         ("<|im_start|>", 0), ("user", 0), ("Ċ", 0), ("a", 0), ("<|im_end|>", 0), ("Ċ", 0),
@@ -89,11 +92,11 @@ def test_a_mask_counted_by_hand(make_tokenizer):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("record", [SHORT, LONG, Record.of("é\n", "日本 🙂\n\ndone")])
+@pytest.mark.parametrize("record", [SHORT, LONG, example("é\n", "日本 🙂\n\ndone")])
 def test_training_and_generation_see_one_prompt(make_tokenizer, family, record):
     tokenizer = make_tokenizer(family)
     made = encode(tokenizer, record)
-    prompt = prompt_ids(tokenizer, record.messages)
+    prompt = prompt_ids(tokenizer, record["prompt"])
     assert made.input_ids[: len(prompt)] == prompt
     assert made.loss_mask[: len(prompt)] == [0] * len(prompt)
     assert made.input_ids[-1] == end_of_turn_ids(tokenizer)[0]
@@ -104,7 +107,7 @@ def test_training_and_generation_see_one_prompt(make_tokenizer, family, record):
 def test_there_is_one_bos(make_tokenizer, family):
     tokenizer = make_tokenizer(family)
     assert encode(tokenizer, SHORT).input_ids.count(tokenizer.bos_token_id) == 1
-    assert prompt_ids(tokenizer, SHORT.messages).count(tokenizer.bos_token_id) == 1
+    assert prompt_ids(tokenizer, SHORT["prompt"]).count(tokenizer.bos_token_id) == 1
 
 
 def test_only_the_last_answer_carries_loss(make_tokenizer):
@@ -117,7 +120,7 @@ def test_only_the_last_answer_carries_loss(make_tokenizer):
 def test_the_mask_is_that_of_the_generation_markers(make_tokenizer):
     tokenizer = make_tokenizer("chatml")
     made = encode(tokenizer, SHORT)
-    talk = [*SHORT.messages, {"role": "assistant", "content": SHORT.completion}]
+    talk = [*SHORT["prompt"], *SHORT["completion"]]
     theirs = tokenizer.apply_chat_template(
         talk, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
@@ -128,10 +131,12 @@ def test_the_mask_is_that_of_the_generation_markers(make_tokenizer):
 
 def test_an_answer_that_would_merge_with_the_prompt(make_tokenizer):
     tokenizer = make_tokenizer("chatml")
-    record = Record.of("a", "\n    return a")  # "\n\n   " is one token where it stands together
+    record = example("a", "\n    return a")  # "\n\n   " is one token where it stands together
     made = encode(tokenizer, record)
-    prompt = prompt_ids(tokenizer, record.messages)
-    joined = tokenizer(prompt_text(tokenizer, record.messages) + record.completion)["input_ids"]
+    prompt = prompt_ids(tokenizer, record["prompt"])
+    joined = tokenizer(
+        prompt_text(tokenizer, record["prompt"]) + record["completion"][0]["content"]
+    )["input_ids"]
     assert joined[: len(prompt)] != prompt, "the tokenizer no longer merges here"
     assert made.input_ids[: len(prompt)] == prompt
     assert decode(tokenizer, made.input_ids[len(prompt) :]) == "\n    return a<|im_end|>"
@@ -203,13 +208,13 @@ def test_a_template_without_an_end_gets_eos(make_tokenizer):
 
 
 def test_a_refused_message_says_why_and_what_to_do(make_tokenizer):
-    told = Record.of("Say hi", "Hi.", system="Be brief.")
+    told = example("Say hi", "Hi.", system="Be brief.")
     with pytest.raises(DataError, match=r"System role not supported.*first user message"):
         encode(make_tokenizer("gemma"), told)
 
 
 def test_a_prompt_that_is_rewritten_is_refused(make_tokenizer):
-    told = Record.of("Say hi", "Hi.", system="Be brief.")
+    told = example("Say hi", "Hi.", system="Be brief.")
     with pytest.raises(DataError, match=r"writes the prompt otherwise.*Be brief"):
         encode(make_tokenizer("mistral"), told)
 
@@ -218,7 +223,7 @@ def test_without_a_template(make_tokenizer):
     tokenizer = make_tokenizer("chatml", chat_template=None)
     for call in (
         lambda: encode(tokenizer, SHORT),
-        lambda: prompt_ids(tokenizer, SHORT.messages),
+        lambda: prompt_ids(tokenizer, SHORT["prompt"]),
     ):
         with pytest.raises(ModelError, match="no chat template"):
             call()
@@ -228,8 +233,9 @@ def test_without_a_template(make_tokenizer):
 
 def test_problems_in_plain_words(make_tokenizer):
     assert problems(make_tokenizer("chatml")) == []
+    assert problems(make_tokenizer("qwen2.5")) == []  # TRL has a twin with markers
     found = {family: " ".join(problems(make_tokenizer(family))) for family in FAMILIES[1:]}
-    assert found["qwen2.5"].startswith("The template has no {% generation %} markers")
+    assert "no {% generation %} markers" in found["mistral"]
     assert "tokenizer adds another" in found["llama3"]
     assert "refuses a system message" in found["gemma"]
     assert "ends with <end_of_turn>, but eos is <eos>" in found["gemma"]
@@ -242,7 +248,7 @@ def test_problems_in_plain_words(make_tokenizer):
 
 def test_the_terminal_view_marks_what_carries_loss(make_tokenizer):
     tokenizer = make_tokenizer("chatml")
-    made = encode(tokenizer, Record.of("日本", "🙂 é\nhi"))
+    made = encode(tokenizer, example("日本", "🙂 é\nhi"))
     shown = show_mask(tokenizer, made)
     bold = "".join(
         shown.plain[span.start : span.end] for span in shown.spans if "bold" in str(span.style)
@@ -262,7 +268,7 @@ def test_the_view_loses_no_text(make_tokenizer, family):
 
 def test_the_page_view_is_whole_and_escaped(make_tokenizer):
     tokenizer = make_tokenizer("chatml")
-    made = encode(tokenizer, Record.of("<script>", "<b>\nhi"))
+    made = encode(tokenizer, example("<script>", "<b>\nhi"))
     page = mask_html(tokenizer, made)
     assert "<script>" not in page and "<b>" not in page and "src=" not in page
     assert page.count("text-decoration:underline") >= made.supervised  # the legend has one more
@@ -272,16 +278,20 @@ def test_the_page_view_is_whole_and_escaped(make_tokenizer):
     assert "Cut at max_length" in cut and "Cut at max_length" not in page
 
 
-@pytest.mark.parametrize(
-    ("family", "file"), [("qwen2.5", "qwen2_5"), ("llama3", "llama3"), ("gemma", "gemma")]
-)
-def test_our_templates_write_what_the_originals_do(make_tokenizer, family, file):
-    original = importlib.resources.files("trl").joinpath(f"chat_templates/{file}.jinja")
-    if not original.is_file():
-        pytest.skip("the installed TRL carries no originals")
-    ours, theirs = make_tokenizer(family), make_tokenizer(family)
-    theirs.chat_template = original.read_text(encoding="utf-8")
-    told = Record.of("Say hi", "Hi.", system="Be brief.")
-    for record in (SHORT, LONG, told) if family != "gemma" else (SHORT, LONG):
-        assert prompt_text(ours, record.messages) == prompt_text(theirs, record.messages)
-        assert encode(ours, record) == encode(theirs, record)
+def test_show_colours_a_row_and_says_what_the_template_drops(command, model_folder, tmp_path):
+    call = {"type": "function", "function": {"name": "lookup", "arguments": {}}}
+    turns = [
+        {"role": "user", "content": "Paris?\r\n"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "A city."},
+        {"role": "assistant", "content": "Big.\rVery."},
+    ]
+    file = tmp_path / "rows.jsonl"
+    tools = [{"type": "function", "function": {"name": "lookup", "parameters": {}}}]
+    rows = [{"messages": turns, "tools": tools}, SHORT]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    code, out, _ = command("show", file, "--model", model_folder)
+    assert code == 0 and "Paris?␍↵" in out and "Big.␍Very.<|im_end|>" in out
+    assert "drops the tool lookup, a call of a tool" in " ".join(out.split())
+    code, out, _ = command("show", file, "--record", 2, "--model", model_folder)
+    assert code == 0 and "drops" not in out

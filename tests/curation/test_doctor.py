@@ -312,17 +312,12 @@ def test_a_clean_template_is_clean(tmp_path, make_tokenizer):
 @pytest.mark.parametrize(
     ("family", "changes", "wanted"),
     [
-        ("qwen2.5", {}, {"no_generation_markers": []}),
-        ("qwen2.5", {"pad_token": "<|im_end|>"}, {"no_generation_markers": [], "pad_is_eos": []}),
+        ("qwen2.5", {}, {}),
+        ("qwen2.5", {"pad_token": "<|im_end|>"}, {"pad_is_eos": []}),
         ("chatml", {"chat_template": None}, {"no_template": []}),
         ("chatml", {"eos_token": "<|endoftext|>"}, {"end_is_not_eos": []}),
-        (
-            "llama3",
-            {},
-            {"no_generation_markers": [], "double_bos": []},
-        ),
-        ("gemma", {}, {"no_generation_markers": [], "double_bos": [], "end_is_not_eos": [],
-                       "system_unsupported": [2]}),
+        ("llama3", {}, {"double_bos": []}),
+        ("gemma", {}, {"double_bos": [], "end_is_not_eos": [], "system_unsupported": [2]}),
         ("mistral", {}, {"no_generation_markers": [], "double_bos": [], "system_unsupported": [2]}),
     ],
 )  # fmt: skip
