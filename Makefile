@@ -30,9 +30,9 @@ demo: setup
 	$(BIN)/ftlab demo $(if $(TEXT),--text '$(TEXT)')
 
 test: setup
-	FTLAB_REHEARSED= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
 	@# In their own order: the first lesson trains longest, and as the last it would run alone.
-	FTLAB_REHEARSED= OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile \
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile \
 	  --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup

@@ -46,7 +46,7 @@ def right(folder: Path, test: list[Record]) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ftlab-1m")
-    parser.add_argument("--method", default="full")
+    parser.add_argument("--method", default="full", help="full or frozen")
     parser.add_argument("--records", type=int, default=240, help="in each round")
     parser.add_argument("--test", type=int, default=100, help="tickets of each half")
     parser.add_argument("--share", type=float, default=0.2)
@@ -71,11 +71,10 @@ def main() -> None:
             folder = args.out / f"{name.replace(', ', '-').replace(' ', '-')}-{size}"
             if not folder.exists():
                 how = {"epochs": args.epochs, "seed": seed, "method": args.method}
-                if first is None:
-                    run = sft.train(*models.load(args.model), old, **how)
-                else:
-                    run = rounds.train(first, new, replay=replay or None, share=args.share, **how)
-                run.save(folder)
+                records = old if first is None else new
+                if replay:
+                    records = rounds.replayed(new, replay, args.share, seed=seed).records
+                sft.train(*models.load(first or args.model), records, **how).save(folder)
             first = first or folder
             line = f"{seed:<5} {name:<25}"
             for half, records in test.items():

@@ -95,20 +95,6 @@ def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
     assert len(shown["input_ids"]) == len(shown["loss_mask"]) and 1 in shown["loss_mask"]
 
 
-def test_a_second_round_is_named_in_the_folder(ftlab, data, model_folder, tmp_path):
-    one, two, new = tmp_path / "one", tmp_path / "two", tmp_path / "new.jsonl"
-    records.write(new, [Record.of(f"Name {w}!", w) for w in ("user", "model", "system", "quick")])
-    how = ("--epochs", 1, "--batch-size", 4)
-    code, _, err = ftlab("train", data, "--model", model_folder, "--out", one, *how)
-    assert code == 0, err
-    code, _, err = ftlab("train", new, "--out", two, "--continue-from", one, "--replay", data, *how)
-    assert code == 0, err
-    about = json.loads((two / "training.json").read_text())["about"]
-    assert [parent["folder"] for parent in about["parents"]] == ["one"]
-    assert about["replay"]["records"] == 1
-    assert "| round 1 | one" in (two / "README.md").read_text()
-
-
 def test_synth_then_doctor_finds_nothing_wrong_until_something_is(ftlab, tmp_path):
     good = tmp_path / "good.jsonl"
     code, out, err = ftlab("synth", "triage", "-n", 30, "--out", good)
@@ -154,8 +140,6 @@ def test_mistakes_are_one_message_and_exit_code_2(ftlab, data, tmp_path, model_f
         ("train", broken, "--out", new, "--model", model_folder): "2",
         ("train", data, "--out", data.parent, "--model", model_folder): "not an empty folder",
         ("train", data, "--out", new, "--model", empty): "config.json",
-        ("train", data, "--out", new, "--model", empty, "--continue-from", empty): "not both",
-        ("train", data, "--out", new, "--replay", data): "--continue-from FOLDER",
         ("train", data, "--out", new, "--model", pickled): "pickled",
         ("show", data, "--record", 9, "--model", model_folder): "4 records",
         ("generate", "hi", "--model", model_folder, "--temperature", "-1"): "temperature",

@@ -4,12 +4,11 @@ An error that the user can mend is one message on stderr and exit code 2, never 
 """
 
 import sys
-import time
 
 import typer
 
 from ftlab.cli import data, generate, models, models_list, progress, rehearse, verdict
-from ftlab.errors import FtlabError, TrainingError
+from ftlab.errors import FtlabError
 
 app = typer.Typer(
     add_completion=False,
@@ -30,12 +29,5 @@ def main() -> None:
     try:
         app()
     except FtlabError as error:
-        from ftlab.training import processes
-
-        if processes.first():
-            print(f"ftlab: {error}", file=sys.stderr)
-        else:
-            if isinstance(error, TrainingError) and error.__cause__:  # this process's own
-                print(f"ftlab, process {processes.rank()}: {error}", file=sys.stderr)
-            time.sleep(2)  # the launcher ends all with the first that ends: let that one speak
+        print(f"ftlab: {error}", file=sys.stderr)
         sys.exit(2)

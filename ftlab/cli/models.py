@@ -1,17 +1,18 @@
 """Commands about models: profile, estimate, train, merge."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ftlab.cli.options import (
     FrozenLayers,
     GradientCheckpointing,
+    Model,
     Records,
     Seed,
 )
-from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.errors import DataError, ModelError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -75,117 +76,55 @@ def estimate(
 def train(
     data: Records,
     out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A shipped name, a folder, or a hub id.", show_default="ftlab-7m"),
-    ] = None,
-    continue_from: Annotated[
-        Path | None,
-        typer.Option(help="Instead of a model: the folder of an earlier round, to go on from."),
-    ] = None,
-    replay: Annotated[
-        Path | None, typer.Option(help="Records of earlier rounds, as JSONL, to mix in.")
-    ] = None,
-    replay_share: Annotated[
-        float | None, typer.Option(help="Their part of all records.", show_default="0.2")
-    ] = None,
+    model: Model = "ftlab-7m",
     method: Annotated[
-        str | None,
-        typer.Option(help="full, frozen, lora, rslora, dora or qlora.", show_default="full"),
-    ] = None,
-    rank: Annotated[
-        int | None, typer.Option(min=1, help="Of an adapter's matrices.", show_default="32")
-    ] = None,
+        str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
+    ] = "full",
+    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
     alpha: Annotated[float | None, typer.Option(help="An adapter's scale; else 2 × rank.")] = None,
     targets: Annotated[
         list[str] | None, typer.Option(help="A linear layer with an adapter; repeatable; else all.")
     ] = None,
     frozen_layers: FrozenLayers = None,
     epochs: float = 3,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Records per step, over all processes.")
-    ] = 8,
-    gradient_accumulation: Annotated[
-        int, typer.Option(min=1, help="Compute a batch in so many parts: less memory, same result.")
-    ] = 1,
-    gradient_checkpointing: GradientCheckpointing = False,
-    activation_offloading: Annotated[
-        bool, typer.Option("--activation-offloading", help="Activations wait outside the GPU.")
-    ] = False,
-    packing: Annotated[
-        bool, typer.Option("--packing", help="A batch's records end to end, without padding.")
-    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Records per step.")] = 8,
     learning_rate: float | None = None,
     eval_data: Annotated[Path | None, typer.Option(help="Held-out records, as JSONL.")] = None,
     early_stopping: Annotated[
         int | None,
         typer.Option(min=1, help="End after so many epochs without a lower held-out loss."),
     ] = None,
-    save_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between checkpoints; else ten minutes.")
-    ] = None,
-    keep: Annotated[
-        int | None,
-        typer.Option(min=1, help="Leave so many of the newest checkpoints in OUT-checkpoints."),
-    ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Fine-tune a model on your records; the same command goes on with a run that was stopped."""
-    import shutil
-
+    """Fine-tune a model on your records."""
     from rich.console import Console
 
     from ftlab import models as rooms
     from ftlab import records
     from ftlab.demo import every
-    from ftlab.training import processes, rounds, sft, survival
+    from ftlab.training import sft
+    from ftlab.training.run import remark
 
-    if continue_from and model:
-        raise ConfigError("Give --model to start from a base, or --continue-from, not both.")
-    if (replay and not continue_from) or (replay_share is not None and not replay):
-        raise ConfigError(
-            "--replay-share wants --replay OLD.jsonl, and that wants --continue-from FOLDER: what "
-            "is replayed is what the folder's model learned before."
-        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
-    side = Path(f"{out}-checkpoints")
-    processes.join()
-    console = Console(quiet=not processes.first())
+    console = Console()
     rows = records.read(data)
     held_out = records.read(eval_data) if eval_data else None
-    settings: dict[str, Any] = {
-        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
-        "eval_records": held_out, "on_step": every(10, console), "alpha": alpha,
-        "frozen_layers": frozen_layers, "on_start": console.print, "checkpoints": side,
-        "save_every": save_every, "keep": keep or 2, "early_stopping": early_stopping,
-        "gradient_accumulation": gradient_accumulation, "packing": packing,
-        "gradient_checkpointing": gradient_checkpointing,
-        "activation_offloading": activation_offloading,
-    }  # fmt: skip
-    if continue_from:
-        run = rounds.train(
-            continue_from, rows, replay=records.read(replay) if replay else None,
-            share=rounds.SHARE if replay_share is None else replay_share,
-            method=method, rank=rank, targets=targets, **settings,
-        )  # fmt: skip
-    else:
-        base, tokenizer = rooms.load(model or "ftlab-7m", bits=4 if method == "qlora" else None)
-        run = sft.train(
-            base, tokenizer, rows, method=method or "full", rank=rank or 32,
-            targets=targets or "all-linear", **settings,
-        )  # fmt: skip
+    base, tokenizer = rooms.load(model, bits=4 if method == "qlora" else None)
+    run = sft.train(
+        base, tokenizer, rows, method=method, rank=rank, alpha=alpha,
+        targets=targets or "all-linear", frozen_layers=frozen_layers, epochs=epochs,
+        batch_size=batch_size, learning_rate=learning_rate, seed=seed, eval_records=held_out,
+        early_stopping=early_stopping, on_step=every(10, console),
+    )  # fmt: skip
     run.save(out)
-    if keep is None and processes.first():
-        shutil.rmtree(side, ignore_errors=True)
     if run.evals:
-        console.print(survival.remark(run))
+        console.print(remark(run))
     loss = "" if run.eval_loss is None else f"; held-out loss {run.eval_loss:.3f}"
     console.print(
         f"Trained {run.trainable:,} of {run.parameters:,} parameters in {run.seconds:.0f} s{loss}. "
         f"Saved in {out}."
     )
-    processes.leave()
 
 
 def merge(

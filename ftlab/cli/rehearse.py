@@ -21,15 +21,12 @@ def rehearse(
     again: Annotated[
         bool, typer.Option("--again", help="Also lessons that nothing has changed for.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for times, outputs and models.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for times and outputs.")] = Path(
         "runs/rehearsal"
     ),
     notebooks: Annotated[Path, typer.Option(help="Folder of the lessons.")] = Path("notebooks"),
 ) -> None:
-    """Run lessons beforehand on this machine: their time, their errors, and models to fall back on.
-
-    In class, FTLAB_REHEARSED=1 takes the models that were kept, and says so each time.
-    """
+    """Run lessons beforehand on this machine: their time and their errors."""
     from rich.console import Console
 
     from ftlab.teaching import rehearsal
@@ -52,10 +49,7 @@ def rehearse(
     for line in errors:
         say(line)
     if done:
-        say(
-            "takes: the cells alone, without reading and talking. kept: the same with the kept "
-            f"models in place of training, FTLAB_REHEARSED=1. All of it is in {out}."
-        )
+        say(f"takes: the cells alone, without reading and talking. All of it is in {out}.")
     if stopped:
         say("Stopped by you. The lessons above are kept; the same command goes on.")
         raise typer.Exit(130)

@@ -151,9 +151,8 @@ def execute(notebook: "NotebookNode", folder: Path, *, timeout: int = 1800) -> N
         resources={"metadata": {"path": str(folder)}},
     )
     with tempfile.TemporaryDirectory() as home:
-        # The progress of whoever builds is not the learner's, and no kept model is in place of one
-        # that is trained.
-        own = {"FTLAB_PROGRESS": str(Path(home, "progress.json")), "FTLAB_REHEARSED": ""}
+        # The progress of whoever builds is not the learner's.
+        own = {"FTLAB_PROGRESS": str(Path(home, "progress.json"))}
         client.execute(env={**os.environ, **own})
     clean(notebook)
 

@@ -1,12 +1,11 @@
 """Rehearse lessons on the machine of the talk: what takes how long, and what fails.
 
     runs/rehearsal/05/05_sft_with_trl.ipynb   the lesson as it ran
-    runs/rehearsal/05/cells.json              seconds of each cell, errors, trainings, versions
-    runs/rehearsal/05/models/3f0c…/           each model that it trained, as a run saves it
+    runs/rehearsal/05/cells.json              seconds of each cell, errors, versions
 
 A lesson's folder is written whole or not at all, so a Ctrl-C keeps the lessons that are done and
 what was there before. One that was rehearsed with the same cells, package, versions and machine is
-not run again. In class, FTLAB_REHEARSED=1 takes the kept models (see `ftlab.training.rehearsed`).
+not run again.
 """
 
 import hashlib
@@ -23,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 from ftlab.errors import DataError, MissingExtraError, raise_unknown
 from ftlab.files import read_text, sha256, write_text
 from ftlab.hardware import profile, versions
-from ftlab.training import rehearsed
-from ftlab.training.folder import summary_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -137,25 +134,25 @@ def rehearse(
         return before | {"new": False}
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=f".{lesson}-") as part:
-        models = Path(part).resolve() / "new" / "models"
-        models.mkdir(parents=True)
+        new = Path(part).resolve() / "new"
+        new.mkdir()
         begun = datetime.now().strftime("%Y-%m-%d %H:%M")
-        cells, errors = _run(made, notebook.parent, models, before, say)
+        cells, errors = _run(made, notebook.parent, new, before, say)
         told: dict[str, Any] = {"lesson": lesson, "notebook": notebook.name, "on": begun, **same}
         told |= {"seconds": round(sum(cell["seconds"] for cell in cells), 2), "cells": cells}
-        told |= {"errors": errors, "trained": _trained(models)}
-        write_text(models.parent / notebook.name, nbformat.writes(made) + "\n")
-        write_text(models.parent / CELLS, json.dumps(told, indent=1) + "\n")
+        told |= {"errors": errors}
+        write_text(new / notebook.name, nbformat.writes(made) + "\n")
+        write_text(new / CELLS, json.dumps(told, indent=1) + "\n")
         if folder.exists():
             folder.rename(Path(part) / "old")
-        models.parent.rename(folder)
+        new.rename(folder)
     return told | {"new": True}
 
 
 def _run(
     notebook: "NotebookNode",
     folder: Path,
-    models: Path,
+    new: Path,
     before: dict[str, Any] | None,
     say: Callable[[str], None],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -173,9 +170,8 @@ def _run(
     errors: list[dict[str, Any]] = []
     heading, told = "", ""
     due = before["seconds"] if before and not before["errors"] else None
-    environment = os.environ | {rehearsed.KEEP: str(models), rehearsed.FLAG: ""}
-    environment |= {"FTLAB_PROGRESS": str(models.parent / "progress.json")}  # nobody's own
-    log = (models.parent / "kernel.log").open("w", encoding="utf-8")
+    environment = os.environ | {"FTLAB_PROGRESS": str(new / "progress.json")}  # nobody's own
+    log = (new / "kernel.log").open("w", encoding="utf-8")
     with log, client.setup_kernel(env=environment, stderr=log):
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":
@@ -201,7 +197,7 @@ def _run(
             errors += [where | {"error": text} for text in wrong or _errors(cell)]
             if wrong:
                 break
-    (models.parent / "progress.json").unlink(missing_ok=True)
+    (new / "progress.json").unlink(missing_ok=True)
     clean(notebook)
     return cells, errors
 
@@ -213,29 +209,11 @@ def _errors(cell: "NotebookNode") -> Iterable[str]:
             yield COLOUR.sub("", f"{output.ename}: {output.evalue}")
 
 
-def _trained(models: Path) -> list[dict[str, Any]]:
-    """Return what a rehearsal's trainings took, and whether a kept model can replace them."""
-    found = []
-    for folder in models.iterdir():
-        held = summary_of(folder)
-        watched = held["about"]["rehearsed"]["watched"]
-        found.append({"model": folder.name, "seconds": held["seconds"], "watched": watched})
-    return sorted(found, key=lambda row: -row["seconds"])
-
-
-def with_kept(told: dict[str, Any]) -> float:
-    """Return the seconds that a lesson takes with its kept models, as far as that is known."""
-    saved = sum(row["seconds"] for row in told["trained"] if not row["watched"])
-    return max(0.0, told["seconds"] - saved)
-
-
 def verdict(told: dict[str, Any], minutes: float) -> str:
     """Say whether a lesson fits, counting nothing but the time that its cells take."""
     if told["errors"]:
         return "fails"
-    if told["seconds"] <= 60 * minutes:
-        return "fits"
-    return f"with {rehearsed.FLAG}=1" if with_kept(told) <= 60 * minutes else "too long"
+    return "fits" if told["seconds"] <= 60 * minutes else "too long"
 
 
 def table(all_told: Sequence[dict[str, Any]], minutes: float) -> "Table":
@@ -244,15 +222,14 @@ def table(all_told: Sequence[dict[str, Any]], minutes: float) -> "Table":
     from rich.table import Table
 
     shown = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("lesson", "takes", "kept", "slowest cells", f"in {minutes:g} minutes?"):
+    for column in ("lesson", "takes", "slowest cells", f"in {minutes:g} minutes?"):
         shown.add_column(column, no_wrap=column != "slowest cells")
     for told in all_told:
         slowest = sorted(told["cells"], key=lambda cell: -cell["seconds"])[:SLOWEST]
         lines = [f"{c['seconds']:.0f} s, cell {c['cell']}, {c['heading']}" for c in slowest]
         shown.add_row(
-            told["lesson"], _clock(told["seconds"]), _clock(with_kept(told)), "\n".join(lines),
-            verdict(told, minutes),
-        )  # fmt: skip
+            told["lesson"], _clock(told["seconds"]), "\n".join(lines), verdict(told, minutes)
+        )
     return shown
 
 

@@ -2,7 +2,7 @@
 
     adapter_model.safetensors    or model.safetensors
     tokenizer.json, …
-    training.json                settings, data hash, curves, parents: what programs read
+    training.json                settings, data hash, curves: what programs read
     README.md                    the same for people, in the form that the Hugging Face hub reads
                                  (https://huggingface.co/docs/hub/model-cards)
 
@@ -33,7 +33,6 @@ def save(
     model: Any,
     tokenizer: Any,
     summary: dict[str, Any],
-    weights: dict[str, Any] | None = None,
 ) -> Path:
     """Write a tuned model's folder, whole or not at all.
 
@@ -41,8 +40,7 @@ def save(
         folder: where; it must not hold anything yet.
         model: a causal LM, or a PeftModel, of which the adapter alone is written.
         tokenizer: its tokenizer.
-        summary: what `training.json` is to hold (see `ftlab.training.sft.Run.summary`).
-        weights: by name, where the model in memory holds only a part of them.
+        summary: what `training.json` is to hold (see `ftlab.training.run.Run.summary`).
 
     Raises:
         DataError: the folder is not empty, or cannot be written.
@@ -61,7 +59,7 @@ def save(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
             part = Path(temporary) / "model"
             with quiet():
-                model.save_pretrained(part, state_dict=weights)
+                model.save_pretrained(part)
             tokenizer.save_pretrained(part)
             config = part / "adapter_config.json"
             if config.exists() and "/" in base:  # the hub's name, not this machine's cache
@@ -161,12 +159,6 @@ def _rows(told: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "method", get("method") + shape
     if get("data"):
         yield "data", f"{get('records'):,} records, SHA-256 `{get('data')}`"
-    if "replay" in about:
-        old = about["replay"]
-        yield "of these, replayed", f"{old['records']:,}, drawn from `{old['data']}`"
-    for number, parent in enumerate(about.get("parents", []), 1):
-        data = f", data `{parent['data']}`" if parent.get("data") else ""
-        yield f"round {number}", f"{parent['folder']}{data}"
     if "merged" in about:
         yield "merged", f"from the adapter {about['merged']['adapter']}: {about['merged']['check']}"
     if get("epochs"):

@@ -61,12 +61,9 @@ def prepare(
             ", or load the model without bits=4."
         )
     if hasattr(model, "peft_config"):
-        if method in ADAPTERS and any(p.requires_grad for p in model.parameters()):
-            return None  # the adapter that is there goes on
         raise ConfigError(
-            "The model has an adapter already. To train that further, take "
-            "ftlab.training.rounds.train(folder, records), or `ftlab train --continue-from "
-            "FOLDER`; to start another, fold it into its base first: `ftlab merge`."
+            "The model has an adapter already. To start another, fold it into its base first: "
+            "`ftlab merge`."
         )
     if method == "frozen":
         _freeze(model, frozen_layers)

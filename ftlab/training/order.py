@@ -25,28 +25,16 @@ def by_length(lengths: Sequence[int], batch_size: int, rng: random.Random) -> li
 
 
 class Order:
-    """A sampler of such batches: another order in each epoch, the same when a run goes on.
-
-    Where several processes take turns, each gets as many batches as the others: the last ones are
-    filled up to a multiple of `multiple` with index `len(lengths)`, a row that carries no loss.
-    """
+    """A sampler of such batches: another order in each epoch."""
 
     def __init__(
-        self,
-        lengths: Sequence[int],
-        batch_size: int,
-        seed: int,
-        state: Callable[[], Any],
-        multiple: int = 1,
+        self, lengths: Sequence[int], batch_size: int, seed: int, state: Callable[[], Any]
     ) -> None:
         self.lengths, self.batch_size, self.seed, self.state = lengths, batch_size, seed, state
-        self.filling = -len(lengths) % multiple
 
     def __len__(self) -> int:
-        return len(self.lengths) + self.filling
+        return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        epoch = int(self.state().epoch or 0)  # the trainer's: a checkpoint brings it back
-        rng = random.Random(f"{self.seed} {epoch}")
+        rng = random.Random(f"{self.seed} {int(self.state().epoch or 0)}")
         yield from by_length(self.lengths, self.batch_size, rng)
-        yield from [len(self.lengths)] * self.filling

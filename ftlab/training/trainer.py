@@ -1,11 +1,10 @@
-"""The trainer: the only place where TRL's constructors are called."""
+"""The trainer of `ftlab.training.sft`: TRL's, with logits only where a token carries loss."""
 
 import types
 import warnings
 from dataclasses import fields
 from typing import Any
 
-from ftlab.training import packing, processes, survival
 from ftlab.training.heads import is_plain
 from ftlab.training.order import Order
 
@@ -20,7 +19,18 @@ def build(
     folder: str,
     watch: Any,
 ) -> Any:
-    """Build the SFTTrainer: the only place where TRL's constructors are called."""
+    """Build the SFTTrainer.
+
+    Args:
+        model: a causal LM.
+        tokenizer: its tokenizer.
+        rows: `input_ids` and `labels` to train on.
+        held_out: the same to measure the loss on after each epoch, if any.
+        adapter: a LoraConfig, or None.
+        settings: batch_size, epochs, learning_rate and seed.
+        folder: where TRL may write.
+        watch: the callback.
+    """
     import logging
 
     # imported by peft; on a CPU it says that an optional kernel is missing, to no use here
@@ -33,28 +43,20 @@ def build(
     from ftlab.hardware import profile
 
     machine = profile()
-    many = processes.count()
-    share = settings["batch_size"] // (many * settings["gradient_accumulation"])
-    packed = settings["packing"] and share > 1
+    dtype, size = machine.dtype, settings["batch_size"]
     plain = is_plain(model)
     lengths = [len(row["input_ids"]) for row in rows]
     blank = {"input_ids": rows[0]["input_ids"][:1], "labels": [-100]}
-    together = share * many if many > 1 else 1
-    if held_out:  # whole batches in every process, so that each token counts alike
-        held_out = held_out + [blank] * (-len(held_out) % (share * many))
+    if held_out:  # whole batches, so that each token counts alike
+        held_out = held_out + [blank] * (-len(held_out) % size)
         tokens = sum(label != -100 for row in held_out for label in row["labels"])
-        per_batch = tokens / len(held_out) * share
+        per_batch = tokens / len(held_out) * size
 
     class Trainer(SFTTrainer):
         """SFTTrainer with batches of like length, and logits only where a token carries loss."""
 
         def _get_train_sampler(self, *_: Any) -> Any:
-            size, seed = settings["batch_size"], settings["seed"]
-            return Order(lengths, size, seed, lambda: self.state, together)
-
-        def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-            with survival.saving(self, watch):
-                super()._save_checkpoint(*args, **kwargs)
+            return Order(lengths, size, settings["seed"], lambda: self.state)
 
         def compute_loss(
             self,
@@ -64,35 +66,29 @@ def build(
             num_items_in_batch: Any = None,
         ) -> Any:
             if not model.training:  # the mean over batches is then that over all tokens
-                num_items_in_batch = per_batch * many
+                num_items_in_batch = per_batch
             if not plain:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             labels = inputs["labels"]
             given = {name: value for name, value in inputs.items() if name != "labels"}
             total = model(**given, summed_loss_of=labels)
             count = num_items_in_batch or (labels[:, 1:] != -100).sum()
-            loss = total / count * many  # whose gradients will be averaged over them
+            loss = total / count
             return (loss, {"loss": loss}) if return_outputs else loss
 
     names = {f.name for f in fields(SFTConfig)}  # renamed in transformers 5.2x
     new = "activation_checkpointing" in names
     checkpointing: dict[str, Any] = {
-        "activation_checkpointing" if new else "gradient_checkpointing": settings[
-            "gradient_checkpointing"
-        ]
+        "activation_checkpointing" if new else "gradient_checkpointing": False
     }
-    dtype = processes.by_first(lambda: machine.dtype)  # each may have timed another
     arguments = SFTConfig(
         output_dir=folder,
         num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=share,
-        per_device_eval_batch_size=share,
-        gradient_accumulation_steps=settings["gradient_accumulation"],
-        average_tokens_across_devices=True,
-        ddp_find_unused_parameters=not plain,
+        per_device_train_batch_size=size,
+        per_device_eval_batch_size=size,
         learning_rate=settings["learning_rate"],
         lr_scheduler_type="linear",
-        warmup_steps=max(1, round(0.05 * settings["epochs"] * len(rows) / settings["batch_size"])),
+        warmup_steps=max(1, round(0.05 * settings["epochs"] * len(rows) / size)),
         weight_decay=0.01,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
@@ -100,10 +96,7 @@ def build(
         fp16=dtype == "float16",
         use_cpu=machine.device == "cpu",
         **checkpointing,
-        activation_offloading=settings["activation_offloading"],
         max_length=None,
-        packing=False,
-        padding_free=packed,  # TRL's own packing would choose other batches
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_steps=1,
         logging_nan_inf_filter=False,
@@ -124,7 +117,7 @@ def build(
         trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_list([*rows, blank] if together > 1 else rows),
+            train_dataset=Dataset.from_list(rows),
             eval_dataset=Dataset.from_list(held_out) if held_out else None,
             processing_class=tokenizer,
             peft_config=adapter,
@@ -138,24 +131,15 @@ def build(
         for weight in tuned.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()
-    if packed:
-        packing.check(trainer.model, trainer.data_collator, rows)
     if plain:
         sum_losses(getattr(trainer.model, "get_base_model", lambda: trainer.model)())
     return trainer
 
 
-def keep_activations(model: Any) -> None:
-    """Let a model keep its activations again."""
-    name = "activation_checkpointing_disable"
-    getattr(model, name if hasattr(model, name) else "gradient_checkpointing_disable")()
-
-
 def sum_losses(model: Any) -> None:
     """Let the model's forward, asked with `summed_loss_of=labels`, return their loss alone.
 
-    Logits are computed only where a label is. It is the model's forward and no function beside it
-    because DDP and FSDP do their part around that.
+    Logits are computed only where a label is.
     """
     import torch
 

@@ -573,7 +573,7 @@ with plots.LiveCurve(f"{TRAIN} bookings, {EPOCHS} times") as curve:
 seen[run.steps] = probe(model, tokenizer, watched)
 
 # %%
-from ftlab.training.survival import remark
+from ftlab.training.run import remark
 
 print("step  loss  in form  right")
 for step, at in seen.items():

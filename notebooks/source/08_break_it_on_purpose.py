@@ -49,8 +49,7 @@ hardware.versions()
 # %% [markdown]
 # The course's own trainer refuses most of these faults. So here is one that checks nothing:
 # a loop over batches, with a rate that goes down to zero. It takes rows of tokens, and
-# labels where -100 means “no loss here”. (The line above `fit` lets a model that was
-# trained at a rehearsal take its place, in a class that has no time. It does nothing else.)
+# labels where -100 means “no loss here”.
 
 # %%
 import math
@@ -68,10 +67,6 @@ def on(model, batch):
 
 
 # %%
-from ftlab.training import rehearsed
-
-
-@rehearsed.rehearsable(BASE, seed=SEED)
 def fit(rows, epochs=3, rate=1e-3, collate=PAD_WITH_PAD, model=None, after=None):
     """Train on rows as they are, and return the model and the loss of each step."""
     model = models.load(BASE)[0] if model is None else model

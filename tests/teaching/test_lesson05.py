@@ -111,7 +111,7 @@ def test_the_merged_weight_is_peft_s(make_model):
 
 
 def test_early_stopping_keeps_what_the_trainer_keeps():
-    from ftlab.training.survival import best
+    from ftlab.training.run import best
 
     losses = [2.0, 1.2, 1.0, 1.1, 1.3]
     evals = [{"step": i + 1, "eval_loss": loss} for i, loss in enumerate(losses)]

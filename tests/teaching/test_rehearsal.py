@@ -63,8 +63,7 @@ def test_a_rehearsal_and_what_follows(lesson, tmp_path):
     assert rehearsal.read(out / "07")["on"] == told["on"]
     assert [path.name for path in out.iterdir()] == ["07"]
 
-    # a changed lesson runs again, and its models' folder is the kernel's
-    write(lesson, [*CELLS[:4], "import os; assert os.environ['FTLAB_REHEARSING'][-6:] == 'models'"])
+    write(lesson, CELLS[:4])  # a changed lesson runs again
     told = rehearsal.rehearse(lesson, out, say=said.append)
     assert told["new"] and told["errors"] == []
 
@@ -75,22 +74,14 @@ def test_a_folder_of_something_else_stays(lesson, tmp_path):
         rehearsal.rehearse(lesson, tmp_path)
 
 
-def told(seconds, trained=(), errors=()):
-    cells = [{"cell": 2, "heading": "1. Settings", "seconds": seconds, "first_line": "x = 1"}]
-    return {"lesson": "07", "seconds": seconds, "cells": cells, "trained": trained,
-            "errors": errors}  # fmt: skip
+def told(seconds, errors=()):
+    return {"lesson": "07", "seconds": seconds, "errors": errors}
 
 
-def test_the_verdict_knows_what_the_kept_models_save():
-    trained = [
-        {"model": "a", "seconds": 50.0, "watched": False},
-        {"model": "b", "seconds": 40.0, "watched": True},
-    ]
+def test_the_verdict_counts_the_cells_alone():
     assert rehearsal.verdict(told(59), 1) == "fits"
-    assert rehearsal.verdict(told(100, trained), 1) == "with FTLAB_REHEARSED=1"
-    assert rehearsal.verdict(told(115, trained), 1) == "too long"
+    assert rehearsal.verdict(told(61), 1) == "too long"
     assert rehearsal.verdict(told(9, errors=[{}]), 1) == "fails"
-    assert rehearsal.with_kept(told(100, trained)) == 50
 
 
 def test_lessons_are_found_by_number(lesson, tmp_path):

@@ -60,22 +60,14 @@ def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
     encoded = encode(tokenizer, record)
     length, counted = len(encoded.input_ids), sum(encoded.loss_mask)
     found = step(
-        "lora", model.config.to_dict(), length=length, checkpointing=True, batch_size=8,
+        "lora", model.config.to_dict(), length=length, batch_size=8,
         loss_share=counted / (length - 1),
     )  # fmt: skip
     predicted = found.adapters + 2 * found.trainable_bytes + sum(found.peak.values())
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profiler:
-        sft.train(
-            model,
-            tokenizer,
-            [record] * 16,
-            method="lora",
-            rank=4,
-            epochs=1,
-            gradient_checkpointing=True,
-        )
+        sft.train(model, tokenizer, [record] * 16, method="lora", rank=4, epochs=1)
     live, most = 0, 0
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
     for event in sorted(events, key=lambda event: event.start_ns()):

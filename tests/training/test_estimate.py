@@ -3,8 +3,7 @@ import json
 import pytest
 
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.training import predict
-from ftlab.training.estimate import NF4_BYTES, Plan, config_of, estimate
+from ftlab.training.estimate import NF4_BYTES, config_of, estimate
 from ftlab.training.gpus import table
 from ftlab.training.ledger import PARTS, Step
 
@@ -109,33 +108,3 @@ def test_a_table_of_ones_own(tmp_path):
     gpu = {"memory_gb": 1, "tflops": 100, "per_hour": 2}
     file.write_text(json.dumps({"date": "2026-01-01", "share_of_peak": 0.5, "gpus": {"X": gpu}}))
     assert made(gpu="X", gpus=table(file), records=10).cost > 0
-
-
-def test_a_run_tells_before_it_starts_and_three_ways_out():
-    plan = Plan("lora", length=16, batch_size=2, rank=8, targets=["q_proj"])
-    told = predict.before(TINY, plan, tokens=3200)
-    assert told.startswith("predicted: ") and "weights" in told and "about" in told
-    out = predict.instead(TINY, plan)
-    assert (
-        "(1) gradient_accumulation=2: " in out
-        and "(3) method='qlora': " in out
-        and "(4)" not in out
-    )
-    assert "MB" in out and "smaller base" in out
-    assert "cannot be predicted" in predict.before(TINY | {"model_type": "lama"}, plan, 3200)
-    assert "(1) gradient_accumulation=2;" in predict.instead(TINY | {"model_type": "lama"}, plan)
-
-
-def test_the_plan_of_a_run_is_its_largest_step():
-    import torch
-
-    class Model:
-        def get_input_embeddings(self):
-            return torch.nn.Embedding(4, 2, dtype=torch.bfloat16)
-
-    rows = [{"input_ids": [1] * n, "labels": [-100] * (n - 2) + [1, 1]} for n in (4, 9, 6)]
-    settings = {"method": "lora", "batch_size": 2, "rank": 8, "gradient_checkpointing": False}
-    settings |= {"gradient_accumulation": 1, "processes": 1}
-    plan = predict.plan_of(Model(), rows, settings, "all-linear", None)
-    assert (plan.length, plan.batch_size, plan.weights) == (9, 2, "bfloat16")
-    assert plan.loss_share == 4 / (2 * 8)
