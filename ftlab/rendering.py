@@ -169,13 +169,13 @@ def _examined(tokenizer: Any) -> Facts:
 
 
 def _marked(tokenizer: Any) -> str | None:
-    from trl import chat_template_utils as trl
-
     own = tokenizer.get_chat_template()
-    if trl.has_generation_markers(own):
+    if re.search(r"\{%-?\s*generation\s*-?%\}", own):
         return own
+    from trl.chat_template_utils import get_training_chat_template  # takes two seconds
+
     try:
-        return trl.get_training_chat_template(tokenizer)
+        return get_training_chat_template(tokenizer)
     except Exception:  # it renders tool calls, at which a template may fail in any way
         return None
 

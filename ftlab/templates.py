@@ -80,7 +80,7 @@ def prompt_ids(
     return _tokens(tokenizer, [prompt_text(tokenizer, messages, tools, **options)])[0]
 
 
-def encode(tokenizer: Any, row: Mapping[str, Any], *, max_length: int | None = None) -> Encoded:
+def encode(tokenizer: Any, row: Any, *, max_length: int | None = None) -> Encoded:
     """Return a row's tokens, with a mask of those that carry loss.
 
     Of `prompt` and `completion` the assistant's messages in the completion carry loss, and the
@@ -102,7 +102,7 @@ def encode(tokenizer: Any, row: Mapping[str, Any], *, max_length: int | None = N
     """
     if max_length is not None and max_length < 1:
         raise ConfigError(f"max_length must be at least 1, got {max_length}.")
-    row = row if isinstance(row, Mapping) else _row(row)
+    row = row if isinstance(row, Mapping) else _row(row)  # old callers pass a Record
     text, learned = spans.find(tokenizer, spans.talk(row))
     ids, lengths = _tokenised(tokenizer, text, [place for span in learned for place in span])
     mask = [0] * len(ids)
@@ -132,8 +132,7 @@ def _tokenised(tokenizer: Any, text: str, places: list[int]) -> tuple[list[int],
     token would reach over a place, the text is tokenised in parts.
     """
     cuts = [0, *places, len(text)]
-    parts = [text[a:b] for a, b in itertools.pairwise(cuts)]
-    whole, *pieces = _tokens(tokenizer, [text, *parts])
+    whole, *pieces = _tokens(tokenizer, [text, *(text[a:b] for a, b in itertools.pairwise(cuts))])
     joined = [token for piece in pieces for token in piece]
     lengths = [sum(map(len, pieces[: i + 1])) for i in range(len(places))]
     if joined == whole:
