@@ -119,7 +119,8 @@ def load(
     """Load a causal LM and its tokenizer, ready to generate or to be trained.
 
     Args:
-        name: a shipped name, a folder (a model, or an adapter that names its base), or a hub id.
+        name: smollm2-135m (the first time it is fetched), a shipped name, a folder (a model, or an
+            adapter that names its base), or a hub id.
         device: where it goes; by default what `ftlab.hardware.profile` says.
         dtype: of the weights: "float32", "bfloat16", "float16" or a torch.dtype. By default
             float32 as the profile says, for mixed precision casts by itself.
@@ -131,7 +132,7 @@ def load(
 
     Raises:
         ModelError: it cannot be found, read or trusted.
-        OfflineError: it is on the hub, which cannot be reached.
+        OfflineError: it must be fetched, which cannot be done from here.
         ConfigError: there is no such device or dtype, or 4 bits do not work here.
     """
     import torch
