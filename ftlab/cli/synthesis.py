@@ -10,7 +10,7 @@ from ftlab.cli.options import Seed
 from ftlab.errors import ConfigError, raise_unknown
 
 if TYPE_CHECKING:
-    from ftlab.curation.asking import Synthesis
+    from ftlab.curation.answer_cache import Synthesis
     from ftlab.curation.teachers import Teacher
 
 TeacherName = Annotated[str, typer.Option("--teacher", help="program, openai or local.")]
@@ -22,8 +22,6 @@ BaseUrl = Annotated[
 ]
 Concurrency = Annotated[int, typer.Option(min=1, help="Most requests at one time.")]
 MaxRequests = Annotated[int | None, typer.Option(min=0, help="Cap, earlier runs included.")]
-MaxTokens = Annotated[int | None, typer.Option(min=0, help="Cap, prompts and answers together.")]
-MaxCost = Annotated[float | None, typer.Option(min=0, help="Cap; needs the two prices.")]
 PriceIn = Annotated[float | None, typer.Option(min=0, help="Of a million tokens in prompts.")]
 PriceOut = Annotated[float | None, typer.Option(min=0, help="Of a million tokens in answers.")]
 AnswerTokens = Annotated[int, typer.Option(min=1, help="Most tokens in an answer.")]
@@ -45,8 +43,6 @@ def synth(
     ] = None,
     concurrency: Concurrency = 4,
     max_requests: MaxRequests = None,
-    max_tokens: MaxTokens = None,
-    max_cost: MaxCost = None,
     price_in: PriceIn = None,
     price_out: PriceOut = None,
     answer_tokens: AnswerTokens = 1024,
@@ -68,17 +64,19 @@ def synth(
         print(f"{n} {split} examples of {task} in {out}")
         return
     from ftlab.curation import synthesis
-    from ftlab.curation.asking import Caps
 
-    caps = Caps(max_requests, max_tokens, max_cost, price_in, price_out)
     who = _teacher(teacher, model, base_url, answer_tokens, temperature)
     if estimate:
-        print(synthesis.estimate(task, n, who, seed=seed, split=split, shots=shots, caps=caps))
+        if (price_in is None) != (price_out is None):
+            raise ConfigError("Give both --price-in and --price-out, or neither.")
+        prices = None if price_in is None or price_out is None else (price_in, price_out)
+        how: dict[str, Any] = {"seed": seed, "split": split, "shots": shots}
+        print(synthesis.estimate(task, n, who, prices=prices, **how))
         return
     _tell(
         synthesis.synthesise(
             task, n, who, out, seed=seed, split=split, shots=shots, accept=_least(accept),
-            concurrency=concurrency, caps=caps,
+            concurrency=concurrency, max_requests=max_requests,
         )
     )  # fmt: skip
 
@@ -101,29 +99,23 @@ def amplify(
     base_url: BaseUrl = None,
     concurrency: Concurrency = 4,
     max_requests: MaxRequests = None,
-    max_tokens: MaxTokens = None,
-    max_cost: MaxCost = None,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
     answer_tokens: AnswerTokens = 1024,
     temperature: Temperature = None,
 ) -> None:
     """Make many examples from a few: paraphrased, reworded, or new ones of the kind."""
     from ftlab import records
     from ftlab.curation import amplify as room
-    from ftlab.curation.asking import Caps
 
     if (held_out is None) != no_held_out:
         raise ConfigError(
             "Name the records that are held out with --held-out FILE, so that no rewrite of one "
             "gets into training; or say --no-held-out if there are none."
         )
-    caps = Caps(max_requests, max_tokens, max_cost, price_in, price_out)
     seeds, kept_back = records.read(data), records.read(held_out) if held_out else []
     who = _teacher(teacher, model, base_url, answer_tokens, temperature)
     _tell(
         room.amplify(
-            seeds, n, who, out, held_out=kept_back, task=task, seed=seed, caps=caps,
+            seeds, n, who, out, held_out=kept_back, task=task, seed=seed, max_requests=max_requests,
             ways=[way.strip() for way in ways.split(",")], concurrency=concurrency,
         )
     )  # fmt: skip

@@ -25,10 +25,11 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from ftlab.curation.asking import Caps, Synthesis, Verdict, run
+from ftlab.curation.answer_cache import Judged, Synthesis, run
 from ftlab.curation.cleaning import clean
 from ftlab.curation.near import pairs_of_words
 from ftlab.curation.synthesis import key_of
@@ -110,7 +111,7 @@ def amplify(
     ways: Sequence[str] = WAYS,
     seed: int = 0,
     concurrency: int = 4,
-    caps: Caps | None = None,
+    max_requests: int | None = None,
     progress: bool = True,
 ) -> Synthesis:
     """Make `n` new records from a few; what is near a held-out record is dropped.
@@ -120,7 +121,7 @@ def amplify(
 
     Args:
         seeds: the examples, all of one kind and of one turn.
-        n: new records wanted; at most four requests are made for each.
+        n: new records wanted.
         teacher: who rewrites. `program` rewords by rules, which is poorer than a model does it.
         out: the JSONL file to make or to go on with.
         held_out: the records that training must not see; give [] if there are none.
@@ -128,7 +129,7 @@ def amplify(
         ways: those of `WAYS` to take in turn.
         seed: of the choices.
         concurrency: most requests at one time.
-        caps: what may be spent.
+        max_requests: most answers, those of earlier runs included; by default 4 n.
         progress: show the estimate first, then a bar, on stderr.
 
     Raises:
@@ -174,7 +175,7 @@ def amplify(
         "amplify": fingerprint(kept), "held_out": fingerprint(held_out), "teacher": teacher.name,
         "task": task, "ways": list(ways), "seed": seed,
     }  # fmt: skip
-    most = 4 * n if caps is None or caps.requests is None else caps.requests
+    most = 4 * n if max_requests is None else max_requests
     fresh = it.examples(most, seed + 104729) if offline and it and "few-shot" in ways else []
     fresh = [record for record in fresh if _input(record).startswith(cue)]
     requests, plans = [], {}
@@ -200,36 +201,34 @@ def amplify(
     already = Neighbours(map(_input, kept), scaffolding=map(_input, [*kept, *held_out]))
     lock = Lock()
 
-    def judge(request: Request, answer: Answer) -> Verdict:
+    def judge(request: Request, answer: Answer) -> Judged:
         text, cleaned = clean(answer.text)
         way, source = plans[request.key]
         if not answer.finished:
-            return Verdict(None, "cut off: longer than an answer may be", cleaned)
+            return Judged(None, "cut off: longer than an answer may be", cleaned)
         try:
             record = _new(text, cue, way, source, teacher)
             metrics = _marks(it, record)
         except DataError as error:
-            return Verdict(None, str(error), cleaned)
+            return Judged(None, str(error), cleaned)
         if low := [name for name, value in metrics.items() if value < 1]:
-            return Verdict(None, f"not full marks: {', '.join(low)}", cleaned, metrics)
+            return Judged(None, f"not full marks: {', '.join(low)}", cleaned, metrics)
         if guard.leaks(record):
-            return Verdict(None, "near a held-out record", cleaned)
+            return Judged(None, "near a held-out record", cleaned)
         with lock:  # two answers alike may come at one time
             if already.nearest(_input(record)) >= COPY:
-                return Verdict(None, "a copy of an example that is there", cleaned)
+                return Judged(None, "a copy of an example that is there", cleaned)
             already.hold([_input(record)])
-        return Verdict(record, cleaned=cleaned)
+        return Judged(record, cleaned=cleaned)
 
     made = run(
-        requests, teacher, judge, out, n=n, settings=settings, concurrency=concurrency, caps=caps,
-        progress=progress, begin=lambda there: already.hold(map(_input, there)),
+        requests, teacher, judge, out, n=n, concurrency=concurrency, max_requests=max_requests,
+        progress=progress,
     )  # fmt: skip
     if len(kept) == len(seeds):
         return made
-    return made.noting(
-        f"{len(seeds) - len(kept)} of {len(seeds)} examples were not used: each is near a held-out "
-        "record."
-    )
+    unused = f"{len(seeds) - len(kept)} of {len(seeds)} examples were not used"
+    return replace(made, notes=(f"{unused}: each is near a held-out record.",))
 
 
 class _Guard:

@@ -1,12 +1,12 @@
 """Synthesis: prompts to a teacher, its answers cleaned, judged and kept, until there are enough.
 
-    request --teacher--> raw answer --journal--> cleaned --judge--> train.jsonl
-                                                              \\---> train.rejected.jsonl
+    request --teacher--> raw answer --cache--> cleaned --judge--> train.jsonl
+                                                            \\---> train.rejected.jsonl
 
 The inputs come from the task's own generator. The teacher is told the task, is shown a few solved
 examples, and writes the completion; the task then judges it by its own score: code is run in the
 sandbox, JSON is compared field by field. A run that was killed goes on where it was when the same
-call is made again (see `ftlab.curation.journal`).
+call is made again (see `ftlab.curation.answer_cache`).
 
 >>> import tempfile, pathlib
 >>> from ftlab.curation import teachers
@@ -23,7 +23,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftlab.curation.asking import Caps, Estimate, Judge, Synthesis, Verdict, expected, run
+from ftlab.curation.answer_cache import Judge, Judged, Synthesis, expected, run
 from ftlab.curation.cleaning import clean
 from ftlab.curation.teachers import Answer, Request, Teacher
 from ftlab.errors import ConfigError, raise_unknown
@@ -50,7 +50,7 @@ def synthesise(
     shots: int = 3,
     accept: Mapping[str, float] | None = None,
     concurrency: int = 4,
-    caps: Caps | None = None,
+    max_requests: int | None = None,
     progress: bool = True,
 ) -> Synthesis:
     """Have a teacher write the completions of a task's inputs, until `n` are accepted.
@@ -61,13 +61,13 @@ def synthesise(
         task: the task's name.
         n: records wanted.
         teacher: who answers; see `ftlab.curation.teachers.get`.
-        out: the JSONL file to make or to go on with; rejects and journal lie beside it.
+        out: the JSONL file to make or to go on with; rejects and answers lie beside it.
         seed: of the inputs.
         split: of the inputs, "train" or "test".
         shots: solved examples that the teacher is shown; none of them is among the inputs.
         accept: the least that an answer must score, by metric; by default `ACCEPT`.
         concurrency: most requests at one time.
-        caps: what may be spent; at most 2 n requests where it says nothing on requests.
+        max_requests: most answers, those of earlier runs included; by default 2 n.
         progress: show the estimate first, then a bar, on stderr.
 
     Raises:
@@ -75,7 +75,7 @@ def synthesise(
         DataError: `out` is not from such a run.
         ModelError: the teacher gives no answers; what was accepted is kept.
     """
-    requests, inputs, settings = _plan(task, n, teacher, seed, split, shots, caps)
+    requests, inputs = _plan(task, n, teacher, seed, split, shots, max_requests)
     wanted = _wanted(task, accept, next(iter(inputs.values())))
     return run(
         requests,
@@ -83,9 +83,8 @@ def synthesise(
         _judge(task, inputs, wanted, teacher),
         out,
         n=n,
-        settings={**settings, "accept": wanted},
         concurrency=concurrency,
-        caps=caps,
+        max_requests=max_requests,
         progress=progress,
     )
 
@@ -98,27 +97,36 @@ def estimate(
     seed: int = 0,
     split: str = "train",
     shots: int = 3,
-    caps: Caps | None = None,
-) -> Estimate:
-    """Say what `synthesise` with these arguments would take; nothing is asked."""
-    requests, _, _ = _plan(task, n, teacher, seed, split, shots, caps)
-    return expected(requests[:n], caps or Caps(), teacher)
+    prices: tuple[float, float] | None = None,
+) -> str:
+    """Say what `synthesise` with these arguments would take; nothing is asked.
+
+    Args:
+        task: as in `synthesise`, and so are `n`, `teacher`, `seed`, `split` and `shots`.
+        n: see above.
+        teacher: see above.
+        seed: see above.
+        split: see above.
+        shots: see above.
+        prices: of a million tokens in prompts, and in answers.
+    """
+    return expected(_plan(task, n, teacher, seed, split, shots, n)[0], teacher, prices)
 
 
 def _plan(
-    task: str, n: int, teacher: Teacher, seed: int, split: str, shots: int, caps: Caps | None
-) -> tuple[list[Request], dict[str, Record], dict[str, Any]]:
-    """Return the requests in order, the records that they are made of, and the settings."""
+    task: str, n: int, teacher: Teacher, seed: int, split: str, shots: int, most: int | None
+) -> tuple[list[Request], dict[str, Record]]:
+    """Return the requests in order, and the records that they are made of."""
     from ftlab import tasks
 
     if n < 1 or shots < 0:
         raise ConfigError(f"n must be at least 1 and shots at least 0; got {n} and {shots}.")
     it = tasks.get(task)
     settings = {"task": task, "teacher": teacher.name, "seed": seed, "split": split, "shots": shots}
-    most = 2 * n if caps is None or caps.requests is None else caps.requests
+    most = max(n, 2 * n if most is None else most)
     shown = it.examples(shots, EXAMPLES_SEED + seed, split="train") if shots else []
     known = {record.messages[-1]["content"] for record in shown}
-    drawn = it.examples(max(most, n) + shots, seed, split=split)
+    drawn = it.examples(most + shots, seed, split=split)
     told = {"role": "system", "content": f"{it.describe}\n\nAnswer with what is asked for alone."}
     before: list[dict[str, str]] = [told]
     for record in shown:
@@ -126,13 +134,13 @@ def _plan(
     requests: list[Request] = []
     inputs: dict[str, Record] = {}
     for record in drawn:
-        if record.messages[-1]["content"] in known or len(requests) == max(most, n):
+        if record.messages[-1]["content"] in known or len(requests) == most:
             continue
         messages = (*before, *record.messages)
         key = key_of(settings, len(requests), messages)
         requests.append(Request(key, messages, record.completion))
         inputs[key] = record
-    return requests, inputs, settings
+    return requests, inputs
 
 
 def key_of(settings: Mapping[str, Any], index: int, messages: Sequence[Mapping[str, str]]) -> str:
@@ -162,13 +170,13 @@ def _judge(
 
     it = tasks.get(task)
 
-    def judge(request: Request, answer: Answer) -> Verdict:
+    def judge(request: Request, answer: Answer) -> Judged:
         text, cleaned = clean(answer.text)
         if not answer.finished:
-            return Verdict(None, "cut off: longer than an answer may be", cleaned)
+            return Judged(None, "cut off: longer than an answer may be", cleaned)
         parsed = it.parse(text)
         if not parsed.strip():
-            return Verdict(None, "empty", cleaned)
+            return Judged(None, "empty", cleaned)
         if parsed.strip() != text.strip():
             cleaned = (*cleaned, "by the task's parser")
         record = inputs[request.key]
@@ -178,8 +186,8 @@ def _judge(
         if short:
             reason = ", ".join(f"{name} below {wanted[name]:g}" for name in short)
             told = {name: value for name, value in metrics.items() if not math.isnan(value)}
-            return Verdict(None, reason, cleaned, told)
+            return Judged(None, reason, cleaned, told)
         meta = {**record.meta, "teacher": teacher.name}
-        return Verdict(Record(record.messages, parsed, meta), cleaned=cleaned)
+        return Judged(Record(record.messages, parsed, meta), cleaned=cleaned)
 
     return judge

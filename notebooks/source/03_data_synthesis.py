@@ -251,13 +251,12 @@ check("03.2", to_ask)
 # to the bill?
 
 # %%
-from ftlab.curation.asking import Caps
 from ftlab.teaching.show import wrap
 
-prices = Caps(price_in=0.15, price_out=0.60)  # made up: put in those of your endpoint
+prices = (0.15, 0.60)  # in prompts, in answers; made up: put in those of your endpoint
 settings = {"seed": SEED, "shots": 2}
 for shots in (0, 2, 6):
-    guess = synthesis.estimate("unit_tests", WANTED, teacher, caps=prices, shots=shots)
+    guess = synthesis.estimate("unit_tests", WANTED, teacher, prices=prices, shots=shots)
     print(wrap(guess, f"{shots} solved examples: "))
 
 # %% [markdown]
@@ -265,7 +264,7 @@ for shots in (0, 2, 6):
 # lesson 01 counts what that saves.
 #
 # Now the run, at first a small one that is cut short by a **cap** of sixty requests. Each
-# answer is cleaned, run in the sandbox and marked; what passes goes into the file at once.
+# answer is on the disk at once, then it is cleaned, run in the sandbox and marked.
 
 # %%
 TESTS = FOLDER / "tests.jsonl"
@@ -279,7 +278,7 @@ def make(n, **options):
         )
 
 
-first = make(WANTED, caps=Caps(requests=60))
+first = make(WANTED, max_requests=60)
 print(
     f"{len(first.accepted)} accepted, {len(first.rejected)} rejected: {first.stopped}"
 )
@@ -316,8 +315,8 @@ def parses(code):
     return True
 
 
-journal = TESTS.with_name("tests.journal.jsonl").read_text(encoding="utf-8")
-raw = [json.loads(line)["text"] for line in journal.splitlines()[1:]]
+answers = TESTS.with_name("tests.answers.jsonl").read_text(encoding="utf-8")
+raw = [json.loads(line)["text"] for line in answers.splitlines()]
 before, after = [sum(map(parses, texts)) for texts in (raw, [clean(t)[0] for t in raw])]
 print(
     f"of {len(raw)} raw answers {before} are Python, and {after} once they are cleaned"
@@ -682,7 +681,7 @@ for record in everything.accepted[:3]:
 # %%
 checked = synthesis.synthesise(
     "kindness", DOLL, local, FOLDER / "checked.jsonl",
-    caps=Caps(requests=5 * DOLL), **options,
+    max_requests=5 * DOLL, **options,
 )  # fmt: skip
 passed = len(checked.accepted) / checked.requests
 print(f"{len(checked.accepted)} kept of {checked.requests} answers ({passed:.0%})")

@@ -9,7 +9,6 @@ from openai_server import KEY, serving
 from ftlab import records, tasks
 from ftlab.curation import teachers
 from ftlab.curation.amplify import LEAK, Neighbours, amplify, reword
-from ftlab.curation.asking import Caps
 from ftlab.curation.near import jaccard, pairs_of_words
 from ftlab.curation.teachers import Answer, Teacher
 from ftlab.errors import ConfigError, DataError
@@ -139,7 +138,7 @@ def test_few_shot_reads_what_a_model_writes(tmp_path):
         shown.append(messages[-1]["content"])
         return next(answers)
 
-    made = go(tmp_path, saying(write), 5, ways=["few-shot"], concurrency=1, caps=Caps(requests=5))
+    made = go(tmp_path, saying(write), 5, ways=["few-shot"], concurrency=1, max_requests=5)
     assert [row.completion for row in made.accepted] == ["topic: 7", '{"topic": 8}']
     assert inputs(made.accepted)[0] == CUE + "a door squeaks"
     assert made.reasons == {

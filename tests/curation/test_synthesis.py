@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 
 import pytest
 from openai_server import KEY, model_writes, serving
 
 from ftlab import records, tasks
 from ftlab.curation import teachers
-from ftlab.curation.asking import Caps, Verdict, run
+from ftlab.curation.answer_cache import Judged, expected, run
 from ftlab.curation.synthesis import estimate, synthesise
 from ftlab.curation.teachers import Answer, NoAnswer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, ModelError
@@ -51,8 +50,8 @@ def texts(requests):
 
 def kept(request, answer):
     if "bad" in answer.text:
-        return Verdict(None, "bad")
-    return Verdict(Record.of(request.messages[-1]["content"], answer.text))
+        return Judged(None, "bad")
+    return Judged(Record.of(request.messages[-1]["content"], answer.text))
 
 
 def teacher(ask, **more):
@@ -68,14 +67,12 @@ def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, tmp_path):
     rows = records.read(out)
     assert len(rows) == 12 and all(KNOWN[r.messages[-1]["content"]] == r.completion for r in rows)
     assert {r.meta["teacher"] for r in rows} == {"openai:tiny"}
-    assert made.retries == 3 and made.cleaned["preamble"] == 13
-    assert sorted(made.reasons) == [
-        "cut off: longer than an answer may be", "the endpoint refused it: It was told to fail."
-    ]  # fmt: skip
-    assert [set(row) >= {"reason", "answer", "prompt"} for row in lines(made.rejected_path)] == [
-        True
-    ] * 2
-    assert "12 accepted" in str(made) and "3 retries" in str(made)
+    assert made.cleaned["preamble"] == 13
+    assert list(made.reasons) == ["cut off: longer than an answer may be"]
+    assert made.failed == {"the endpoint refused it: It was told to fail.": 1}
+    (row,) = lines(tmp_path / "train.rejected.jsonl")
+    assert row["reason"] in made.reasons and row["answer"] and row["prompt"]
+    assert "12 accepted" in str(made)
     # The teacher was told the task, and shown solved examples that are not among the inputs.
     body = server.bodies[-1]["messages"]
     assert [m["role"] for m in body] == ["system", *["user", "assistant"] * 3, "user"]
@@ -97,17 +94,17 @@ def test_killed_at_any_moment_it_goes_on(server, tmp_path):
         sys.executable, "-m", "ftlab.cli", "synth", "triage", "-n", "30", "--out", str(out),
         "--teacher", "openai", "--model", "tiny", "--base-url", server.url, "--concurrency", "3",
     ]  # fmt: skip
-    journal = tmp_path / "train.journal.jsonl"
+    cache = tmp_path / "train.answers.jsonl"
     paid, asked = set(), 0
     for answers in (4, 13):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not journal.exists() or len(journal.read_bytes().splitlines()) <= answers:
+        while not cache.exists() or len(cache.read_bytes().splitlines()) < answers:
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         time.sleep(0.5)  # what is under way at the server ends
-        had = {json.loads(line)["request"] for line in journal.read_bytes().splitlines()[1:]}
+        had = {json.loads(line)["request"] for line in cache.read_bytes().splitlines()}
         assert paid <= had and not paid & set(server.asked[asked:])
         paid, asked = had, len(server.asked)
     assert 14 <= asked < 30 + 3
@@ -116,110 +113,73 @@ def test_killed_at_any_moment_it_goes_on(server, tmp_path):
     assert end.returncode == 0 and "30 accepted" in end.stdout, end.stderr
     assert "answers are here already" in end.stderr and "tokens in" in end.stderr
     rows = records.read(out)
-    keys = Counter(row.meta["request"] for row in rows)
+    keys = {row["request"] for row in lines(cache)}
     inputs = {row.messages[-1]["content"] for row in rows}
-    assert len(rows) == len(inputs) == 30 and set(keys.values()) == {1}
+    assert len(rows) == len(inputs) == len(keys) == 30
     # What was on the disk was never asked again; what was in flight, at most three a kill, was,
     # under the same key.
     assert not paid & set(server.asked[asked:]) and len(server.asked) <= 30 + 2 * 3
-    assert set(server.asked) == set(keys)
+    assert set(server.asked) == keys
     before = len(server.asked)
     who = teachers.get("openai", "tiny", base_url=server.url)
     again = synthesise("triage", 30, who, out, progress=False)
     assert len(server.asked) == before and again.resumed == 30
 
 
-def test_a_file_torn_anywhere_in_its_last_line_is_mended(tmp_path):
+def test_a_last_line_that_a_kill_cut_off_is_asked_again(tmp_path):
     calls = []
 
     def ask(request):
         calls.append(request.key)
         return Answer("bad" if request.key == "0002" else "good é")
 
-    out = tmp_path / "t.jsonl"
+    out, cache = tmp_path / "t.jsonl", tmp_path / "t.answers.jsonl"
 
     def go():
-        return run(
-            texts(8), teacher(ask), kept, out, n=5, settings={}, concurrency=1, progress=False
-        )
+        return run(texts(8), teacher(ask), kept, out, n=5, concurrency=1, progress=False)
 
     go()
     assert len(calls) == 6
-    files = [out, *(tmp_path / f"t.{kind}.jsonl" for kind in ("rejected", "journal"))]
-    whole = {path: path.read_bytes() for path in files}
-    for path in files:
-        last = whole[path].rstrip(b"\n").rfind(b"\n") + 1
-        for cut in sorted({last + 1, last + 9, len(whole[path]) - 5, len(whole[path]) - 1}):
-            for other, raw in whole.items():
-                other.write_bytes(raw)
-            if path == files[2]:  # then the record of this answer cannot be there yet
-                rows = whole[out].splitlines(keepends=True)
-                out.write_bytes(b"".join(rows[:-1]))
-            path.write_bytes(whole[path][:cut])
-            calls.clear()
-            made = go()
-            lost = path == files[2] and cut < len(whole[path]) - 1
-            assert len(calls) == lost and made.resumed == 6 - lost
-            assert {p: sorted(p.read_bytes().splitlines()) for p in files} == {
-                p: sorted(raw.splitlines()) for p, raw in whole.items()
-            }
+    whole, made = cache.read_bytes(), out.read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for cut in (last + 1, last + 9, len(whole) - 1):
+        cache.write_bytes(whole[:cut])
+        calls.clear()
+        assert go().resumed == 5 and len(calls) == 1
+        assert (cache.read_bytes(), out.read_bytes()) == (whole, made)
+    cache.write_bytes(b"{}\n" + whole)
+    with pytest.raises(DataError, match="line 1 is broken"):
+        go()
 
 
-def test_more_can_be_asked_for_later_and_other_settings_are_refused(tmp_path):
+def test_more_can_be_asked_for_later_and_a_file_of_another_kind_stays(tmp_path):
     out = tmp_path / "t.jsonl"
     program = teachers.get("program")
     first = synthesise("triage", 3, program, out, progress=False)
     second = synthesise("triage", 5, program, out, progress=False)
     assert second.resumed == 3 and second.requests == 5
     assert second.accepted[:3] == first.accepted
-    with pytest.raises(DataError, match="seed was 0 and is 1"):
-        synthesise("triage", 5, program, out, seed=1, progress=False)
-    other = tmp_path / "mine.jsonl"
-    other.write_text("{}\n")
+    other = synthesise("triage", 5, program, out, seed=1, progress=False)
+    assert other.resumed == 0 and len(other.accepted) == 5  # other requests, other answers
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("{}\n")
     with pytest.raises(DataError, match="exists already"):
-        synthesise("triage", 5, program, other, progress=False)
-    assert other.read_text() == "{}\n"
+        synthesise("triage", 5, program, mine, progress=False)
+    assert mine.read_text() == "{}\n"
 
 
-def test_two_runs_cannot_write_one_file(tmp_path):
-    def ask(request):
-        if request.key == "0000":
-            with pytest.raises(ConfigError, match="Another run"):
-                run(texts(2), teacher(ask), kept, tmp_path / "t.jsonl", n=1, settings={})
-        return Answer("a")
+def test_the_cap_holds_over_several_runs(tmp_path):
+    asked = []
+    who = teacher(lambda request: asked.append(request.key) or Answer("a", 20, 50))
 
-    run(texts(2), teacher(ask), kept, tmp_path / "t.jsonl", n=2, settings={}, progress=False)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.journal.jsonl", "t.jsonl"]
+    def go(most):
+        out = tmp_path / "t.jsonl"
+        return run(texts(40), who, kept, out, n=30, max_requests=most, progress=False)
 
-
-@pytest.mark.parametrize(
-    "caps, spent",
-    [
-        (Caps(requests=4), lambda made: made.requests == 4),
-        (Caps(tokens=1000), lambda made: 700 < made.tokens_in + made.tokens_out <= 1000),
-        (Caps(cost=0.001, price_in=1, price_out=2), lambda made: 0.0007 < made.cost <= 0.001),
-    ],
-)
-def test_caps_hold_over_several_runs(tmp_path, caps, spent):
-    who = teacher(lambda request: Answer("a", 20, 50), answer_tokens=60)
-
-    def go(caps):
-        return run(
-            texts(40), who, kept, tmp_path / "t.jsonl", n=30, settings={}, caps=caps, progress=False
-        )
-
-    made = go(caps)
-    assert made.stopped.startswith("the cap on") and spent(made)
-    assert spent(go(caps)) and go(Caps()).stopped == "complete"
-
-
-def test_caps_that_make_no_sense_are_refused():
-    with pytest.raises(ConfigError, match="--price-in"):
-        Caps(cost=1)
-    with pytest.raises(ConfigError, match="both"):
-        Caps(price_in=1)
-    with pytest.raises(ConfigError, match="below 0"):
-        Caps(requests=-1)
+    for _ in range(2):
+        made = go(4)
+        assert made.stopped == "the cap on requests" and made.requests == len(asked) == 4
+    assert go(None).stopped == "complete" and len(asked) == 30
 
 
 def test_an_estimate_asks_nothing_and_is_near(tmp_path):
@@ -227,10 +187,15 @@ def test_an_estimate_asks_nothing_and_is_near(tmp_path):
         raise AssertionError
 
     who = teacher(never, answer_tokens=100)
-    said = estimate("triage", 20, who, caps=Caps(price_in=1.0, price_out=1.0))
+    said = estimate("triage", 20, who, prices=(1.0, 1.0))
     made = synthesise("triage", 20, teachers.get("program"), tmp_path / "t.jsonl", progress=False)
-    assert said.requests == 20 and "20 requests" in str(said) and "cost" in str(said)
-    assert said.tokens_in == pytest.approx(made.tokens_in, rel=0.01)
+    assert said.startswith("20 requests, about ") and ", cost about 0.0" in said
+    into = int(said.split("about ")[1].split(" tokens")[0].replace(",", ""))
+    assert into == pytest.approx(made.tokens_in, rel=0.01)
+    (one,) = texts(1)
+    assert expected([one], who) == (
+        "1 requests, about 0 tokens in and 100 out, if every answer is accepted"
+    )
 
 
 def test_a_teacher_that_fails_for_good_stops_the_run_and_keeps_what_is_there(tmp_path):
@@ -239,10 +204,9 @@ def test_a_teacher_that_fails_for_good_stops_the_run_and_keeps_what_is_there(tmp
             raise NoAnswer("error 503: busy")
         return Answer("a")
 
-    with pytest.raises(ModelError, match=r"(?s)5 requests in a row.*busy.*3 records are kept"):
-        run(texts(30), teacher(ask), kept, tmp_path / "t.jsonl", n=9, settings={}, concurrency=2,
-            progress=False)  # fmt: skip
-    assert len(records.read(tmp_path / "t.jsonl")) == 3
+    with pytest.raises(ModelError, match=r"5 requests in a row.*busy.*Every answer is kept"):
+        run(texts(30), teacher(ask), kept, tmp_path / "t.jsonl", n=9, concurrency=2, progress=False)
+    assert len(lines(tmp_path / "t.answers.jsonl")) == 3
 
 
 def test_a_failure_now_and_then_is_counted_and_asked_again_next_time(tmp_path):
@@ -253,10 +217,10 @@ def test_a_failure_now_and_then_is_counted_and_asked_again_next_time(tmp_path):
 
     asked = []
     out = tmp_path / "t.jsonl"
-    made = run(texts(4), teacher(ask), kept, out, n=4, settings={}, concurrency=1, progress=False)
+    made = run(texts(4), teacher(ask), kept, out, n=4, concurrency=1, progress=False)
     assert made.failed == {"lost": 1} and made.stopped == "no more inputs"
     asked.append(True)
-    made = run(texts(4), teacher(ask), kept, out, n=4, settings={}, progress=False)
+    made = run(texts(4), teacher(ask), kept, out, n=4, progress=False)
     assert made.stopped == "complete" and [r.messages[0]["content"] for r in made.accepted] == [
         "q0", "q1", "q2", "q3"
     ]  # fmt: skip
@@ -274,7 +238,7 @@ def test_ctrl_c_keeps_what_was_under_way(tmp_path):
 
     def go():
         return run(
-            texts(20), teacher(ask), kept, tmp_path / "t.jsonl", n=20, settings={}, concurrency=2,
+            texts(20), teacher(ask), kept, tmp_path / "t.jsonl", n=20, concurrency=2,
             progress=False,
         )  # fmt: skip
 
@@ -331,8 +295,9 @@ def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("OPENAI_API_KEY")
     assert "OPENAI_API_KEY" in told("synth", "triage", *new, "--teacher", "openai")
     assert "--price-in" in told(
-        "synth", "triage", *new, "--teacher", "openai", "--max-cost", 1, "--base-url", "http://x"
-    )
+        "synth", "triage", *new, "--teacher", "local", "--model", "ftlab-1m", "--estimate",
+        "--price-out", 1,
+    )  # fmt: skip
     assert "--held-out" in told("amplify", tmp_path / "x.jsonl", *new)
     assert not list(tmp_path.iterdir())
 
