@@ -22,11 +22,11 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ftlab.errors import ConfigError, raise_unknown
 
@@ -38,6 +38,7 @@ __all__ = [
     "Profile",
     "four_bit_works",
     "huge_pages",
+    "keep_unpacked",
     "matmul_rate",
     "profile",
     "reuse_memory",
@@ -67,6 +68,7 @@ BIG_GPU_GB = 20.0  # full fine-tuning of 1.5 B parameters wants more than a T4's
 SLOW_CPU = 2000  # records, where there is only float32
 FAST_CPU, FEW = 300.0, 50  # a CPU below so many GFLOP/s takes so many examples
 WORTH_IT = 1.5  # bf16 must be this much faster: it costs casts, and a few digits
+PACKS = "support_avx512bf16_for_cpu"  # the switch in bitsandbytes' Linear4bit, since 0.49
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes")
 
 
@@ -308,29 +310,61 @@ def _time_matmuls(rounds: int = 5) -> tuple[float, float]:
     return best[0], best[1]
 
 
-@functools.cache
-def four_bit_works(device: str) -> tuple[bool, str]:
-    """Return whether bitsandbytes holds weights in NF4 on `device`, and if not, why.
+def four_bit_works(
+    device: str, shapes: Iterable[tuple[int, int]] = ((64, 128),)
+) -> tuple[bool, str]:
+    """Return whether bitsandbytes holds linear layers in NF4 on `device`, and if not, why.
 
-    Found out by doing it once: a layer is quantised, and must still give about what it gave.
+    Found out by doing it: a layer is quantised, and must still give about what it gave. Kernels
+    depend on what remains of a width, so a small layer stands for a large one; each size is tried
+    once and remembered.
+
+    Args:
+        device: where the weights go.
+        shapes: sizes (outputs, inputs) of the layers at hand.
     """
+    for outputs, inputs in shapes:
+        problem = _four_bit_problem(device, 64 + outputs % 64, 128 + inputs % 64)
+        if problem:
+            return False, problem
+    return True, ""
+
+
+@functools.cache
+def _four_bit_problem(device: str, outputs: int, inputs: int) -> str:
+    """Return what is wrong with a layer of this size in 4 bits; nothing if it works."""
     import torch
 
     try:
         import bitsandbytes
 
-        torch_seed = torch.random.get_rng_state()
-        layer = torch.nn.Linear(128, 64, bias=False)
-        inputs = torch.randn(4, 128)
-        torch.random.set_rng_state(torch_seed)
-        small = bitsandbytes.nn.Linear4bit(128, 64, bias=False, quant_type="nf4")
+        with torch.random.fork_rng(devices=[]):
+            layer = torch.nn.Linear(inputs, outputs, bias=False)
+            rows = torch.randn(4, inputs)
+        small = bitsandbytes.nn.Linear4bit(inputs, outputs, bias=False, quant_type="nf4")
         small.load_state_dict(layer.state_dict())
+        keep_unpacked(small).eval()
         with torch.no_grad():
-            wanted, got = layer(inputs), small.to(device)(inputs.to(device)).float().cpu()
+            wanted, got = layer(rows), small.to(device)(rows.to(device)).float().cpu()
         error = ((got - wanted).norm() / wanted.norm()).item()
     except Exception as problem:  # a missing kernel shows in many ways
-        return False, f"bitsandbytes fails ({type(problem).__name__}: {problem})"
-    return error < 0.2, f"the layer's output is off by {error:.0%}"
+        return f"bitsandbytes fails ({type(problem).__name__}: {problem})"
+    return "" if error < 0.2 else f"the layer's output is off by {error:.0%}"
+
+
+def keep_unpacked(model: Any) -> Any:
+    """Tell the 4-bit layers of a model never to pack their weights, in place; return the model.
+
+    On CPUs with AVX-512-bf16, and on no others, bitsandbytes packs a layer for a faster kernel when
+    it first runs without gradients (an evaluation, an answer). That needs widths of multiples of 64
+    in and 32 out, and no gradient passes through the layer afterwards. Unpacked, layers compute as
+    they do in training, and as on every other CPU. `models.load(name, bits=4)` calls this; a model
+    that was loaded with a BitsAndBytesConfig of your own needs it before its first forward.
+    """
+    for layer in model.modules():
+        if hasattr(layer, PACKS):
+            setattr(layer, PACKS, False)
+    return model
 
 
 def cache_folder() -> Path:

@@ -89,6 +89,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+# Widths for models that a test holds in 4 bits: multiples of 64, which every CPU's kernels take.
+PACKABLE = {
+    "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 64,
+}  # fmt: skip
+
+
 @functools.cache
 def _tokenizer(family: str) -> Any:
     """Train a small BPE of the family's kind: byte level, or SentencePiece with ▁ for a space."""
@@ -208,6 +215,36 @@ def save_model(
         return folder
 
     return save
+
+
+@pytest.fixture(scope="session")
+def packable() -> dict[str, int]:
+    """Return the settings of `make_model` for models in 4 bits."""
+    return dict(PACKABLE)
+
+
+@pytest.fixture(autouse=True)
+def widths_in_four_bits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Refuse thin layers in 4 bits in all tests, for CPUs with AVX-512-bf16 that are not here.
+
+    Only `any_width` lets a test have them.
+    """
+    from ftlab.models import four_bit
+
+    sizes = four_bit.widths
+
+    def checked(folder: Path) -> dict[tuple[int, int], str]:
+        thin = {name: size for size, name in sizes(folder).items() if any(n % 64 for n in size)}
+        assert not thin, f"a test quantises layers of other widths than multiples of 64: {thin}"
+        return sizes(folder)
+
+    if "any_width" not in request.fixturenames:
+        monkeypatch.setattr(four_bit, "widths", checked)
+
+
+@pytest.fixture
+def any_width() -> None:
+    """Let a test hold layers of any width in 4 bits."""
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
-from ftlab.models import folders, hub, smollm2
+from ftlab.hardware import keep_unpacked, profile
+from ftlab.models import folders, four_bit, hub, smollm2
 from ftlab.models.folders import ModelCard, cached, checked, front_matter, read_json, shipped
 from ftlab.models.silence import quiet
 from ftlab.models.tokenizers import load_tokenizer
@@ -137,8 +138,6 @@ def load(
     """
     import torch
 
-    from ftlab.hardware import profile
-
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise_unknown("dtype", dtype, DTYPES)
     folder, base = _folders(name)
@@ -147,8 +146,10 @@ def load(
         dtype = profile().weights
     options: dict[str, Any] = {"dtype": getattr(torch, dtype) if isinstance(dtype, str) else dtype}
     if bits is not None:
-        options |= _four_bit(bits, device or profile().device)
+        options |= four_bit.options(bits, device or profile().device, base)
     model = _read(base, **options)
+    if bits is not None:
+        keep_unpacked(model)
     if folder != base:
         model = _adapted(model, folder)
     model.config.pad_token_id = made.pad_token_id
@@ -198,27 +199,6 @@ def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
             "first: model.merge_and_unload().save_pretrained(folder)."
         )
     return folder, base
-
-
-def _four_bit(bits: int, device: str) -> dict[str, Any]:
-    """Return what transformers is to be told to load a model in 4 bits."""
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    from ftlab.hardware import four_bit_works, profile
-
-    if bits != 4:
-        raise ConfigError(f"bits={bits}: weights can be held in 4 bits, or as they are (None).")
-    works, why = four_bit_works(device)
-    if not works:
-        raise ConfigError(f"4-bit weights do not work on {device}: {why}. Load without bits=4.")
-    config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=getattr(torch, profile().dtype),
-    )
-    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def _read(folder: Path, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 import copy
 from typing import TYPE_CHECKING, Any
 
-from ftlab.hardware import profile
+from ftlab.hardware import PACKS, profile
 from ftlab.training.config import learning_rate
 from ftlab.training.preflight_checks import Check, Finding
 from ftlab.training.preflight_rows import IGNORED, Inspection
@@ -175,4 +175,32 @@ def _second_loss(trainer: Any, head: list[int], tail: list[int]) -> float:
             trainer._metrics = kept
 
 
-SETUP_CHECKS: tuple[Check, ...] = (trainable, weights, rate, dtype, checkpointing, packing)
+def four_bit(seen: Inspection) -> Finding | None:
+    """Find 4-bit layers that bitsandbytes packs, or has packed, so that no gradient passes."""
+    layers = {n: m for n, m in seen.trainer.model.named_modules() if hasattr(m, PACKS)}
+    if not layers or seen.trainer.args.device.type != "cpu":
+        return None
+    cure = (
+        "Load it with ftlab.models.load(name, bits=4), or call ftlab.hardware.keep_unpacked(model)."
+    )
+    packed = [
+        n for n, m in layers.items() if getattr(m.weight.quant_state, "packing_format_for_cpu", 0)
+    ]
+    if packed:
+        found = f"{len(packed):,} layers are packed already ({packed[0]}): no gradient passes them"
+        return Finding("4 bits", "error", found, cure.replace("Load it", "Load it again"))
+    names = [n for n, m in layers.items() if getattr(m, PACKS)]
+    if names:
+        thin = [n for n in names if layers[n].in_features % 64 or layers[n].out_features % 32]
+        found = (
+            f"{thin[0]} cannot be packed, so the first evaluation or answer fails"
+            if thin
+            else "the first evaluation or answer packs all layers: no gradient passes them then"
+        )
+        return Finding("4 bits", "warning", found, f"{cure} Do so before the first forward.")
+    return Finding("4 bits", "ok", "layers compute unpacked, as in training")
+
+
+SETUP_CHECKS: tuple[Check, ...] = (
+    trainable, weights, rate, dtype, checkpointing, packing, four_bit,
+)  # fmt: skip

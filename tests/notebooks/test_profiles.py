@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ftlab import generation, hardware, models
+from ftlab import generation, hardware
 from ftlab.curation import teachers
 from ftlab.errors import ConfigError
+from ftlab.models import folders
 from ftlab.teaching import build
 from ftlab.training import sft
 
@@ -43,8 +44,8 @@ SIZES = {
     "08": {"TRAIN": 24, "TEST": 22, "FEW": 4, "ROUND": 3, "KIND": 40},
 }  # fmt: skip
 
-# Lesson 07 looks into the third layer of its base.
-SHAPES = {"07": {"num_hidden_layers": 3}}
+# Lesson 07 looks into the third layer of its base, and holds it in 4 bits.
+LAYERS = {"07": 3}
 # Random models differ on no example, so that no smallest difference is shown, and none is right.
 EXCUSED = {"06": ("NoneType", "Some of both are wanted")}
 
@@ -168,15 +169,16 @@ def ships(monkeypatch, tmp_path, save_model):
         folder = tmp_path / "models" / name
         shutil.copytree(save_model(num_hidden_layers=layers), folder)
         (folder / "training.json").write_text('{"tokens": 1000000}')
-    monkeypatch.setattr(models, "_roots", lambda: [tmp_path / "models"])
+    monkeypatch.setattr(folders, "roots", lambda: [tmp_path / "models"])
 
 
 @pytest.mark.parametrize(("path", "family"), PLAN, ids=lambda value: getattr(value, "stem", value))
 def test_a_lesson_runs_with_the_model_of_another_profile(
-    path, family, hub, ships, monkeypatch, tmp_path
+    path, family, hub, ships, packable, monkeypatch, tmp_path
 ):
     lesson = path.name[:2]
-    base = hub(family, SHAPES.get(lesson, {}))
+    shape = {"num_hidden_layers": LAYERS[lesson], **packable} if lesson in LAYERS else {}
+    base = hub(family, shape)
     profile = dataclasses.replace(
         hardware.profile(), name="t4", default_model=base, batch_size=4, records=12
     )

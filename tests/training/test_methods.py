@@ -13,8 +13,8 @@ FAST = {"epochs": 2, "batch_size": 2, "seed": 3}
 
 
 @pytest.fixture
-def folder(save_model):
-    return save_model()
+def folder(save_model, packable):
+    return save_model(**packable)
 
 
 def moved(before, model):
