@@ -5,7 +5,7 @@
 or run.
 """
 
-import importlib.util
+import importlib.machinery
 import os
 import subprocess
 import sys
@@ -82,7 +82,8 @@ def _pip(work: Path) -> list[str]:
 
     Environments made by uv hold none.
     """
-    if importlib.util.find_spec("pip"):
+    # Not importlib.util.find_spec: setuptools hooks into it, and warns where distutils is loaded.
+    if importlib.machinery.PathFinder.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     base = getattr(sys, "_base_executable", sys.executable)
     if base != sys.executable and _runs([base, "-m", "pip", "--version"], work):
