@@ -1,30 +1,29 @@
-"""Answers for many prompts, the same from a model, an adapter, a folder, the hub or an endpoint.
+"""Answers to many prompts, from a model, an adapter or an endpoint.
 
-Greedy text is that of transformers' `model.generate`, one prompt at a time, and comes in a fraction
-of its time: `ftlab.decoding` says how, `benchmarks/generation.py` how much.
+Greedy answers are those of transformers' `model.generate` to one prompt at a time, in a fraction of
+its time: `ftlab.decoding` says how, `benchmarks/generation.py` how much.
 
->>> from ftlab import tasks                                                     # doctest: +SKIP
->>> model, tokenizer = load("ftlab-7m")                                         # doctest: +SKIP
->>> prompts = [tasks.get("punctuation").prompt("where are you going today")]    # doctest: +SKIP
->>> generate(model, tokenizer, prompts, max_new_tokens=40)                      # doctest: +SKIP
+>>> from ftlab import models                                                    # doctest: +SKIP
+>>> model, tokenizer = models.load("smollm2-135m")                              # doctest: +SKIP
+>>> question = [{"role": "user", "content": "What is the capital of France?"}]  # doctest: +SKIP
+>>> generate(model, tokenizer, [question])                                      # doctest: +SKIP
+['The capital of France is Paris.']
 """
 
-import hashlib
-import os
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urldefrag
 
 from ftlab.endpoint import NoAnswer, Request, connect
 from ftlab.errors import ConfigError, ModelError
 
-__all__ = ["Endpoint", "Progress", "continue_text", "generate", "load"]
+__all__ = ["Endpoint", "Progress", "continue_text", "generate"]
 
 Progress = Callable[[int, int, float], None]
-AT_ONCE = 8  # most requests that wait at an endpoint
+REQUESTS = 8  # most requests that wait at an endpoint
 
 
 @dataclass(frozen=True)
@@ -36,34 +35,10 @@ class Endpoint:
     """Such as http://localhost:8000/v1."""
 
 
-def load(name: str | os.PathLike[str], **how: Any) -> tuple[Any, Any]:
-    """Return what `generate` takes first: a model and its tokenizer, or an Endpoint and None.
-
-    Args:
-        name: what `ftlab.models.load` takes, or an endpoint's address with the model behind a #.
-        how: passed on to `ftlab.models.load`.
-
-    Raises:
-        ConfigError: the address names no model.
-        FtlabError: what `ftlab.models.load` raises.
-
-    >>> load("http://localhost:8000/v1#qwen")
-    (Endpoint(model='qwen', url='http://localhost:8000/v1'), None)
-    """
-    if isinstance(name, str) and name.startswith(("http://", "https://")):
-        url, model = urldefrag(name)
-        if not model:
-            raise ConfigError(f"{name} names no model. Write it behind a #: {name}#MODEL")
-        return Endpoint(model, url), None
-    from ftlab import models
-
-    return models.load(name, **how)
-
-
 def generate(
     model: Any,
     tokenizer: Any,
-    conversations: Sequence[Sequence[dict[str, str]]],
+    conversations: Sequence[Sequence[dict[str, Any]]],
     *,
     max_new_tokens: int = 256,
     batch_size: int = 200,
@@ -81,10 +56,11 @@ def generate(
         tokenizer: the model's; None for an Endpoint.
         conversations: messages of each prompt, the last one from the user.
         max_new_tokens: most tokens in an answer.
-        batch_size: prompts at once; memory grows with it, answers do not depend on it.
+        batch_size: most prompts at once; with long prompts there are fewer, to save memory.
+            Answers do not depend on it.
         temperature: 0 is greedy; above it, sampling.
         seed: of the sampling. An answer follows from it and its prompt's place in the list. An
-            Endpoint samples as it likes.
+            Endpoint samples with seeds of its own.
         progress: called with (done, all, seconds left) after `batch_size` answers each, and at the
             end.
 
@@ -94,14 +70,14 @@ def generate(
         MissingExtraError: an Endpoint, and the package openai is not installed.
     """
     _check(max_new_tokens, batch_size, temperature)
-    tell = _reporter(progress, len(conversations), batch_size)
+    report = _reporter(progress, len(conversations), batch_size)
     if isinstance(model, Endpoint):
-        return _asked(model, conversations, max_new_tokens, batch_size, temperature, seed, tell)
+        return _from_endpoint(model, conversations, max_new_tokens, batch_size, temperature, report)
     from ftlab.templates import prompt_ids
 
     prompts = [prompt_ids(tokenizer, messages) for messages in conversations]
-    how = {"batch_size": batch_size, "temperature": temperature, "seed": seed}
-    return _answers(model, tokenizer, prompts, max_new_tokens, how, tell)
+    sampling = {"temperature": temperature, "seed": seed}
+    return _from_model(model, tokenizer, prompts, max_new_tokens, batch_size, sampling, report)
 
 
 def continue_text(
@@ -126,8 +102,8 @@ def continue_text(
     ids = tokenizer(text, add_special_tokens=True)["input_ids"]
     if not ids:
         raise ConfigError("There is no text to continue; give at least a character.")
-    how = {"batch_size": 1, "temperature": temperature, "seed": seed}
-    return _answers(model, tokenizer, [ids], max_new_tokens, how, lambda: None)[0]
+    sampling = {"temperature": temperature, "seed": seed}
+    return _from_model(model, tokenizer, [ids], max_new_tokens, 1, sampling, lambda: None)[0]
 
 
 def _check(max_new_tokens: int, batch_size: int, temperature: float) -> None:
@@ -139,96 +115,120 @@ def _check(max_new_tokens: int, batch_size: int, temperature: float) -> None:
 
 
 def _reporter(progress: Progress | None, total: int, every: int) -> Callable[[], None]:
-    """Return what is called at each answer, and calls `progress` at every so many."""
+    """Return what is called at each answer, and calls `progress` after each `every` of them."""
     begun, done = time.perf_counter(), 0
 
-    def tell() -> None:
+    def report() -> None:
         nonlocal done
         done += 1
         if progress and (done % every == 0 or done == total):
             progress(done, total, (time.perf_counter() - begun) / done * (total - done))
 
-    return tell
+    return report
 
 
-def _answers(
+def _from_model(
     model: Any,
     tokenizer: Any,
     prompts: list[list[int]],
     max_new_tokens: int,
-    how: dict[str, Any],
-    tell: Callable[[], None],
+    batch_size: int,
+    sampling: dict[str, Any],
+    report: Callable[[], None],
 ) -> list[str]:
-    """Generate from token ids."""
-    import torch
-
-    from ftlab.decoding import decode
+    """Generate from token ids: in batches, or one by one where a batch could change answers."""
+    from ftlab.decoding import decode, has_plain_cache
     from ftlab.templates import end_of_turn_ids
 
+    if not prompts:
+        return []
     context = getattr(model.config, "max_position_embeddings", None)
-    longest = max(map(len, prompts), default=0)
+    longest = max(map(len, prompts))
     if context and longest + 1 > context:
         raise ConfigError(
             f"The longest prompt has {longest} tokens, and the model's context holds {context}. "
             "Shorten it."
         )
-    rooms = [min(max_new_tokens, context - len(p)) if context else max_new_tokens for p in prompts]
-    stops = _stops(model, end_of_turn_ids(tokenizer))
+    limits = [min(max_new_tokens, context - len(p)) if context else max_new_tokens for p in prompts]
+    own = model.generation_config.eos_token_id
+    own = own if isinstance(own, list) else [own]
+    stops = [*end_of_turn_ids(tokenizer), *(token for token in own if token is not None)]
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
+    if has_plain_cache(model, longest + max(limits)):
+        found = decode(model, prompts, limits, stops, pad, batch_size=batch_size, **sampling)
+    else:
+        found = _one_by_one(model, prompts, limits, stops, pad, **sampling)
     answers = [""] * len(prompts)
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            for index, tokens in decode(model, prompts, rooms, stops, pad, **how):
-                answers[index] = tokenizer.decode(tokens, skip_special_tokens=True)
-                tell()
+        for index, tokens in found:
+            answers[index] = tokenizer.decode(tokens, skip_special_tokens=True)
+            report()
     finally:
         model.train(training)
     return answers
 
 
-def _stops(model: Any, turn: list[int]) -> list[int]:
-    """Return where to stop: the end of a turn, and what the model itself names as an end."""
-    own = model.generation_config.eos_token_id
-    own = own if isinstance(own, list) else [own]
-    return list(dict.fromkeys([*turn, *(token for token in own if token is not None)]))
+def _one_by_one(
+    model: Any,
+    prompts: list[list[int]],
+    limits: list[int],
+    stops: list[int],
+    pad: int,
+    *,
+    temperature: float,
+    seed: int,
+) -> Iterator[tuple[int, list[int]]]:
+    """Answer one prompt at a time with transformers' own loop."""
+    import torch
+
+    options: dict[str, Any] = {"do_sample": False}
+    if temperature:
+        options = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+    for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
+        ids = torch.tensor([prompt], device=model.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + index)
+            out = model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit,
+                eos_token_id=stops, pad_token_id=pad, **options,
+            )  # fmt: skip
+        answer = out[0, len(prompt) :].tolist()
+        yield index, answer[:-1] if answer and answer[-1] in stops else answer
 
 
-def _asked(
+def _from_endpoint(
     endpoint: Endpoint,
-    conversations: Sequence[Sequence[dict[str, str]]],
+    conversations: Sequence[Sequence[dict[str, Any]]],
     max_new_tokens: int,
     batch_size: int,
     temperature: float,
-    seed: int,
-    tell: Callable[[], None],
+    report: Callable[[], None],
 ) -> list[str]:
     """Ask an endpoint, several requests at a time."""
-    teacher = connect(
+    client = connect(
         endpoint.model,
         base_url=endpoint.url,
         answer_tokens=max_new_tokens,
         temperature=temperature,
     )
 
-    def ask(index: int) -> str:
+    def answer(index: int) -> str:
         messages = tuple(dict(message) for message in conversations[index])
-        key = repr((endpoint, messages, max_new_tokens, temperature, seed, index))
-        request = Request(hashlib.sha256(key.encode()).hexdigest(), messages)
         try:
-            return teacher.ask([request])[0].text
+            return client.ask([Request(uuid.uuid4().hex, messages)])[0].text
         except NoAnswer as error:
             raise ModelError(
                 f"{endpoint.model} at {endpoint.url} gave no answer to prompt {index + 1}: {error}."
             ) from None
 
-    with ThreadPoolExecutor(min(batch_size, AT_ONCE)) as pool:
-        waiting = [pool.submit(ask, index) for index in range(len(conversations))]
+    with ThreadPoolExecutor(min(batch_size, REQUESTS)) as pool:
+        waiting = [pool.submit(answer, index) for index in range(len(conversations))]
         try:
             for future in as_completed(waiting):
                 future.result()
-                tell()
+                report()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

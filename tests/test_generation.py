@@ -5,10 +5,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ftlab import endpoint
+from ftlab import decoding, endpoint
 from ftlab.decoding import _common, decode
 from ftlab.errors import ConfigError, ModelError, OfflineError
-from ftlab.generation import Endpoint, continue_text, generate, load
+from ftlab.generation import Endpoint, continue_text, generate
 from ftlab.templates import end_of_turn_ids, prompt_ids
 
 QUESTIONS = [
@@ -68,12 +68,15 @@ def test_greedy_text_is_that_of_one_prompt_at_a_time(make_model, family, size):
     assert len(set(together)) > 1
 
 
-# A window that prompts and answers are longer than; longer than the cache's spare columns, too.
-@pytest.mark.parametrize("window", [4, 16])
-def test_a_sliding_window_sees_what_it_sees_alone(make_model, window):
+# The first window is shorter than the texts, so transformers answers; the second one holds them.
+@pytest.mark.parametrize(("window", "batched"), [(16, False), (128, True)])
+def test_a_sliding_window_sees_what_it_sees_alone(make_model, monkeypatch, window, batched):
     model, tokenizer = make_model("mistral", sliding_window=window, **WILD)
-    together = generate(model, tokenizer, PROMPTS, max_new_tokens=70, batch_size=3)
-    assert together == one_by_one(model, tokenizer, PROMPTS, 70)
+    calls = []
+    monkeypatch.setattr(decoding, "decode", lambda *a, **k: calls.append(1) or decode(*a, **k))
+    together = generate(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=3)
+    assert together == one_by_one(model, tokenizer, PROMPTS, 12)
+    assert bool(calls) == batched
 
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -117,13 +120,6 @@ def test_an_adapter_answers_as_it_does_alone_and_merged(make_model):
     assert generate(merged, tokenizer, PROMPTS, max_new_tokens=12, batch_size=3) == adapted
 
 
-def test_a_folder_is_loaded_and_answers(model_folder):
-    model, tokenizer = load(model_folder, device="cpu", dtype="float32")
-    assert generate(model, tokenizer, PROMPTS, max_new_tokens=5) == one_by_one(
-        model, tokenizer, PROMPTS, 5
-    )
-
-
 def test_the_makers_repetition_penalty_is_kept(make_model):
     model, tokenizer = make_model("qwen2.5", **WILD)
     free = generate(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=3)
@@ -147,12 +143,25 @@ def test_finished_rows_are_not_computed_on(make_model):
     assert sum(rows[1:]) < 3 * len(rows[1:]) and rows[-1] == 1
 
 
+def test_long_prompts_share_a_bounded_cache(make_model, monkeypatch):
+    model, tokenizer = make_model("chatml", **WILD)
+    plain = generate(model, tokenizer, PROMPTS, max_new_tokens=12)
+    cells = []
+    monkeypatch.setattr(decoding, "CACHED", 200)
+    handle = model.register_forward_hook(
+        lambda module, args, kwargs, output: cells.append(kwargs["attention_mask"].numel()),
+        with_kwargs=True,
+    )
+    assert generate(model, tokenizer, PROMPTS, max_new_tokens=12) == plain
+    handle.remove()
+    assert max(cells) <= 200
+
+
 def test_the_shared_beginning_leaves_a_token_for_each():
-    assert _common([[1, 2, 3], [1, 2, 4]], []) == [1, 2]
-    assert _common([[1, 2], [1, 2]], []) == [1]
-    assert _common([[1, 2, 3], [1]], []) == []
-    assert _common([[1, 2, 3]], []) == []
-    assert _common([[1, 2, 3], [1, 2, 4]], [2]) == []  # a window counts the padding between
+    assert _common([[1, 2, 3], [1, 2, 4]]) == [1, 2]
+    assert _common([[1, 2], [1, 2]]) == [1]
+    assert _common([[1, 2, 3], [1]]) == []
+    assert _common([[1, 2, 3]]) == []
 
 
 def test_generation_stops_at_the_end_of_a_turn(make_model, monkeypatch):
@@ -293,10 +302,8 @@ def url(monkeypatch):
 
 def test_an_endpoint_answers_in_order_and_tells_progress(url):
     seen = []
-    model, tokenizer = load(f"{url}#tiny")
-    assert model == Endpoint("tiny", url)
     answers = generate(
-        model, tokenizer, PROMPTS, max_new_tokens=9, batch_size=3,
+        Endpoint("tiny", url), None, PROMPTS, max_new_tokens=9, batch_size=3,
         progress=lambda done, total, left: seen.append((done, total)),
     )  # fmt: skip
     assert answers == [f"{text.upper()} 9" for text in QUESTIONS]
@@ -309,8 +316,6 @@ def test_an_endpoint_that_fails_says_why(url):
         generate(Endpoint("tiny", url), None, bad, max_new_tokens=9)
     with pytest.raises(ConfigError, match="answers chats"):
         continue_text(Endpoint("tiny", url), None, "The quick")
-    with pytest.raises(ConfigError, match="names no model"):
-        load(url)
 
 
 def test_an_endpoint_out_of_reach_is_told(monkeypatch):
