@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ftlab.hardware import profile
     from ftlab.teaching.exercises import check
     from ftlab.teaching.quizzes import quiz
+    from ftlab.training.callbacks import LiveCurve
     from ftlab.training.config import dpo_config, grpo_config, sft_config
     from ftlab.training.fast import faster_on_cpu, upper_half
     from ftlab.training.preflight import preflight
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "FtlabError",
+    "LiveCurve",
     "check",
     "dpo_config",
     "faster_on_cpu",
@@ -31,6 +33,7 @@ __all__ = [
 
 _HOME = {
     "profile": "ftlab.hardware",
+    "LiveCurve": "ftlab.training.callbacks",
     "check": "ftlab.teaching.exercises",
     "quiz": "ftlab.teaching.quizzes",
     "dpo_config": "ftlab.training.config",

@@ -70,13 +70,14 @@ def test_a_models_name_is_whole_in_a_narrow_terminal(ftlab, monkeypatch):
 
 
 def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
-    tuned = tmp_path / "tuned"
+    tuned, held_out = tmp_path / "tuned", tmp_path / "held_out.jsonl"
+    records.write(held_out, [Record.of("Say cat!", "cat")])
     code, out, err = ftlab(
         "train", data, "--model", model_folder, "--out", tuned, "--epochs", 1, "--batch-size", 2,
-        "--method", "lora", "--eval-data", data,
+        "--method", "lora", "--eval", held_out,
     )  # fmt: skip
     assert code == 0, err
-    assert "step 1 of 2" in out and "held-out loss" in out and "s left" in out
+    assert "step 1/2" in out and "held-out loss" in out and "s left" in out
     assert (tuned / "adapter_model.safetensors").exists()
     assert ftlab("generate", "Say fox!", "--model", tuned, "--max-new-tokens", 4)[0] == 0
     assert ftlab("generate", "The quick", "--raw", "--model", tuned, "--max-new-tokens", 4)[0] == 0
@@ -140,6 +141,8 @@ def test_mistakes_are_one_message_and_exit_code_2(ftlab, data, tmp_path, model_f
         ("train", broken, "--out", new, "--model", model_folder): "2",
         ("train", data, "--out", data.parent, "--model", model_folder): "not an empty folder",
         ("train", data, "--out", new, "--model", empty): "config.json",
+        ("train", data, "--out", new, "--method", "lorra"): "'lora'",
+        ("train", data, "--out", new, "--layers", "upper"): "'upper-half'",
         ("train", data, "--out", new, "--model", pickled): "pickled",
         ("show", data, "--record", 9, "--model", model_folder): "4 records",
         ("generate", "hi", "--model", model_folder, "--temperature", "-1"): "temperature",
@@ -164,10 +167,10 @@ def test_a_full_disk_leaves_nothing_behind(ftlab, data, model_folder, tmp_path, 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", full)
+    monkeypatch.setattr("peft.PeftModel.save_pretrained", full)
     out = tmp_path / "tuned"
     code, _, err = ftlab(
         "train", data, "--model", model_folder, "--out", out, "--epochs", 1, "--batch-size", 4
     )
-    assert code == 2 and "No space left" in err
+    assert code == 2 and "No space left" in err and "--resume" in err
     assert not out.exists() and not list(tmp_path.glob(".saving-*"))

@@ -3,11 +3,13 @@
 An error that the user can mend is one message on stderr and exit code 2, never a traceback.
 """
 
+import os
 import sys
+import time
 
 import typer
 
-from ftlab.cli import data, generate, models, models_list, progress, rehearse, verdict
+from ftlab.cli import data, generate, models, models_list, progress, rehearse, train, verdict
 from ftlab.errors import FtlabError
 
 app = typer.Typer(
@@ -16,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fine-tune language models, and prove that it helped.",
 )
-for module in (verdict, models, models_list, generate, data, progress, rehearse):
+for module in (verdict, train, models, models_list, generate, data, progress, rehearse):
     module.add_to(app)
 
 
@@ -29,5 +31,8 @@ def main() -> None:
     try:
         app()
     except FtlabError as error:
-        print(f"ftlab: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")  # set by accelerate launch and torchrun
+        if rank != "0":
+            time.sleep(2)  # the launcher ends all with the first that ends: let number 0 speak
+        print(f"ftlab{f', process {rank}' * (rank != '0')}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Commands about models: profile, estimate, train, merge."""
+"""Commands about models: profile, estimate, merge."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,16 +8,13 @@ import typer
 from ftlab.cli.options import (
     FrozenLayers,
     GradientCheckpointing,
-    Model,
-    Records,
-    Seed,
 )
 from ftlab.errors import DataError, ModelError
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (profile, estimate, train, merge):
+    for command in (profile, estimate, merge):
         app.command()(command)
 
 
@@ -71,60 +68,6 @@ def estimate(
     )  # fmt: skip
     if gpu and records:
         print(f"Prices are examples of {gpus.date}; give yours with --table.")
-
-
-def train(
-    data: Records,
-    out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
-    model: Model = "ftlab-7m",
-    method: Annotated[
-        str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
-    ] = "full",
-    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
-    alpha: Annotated[float | None, typer.Option(help="An adapter's scale; else 2 × rank.")] = None,
-    targets: Annotated[
-        list[str] | None, typer.Option(help="A linear layer with an adapter; repeatable; else all.")
-    ] = None,
-    frozen_layers: FrozenLayers = None,
-    epochs: float = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Records per step.")] = 8,
-    learning_rate: float | None = None,
-    eval_data: Annotated[Path | None, typer.Option(help="Held-out records, as JSONL.")] = None,
-    early_stopping: Annotated[
-        int | None,
-        typer.Option(min=1, help="End after so many epochs without a lower held-out loss."),
-    ] = None,
-    seed: Seed = 0,
-) -> None:
-    """Fine-tune a model on your records."""
-    from rich.console import Console
-
-    from ftlab import models as rooms
-    from ftlab import records
-    from ftlab.demo import every
-    from ftlab.training import sft
-    from ftlab.training.run import remark
-
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is not an empty folder. Choose another with --out.")
-    console = Console()
-    rows = records.read(data)
-    held_out = records.read(eval_data) if eval_data else None
-    base, tokenizer = rooms.load(model, bits=4 if method == "qlora" else None)
-    run = sft.train(
-        base, tokenizer, rows, method=method, rank=rank, alpha=alpha,
-        targets=targets or "all-linear", frozen_layers=frozen_layers, epochs=epochs,
-        batch_size=batch_size, learning_rate=learning_rate, seed=seed, eval_records=held_out,
-        early_stopping=early_stopping, on_step=every(10, console),
-    )  # fmt: skip
-    run.save(out)
-    if run.evals:
-        console.print(remark(run))
-    loss = "" if run.eval_loss is None else f"; held-out loss {run.eval_loss:.3f}"
-    console.print(
-        f"Trained {run.trainable:,} of {run.parameters:,} parameters in {run.seconds:.0f} s{loss}. "
-        f"Saved in {out}."
-    )
 
 
 def merge(

@@ -145,6 +145,10 @@ def _build(config: type, overrides: dict[str, Any]) -> Any:
             chosen[other] = False
     if "gradient_checkpointing" in overrides:  # the old name: ours, the new one, would hide it
         chosen.pop("activation_checkpointing", None)
+    if str(overrides.get("save_strategy", "no")) != "no":
+        # Batches by length draw their order from the global random state, which a run that goes on
+        # in its second epoch no longer has; TRL's random order is that of the seed and the epoch.
+        chosen.pop("train_sampling_strategy", None)
     if overrides.get("packing"):
         chosen.pop("max_length", None)  # a pack needs a length: TRL's
     try:

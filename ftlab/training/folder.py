@@ -33,6 +33,7 @@ def save(
     model: Any,
     tokenizer: Any,
     summary: dict[str, Any],
+    weights: dict[str, Any] | None = None,
 ) -> Path:
     """Write a tuned model's folder, whole or not at all.
 
@@ -40,7 +41,8 @@ def save(
         folder: where; it must not hold anything yet.
         model: a causal LM, or a PeftModel, of which the adapter alone is written.
         tokenizer: its tokenizer.
-        summary: what `training.json` is to hold (see `ftlab.training.run.Run.summary`).
+        summary: what `training.json` is to hold (see `ftlab.training.finetune`).
+        weights: by name, where the model in memory holds only a part of them.
 
     Raises:
         DataError: the folder is not empty, or cannot be written.
@@ -59,7 +61,7 @@ def save(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
             part = Path(temporary) / "model"
             with quiet():
-                model.save_pretrained(part)
+                model.save_pretrained(part, state_dict=weights)
             tokenizer.save_pretrained(part)
             config = part / "adapter_config.json"
             if config.exists() and "/" in base:  # the hub's name, not this machine's cache

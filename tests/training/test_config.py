@@ -67,6 +67,9 @@ def test_every_default_gives_way_to_a_keyword(machine):
     assert args.gradient_checkpointing and args.max_length == 64 and args.output_dir == "x"
     assert args.save_strategy == "epoch" and args.train_sampling_strategy == "random"
     assert not args.disable_tqdm and args.logging_steps == 7 and args.learning_rate == 3e-4
+    # a run with checkpoints can go on: its order must not depend on where it was stopped
+    assert config.sft_config(save_strategy="epoch").train_sampling_strategy == "random"
+    assert config.sft_config().train_sampling_strategy == "group_by_length"
     assert config.sft_config(packing=True).max_length == 1024  # a pack needs a length
 
 

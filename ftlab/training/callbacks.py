@@ -1,0 +1,189 @@
+"""What a trainer shows while it trains: lines in a terminal, a growing curve in a notebook.
+
+    trainer = SFTTrainer(model, args=args, …, callbacks=[LiveCurve("First fine-tune")])
+
+Both keep what the trainer logged in `history`. transformers prints each log as a dict of its own;
+`quiet(trainer)` takes that away.
+"""
+
+import io
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["LiveCurve", "ProgressLines", "quiet"]
+
+BLUE, SKY, ORANGE = (
+    "#0072B2",
+    "#56B4E9",
+    "#D55E00",
+)  # Okabe and Ito 2008: safe for any colour vision
+
+
+class ProgressLines(TrainerCallback):
+    """A line every few seconds: step, loss, and the time that is left.
+
+    Attributes:
+        history: what was logged, one dict each with "step", and "loss" or "eval_loss" among others.
+    """
+
+    def __init__(self, *, every: float = 5.0):
+        """Take the least seconds between two lines."""
+        self.every = every
+        self.history: list[dict[str, float]] = []
+        self._last = -math.inf
+        self._shown = 0  # how much of the history has been shown
+        self._begin: tuple[int, float] = (0, 0.0)  # the step and the time that this run began at
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock; a run that goes on keeps what the checkpoint logged."""
+        self.history = [dict(line) for line in state.log_history]
+        self._begin = (state.global_step, time.monotonic())
+        self._last, self._shown = -math.inf, len(self.history)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        """Keep a log, and show it when the last one was shown long enough ago."""
+        if not state.is_world_process_zero or not logs or not {"loss", "eval_loss"} & set(logs):
+            return
+        self.history.append({"step": state.global_step, **logs})
+        now = time.monotonic()
+        if now - self._last >= self.every:
+            first, start = self._begin
+            each = (now - start) / max(1, state.global_step - first)
+            self._show(state.max_steps, left(each * (state.max_steps - state.global_step)))
+            self._last = time.monotonic()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Show the end."""
+        if state.is_world_process_zero and self._shown < len(self.history):
+            self._show(state.max_steps, "")
+
+    def _show(self, total: int, time_left: str) -> None:
+        self._shown = len(self.history)
+        line = self.history[-1]
+        names = {"loss": "loss", "eval_loss": "held-out loss"}
+        losses = [f"{names[name]} {line[name]:.3f}" for name in names if name in line]
+        print(f"step {line['step']}/{total}  {'  '.join(losses)}{time_left}", flush=True)
+
+
+class LiveCurve(ProgressLines):
+    """A loss curve that grows in a notebook and stays as one picture; in a terminal, lines."""
+
+    def __init__(self, title: str = "Training loss", *, every: float | None = None):
+        """Take the picture's title, and the least seconds between two drawings."""
+        # A saved notebook keeps every drawing as a message, and nbval loses some where there are
+        # thousands: one in two seconds is enough for the eye.
+        super().__init__(every=every if every is not None else 2.0 if in_notebook() else 5.0)
+        self.title = title
+        self._handle: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Start a new picture."""
+        super().on_train_begin(args, state, control, **more)
+        self._handle = None
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Draw the whole curve."""
+        if self.history and (in_notebook() or self._shown < len(self.history)):
+            self._show(state.max_steps, "")
+
+    def _show(self, total: int, time_left: str) -> None:
+        if not in_notebook():
+            super()._show(total, time_left)
+            return
+        from IPython.display import display
+
+        self._shown = len(self.history)
+        bundle = {"image/png": self._png(total, time_left), "text/plain": self.alt()}
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+    def alt(self) -> str:
+        """Say in a sentence what the picture shows."""
+        trained, held_out = self._points("loss"), self._points("eval_loss")
+        if not trained:
+            return "Loss curve without a step yet."
+        text = f"Loss curve over {trained[-1][0]:.0f} steps, "
+        text += f"from {trained[0][1]:.2f} to {trained[-1][1]:.2f}"
+        return text + (f"; held-out loss {held_out[-1][1]:.2f}." if held_out else ".")
+
+    def figure(self, total: int | None = None, note: str = "") -> "Figure":
+        """Draw the losses so far: each step, smoothed, and on held-out rows.
+
+        Args:
+            total: steps of the whole run.
+            note: stands behind the title.
+        """
+        from matplotlib.figure import Figure  # outside pyplot, which would show it a second time
+
+        figure = Figure(figsize=(8, 4), layout="constrained")
+        axes = figure.add_subplot()
+        steps, losses = zip(*self._points("loss") or [(0, math.nan)], strict=True)
+        axes.plot(steps, losses, color=SKY, linewidth=1, label="each step")
+        axes.plot(steps, _smooth(losses), color=BLUE, linewidth=2, label="smoothed")
+        if held_out := self._points("eval_loss"):
+            axes.plot(*zip(*held_out, strict=True), "o--", color=ORANGE, label="held out")
+        axes.set_title(self.title + note, loc="left", fontsize=14, fontweight="bold")
+        axes.set(xlabel="optimiser step", ylabel="loss (nats per token)")
+        axes.set_xlim(0, total or max(steps) or 1)
+        axes.set_ylim(bottom=0)
+        axes.grid(color="#dddddd")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend()
+        return figure
+
+    def _points(self, name: str) -> list[tuple[float, float]]:
+        lines = [line for line in self.history if name in line and math.isfinite(line[name])]
+        return [(line["step"], line[name]) for line in lines]
+
+    def _png(self, total: int, note: str) -> str:
+        import base64
+
+        stream = io.BytesIO()
+        self.figure(total, note).savefig(stream, format="png", dpi=100, metadata={"Software": None})
+        return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def quiet(trainer: Any) -> None:
+    """Take away the dict that transformers prints for each log, where a callback of ours shows it.
+
+    Args:
+        trainer: a Trainer; it is changed in place.
+    """
+    if any(isinstance(one, ProgressLines) for one in trainer.callback_handler.callbacks):
+        trainer.remove_callback(PrinterCallback)
+
+
+def in_notebook() -> bool:
+    """Say whether this code runs in a Jupyter kernel (not in a terminal, IPython's included)."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def left(seconds: float) -> str:
+    """Return how long something goes on, as the end of a line."""
+    if seconds < 90:
+        return f", about {max(0, round(seconds))} s left"
+    return f", about {round(seconds / 60)} min left"
+
+
+def _smooth(losses: tuple[float, ...], keep: float = 0.9) -> list[float]:
+    """Return an exponential moving average that starts without a bias towards zero."""
+    total = weight = 0.0
+    smooth = []
+    for loss in losses:
+        total = keep * total + (1 - keep) * loss
+        weight = keep * weight + (1 - keep)
+        smooth.append(total / weight)
+    return smooth

@@ -1,0 +1,268 @@
+"""One fine-tune from rows to a saved folder: the pieces of the lessons, in the order of a notebook.
+
+    finetune(data.read("mine.jsonl"), "runs/mine", model="smollm2-135m", epochs=2)
+
+This is what `ftlab train` runs. Under `accelerate launch` every process runs it: what they share
+is TRL's own doing.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftlab import data, models, templates
+from ftlab.errors import ConfigError, DataError, ModelError, TrainingError, raise_unknown
+from ftlab.files import read_text, write_text
+from ftlab.hardware import profile, versions
+from ftlab.training import checkpoints, folder
+from ftlab.training.callbacks import ProgressLines, quiet
+from ftlab.training.config import learning_rate as usual_rate
+from ftlab.training.config import sft_config
+from ftlab.training.fast import faster_on_cpu, upper_half
+from ftlab.training.preflight import preflight
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["encoded", "finetune"]
+
+METHODS = ("full", "lora", "qlora")
+LAYERS = ("all", "upper-half")
+
+
+def finetune(
+    rows: Sequence[dict[str, Any]],
+    out: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] = "smollm2-135m",
+    method: str = "lora",
+    epochs: float = 3,
+    batch_size: int = 8,
+    learning_rate: float | None = None,
+    rank: int = 16,
+    layers: str = "all",
+    eval_rows: Sequence[dict[str, Any]] | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    callbacks: Sequence[Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Fine-tune a model on rows and save it with its tokenizer, `training.json` and a model card.
+
+    Args:
+        rows: examples of the conversational form; every assistant turn of `messages` is learned
+            whose weight is not 0, and of `prompt` and `completion` the completion.
+        out: a new folder; checkpoints wait in `OUT-checkpoints` until the run is done.
+        model: a name, a folder or a hub id.
+        method: full, lora or qlora (LoRA beside weights in 4 bits).
+        epochs: passes over the rows.
+        batch_size: rows in a step of one process.
+        learning_rate: the peak; by default the usual one for the method and the model's size.
+        rank: inner width of an adapter's matrices; its alpha is twice that.
+        layers: all, or upper-half: adapters there alone, which takes less time.
+        eval_rows: rows whose loss is measured after each epoch, and which are not learned.
+        seed: of the adapter's start and the order of the rows.
+        resume: go on from the newest whole checkpoint of a run that was stopped.
+        callbacks: what shows the progress; by default a line every few seconds.
+        settings: any other field of TRL's SFTConfig.
+
+    Returns:
+        What `training.json` holds: settings, history, tokens, seconds, versions.
+
+    Raises:
+        DataError: the rows are not fit to be trained on, or the folder is not free.
+        ConfigError: a setting is not valid.
+        TrainingError: the loss is no number any more, the checkpoints are of another run, or the
+            disk or the memory is full.
+        ModelError: the model cannot be loaded, or what was saved is not what was trained.
+    """
+    import torch
+    from peft import LoraConfig
+    from safetensors import SafetensorError
+    from trl import SFTTrainer
+
+    if method not in METHODS:
+        raise_unknown("method", method, METHODS)
+    if layers not in LAYERS:
+        raise_unknown("choice of layers", layers, LAYERS)
+    if method == "full" and layers != "all":
+        raise ConfigError("layers='upper-half' is for adapters: take method='lora' or 'qlora'.")
+    out, waiting = Path(out), Path(f"{out}-checkpoints")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not an empty folder. Choose another, or remove it.")
+    if not rows:
+        raise DataError("There is no row to train on.")
+    if not resume and any(waiting.glob("checkpoint-*")):
+        raise DataError(
+            f"{waiting} holds checkpoints of a run that was stopped. Go on with it by the same "
+            "command and --resume (resume=True), or remove the folder to begin anew."
+        )
+
+    base, tokenizer = models.load(model, bits=4 if method == "qlora" else None)
+    parameters = _size(base)
+    rate = learning_rate or usual_rate(method, parameters).usual
+    adapter = None
+    if method != "full":
+        where = {"target_modules": "all-linear"} if layers == "all" else upper_half(base)
+        adapter = LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM", **where)
+    args = sft_config(
+        output_dir=str(waiting), num_train_epochs=epochs, per_device_train_batch_size=batch_size,
+        learning_rate=rate, seed=seed, eval_strategy="epoch" if eval_rows else "no",
+        # Four checkpoints in a run: what a stop costs, against what saving costs.
+        **{"save_strategy": "steps", "save_steps": 0.25, "save_total_limit": 2} | settings,
+    )  # fmt: skip
+    train_set = encoded(tokenizer, rows)
+    trainer: Any = SFTTrainer(
+        base,
+        args=args,
+        train_dataset=train_set,
+        eval_dataset=encoded(tokenizer, eval_rows) if eval_rows else None,
+        processing_class=tokenizer,
+        peft_config=adapter,
+        callbacks=list(callbacks) if callbacks is not None else [ProgressLines()],
+    )
+    first = trainer.is_world_process_zero()
+    if first:
+        preflight(trainer)
+    quiet(trainer)
+    faster_on_cpu(trainer)
+
+    chosen = {
+        "model": str(model), "method": method, "epochs": epochs, "batch_size": batch_size,
+        "learning_rate": rate, "rank": rank if adapter else None,
+        "alpha": 2 * rank if adapter else None, "layers": layers, "seed": seed,
+        "records": len(rows), "data": data.fingerprint(rows),
+        "precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "float32",
+        "processes": trainer.accelerator.num_processes, **settings,
+    }  # fmt: skip
+    checkpoint = _checkpoint(waiting, chosen) if first else None
+    checkpoint = _from_first(trainer, checkpoint)
+    start = time.monotonic()
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"Could not write to {waiting}: {getattr(error, 'strerror', None) or error}. Free some "
+            "space; --resume (resume=True) then goes on from the newest whole checkpoint."
+        ) from error
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"The GPU's memory is full. Halve batch_size={batch_size} and double "
+            f"gradient_accumulation_steps={args.gradient_accumulation_steps}: the result is the same."
+        ) from error
+    seconds = time.monotonic() - start
+
+    history = [line for line in trainer.state.log_history if "loss" in line]
+    evals = [line for line in trainer.state.log_history if "eval_loss" in line]
+    if not all(torch.isfinite(torch.tensor(line["loss"])) for line in history):
+        raise TrainingError(
+            f"The loss is no number any more. The rate {rate:g} is probably too high: "
+            "try a third of it."
+        )
+    labels = train_set["labels"]
+    summary = {
+        "settings": {name: value for name, value in chosen.items() if value is not None},
+        "steps": trainer.state.global_step,
+        "seconds": round(seconds, 1),
+        "parameters": parameters,
+        "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        "total_tokens": round(epochs * sum(len(row) for row in labels)),
+        "supervised_tokens": round(epochs * sum(len(row) - row.count(-100) for row in labels)),
+        "history": history,
+        "evals": evals,
+        "eval_loss": evals[-1]["eval_loss"] if evals else None,
+        "versions": versions(),
+    }
+    whole = trainer.accelerator.get_state_dict(trainer.model) if _in_parts(trainer) else None
+    if first:
+        trained = trainer.accelerator.unwrap_model(trainer.model).eval()
+        folder.save(out, trained, tokenizer, json.loads(json.dumps(summary, default=str)), whole)
+        if whole is None:
+            _check_saved(out, trained, train_set["input_ids"][0], method)
+        shutil.rmtree(waiting, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    return summary
+
+
+def encoded(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> "Dataset":
+    """Return rows as token ids and labels (-100 where nothing is learned), ready for SFTTrainer.
+
+    TRL does as much for rows of one form. Here one file may hold both forms, and weights of 0.
+
+    Raises:
+        DataError: the chat template refuses a row; the message has its number.
+    """
+    from datasets import Dataset
+
+    made = []
+    for number, row in enumerate(rows, 1):
+        try:
+            tokens = templates.encode(tokenizer, row)
+        except DataError as error:
+            raise DataError(f"Row {number}: {error}") from None
+        pairs = zip(tokens.input_ids, tokens.loss_mask, strict=True)
+        labels = [token if carries else -100 for token, carries in pairs]
+        made.append({"input_ids": list(tokens.input_ids), "labels": labels})
+    return Dataset.from_list(made)
+
+
+def _size(model: Any) -> int:
+    """Return how many weights a model has; a byte of a 4-bit layer holds two."""
+    return sum(p.numel() * (2 if hasattr(p, "quant_state") else 1) for p in model.parameters())
+
+
+def _checkpoint(waiting: Path, chosen: dict[str, Any]) -> str | None:
+    """Return the checkpoint to go on from, if there is one; note beside it which run it is of."""
+    note, chosen = waiting / "run.json", json.loads(json.dumps(chosen, default=str))
+    newest = checkpoints.newest_whole(waiting, processes=chosen["processes"])
+    if newest is None:
+        waiting.mkdir(parents=True, exist_ok=True)
+        write_text(note, json.dumps(chosen, indent=1), overwrite=True)
+        return None
+    before = json.loads(read_text(note))
+    changed = sorted(name for name in chosen if before.get(name) != chosen[name])
+    if changed:
+        raise TrainingError(
+            f"The checkpoints in {waiting} are of a run with other settings: {', '.join(changed)}. "
+            "Give the same command, or remove the folder to begin anew."
+        )
+    print(f"Going on from {newest}.")
+    return newest
+
+
+def _from_first(trainer: Any, checkpoint: str | None) -> str | None:
+    """Return what the first process has found, in every process."""
+    from accelerate.utils import broadcast_object_list
+
+    held = [checkpoint]
+    if trainer.accelerator.num_processes > 1:
+        broadcast_object_list(held)
+    return held[0]
+
+
+def _in_parts(trainer: Any) -> bool:
+    """Say whether each process holds a part of the model only."""
+    return trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+
+
+def _check_saved(out: Path, trained: Any, input_ids: list[int], method: str) -> None:
+    """Load what was saved, and compare its logits on the first row with the trained model's."""
+    import torch
+
+    saved, _ = models.load(out, bits=4 if method == "qlora" else None)
+    row = torch.tensor([input_ids])
+    with torch.no_grad():
+        ours = trained(row.to(trained.device)).logits.float().cpu()
+        theirs = saved(row.to(saved.device)).logits.float().cpu()
+    # Half precision on a GPU and 4 bits round; a wrong adapter is off by whole units.
+    tolerance = 1e-3 if profile().device == "cpu" and method != "qlora" else 0.5
+    worst = (ours - theirs).abs().max().item()
+    if not worst <= tolerance:
+        raise ModelError(
+            f"What was saved in {out} is not what was trained: its logits differ by {worst:.2g}. "
+            "Do not use it; please report this."
+        )
