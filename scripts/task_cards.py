@@ -1,6 +1,6 @@
 """The data card of each task, written from the task itself.
 
-    python -m ftlab.tasks.cards          # writes data/tasks/*.md
+    python scripts/task_cards.py        # writes data/tasks/*.md
 
 A card says what the records are, why they exist, how they are marked, in which slices they fall and
 under what licence; every figure on it is counted on records made for it.
