@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from ftlab import models, tasks
+from ftlab import data, models, tasks
 from ftlab.generation import generate
 from ftlab.hardware import huge_pages, profile
 from ftlab.templates import end_of_turn_ids, prompt_ids
@@ -25,9 +25,9 @@ def conversations(task, count, examples):
     shown = [
         message
         for record in task.examples(max(examples, 1), seed=0)[:examples]
-        for message in (*record.messages, {"role": "assistant", "content": record.completion})
+        for message in (*data.prompt(record), {"role": "assistant", "content": data.answer(record)})
     ]
-    return [[*shown, *record.messages] for record in task.examples(count, seed=0, split="test")]
+    return [[*shown, *data.prompt(record)] for record in task.examples(count, seed=0, split="test")]
 
 
 def theirs(model, tokenizer, prompts, max_new_tokens):

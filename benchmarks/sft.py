@@ -33,7 +33,6 @@ import torch
 from ftlab import models, tasks
 from ftlab.errors import TrainingError
 from ftlab.hardware import huge_pages, profile
-from ftlab.records import to_trl
 from ftlab.training import dryrun, methods, sft, shapes
 
 METHODS = ("full", "lora", "qlora")
@@ -90,7 +89,9 @@ def plain_trl(model, tokenizer, records, settings, **changes):
                 use_cpu=profile().device == "cpu",
                 **changes,
             ),
-            train_dataset=Dataset.from_list([to_trl(record) for record in records]),
+            train_dataset=Dataset.from_list(
+                [{key: record[key] for key in ("prompt", "completion")} for record in records]
+            ),
             processing_class=tokenizer,
             peft_config=adapter,
         )

@@ -24,10 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftlab import files, models, tasks
+from ftlab import data, files, models, tasks
 from ftlab.curation import diversity
 from ftlab.generation import generate
-from ftlab.records import Record
 from ftlab.training import sft
 
 MIXTURES: dict[str, list[float]] = {  # weights of the slices, in an order drawn by the seed
@@ -104,7 +103,7 @@ def main() -> None:
 def one(
     task: tasks.Task,
     board: diversity.Board,
-    test: Sequence[Record],
+    test: Sequence[data.Row],
     slices: Sequence[str],
     name: str,
     seed: int,
@@ -121,7 +120,7 @@ def one(
         model, tokenizer, records, epochs=args.epochs, seed=seed, on_step=lambda *_: None
     )
     answers = generate(
-        run.model, tokenizer, [r.messages for r in test], max_new_tokens=most, batch_size=50
+        run.model, tokenizer, [data.prompt(r) for r in test], max_new_tokens=most, batch_size=50
     )
     scores = [task.score(r, a)[metric or task.headline] for r, a in zip(test, answers, strict=True)]
     by_slice = {
@@ -141,15 +140,15 @@ def one(
     }
 
 
-def slice_of(record: Record) -> str:
+def slice_of(record: data.Row) -> str:
     """Return the slice of a record: of a ticket, the intent that its completion names."""
-    said = record.completion.split()
-    return said[1] if said[0] == "intent:" else str(record.meta["slice"])
+    said = data.answer(record).split()
+    return said[1] if said[0] == "intent:" else str(data.meta(record)["slice"])
 
 
 def evenly(
-    pool: Sequence[Record], weights: Sequence[float], n: int, order: Sequence[str]
-) -> list[Record]:
+    pool: Sequence[data.Row], weights: Sequence[float], n: int, order: Sequence[str]
+) -> list[data.Row]:
     """Take `n` records of the slices in `order`, by weight, mixed so that any start is alike.
 
     Raises:

@@ -37,12 +37,12 @@ COLUMNS = ("model", "method", "tokens", "batch", "predicted", "measured", "share
 
 def record(tokenizer, length):
     """Return a record of about `length` tokens, its tokens, and how many carry loss."""
-    from ftlab.records import Record
+    from ftlab import data
     from ftlab.templates import encode
 
     words = length
     while True:
-        made = Record.of("Say it.", "the " * words)
+        made = data.example("Say it.", "the " * words)
         encoded = encode(tokenizer, made)
         if len(encoded.input_ids) <= length:
             return made, len(encoded.input_ids), sum(encoded.loss_mask)

@@ -13,34 +13,35 @@ seed; the last lines pair the two ways ticket by ticket. Every finished model is
 import argparse
 from pathlib import Path
 
-from ftlab import models, tasks
+from ftlab import data, models, tasks
 from ftlab.curation.mixture import nested
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 from ftlab.generation import generate
-from ftlab.records import Record
 from ftlab.tasks.triage import CUE
 from ftlab.training import rounds, sft
 
 OLD, NEW = ("login", "delivery", "outage"), ("privacy", "feature", "refund")
 
 
-def tickets(n: int, kinds: tuple[str, ...], split: str) -> list[Record]:
+def tickets(n: int, kinds: tuple[str, ...], split: str) -> list[data.Row]:
     """Return n plain short tickets of some kinds, each kind with its share."""
     kept = []
     for record in tasks.get("triage").examples(60 * n, seed=0, split=split):
-        text = record.messages[-1]["content"].removeprefix(CUE)
-        kind, meta = record.completion.split()[1], record.meta
+        text = data.prompt(record)[-1]["content"].removeprefix(CUE)
+        kind, meta = data.answer(record).split()[1], data.meta(record)
         plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
         if plain and kind in kinds and meta["slice"] == "known phrasing" and len(text.split()) < 23:
-            kept.append(Record.of(text, kind))
+            kept.append(data.example(text, kind))
     return nested(kept, [n], by="completion")[n]
 
 
-def right(folder: Path, test: list[Record]) -> list[int]:
+def right(folder: Path, test: list[data.Row]) -> list[int]:
     """Return for each ticket whether the model in a folder names its kind."""
     model, tokenizer = models.load(folder)
-    said = generate(model, tokenizer, [r.messages for r in test], max_new_tokens=6, batch_size=100)
-    return [int(text.strip() == r.completion) for text, r in zip(said, test, strict=True)]
+    said = generate(
+        model, tokenizer, [data.prompt(r) for r in test], max_new_tokens=6, batch_size=100
+    )
+    return [int(text.strip() == data.answer(r)) for text, r in zip(said, test, strict=True)]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ftlab import models, tasks
+from ftlab import data, models, tasks
 from ftlab.evaluation.intervals import bootstrap
 from ftlab.generation import generate
 from ftlab.tasks import punctuation
@@ -52,10 +52,19 @@ def main() -> None:
         for asked, ask in ways.items():
             records = [ask(record) for record in test]
             answers = generate(
-                model, tokenizer, [r.messages for r in records], max_new_tokens=100, batch_size=50
+                model,
+                tokenizer,
+                [data.prompt(r) for r in records],
+                max_new_tokens=100,
+                batch_size=50,
             )
             scores = [
-                task.score(replace(record, completion=inner(record.completion)), inner(answer))
+                task.score(
+                    data.example(
+                        data.prompt(record), inner(data.answer(record)), **data.meta(record)
+                    ),
+                    inner(answer),
+                )
                 for record, answer in zip(records, map(task.parse, answers), strict=True)
             ]
             parts = [tasks.total(score[name] for name in ENDS) for score in scores]

@@ -19,13 +19,13 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import read_text, writing
-from ftlab.formats_of_rows import FORMATS, UPLOADS, conversation, examine, learned, line_of, loads
+from ftlab.formats import FORMATS, UPLOADS, conversation, examine, learned, line_of, loads
 
 __all__ = ["FORMATS", "Row", "answer", "check", "columns", "conversation", "example", "fingerprint",
            "is_table", "learned", "meta", "prompt", "read", "read_table", "write"]  # fmt: skip
@@ -34,11 +34,21 @@ Row = dict[str, Any]
 SHOWN = 10  # bad lines listed in one message; the rest are counted
 
 
-def example(user: str, answer: str, *, system: str | None = None, **meta: Any) -> Row:
-    """Return a row of one question and one answer; further keywords become its meta."""
-    turns = [] if system is None else [{"role": "system", "content": system}]
+def example(
+    user: str | Sequence[Mapping[str, Any]],
+    answer: str,
+    /,
+    *,
+    system: str | None = None,
+    **meta: Any,
+) -> Row:
+    """Return a row that teaches one answer to a question, or to a conversation's messages.
+
+    Further keywords become its meta.
+    """
+    turns = [{"role": "user", "content": user}] if isinstance(user, str) else [*map(dict, user)]
     return {
-        "prompt": [*turns, {"role": "user", "content": user}],
+        "prompt": turns if system is None else [{"role": "system", "content": system}, *turns],
         "completion": [{"role": "assistant", "content": answer}],
         **({"meta": meta} if meta else {}),
     }
@@ -97,6 +107,7 @@ def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
         last = conversation(row)[len(turns)]
         more = {
             "tools": row.get("tools"),
+            "chat_template_kwargs": row.get("chat_template_kwargs"),
             "learned": carry if carry != [len(turns)] else None,
             "answer": {k: v for k, v in last.items() if k not in ("role", "content", "weight")},
         }
@@ -275,7 +286,7 @@ def write(
     path: str | os.PathLike[str],
     rows: Iterable[Mapping[str, Any]],
     *,
-    format: str = "messages",
+    format: str | None = None,
     drop_meta: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -284,7 +295,8 @@ def write(
     Args:
         path: the file to make.
         rows: what to write; each row's `meta`, if any, is kept under "meta".
-        format: one of `FORMATS`; a hyphen is as good as an underscore.
+        format: one of `FORMATS`; a hyphen is as good as an underscore. By default prompt_completion
+            where all rows have that form, else messages, so that a file has one form.
         drop_meta: leave meta out. The formats of providers hold none, and refuse it otherwise.
         overwrite: replace a file that exists.
 
@@ -292,7 +304,9 @@ def write(
         ConfigError: an unknown format.
         DataError: the file exists, cannot be written, or the format cannot hold a row.
     """
-    format = format.replace("-", "_")
+    rows = list(rows)
+    plain = all(row.get("messages") is None for row in rows)
+    format = (format or ("prompt_completion" if plain else "messages")).replace("-", "_")
     if format not in FORMATS:
         raise_unknown("format", format, FORMATS)
     with writing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:

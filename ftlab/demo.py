@@ -53,7 +53,7 @@ def demo(
     """
     from rich.console import Console
 
-    from ftlab import models, tasks
+    from ftlab import data, models, tasks
     from ftlab.evaluation.compare import compare
     from ftlab.generation import generate
     from ftlab.hardware import profile, versions
@@ -76,8 +76,8 @@ def demo(
         f"{examples} passages to learn from, {held_out} held out (text the base has never seen)."
     )
     base, tokenizer = models.load(model)
-    prompts = [record.messages for record in test_records]
-    length = 12 + max(len(tokenizer(r.completion)["input_ids"]) for r in test_records)
+    prompts = [data.prompt(record) for record in test_records]
+    length = 12 + max(len(tokenizer(data.answer(r))["input_ids"]) for r in test_records)
 
     def answers(name: str, current: Any) -> list[str]:
         return generate(

@@ -102,7 +102,6 @@ def encode(tokenizer: Any, row: Any, *, max_length: int | None = None) -> Encode
     """
     if max_length is not None and max_length < 1:
         raise ConfigError(f"max_length must be at least 1, got {max_length}.")
-    row = row if isinstance(row, Mapping) else _row(row)  # old callers pass a Record
     text, learned = spans.find(tokenizer, spans.talk(row))
     ids, lengths = _tokenised(tokenizer, text, [place for span in learned for place in span])
     mask = [0] * len(ids)
@@ -113,11 +112,6 @@ def encode(tokenizer: Any, row: Any, *, max_length: int | None = None) -> Encode
         ids, mask = [*ids, ends[0]], [*mask, 1]
     cut = max_length is not None and len(ids) > max_length
     return Encoded(ids[:max_length], mask[:max_length], cut)
-
-
-def _row(record: Any) -> dict[str, Any]:
-    answer = {"role": "assistant", "content": record.completion}
-    return {"prompt": list(record.messages), "completion": [answer]}
 
 
 def _tokens(tokenizer: Any, texts: list[str]) -> list[list[int]]:

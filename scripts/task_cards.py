@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.files import write_text
 
 COUNT = 1000  # records of either split that the figures are counted on
@@ -28,20 +28,27 @@ def card(name: str) -> str:
     """Return the card of a task, as Markdown."""
     task = tasks.get(name)
     train, test = (task.examples(COUNT, 0, split=split) for split in ("train", "test"))
-    shared = {r.messages[-1]["content"] for r in train} & {r.messages[-1]["content"] for r in test}
-    slices = [Counter(str(record.meta.get("slice")) for record in part) for part in (train, test)]
+    shared = {data.prompt(r)[-1]["content"] for r in train} & {
+        data.prompt(r)[-1]["content"] for r in test
+    }
+    slices = [
+        Counter(str(data.meta(record).get("slice")) for record in part) for part in (train, test)
+    ]
     rows = "\n".join(
         f"| {slice} | {slices[0][slice]} | {slices[1][slice]} |"
         for slice in sorted(slices[0] | slices[1])
     )
     example = train[0]
-    asked = "\n".join(f"{m['role']}: {m['content']}" for m in example.messages)
+    asked = "\n".join(f"{m['role']}: {m['content']}" for m in data.prompt(example))
     words = [
         sum(len(text.split()) for text in texts) / COUNT
-        for texts in ([r.messages[-1]["content"] for r in train], [r.completion for r in train])
+        for texts in (
+            [data.prompt(r)[-1]["content"] for r in train],
+            [data.answer(r) for r in train],
+        )
     ]
-    metrics = ", ".join(f"`{metric}`" for metric in task.score(example, example.completion))
-    meta = ", ".join(f"`{key}`" for key in sorted({key for r in train for key in r.meta}))
+    metrics = ", ".join(f"`{metric}`" for metric in task.score(example, data.answer(example)))
+    meta = ", ".join(f"`{key}`" for key in sorted({key for r in train for key in data.meta(r)}))
     return f"""# {name}
 
 {task.describe}
@@ -67,7 +74,7 @@ def card(name: str) -> str:
 ```
 
 ```text
-{example.completion}
+{data.answer(example)}
 ```
 """
 

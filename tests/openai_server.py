@@ -100,7 +100,7 @@ class Server:
             end = "length" if fate == "cut" else "stop"
             size = sum(len(m["content"]) for m in body["messages"]) // 4
             return {
-                "id": "chat-1", "object": "chat.completion", "created": 0, "model": body["model"],
+                "id": "chat-1", "object": "data.answer(chat)", "created": 0, "model": body["model"],
                 "choices": [{"index": 0, "message": said, "finish_reason": end}],
                 "usage": {"prompt_tokens": size, "completion_tokens": len(text) // 4,
                           "total_tokens": size + len(text) // 4},

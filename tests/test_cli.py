@@ -4,10 +4,9 @@ import sys
 
 import pytest
 
-from ftlab import catalogue, records
-from ftlab.records import Record
+from ftlab import catalogue, data
 
-RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
+RECORDS = [data.example(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
 
 
 @pytest.fixture
@@ -20,13 +19,13 @@ def ftlab(monkeypatch, command):
 
 
 @pytest.fixture
-def data(tmp_path):
+def file(tmp_path):
     path = tmp_path / "data.jsonl"
-    records.write(path, RECORDS)
+    data.write(path, RECORDS)
     return path
 
 
-@pytest.mark.parametrize("module", ["ftlab", "ftlab.cli", "ftlab.tasks", "ftlab.records"])
+@pytest.mark.parametrize("module", ["ftlab", "ftlab.cli", "ftlab.tasks", "ftlab.data"])
 def test_importing_is_light(module):
     code = f"import {module}, sys; print(*{{'torch', 'transformers', 'numpy'}} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -69,11 +68,11 @@ def test_a_models_name_is_whole_in_a_narrow_terminal(ftlab, monkeypatch):
     assert "ftlab-3m-step25pct" in out
 
 
-def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
+def test_train_generate_compare_show(ftlab, file, model_folder, tmp_path):
     tuned, held_out = tmp_path / "tuned", tmp_path / "held_out.jsonl"
-    records.write(held_out, [Record.of("Say cat!", "cat")])
+    data.write(held_out, [data.example("Say cat!", "cat")])
     code, out, err = ftlab(
-        "train", data, "--model", model_folder, "--out", tuned, "--epochs", 1, "--batch-size", 2,
+        "train", file, "--model", model_folder, "--out", tuned, "--epochs", 1, "--batch-size", 2,
         "--method", "lora", "--eval", held_out,
     )  # fmt: skip
     assert code == 0, err
@@ -89,9 +88,9 @@ def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
     verdict = json.loads((tmp_path / "verdict" / "verdict.json").read_text())
     assert verdict["n"] == 4 and list(verdict["contestants"]) == [str(model_folder), str(tuned)]
     assert "No difference" in out or "no difference" in out
-    code, out, _ = ftlab("show", data, "--model", model_folder)
+    code, out, _ = ftlab("show", file, "--model", model_folder)
     assert code == 0 and "<|im_end|>" in out
-    code, out, _ = ftlab("show", data, "--model", model_folder, "--json")
+    code, out, _ = ftlab("show", file, "--model", model_folder, "--json")
     shown = json.loads(out)
     assert len(shown["input_ids"]) == len(shown["loss_mask"]) and 1 in shown["loss_mask"]
 
@@ -99,14 +98,14 @@ def test_train_generate_compare_show(ftlab, data, model_folder, tmp_path):
 def test_synth_then_doctor_finds_nothing_wrong_until_something_is(ftlab, tmp_path):
     good = tmp_path / "good.jsonl"
     code, out, err = ftlab("synth", "triage", "-n", 30, "--out", good)
-    assert code == 0 and len(records.read(good)) == 30, err
+    assert code == 0 and len(data.read(good)) == 30, err
     code, out, err = ftlab("doctor", good)
     assert code == 0, out + err
     bad = tmp_path / "bad.jsonl"
     bad.write_text(good.read_text() + "{broken\n")
     code, out, _ = ftlab("doctor", bad, "--json", "--fix", tmp_path / "mended.jsonl")
     assert code == 2 and any(31 in f["lines"] for f in json.loads(out)["findings"])
-    assert len(records.read(tmp_path / "mended.jsonl")) == 30
+    assert len(data.read(tmp_path / "mended.jsonl")) == 30
     code, out, err = ftlab("synth", "triage", "--split", "trian", "--out", tmp_path / "x")
     assert code == 2 and "'train'" in err
 
@@ -118,11 +117,11 @@ def test_tasks_lists_every_task(ftlab):
     assert code == 0 and all(name in out for name in tasks.names())
 
 
-def test_mistakes_are_one_message_and_exit_code_2(ftlab, data, tmp_path, model_folder):
+def test_mistakes_are_one_message_and_exit_code_2(ftlab, file, tmp_path, model_folder):
     binary = tmp_path / "photo.txt"
     binary.write_bytes(b"\x89PNG\0\0\1")
     broken = tmp_path / "broken.jsonl"
-    broken.write_text('{"messages": []}\nnot json\n' + data.read_text())
+    broken.write_text('{"messages": []}\nnot json\n' + file.read_text())
     empty = tmp_path / "empty"
     empty.mkdir()
     pickled = tmp_path / "pickled"
@@ -139,12 +138,12 @@ def test_mistakes_are_one_message_and_exit_code_2(ftlab, data, tmp_path, model_f
             "Did you mean 'punctuation'"
         ),
         ("train", broken, "--out", new, "--model", model_folder): "2",
-        ("train", data, "--out", data.parent, "--model", model_folder): "not an empty folder",
-        ("train", data, "--out", new, "--model", empty): "config.json",
-        ("train", data, "--out", new, "--method", "lorra"): "'lora'",
-        ("train", data, "--out", new, "--layers", "upper"): "'upper-half'",
-        ("train", data, "--out", new, "--model", pickled): "pickled",
-        ("show", data, "--record", 9, "--model", model_folder): "4 records",
+        ("train", file, "--out", file.parent, "--model", model_folder): "not an empty folder",
+        ("train", file, "--out", new, "--model", empty): "config.json",
+        ("train", file, "--out", new, "--method", "lorra"): "'lora'",
+        ("train", file, "--out", new, "--layers", "upper"): "'upper-half'",
+        ("train", file, "--out", new, "--model", pickled): "pickled",
+        ("show", file, "--record", 9, "--model", model_folder): "4 records",
         ("generate", "hi", "--model", model_folder, "--temperature", "-1"): "temperature",
         ("nonsense",): "nonsense",
     }
@@ -163,14 +162,14 @@ def test_a_hub_id_without_network_says_what_to_do(ftlab, monkeypatch):
     assert code == 2 and "hf download nobody/nothing-here" in err
 
 
-def test_a_full_disk_leaves_nothing_behind(ftlab, data, model_folder, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_nothing_behind(ftlab, file, model_folder, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("peft.PeftModel.save_pretrained", full)
     out = tmp_path / "tuned"
     code, _, err = ftlab(
-        "train", data, "--model", model_folder, "--out", out, "--epochs", 1, "--batch-size", 4
+        "train", file, "--model", model_folder, "--out", out, "--epochs", 1, "--batch-size", 4
     )
     assert code == 2 and "No space left" in err and "--resume" in err
     assert not out.exists() and not list(tmp_path.glob(".saving-*"))

@@ -25,7 +25,7 @@ from ftlab.data import (
     write,
 )
 from ftlab.errors import ConfigError, DataError
-from ftlab.formats_of_rows import FORMATS, KEYS, UPLOADS, examine, extra_keys, format_of, line_of
+from ftlab.formats import FORMATS, KEYS, UPLOADS, examine, extra_keys, format_of, line_of
 
 OWN = [format for format in FORMATS if format not in UPLOADS]
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -152,7 +152,9 @@ def test_a_fingerprint_covers_everything_in_order():
 def test_every_format_reads_as_the_same_row(tmp_path, line):
     (row,) = read(lines(tmp_path / "a.jsonl", line))
     assert fingerprint([row]) == fingerprint([example("q", "a")])
-    assert set(row) == ({"prompt", "completion"} if "prompt" in line else {"messages"})
+    assert set(row) == (
+        {"prompt", "completion"} if line.keys() & {"prompt", "output"} else {"messages"}
+    )
     assert conversation(row) == [USER, ANSWER] and not extra_keys(line) - {"label"}
 
 
@@ -435,7 +437,7 @@ def test_a_file_goes_through_any_chain_of_formats(tmp_path_factory, rows, data):
             line = json.loads(line)
             assert line.keys() <= KEYS["messages" if format == "openai" else format]
             assert examine(line)[1] == [] and extra_keys(line) == set(), "the doctor knows it too"
-    assert here == rows
+    assert fingerprint(here) == fingerprint(rows)
 
 
 @pytest.mark.parametrize("format", UPLOADS)
@@ -464,6 +466,8 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
         write(path, [PLAIN])
     talk = {"messages": TALK, "meta": META}
     assert read(write(path, [talk], overwrite=True)) == [talk]
+    assert read(write(path, [PLAIN], overwrite=True)) == [PLAIN]
+    assert all("messages" in row for row in read(write(path, [PLAIN, talk], overwrite=True)))
     with pytest.raises(ConfigError, match="Did you mean 'alpaca'"):
         write(tmp_path / "b.jsonl", [PLAIN], format="alpacca")
     with pytest.raises(ConfigError, match="Did you mean 'bedrock'"):

@@ -271,7 +271,7 @@ class Echo(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": f"{said.upper()} {asked['max_tokens']}"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return self.reply(
-            200, {"id": "1", "object": "chat.completion", "created": 0, "model": asked["model"],
+            200, {"id": "1", "object": "data.answer(chat)", "created": 0, "model": asked["model"],
                   "choices": [choice]},
         )  # fmt: skip
 

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ftlab import models, tasks
+from ftlab import data, models, tasks
 from ftlab.curation import doctor
 from ftlab.curation.splits import split
 from ftlab.evaluation.compare import compare
 from ftlab.generation import generate
-from ftlab.records import Record, read
 from ftlab.templates import encode
 
 FILE = Path(__file__).with_name("golden.json")
@@ -42,8 +41,8 @@ def _talk(turns: list) -> dict:
     return {"messages": [{"role": role, "content": content} for role, content in turns]}
 
 
-def _plain(record: Record) -> list:
-    return [list(record.messages), record.completion, record.meta]
+def _plain(record: data.Row) -> list:
+    return [list(data.prompt(record)), data.answer(record), data.meta(record)]
 
 
 def _digest(data: object) -> str:
@@ -55,7 +54,7 @@ def masks() -> dict:
     _, tokenizer = models.load("ftlab-1m")
     talks = [_talk(turns)["messages"] for turns in TALKS]
     rows = [{"prompt": talk[:-1], "completion": talk[-1:]} for talk in talks]
-    found = [encode(tokenizer, record) for record in read(_saved(rows, "a.jsonl"))]
+    found = [encode(tokenizer, record) for record in data.read(_saved(rows, "a.jsonl"))]
     return {str(i): [made.input_ids, made.loss_mask] for i, made in enumerate(found)}
 
 
@@ -80,7 +79,9 @@ def splits() -> dict:
                 "meta": {"group": f"g{i // 3}"},
             }
         )
-    made = split(read(_saved(rows, "b.jsonl")), sizes=(0.6, 0.2, 0.2), seed=1, label="completion")
+    made = split(
+        data.read(_saved(rows, "b.jsonl")), sizes=(0.6, 0.2, 0.2), seed=1, label="completion"
+    )
     return {part: _digest([_plain(r) for r in records]) for part, records in made.parts.items()}
 
 
@@ -97,7 +98,7 @@ def verdict() -> dict:
     """A verdict on triage: one system that repeats itself, one that is right two times in three."""
     task = tasks.get("triage")
     records = task.examples(45, 0, split="test")
-    right = [record.completion for record in records]
+    right = [data.answer(record) for record in records]
     some = [text if i % 3 else right[0] for i, text in enumerate(right)]
     made = compare(task, records, {"one": [right[0]] * 45, "some": some}, seed=3).to_json()
     return {key: made[key] for key in ("n", "sentence", "contestants", "differences", "outcomes")}

@@ -50,18 +50,18 @@ def convert(
     drop_meta: Annotated[bool, typer.Option(help="Leave out ids, slices, other columns.")] = False,
 ) -> None:
     """Write records in another format, or make records of a table's columns."""
-    from ftlab import records
+    from ftlab.data import columns, is_table, read, read_table, write
 
-    if records.is_table(data) and (input is None or output is None):
-        names = ", ".join(records.columns(data))
+    if is_table(data) and (input is None or output is None):
+        names = ", ".join(columns(data))
         raise ConfigError(f"{data} is a table: choose --input and --output among {names}.")
     if input is not None and output is not None:
-        rows = records.read_table(data, input=input, output=output, system=system)
+        rows = read_table(data, input=input, output=output, system=system)
     elif input is not None or output is not None or system is not None:
         raise ConfigError("Give both --input and --output, the columns of a table, or neither.")
     else:
-        rows = records.read(data)
-    records.write(out, rows, format=to, drop_meta=drop_meta)
+        rows = read(data)
+    write(out, rows, format=to, drop_meta=drop_meta)
     print(f"{len(rows)} records in {out}, as {to}")
 
 
@@ -115,15 +115,13 @@ def diversity(
     """Show which of the inputs that a model will meet a data file covers, and which not."""
     from rich.console import Console
 
-    from ftlab import records
     from ftlab.curation import dartboard
     from ftlab.curation import diversity as room
+    from ftlab.data import read
     from ftlab.files import writing
 
-    known = None if reference is None else records.read(reference)
-    result = room.measure(
-        records.read(data), known, embed=embed, parts=parts, areas=areas, seed=seed
-    )
+    known = None if reference is None else read(reference)
+    result = room.measure(read(data), known, embed=embed, parts=parts, areas=areas, seed=seed)
     if plot:
         with writing(plot) as temporary:
             dartboard.draw(result).savefig(temporary, format="png")

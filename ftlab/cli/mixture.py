@@ -28,13 +28,11 @@ def split(
     seed: Seed = 0,
 ) -> None:
     """Divide records into train, val and test, so that no sibling crosses."""
-    from ftlab import records
     from ftlab.curation import mixture, splits
+    from ftlab.data import read
 
     fields = None if by is None else [field.strip() for field in by.split(",") if field.strip()]
-    result = splits.split(
-        records.read(data), _numbers(sizes), by=fields, label=label, near=near, seed=seed
-    )
+    result = splits.split(read(data), _numbers(sizes), by=fields, label=label, near=near, seed=seed)
     subsets = {}
     if nested is not None:
         steps = [int(size) for size in _numbers(nested)]
@@ -61,8 +59,8 @@ def mix(
     seed: Seed = 0,
 ) -> None:
     """Sample files up or down into one, shuffled; spoil some inputs if wanted."""
-    from ftlab import records
     from ftlab.curation import injectors, mixture
+    from ftlab.data import read, write
 
     if weights is not None and balance is not None:
         raise ConfigError("Give --weights or --balance, not both.")
@@ -72,7 +70,7 @@ def mix(
     if len(set(data)) < len(data):
         raise ConfigError("A file is named twice. Give it a larger weight instead.")
     rates = None if inject is None else injectors.parse_rates(inject)
-    sources = {str(path): records.read(path) for path in data}
+    sources = {str(path): read(path) for path in data}
     if balance is not None:
         rows = [record for source in sources.values() for record in source]
         result = mixture.balance(rows, balance, how=how, size=size, seed=seed)
@@ -84,7 +82,7 @@ def mix(
     if rates is not None:
         mixed = injectors.inject(mixed, rates, seed=seed)
         print(f"\n{injectors.tally(mixed)}")
-    records.write(out, mixed)
+    write(out, mixed)
     print(f"\n{len(mixed):,} records in {out}")
 
 

@@ -53,14 +53,14 @@ def synth(
 
     Killed and started again with the same options, it goes on where it was.
     """
-    from ftlab import records
     from ftlab import tasks as room
+    from ftlab.data import write
 
     if split not in ("train", "test"):
         raise_unknown("split", split, ("train", "test"))
     it = room.get(task)
     if teacher == "program":
-        records.write(out, it.examples(n, seed, split=split))
+        write(out, it.examples(n, seed, split=split))
         print(f"{n} {split} examples of {task} in {out}")
         return
     from ftlab.curation import synthesis
@@ -103,15 +103,15 @@ def amplify(
     temperature: Temperature = None,
 ) -> None:
     """Make many examples from a few: paraphrased, reworded, or new ones of the kind."""
-    from ftlab import records
     from ftlab.curation import amplify as room
+    from ftlab.data import read
 
     if (held_out is None) != no_held_out:
         raise ConfigError(
             "Name the records that are held out with --held-out FILE, so that no rewrite of one "
             "gets into training; or say --no-held-out if there are none."
         )
-    seeds, kept_back = records.read(data), records.read(held_out) if held_out else []
+    seeds, kept_back = read(data), read(held_out) if held_out else []
     who = _teacher(teacher, model, base_url, answer_tokens, temperature)
     _tell(
         room.amplify(

@@ -80,7 +80,8 @@ def compare(
     """Let models answer held-out records; print and save the verdict."""
     from rich.console import Console
 
-    from ftlab import records, tasks
+    from ftlab import tasks
+    from ftlab.data import Row, read
     from ftlab.evaluation import contestants as who
     from ftlab.evaluation.contest import contest
     from ftlab.evaluation.costs import prices as price_table
@@ -99,10 +100,10 @@ def compare(
         raise DataError(
             f"{out / found[0]} exists already. Choose another folder with --out, or --overwrite."
         )
-    rows = records.read(data) if data else wanted.examples(held_out, seed, split="test")
-    learned: list[records.Record] = []
+    rows = read(data) if data else wanted.examples(held_out, seed, split="test")
+    learned: list[Row] = []
     if few_shot or baseline:
-        learned = records.read(train) if train else wanted.examples(1000, seed)
+        learned = read(train) if train else wanted.examples(1000, seed)
     lineup = who.lineup(
         base, tuned or [], instructions=_instructions(instructions, wanted.describe),
         examples=who.shots(learned, rows, few_shot, seed=seed),
@@ -145,11 +146,11 @@ def mutate(
     """Run test modules against small faults put into their functions; print what they notice."""
     from rich.console import Console
 
-    from ftlab import records
+    from ftlab.data import answer, read
     from ftlab.evaluation import mutation
 
-    rows = records.read(file)
-    graded = mutation.grade_all(rows, [row.completion for row in rows])
+    rows = read(file)
+    graded = mutation.grade_all(rows, [answer(row) for row in rows])
     console = Console()
     console.print(mutation.table(graded))
     dull = sorted((g for g in graded if g.survivors), key=lambda g: g.passes)

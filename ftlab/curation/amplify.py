@@ -29,13 +29,13 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
+from ftlab import data
 from ftlab.curation.answer_cache import Judged, Synthesis, run
 from ftlab.curation.cleaning import clean
 from ftlab.curation.near import pairs_of_words
 from ftlab.curation.synthesis import key_of
 from ftlab.curation.teachers import Answer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.records import Record, fingerprint
 
 __all__ = ["WAYS", "Neighbours", "amplify", "reword"]
 
@@ -101,12 +101,12 @@ class Neighbours:
 
 
 def amplify(
-    seeds: Sequence[Record],
+    seeds: Sequence[data.Row],
     n: int,
     teacher: Teacher,
     out: str | os.PathLike[str],
     *,
-    held_out: Sequence[Record],
+    held_out: Sequence[data.Row],
     task: str | None = None,
     ways: Sequence[str] = WAYS,
     seed: int = 0,
@@ -152,7 +152,7 @@ def amplify(
                 "The teacher program makes new examples only of a task: name it, or take another "
                 "way or teacher."
             )
-    if any(len(record.messages) > 2 for record in seeds):
+    if any(len(data.prompt(record)) > 2 for record in seeds):
         raise DataError("Only records of one turn can be amplified; some have several.")
     guard = _Guard(seeds, held_out)
     kept = [record for record in seeds if not guard.leaks(record)]
@@ -172,7 +172,8 @@ def amplify(
         if not rewritten:
             ways = ["few-shot"]
     settings = {
-        "amplify": fingerprint(kept), "held_out": fingerprint(held_out), "teacher": teacher.name,
+        "amplify": data.fingerprint(kept), "held_out": data.fingerprint(held_out),
+        "teacher": teacher.name,
         "task": task, "ways": list(ways), "seed": seed,
     }  # fmt: skip
     most = 4 * n if max_requests is None else max_requests
@@ -234,19 +235,19 @@ def amplify(
 class _Guard:
     """What knows the held-out records, and a leak when it sees one."""
 
-    def __init__(self, seeds: Sequence[Record], held_out: Sequence[Record]) -> None:
+    def __init__(self, seeds: Sequence[data.Row], held_out: Sequence[data.Row]) -> None:
         inputs = [_input(record) for record in held_out]
         everything = [*inputs, *map(_input, seeds)]
         self._near = Neighbours(inputs, scaffolding=everything)
-        self._names = {r.meta[name] for r in held_out for name in ("id", "from")
-                        if isinstance(r.meta.get(name), str | int)}  # fmt: skip
-        self._completions = {_plain(r.completion) for r in held_out} - {""}
+        self._names = {data.meta(r)[name] for r in held_out for name in ("id", "from")
+                        if isinstance(data.meta(r).get(name), str | int)}  # fmt: skip
+        self._completions = {_plain(data.answer(r)) for r in held_out} - {""}
 
-    def leaks(self, record: Record) -> bool:
-        known = {record.meta.get(name) for name in ("id", "from")}
+    def leaks(self, record: data.Row) -> bool:
+        known = {data.meta(record).get(name) for name in ("id", "from")}
         return (
             any(isinstance(name, str | int) and name in self._names for name in known)
-            or _plain(record.completion) in self._completions
+            or _plain(data.answer(record)) in self._completions
             or self._near.nearest(_input(record), within=True) >= LEAK
         )
 
@@ -257,8 +258,8 @@ def _plain(completion: str) -> str:
     return " ".join(words) if len(words) >= LONG else ""
 
 
-def _input(record: Record) -> str:
-    return record.messages[-1]["content"]
+def _input(record: data.Row) -> str:
+    return data.prompt(record)[-1]["content"]
 
 
 def _cue(inputs: Sequence[str]) -> str:
@@ -270,10 +271,10 @@ def _cue(inputs: Sequence[str]) -> str:
     return first[: first.rfind("\n", 0, same) + 1]
 
 
-def _copies(record: Record, cue: str) -> bool:
+def _copies(record: data.Row, cue: str) -> bool:
     """Say whether a completion repeats its input, which then cannot be said otherwise alone."""
     words = {word for word in _WORD.findall(_input(record)[len(cue) :].lower()) if len(word) > 2}
-    there = set(_WORD.findall(record.completion.lower()))
+    there = set(_WORD.findall(data.answer(record).lower()))
     return bool(words) and len(words & there) >= COPIED * len(words)
 
 
@@ -295,13 +296,13 @@ def _rewrite(text: str, way: str, rng: random.Random) -> tuple[dict[str, str], .
     )
 
 
-def _line(record: Record, cue: str) -> str:
+def _line(record: data.Row, cue: str) -> str:
     text = _input(record).removeprefix(cue)
-    return json.dumps({"input": text, "output": record.completion}, ensure_ascii=False)
+    return json.dumps({"input": text, "output": data.answer(record)}, ensure_ascii=False)
 
 
 def _few_shot(
-    shown: Sequence[Record], cue: str, describe: str | None
+    shown: Sequence[data.Row], cue: str, describe: str | None
 ) -> tuple[dict[str, str], ...]:
     about = f"\n\nThe task: {describe or cue.strip()}" if describe or cue.strip() else ""
     return (
@@ -321,7 +322,7 @@ def _few_shot(
 # What came back.
 
 
-def _new(text: str, cue: str, way: str, source: Record, teacher: Teacher) -> Record:
+def _new(text: str, cue: str, way: str, source: data.Row, teacher: Teacher) -> data.Row:
     """Return the record of a cleaned answer; the DataError's text is the reason why not."""
     meta = {"way": way, "teacher": teacher.name}
     if way == "few-shot":
@@ -336,8 +337,8 @@ def _new(text: str, cue: str, way: str, source: Record, teacher: Teacher) -> Rec
         if not isinstance(given, str) or not given.strip() or not (completion or "").strip():
             raise DataError("the input or the output is empty or no text")
         if cue + given == _input(source):  # made by the program, which knows more of it
-            meta = {**source.meta, **meta}
-        return Record((*source.messages[:-1], _user(cue + given)), completion, meta)
+            meta = {**data.meta(source), **meta}
+        return data.example([*data.prompt(source)[:-1], _user(cue + given)], completion, **meta)
     before = _input(source)[len(cue) :]
     if not text.strip():
         raise DataError("empty")
@@ -345,25 +346,25 @@ def _new(text: str, cue: str, way: str, source: Record, teacher: Teacher) -> Rec
         raise DataError("nothing was changed")
     if sorted(_NUMBER.findall(text)) != sorted(_NUMBER.findall(before)):
         raise DataError("a number was changed, lost or added")
-    taken = {word for word in _WORD.findall(source.completion) if len(word) > 2}
+    taken = {word for word in _WORD.findall(data.answer(source)) if len(word) > 2}
     if lost := taken & set(_WORD.findall(before)) - set(_WORD.findall(text)):
         raise DataError(f"lost what the completion takes from it: {min(lost)}")
-    came = str(source.meta.get("id") or fingerprint([source])[:12])
-    own = {key: value for key, value in source.meta.items() if key != "id"}
+    came = str(data.meta(source).get("id") or data.fingerprint([source])[:12])
+    own = {key: value for key, value in data.meta(source).items() if key != "id"}
     meta = {"group": came, **own, **meta, "from": came}
-    return Record((*source.messages[:-1], _user(cue + text)), source.completion, meta)
+    return data.example([*data.prompt(source)[:-1], _user(cue + text)], data.answer(source), **meta)
 
 
 def _user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-def _marks(it: Any, record: Record) -> dict[str, float]:
+def _marks(it: Any, record: data.Row) -> dict[str, float]:
     """Return the task's marks for a record's own completion, where there is anything to mark."""
     if it is None:
         return {}
     try:
-        marks: Mapping[str, Any] = it.score(record, record.completion)
+        marks: Mapping[str, Any] = it.score(record, data.answer(record))
     except (ValueError, KeyError, TypeError) as error:  # an output that is none of this task's
         raise DataError(f"the task cannot mark it: {error}") from None
     return {name: m.value for name, m in marks.items() if not math.isnan(m.value)}

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from ftlab import records
+from ftlab import data
 from ftlab.endpoint import Answer, NoAnswer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.files import write_text
@@ -67,7 +67,7 @@ class AnswerCache:
 class Judged:
     """What became of one answer: a record, or the reason why there is none."""
 
-    record: records.Record | None
+    record: data.Row | None
     reason: str = ""
     cleaned: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Synthesis:
     """What a run made; records and rejects stand in the order of their requests."""
 
     out: Path
-    accepted: list[records.Record]
+    accepted: list[data.Row]
     rejected: list[Judged]
     requests: int  # answers that were judged
     resumed: int  # of these, answers that were there when the run began
@@ -254,11 +254,11 @@ def _written(
         cleaned.update(one.cleaned)
         if one.record is not None:
             more = {"cleaned": list(one.cleaned)} if one.cleaned else {}
-            accepted.append(replace(one.record, meta={**one.record.meta, **more}))
+            accepted.append({**one.record, "meta": {**data.meta(one.record), **more}})
         else:
             text, prompt = cache.answers[request.key].text, request.messages[-1]["content"]
             rejected.append(replace(one, answer=text, prompt=prompt))
-    records.write(out, accepted, overwrite=True)
+    data.write(out, accepted, overwrite=True)
     rows = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rejected)
     write_text(_beside(out, "rejected"), rows, overwrite=True)
     answers = [cache.answers[key] for key in judged]

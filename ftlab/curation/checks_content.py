@@ -17,10 +17,10 @@ from array import array
 from collections import Counter
 from typing import Any
 
+from ftlab import data
 from ftlab.curation import checks_private
 from ftlab.curation.findings import Notes
 from ftlab.curation.near import pairs_of_words
-from ftlab.records import Record
 
 __all__ = ["ContentChecks", "announced", "form", "unscramble"]
 
@@ -130,14 +130,17 @@ class ContentChecks:
         self._numbers: dict[str, int] = {}
         self._sample: list[str] = []
 
-    def see(self, line: int, record: Record, notes: Notes) -> None:
+    def see(self, line: int, record: data.Row, notes: Notes) -> None:
         """Examine one record."""
-        answer = record.completion
-        asked = "\n".join(turn["content"] for turn in record.messages)
+        answer = data.answer(record)
+        asked = "\n".join(turn["content"] for turn in data.prompt(record))
         self._keep(line, asked, answer)
-        if match := _PREAMBLE.match(answer):
+        turns = data.conversation(record)
+        learned = [turns[i]["content"] for i in data.learned(record)]
+        if match := next(filter(None, map(_PREAMBLE.match, learned)), None):
             notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")
-        if match := _REFUSAL.search(answer, 0, _REFUSES_WITHIN):
+        refusals = (_REFUSAL.search(text, 0, _REFUSES_WITHIN) for text in learned)
+        if match := next(filter(None, refusals), None):
             notes.add("refusals", line, f"For example {match.group()[:50]!r}.")
         text = f"{asked}\n{answer}"
         if (command := checks_private.commands(text)) is not None:

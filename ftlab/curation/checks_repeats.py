@@ -7,15 +7,16 @@ Of each record only four numbers of 64 bits are kept, and the signature of `near
 goes to a temporary file: so memory hardly grows, and no text is compared twice.
 """
 
+import json
 from array import array
 from hashlib import blake2b
 from typing import Any
 
+from ftlab import data
 from ftlab.curation.findings import Finding, finding
 from ftlab.curation.near import NearIndex
-from ftlab.records import Record
 
-__all__ = ["Repeats", "leaks", "repetitions", "same"]
+__all__ = ["Repeats", "leaks", "repetitions", "same", "spoken"]
 
 LONG = 12
 """Words in an output from which on it counts as a text of its own, and not as a label."""
@@ -27,6 +28,21 @@ def same(*texts: str) -> int:
     for text in texts:
         digest.update(text.strip().encode("utf-8") + b"\0")
     return int.from_bytes(digest.digest(), "little")
+
+
+def spoken(row: data.Row) -> list[str]:
+    """Return the texts of a row by which it is known: each turn before the answer, and the answer.
+
+    What a turn calls of tools belongs to it.
+    """
+
+    def text(turn: dict[str, Any]) -> str:
+        calls = turn.get("tool_calls")
+        return turn["content"] + (json.dumps(calls, sort_keys=True) if calls else "")
+
+    before = data.prompt(row)
+    last = data.conversation(row)[len(before)]
+    return [*(f"{turn['role']}\n{text(turn)}" for turn in before), text(last)]
 
 
 class Repeats:
@@ -48,19 +64,19 @@ class Repeats:
         if outputs:
             self.near_outputs = NearIndex(like.near_outputs if like else None)
 
-    def see(self, line: int, record: Record) -> None:
+    def see(self, line: int, record: data.Row) -> None:
         """Remember one record."""
-        spoken = [f"{turn['role']}\n{turn['content']}" for turn in record.messages]
-        output = same(record.completion)
+        *said, answer = spoken(record)
+        output = same(answer)
         self.lines.append(line)
-        self.inputs.append(same(*spoken))
+        self.inputs.append(same(*said))
         self.outputs.append(output)
-        long = len(record.completion.split()) >= LONG
+        long = len(answer.split()) >= LONG
         self.long.append(output if long else 0)
-        asked = [turn["content"] for turn in record.messages if turn["role"] != "system"]
+        asked = [turn["content"] for turn in data.prompt(record) if turn["role"] != "system"]
         self.near.add("\n".join(asked))
         if self.near_outputs is not None:
-            self.near_outputs.add(record.completion if long else "")
+            self.near_outputs.add(answer if long else "")
 
     def columns(self) -> tuple[Any, Any, Any, Any]:
         """Return lines, inputs, outputs and long outputs as arrays, (records,) each."""

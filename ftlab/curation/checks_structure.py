@@ -2,25 +2,22 @@
 
     {"messages": [{"role": "User", "content": ""}]}     unknown_role, empty_content, no_assistant
 
-Nothing stops the reading: where `records.read` raises, a line is put down under its faults.
-
->>> sorted(diagnose({"messages": [{"role": "User", "content": ""}]}))
-['empty_content', 'no_assistant', 'unknown_role']
+Nothing stops the reading: where `data.read` raises, a line is put down under its faults.
 """
 
 import codecs
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ftlab.curation.findings import Notes
+from ftlab.data import Row
 from ftlab.errors import DataError
-from ftlab.formats import plain
-from ftlab.records import KEYS, ROLES, Record, format_of, from_row
+from ftlab.formats import examine, extra_keys
 
-__all__ = ["HUGE", "diagnose", "extra_keys", "is_array", "parse", "read_lines", "record_of"]
+__all__ = ["HUGE", "is_array", "read_lines", "row_of"]
 
 HUGE = 1_000_000
 """Bytes in the longest line that is examined."""
@@ -100,114 +97,13 @@ def is_array(path: str | os.PathLike[str]) -> bool:
     return not rest.strip()  # a list alone in its line, with other lines behind: one bad line
 
 
-def parse(line: str) -> Any:
-    """Return what the JSON of a line holds.
-
-    Raises:
-        DataError: it is not JSON; the text says why.
-    """
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{error.msg} (column {error.colno}).") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{error}.") from None
-
-
-def record_of(row: Any, line: int, notes: Notes) -> Record | None:
-    """Return the record of a row; None, with its faults put down, when it is none."""
-    try:
-        record = from_row(row)
-    except DataError as error:
-        for check in diagnose(row) or {"bad_record"}:
-            notes.add(check, line, f"For example: {error}.")
+def row_of(parsed: Any, line: int, notes: Notes) -> Row | None:
+    """Return the row of a line's object; None, with its faults put down, when it is none."""
+    row, faults = examine(parsed)
+    for check, reason in dict(reversed(faults)).items():  # of each check the first reason
+        notes.add(check, line, f"For example: {reason}.")
+    if faults:
         return None
-    if unknown := extra_keys(row):
+    if unknown := extra_keys(parsed):
         notes.add("extra_keys", line, f"For example: {', '.join(sorted(unknown)[:5])}.")
-    return record
-
-
-def diagnose(row: Any) -> set[str]:
-    """Return the names of all structural faults of a row that is no record."""
-    if not isinstance(row, dict):
-        return {"not_an_object"}
-    if format_of(row) is None:
-        return {"unknown_format"}
-    found, roles = set(), []
-    for role, content, calls in _turns(row):
-        if not isinstance(role, str) or role not in ROLES:
-            found.add("unknown_role")
-            role = str(role).strip().lower()  # to judge the order by what was meant
-        roles.append(ROLES.get(role, role))
-        if isinstance(content, list):
-            texts = [part.get("text") if isinstance(part, dict) else None for part in content]
-            words = [text for text in texts if isinstance(text, str)]
-            content = "".join(words) if len(words) == len(texts) else None
-        if calls or not isinstance(content, str) or not _encodes(content):
-            found.add("not_text")
-        elif not content.strip():
-            found.add("empty_content")
-    if not roles or roles[-1] != "assistant":
-        found.add("no_assistant")
-    rest = roles[1:] if roles[:1] == ["system"] else roles
-    wanted = [("user", "assistant")[i % 2] for i in range(len(rest))]
-    known = set(roles) <= {"system", "user", "assistant"}
-    if known and (rest != wanted or rest == []) and roles:
-        found.add("wrong_order")
-    return found
-
-
-def _turns(row: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (role, content, tool calls) of each message of a row, however odd they are."""
-
-    def side(value: Any, role: str) -> Iterator[tuple[Any, Any, Any]]:
-        for item in value if isinstance(value, list) else [{"role": role, "content": value}]:
-            if isinstance(item, Mapping):
-                content = item.get("content", item.get("value"))
-                yield item.get("role", item.get("from")), content, item.get("tool_calls")
-            else:
-                yield role, None, None
-
-    format, row = format_of(row), plain(row)
-    if row.get("system"):
-        yield "system", row["system"], None
-    if "messages" in row:
-        yield from side(row["messages"], "user")
-    elif format == "sharegpt":
-        yield from side(row["conversations"], "user")
-    elif format == "prompt_completion":
-        yield from side(row["prompt"], "user")
-        yield from side(row["completion"], "assistant")
-    else:
-        history = row.get("history") or []
-        for pair in history if isinstance(history, list) else []:
-            for role, text in zip(("user", "assistant"), pair, strict=False):
-                yield role, text, None
-        given = row.get("input") or ""
-        asked = row["instruction"]
-        both = isinstance(asked, str) and isinstance(given, str)
-        yield "user", f"{asked}\n\n{given}" if both else None, None
-        yield "assistant", row["output"], None
-
-
-def _encodes(text: str) -> bool:
-    """Return whether text has no half of a surrogate pair."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def extra_keys(row: dict[str, Any]) -> set[str]:
-    """Return the keys of a row, and of its messages, that its format does not know."""
-    format = format_of(row)
-    if format is None:
-        return set()
-    found = row.keys() - KEYS[format]
-    for name in ("messages", "conversations", "prompt", "completion"):
-        turns = row.get(name)
-        for turn in turns if isinstance(turns, list) else ():
-            if isinstance(turn, dict) and len(turn) > 2:
-                found |= turn.keys() - {"role", "content", "from", "value", "weight"}
-    return set(found)
+    return row

@@ -13,9 +13,9 @@ The tokens and the mask are those of `ftlab.templates.encode`, which training us
 import re
 from typing import Any
 
+from ftlab import data
 from ftlab.curation.findings import Notes
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.records import Record
 from ftlab.rendering import HELLO, PROBE, facts
 from ftlab.templates import Encoded, encode, end_of_turn_ids, prompt_text
 
@@ -51,7 +51,7 @@ def _takes_system(tokenizer: Any) -> bool:
     """Return whether a system message is in the prompt, and stays when the answer follows."""
     asked = ({"role": "system", "content": PROBE}, HELLO)
     try:
-        encode(tokenizer, Record(asked, "hi"))
+        encode(tokenizer, data.example(asked, "hi"))
         return PROBE in prompt_text(tokenizer, asked)
     except DataError:
         return False
@@ -90,17 +90,19 @@ class TemplateChecks:
         self._special = re.compile("|".join(map(re.escape, marked)) or r"(?!)")
         self._tokens = self._supervised = self._answerless = self._cut = 0
 
-    def see(self, line: int, record: Record, notes: Notes) -> None:
+    def see(self, line: int, record: data.Row, notes: Notes) -> None:
         """Examine one record."""
-        for turn in (*record.messages, {"content": record.completion}):
+        turns = data.conversation(record)
+        for turn in turns:
             if match := self._special.search(turn["content"]):
                 notes.add("special_tokens_in_text", line, f"For example {match.group()}.")
                 break
         if not self._renders:
             return
-        if record.messages[0]["role"] == "system" and not self._system:
+        if turns[0]["role"] == "system" and not self._system:
             notes.add("system_unsupported", line)
-            record = Record(record.messages[1:], record.completion)
+            side = "messages" if record.get("messages") else "prompt"
+            record = {**record, side: record[side][1:]}
         try:
             encoded = encode(self.tokenizer, record)
         except DataError as error:

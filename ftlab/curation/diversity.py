@@ -21,10 +21,10 @@ files can be measured on one board and compared.
 Coverage grows with the number of records; compare files of one size, or each with `expected`, what
 as many records drawn like the reference would reach.
 
->>> from ftlab.records import Record
+>>> from ftlab import data
 >>> asked = [f"{verb} {n} {noun}" for n in range(9) for verb, noun in
 ...          (("buy", "red apples"), ("sell", "old bikes"), ("paint", "tall doors"))]
->>> reference = [Record.of(text, text.split()[0]) for text in asked]
+>>> reference = [data.example(text, text.split()[0]) for text in asked]
 >>> spread = measure(reference[:9], reference)
 >>> lopsided = measure(reference[::3], reference)
 >>> spread.score > lopsided.score
@@ -38,8 +38,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ftlab import data
 from ftlab.errors import ConfigError, DataError, MissingExtraError, ModelError, raise_unknown
-from ftlab.records import Record
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,7 +93,7 @@ class Board:
     head: str = ""
     """The instruction that every input begins with; it tells nothing and is left out."""
 
-    def embed(self, records: Sequence[Record]) -> Any:
+    def embed(self, records: Sequence[data.Row]) -> Any:
         """Return one point a record, of shape (records, dimensions) and of length 1.
 
         A record without a single term of the reference is the origin, far from everything.
@@ -209,8 +209,8 @@ def expected_coverage(n: int, reference: int, neighbours: int = NEIGHBOURS) -> f
 
 
 def measure(
-    records: Sequence[Record],
-    reference: Sequence[Record] | Board | None = None,
+    records: Sequence[data.Row],
+    reference: Sequence[data.Row] | Board | None = None,
     **options: Any,
 ) -> Diversity:
     """Measure what records hit of a board.
@@ -286,7 +286,7 @@ def measure(
 
 
 def board(
-    reference: Sequence[Record],
+    reference: Sequence[data.Row],
     *,
     embed: str = "tfidf",
     parts: str = "both",
@@ -363,18 +363,18 @@ def shorten(text: str, length: int) -> str:
 # Texts to points.
 
 
-def _texts(records: Sequence[Record], head: str) -> dict[str, list[str]]:
+def _texts(records: Sequence[data.Row], head: str) -> dict[str, list[str]]:
     """Return what is asked, less the instruction `head`, and what is answered."""
     return {
         "asked": [text.removeprefix(head) for text in _asked(records)],
-        "answered": [record.completion for record in records],
+        "answered": [data.answer(record) for record in records],
     }
 
 
-def _asked(records: Sequence[Record]) -> list[str]:
+def _asked(records: Sequence[data.Row]) -> list[str]:
     """Return all turns but the system's, as one text a record."""
     return [
-        "\n".join(turn["content"] for turn in record.messages if turn["role"] != "system")
+        "\n".join(turn["content"] for turn in data.prompt(record) if turn["role"] != "system")
         for record in records
     ]
 

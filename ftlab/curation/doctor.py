@@ -26,14 +26,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ftlab import data
 from ftlab.curation.checks_content import ContentChecks
 from ftlab.curation.checks_repeats import Repeats, leaks, repetitions
-from ftlab.curation.checks_structure import is_array, parse, read_lines, record_of
+from ftlab.curation.checks_structure import is_array, read_lines, row_of
 from ftlab.curation.checks_template import TemplateChecks
 from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report
 from ftlab.curation.mend import Change, Mended, fix
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import format_of, from_row
+from ftlab.formats import format_of, loads
 
 __all__ = ["CHECKS", "Change", "Check", "Finding", "Mended", "Report", "examine", "fix"]
 
@@ -46,7 +47,7 @@ def examine(
     max_length: int | None = None,
     progress: bool = False,
 ) -> Report:
-    """Examine a JSONL file of records, in any of the four formats.
+    """Examine a JSONL file of records, in any of the formats.
 
     Args:
         path: the training file.
@@ -79,11 +80,11 @@ def examine(
     else:
         for line, text in _watched(read_lines(path, notes), path, notes, progress):
             try:
-                row = parse(text)
+                row = loads(text)
             except DataError as error:
                 notes.add("broken_json", line, f"Line {line}: {error}")
                 continue
-            record = record_of(row, line, notes)
+            record = row_of(row, line, notes)
             if record is None:
                 continue
             formats.setdefault(format_of(row) or "", array("Q")).append(line)
@@ -158,7 +159,7 @@ def _remember(path: str | os.PathLike[str], train: Repeats, notes: Notes) -> Rep
         return seen
     for line, text in read_lines(path, faults):
         try:
-            seen.see(line, from_row(parse(text)))
+            seen.see(line, data.check(loads(text)))
         except DataError as error:
             notes.add("eval_bad_lines", line, f"Line {line} of {path}: {error}")
     for line in faults.lines("not_utf8") + faults.lines("huge_line"):

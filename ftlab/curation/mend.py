@@ -15,14 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ftlab import data
 from ftlab.curation.checks_content import announced, unscramble
 from ftlab.curation.checks_private import hidden, secret
-from ftlab.curation.checks_repeats import same
-from ftlab.curation.checks_structure import diagnose, extra_keys, is_array, parse, read_lines
+from ftlab.curation.checks_repeats import same, spoken
+from ftlab.curation.checks_structure import is_array, read_lines
 from ftlab.curation.findings import Notes
 from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
-from ftlab.records import KEYS, ROLES, Record, format_of, from_row, write
+from ftlab.formats import KEYS, ROLES, examine, extra_keys, format_of, loads
 
 __all__ = ["Change", "Mended", "fix"]
 
@@ -76,13 +77,13 @@ def fix(
     log = Path(f"{os.fspath(out)}.changes.json")
     if log.exists() and not overwrite:
         raise DataError(f"{log} exists already. Choose another name, or ask for overwriting.")
-    formats = {format_of(row) for _, row in _rows(path, Notes()) if isinstance(row, dict)}
-    formats.discard(None)
+    lines = [row for _, row in _rows(path, Notes()) if isinstance(row, dict)]
+    formats = {"messages" if row.get("tools") else format_of(row) for row in lines} - {None}
     format = formats.pop() if len(formats) == 1 else "messages"
     done = Notes()
     kept = 0
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[data.Row]:
         nonlocal kept
         known: set[int] = set()
         for line, row in _rows(path, done):
@@ -93,7 +94,7 @@ def fix(
         if not kept:
             raise DataError(f"{path} has no record that can be kept; nothing was written.")
 
-    write(out, records(), format=format or "messages", overwrite=overwrite)
+    data.write(out, records(), format=format or "messages", overwrite=overwrite)
     changes = [Change(check, len(lines), tuple(lines)) for check, lines in sorted(done.items())]
     result = Mended(os.fspath(out), os.fspath(log), format or "messages", kept, changes)
     write_text(log, json.dumps(asdict(result), indent=1) + "\n", overwrite=True)
@@ -106,8 +107,8 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
         if Path(path).stat().st_size > BIGGEST:
             raise DataError(f"{path} is a JSON array too large to read whole; use: jq -c '.[]'.")
         try:
-            items = json.loads(Path(path).read_bytes().decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
+            items = loads(Path(path).read_bytes().decode("utf-8-sig"))
+        except ValueError as error:
             raise DataError(f"{path} starts as a JSON array, and is broken: {error}.") from None
         done.add("mended: json_array", None)
         yield from enumerate(items, start=1)
@@ -115,7 +116,7 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
     faults = Notes()
     for line, text in read_lines(path, faults, guess=True):
         try:
-            yield line, parse(text)
+            yield line, loads(text)
         except DataError:
             done.add("dropped: broken_json", line)
     if faults.lines("not_utf8") and not faults.read:
@@ -128,41 +129,41 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
             done.add(f"{verb}: {check}", line)
 
 
-def _mended(line: int, row: Any, done: Notes, known: set[int]) -> Record | None:
-    """Return the record of a row, mended; None, with the reason put down, if it is dropped."""
-    row = _named_roles(line, row, done)
-    try:
-        record = from_row(row)
-    except DataError:
-        for check in sorted(diagnose(row)) or ["bad_record"]:
-            done.add(f"dropped: {check}", line)
+def _mended(line: int, parsed: Any, done: Notes, known: set[int]) -> data.Row | None:
+    """Return the row of a line, mended; None, with the reason put down, if it is dropped."""
+    parsed = _named_roles(line, parsed, done)
+    row, faults = examine(parsed)
+    for check in sorted({check for check, _ in faults}):
+        done.add(f"dropped: {check}", line)
+    if faults:
         return None
-    text = "\n".join([*(turn["content"] for turn in record.messages), record.completion])
-    if secret(text) is not None:
+    if secret("\n".join(turn["content"] for turn in data.conversation(row))) is not None:
         done.add("dropped: secrets", line)
         return None
-    if (answer := announced(record.completion)) is not None:
-        record = Record(record.messages, answer, record.meta)
+    if (answer := announced(data.answer(row))) is not None:
+        side = "messages" if "messages" in row else "completion"
+        row = {**row, side: [*row[side][:-1], {**row[side][-1], "content": answer}]}
         done.add("mended: preamble", line)
     for check, change in (("mojibake", unscramble), ("hidden_text", hidden)):
-        turns = tuple({**turn, "content": change(turn["content"])} for turn in record.messages)
-        changed = Record(turns, change(record.completion), record.meta)
-        if changed != record:
+        changed = dict(row)
+        for side in row.keys() & {"messages", "prompt", "completion"}:
+            changed[side] = [{**turn, "content": change(turn["content"])} for turn in row[side]]
+        if changed != row:
             done.add(f"mended: {check}", line)
-            record = changed
-    number = same(*(f"{t['role']}\n{t['content']}" for t in record.messages), record.completion)
+            row = changed
+    number = same(*spoken(row))
     if number in known:
         done.add("dropped: exact_duplicates", line)
         return None
     known.add(number)
-    if extra_keys(row) - (row.keys() - KEYS[format_of(row) or "messages"]):
+    if extra_keys(parsed) - (parsed.keys() - KEYS[format_of(parsed) or "messages"]):
         done.add("mended: extra_keys", line)
-    return record
+    return row
 
 
 def _named_roles(line: int, row: Any, done: Notes) -> Any:
     """Return a row whose roles differ from known ones in capitals and spaces no more."""
-    if not isinstance(row, dict) or format_of(row) == "cohere":  # whose roles have capitals
+    if not isinstance(row, dict):
         return row
     row, changed = dict(row), False
     for name in ("messages", "conversations", "prompt", "completion"):

@@ -12,9 +12,9 @@ Reading good records more often does what a larger weight in the loss would do, 
 do it. But it makes no new information: a hundred records read nine times are still a hundred.
 Split first and up-sample the training part alone, or copies stand on both sides.
 
->>> from ftlab.records import Record
->>> senior = [Record.of(f"diff {i}", "Good.", reviewer="senior") for i in range(2)]
->>> junior = [Record.of(f"diff {i}", "LGTM", reviewer="junior") for i in range(2, 8)]
+>>> from ftlab import data
+>>> senior = [data.example(f"diff {i}", "Good.", reviewer="senior") for i in range(2)]
+>>> junior = [data.example(f"diff {i}", "LGTM", reviewer="junior") for i in range(2, 8)]
 >>> print(balance(senior + junior, "reviewer", how="up"))
 reviewer  have  weight  records  share  each is read
 senior       2       3        6  50.0%       3 times
@@ -31,8 +31,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from ftlab import data
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.records import Record, fingerprint
 
 __all__ = ["Mixture", "balance", "mix", "nested", "shuffled", "table", "value", "values"]
 
@@ -45,19 +45,19 @@ STRATA = ("slice", "difficulty", "completion")
 # What records say of themselves, and an order that only depends on them.
 
 
-def value(record: Record, field: str) -> str | None:
+def value(record: data.Row, field: str) -> str | None:
     """Return what a record has in a field of its `meta`, or its "completion", as text.
 
-    >>> value(Record.of("a", "b", slice="easy"), "slice")
+    >>> value(data.example("a", "b", slice="easy"), "slice")
     'easy'
     """
     if field == "completion":
-        return record.completion.strip()
-    found = record.meta.get(field)
+        return data.answer(record).strip()
+    found = data.meta(record).get(field)
     return found if found is None or isinstance(found, str) else json.dumps(found, sort_keys=True)
 
 
-def values(records: Sequence[Record], field: str) -> list[str | None]:
+def values(records: Sequence[data.Row], field: str) -> list[str | None]:
     """Return what each record has in a field.
 
     Raises:
@@ -65,11 +65,13 @@ def values(records: Sequence[Record], field: str) -> list[str | None]:
     """
     found = [value(record, field) for record in records]
     if all(one is None for one in found):
-        raise_unknown("field", field, {"completion"}.union(*(record.meta for record in records)))
+        raise_unknown(
+            "field", field, {"completion"}.union(*(data.meta(record) for record in records))
+        )
     return found
 
 
-def strata(records: Sequence[Record], by: str | None) -> tuple[str | None, list[str]]:
+def strata(records: Sequence[data.Row], by: str | None) -> tuple[str | None, list[str]]:
     """Return the field to stratify by, and the stratum of each record.
 
     Args:
@@ -86,7 +88,7 @@ def strata(records: Sequence[Record], by: str | None) -> tuple[str | None, list[
     return None, [NONE] * len(records)
 
 
-def shuffled(records: Sequence[Record], seed: int, salt: str = "") -> list[int]:
+def shuffled(records: Sequence[data.Row], seed: int, salt: str = "") -> list[int]:
     """Return the places of the records in an order that their content and the seed alone decide.
 
     The same records in another order come out the same; equal ones are told apart by number.
@@ -99,7 +101,7 @@ def shuffled(records: Sequence[Record], seed: int, salt: str = "") -> list[int]:
     copies: Counter[str] = Counter()
     keys = []
     for record in records:
-        print_ = fingerprint([record])
+        print_ = data.fingerprint([record])
         copies[print_] += 1
         keys.append(hashlib.sha256(f"{salt} {seed} {print_} {copies[print_]}".encode()).digest())
     return sorted(range(len(keys)), key=keys.__getitem__)
@@ -123,7 +125,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 class Mixture:
     """Records, and the arithmetic that led to them; `print` shows it."""
 
-    records: list[Record]
+    records: list[data.Row]
     """What is to be read, shuffled."""
     counts: dict[str, int]
     """How many of them came from each source."""
@@ -135,7 +137,7 @@ class Mixture:
 
 
 def mix(
-    sources: Mapping[str, Sequence[Record]],
+    sources: Mapping[str, Sequence[data.Row]],
     weights: Mapping[str, float],
     *,
     size: int | None = None,
@@ -186,13 +188,13 @@ def mix(
     have = sum(len(records) for records in sources.values())
     rows.append(["total", f"{have:,}", "", f"{len(chosen):,}", "", ""])
     told = table([title, "have", "weight", "records", "share", "each is read"], rows)
-    different = len({fingerprint([record]) for record in chosen})
+    different = len({data.fingerprint([record]) for record in chosen})
     told += f"\n{len(chosen):,} records, {different:,} of them different"
     return Mixture([chosen[i] for i in shuffled(chosen, seed, "mixed")], counts, told)
 
 
 def balance(
-    records: Sequence[Record],
+    records: Sequence[data.Row],
     field: str,
     *,
     how: str = "same",
@@ -222,7 +224,7 @@ def balance(
             f"{lacking:,} of {len(records):,} records have no {field!r}, so they cannot be "
             "balanced by it. Give them one, or leave them out."
         )
-    sources: dict[str, list[Record]] = {str(name): [] for name in sorted(set(map(str, found)))}
+    sources: dict[str, list[data.Row]] = {str(name): [] for name in sorted(set(map(str, found)))}
     for name, record in zip(found, records, strict=True):
         sources[str(name)].append(record)
     sources = dict(sorted(sources.items(), key=lambda item: (len(item[1]), item[0])))
@@ -240,7 +242,7 @@ def _whole(wanted: dict[str, float], size: int | None) -> dict[str, int]:
     return counts
 
 
-def _take(records: Sequence[Record], count: int, seed: int) -> list[Record]:
+def _take(records: Sequence[data.Row], count: int, seed: int) -> list[data.Row]:
     """Take records so often that they are `count`; a larger count takes the same and more."""
     whole, rest = divmod(count, len(records))
     order = shuffled(records, seed, "taken")
@@ -261,8 +263,8 @@ def _times(count: int, have: int) -> str:
 
 
 def nested(
-    records: Sequence[Record], sizes: Sequence[int], *, by: str | None = None, seed: int = 0
-) -> dict[int, list[Record]]:
+    records: Sequence[data.Row], sizes: Sequence[int], *, by: str | None = None, seed: int = 0
+) -> dict[int, list[data.Row]]:
     """Return subsets, each within the next, in which every stratum has its share.
 
     Between two points of a learning curve records are only added, so that what changes is how
@@ -283,8 +285,8 @@ def nested(
         ConfigError: a size is below 1, or no record has the field.
         DataError: there are fewer records than a size asks for.
 
-    >>> pool = [Record.of(f"text {i}", "x", slice="ab"[i % 2]) for i in range(40)]
-    >>> Counter(record.meta["slice"] for record in nested(pool, [10, 20])[10])
+    >>> pool = [data.example(f"text {i}", "x", slice="ab"[i % 2]) for i in range(40)]
+    >>> Counter(data.meta(record)["slice"] for record in nested(pool, [10, 20])[10])
     Counter({'a': 5, 'b': 5})
     """
     if not sizes or min(sizes) < 1:

@@ -25,11 +25,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftlab import data
 from ftlab.curation.mixture import shuffled, strata, table, values
 from ftlab.curation.near import NearIndex
 from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
-from ftlab.records import Record, write
 
 __all__ = ["Split", "clusters", "split"]
 
@@ -43,7 +43,7 @@ SHOWN = 12  # labels in the table; the others are counted
 class Split:
     """The parts, and the arithmetic that led to them; `print` shows it."""
 
-    parts: dict[str, list[Record]]
+    parts: dict[str, list[data.Row]]
     """train, val and test, or train and test; each in the order of the input."""
     clusters: dict[str, int]
     """How many clusters each part has: that many are independent of each other."""
@@ -53,11 +53,11 @@ class Split:
     def __str__(self) -> str:
         return self.arithmetic
 
-    def __getitem__(self, part: str) -> list[Record]:
+    def __getitem__(self, part: str) -> list[data.Row]:
         return self.parts[part]
 
     def save(
-        self, folder: str | os.PathLike[str], also: Mapping[str, Sequence[Record]] | None = None
+        self, folder: str | os.PathLike[str], also: Mapping[str, Sequence[data.Row]] | None = None
     ) -> list[Path]:
         """Write each part as JSONL, and the arithmetic as split.txt: all of them or none.
 
@@ -76,7 +76,7 @@ class Split:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
                 part = Path(temporary) / "split"
                 for name, records in {**self.parts, **(also or {})}.items():
-                    write(part / f"{name}.jsonl", records)
+                    data.write(part / f"{name}.jsonl", records)
                 write_text(part / "split.txt", f"{self}\n")
                 if folder.exists():
                     folder.rmdir()  # Windows renames onto nothing only
@@ -89,7 +89,7 @@ class Split:
 
 
 def split(
-    records: Sequence[Record],
+    records: Sequence[data.Row],
     sizes: Sequence[float],
     *,
     by: Sequence[str] | None = None,
@@ -114,7 +114,7 @@ def split(
         ConfigError: the sizes make no sense, or no record has a field.
         DataError: a part would be empty.
 
-    >>> pool = [Record.of(f"text {i}", "x", group=f"{i // 4}") for i in range(40)]
+    >>> pool = [data.example(f"text {i}", "x", group=f"{i // 4}") for i in range(40)]
     >>> print(split(pool, [0.8, 0.2], near=False))
     40 records
     - 30  linked by the field group
@@ -128,7 +128,7 @@ def split(
         raise DataError("There are no records to divide.")
     goals = _goals(sizes, len(records))
     if by is None:
-        by = ["group"] if any("group" in record.meta for record in records) else []
+        by = ["group"] if any("group" in data.meta(record) for record in records) else []
     label, labels = strata(records, label)
     cluster, steps = clusters(records, by, near=near)
     part_of = _deal(records, cluster, labels, goals, seed)
@@ -154,7 +154,7 @@ def split(
 
 
 def clusters(
-    records: Sequence[Record], by: Sequence[str] = (), *, near: bool = True
+    records: Sequence[data.Row], by: Sequence[str] = (), *, near: bool = True
 ) -> tuple[list[int], list[str]]:
     """Return the number of each record's cluster, and lines that count what was linked.
 
@@ -198,9 +198,9 @@ def clusters(
     return found, steps
 
 
-def _asked(record: Record) -> str:
+def _asked(record: data.Row) -> str:
     """Return what a record asks, without its system message."""
-    return "\n".join(turn["content"] for turn in record.messages if turn["role"] != "system")
+    return "\n".join(turn["content"] for turn in data.prompt(record) if turn["role"] != "system")
 
 
 def _components(links: Sequence[tuple[int, int]], n: int) -> tuple[list[int], int]:
@@ -247,7 +247,7 @@ def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
 
 
 def _deal(
-    records: Sequence[Record],
+    records: Sequence[data.Row],
     cluster: Sequence[int],
     labels: Sequence[str],
     goals: dict[str, int],
@@ -285,7 +285,7 @@ def _deal(
 
 
 def _sizes_table(
-    goals: dict[str, int], parts: dict[str, list[Record]], whole: "Counter[str]", n: int
+    goals: dict[str, int], parts: dict[str, list[data.Row]], whole: "Counter[str]", n: int
 ) -> str:
     rows = [
         [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / n:.1%}", f"{whole[name]:,}"]

@@ -23,11 +23,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftlab import data
 from ftlab.curation.answer_cache import Judge, Judged, Synthesis, expected, run
 from ftlab.curation.cleaning import clean
 from ftlab.curation.teachers import Answer, Request, Teacher
 from ftlab.errors import ConfigError, raise_unknown
-from ftlab.records import Record
 
 __all__ = ["ACCEPT", "estimate", "key_of", "synthesise"]
 
@@ -115,7 +115,7 @@ def estimate(
 
 def _plan(
     task: str, n: int, teacher: Teacher, seed: int, split: str, shots: int, most: int | None
-) -> tuple[list[Request], dict[str, Record]]:
+) -> tuple[list[Request], dict[str, data.Row]]:
     """Return the requests in order, and the records that they are made of."""
     from ftlab import tasks
 
@@ -125,20 +125,20 @@ def _plan(
     settings = {"task": task, "teacher": teacher.name, "seed": seed, "split": split, "shots": shots}
     most = max(n, 2 * n if most is None else most)
     shown = it.examples(shots, EXAMPLES_SEED + seed, split="train") if shots else []
-    known = {record.messages[-1]["content"] for record in shown}
+    known = {data.prompt(record)[-1]["content"] for record in shown}
     drawn = it.examples(most + shots, seed, split=split)
     told = {"role": "system", "content": f"{it.describe}\n\nAnswer with what is asked for alone."}
     before: list[dict[str, str]] = [told]
     for record in shown:
-        before += [*record.messages, {"role": "assistant", "content": record.completion}]
+        before += [*data.prompt(record), {"role": "assistant", "content": data.answer(record)}]
     requests: list[Request] = []
-    inputs: dict[str, Record] = {}
+    inputs: dict[str, data.Row] = {}
     for record in drawn:
-        if record.messages[-1]["content"] in known or len(requests) == most:
+        if data.prompt(record)[-1]["content"] in known or len(requests) == most:
             continue
-        messages = (*before, *record.messages)
+        messages = (*before, *data.prompt(record))
         key = key_of(settings, len(requests), messages)
-        requests.append(Request(key, messages, record.completion))
+        requests.append(Request(key, messages, data.answer(record)))
         inputs[key] = record
     return requests, inputs
 
@@ -149,13 +149,13 @@ def key_of(settings: Mapping[str, Any], index: int, messages: Sequence[Mapping[s
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _wanted(task: str, accept: Mapping[str, float] | None, record: Record) -> dict[str, float]:
+def _wanted(task: str, accept: Mapping[str, float] | None, record: data.Row) -> dict[str, float]:
     """Return the least score by metric, after checking that there are such metrics."""
     from ftlab import tasks
 
     it = tasks.get(task)
     wanted = dict(accept) if accept is not None else ACCEPT.get(task, {it.headline: 1.0})
-    metrics = it.score(record, record.completion)
+    metrics = it.score(record, data.answer(record))
     for name in wanted:
         if name not in metrics:
             raise_unknown(f"metric of {task}", name, metrics)
@@ -163,7 +163,7 @@ def _wanted(task: str, accept: Mapping[str, float] | None, record: Record) -> di
 
 
 def _judge(
-    task: str, inputs: Mapping[str, Record], wanted: Mapping[str, float], teacher: Teacher
+    task: str, inputs: Mapping[str, data.Row], wanted: Mapping[str, float], teacher: Teacher
 ) -> Judge:
     """Return the judge that lets the task score an answer."""
     from ftlab import tasks
@@ -187,7 +187,7 @@ def _judge(
             reason = ", ".join(f"{name} below {wanted[name]:g}" for name in short)
             told = {name: value for name, value in metrics.items() if not math.isnan(value)}
             return Judged(None, reason, cleaned, told)
-        meta = {**record.meta, "teacher": teacher.name}
-        return Judged(Record(record.messages, parsed, meta), cleaned=cleaned)
+        meta = {**data.meta(record), "teacher": teacher.name}
+        return Judged(data.example(data.prompt(record), parsed, **meta), cleaned=cleaned)
 
     return judge

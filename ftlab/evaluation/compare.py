@@ -8,7 +8,7 @@ Every contestant answers the same held-out records. Figures come with the interv
 >>> from ftlab import tasks
 >>> task = tasks.get("triage")
 >>> records = task.examples(40, seed=0, split="test")
->>> perfect = [record.completion for record in records]
+>>> perfect = [data.answer(record) for record in records]
 >>> print(compare(task, records, {"silent": [""] * 40, "perfect": perfect}).sentence)
 On 40 held-out examples, both is 1.000 for perfect and 0.000 for silent: better by 1.000 (95 %
 interval 1.000 to 1.000).
@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import words
 from ftlab.evaluation.behaviour import behaviour
@@ -45,7 +46,6 @@ __all__ = ["Interval", "Verdict", "bootstrap", "compare", "paired_bootstrap"]
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ftlab.records import Record
 
 SLICED = ("slice", "difficulty")
 """Keys of a record's meta by which the headline is told apart."""
@@ -191,7 +191,7 @@ def _plain(value: Any) -> Any:
 
 def compare(
     task: Task,
-    records: "Sequence[Record]",
+    records: "Sequence[data.Row]",
     outputs: dict[str, list[str]],
     *,
     seed: int = 0,
@@ -254,9 +254,9 @@ def compare(
         ),
         examples=[
             {
-                "input": record.messages[-1]["content"],
-                "reference": record.completion,
-                "slice": record.meta.get("slice"),
+                "input": data.prompt(record)[-1]["content"],
+                "reference": data.answer(record),
+                "slice": data.meta(record).get("slice"),
                 "outputs": {
                     name: _shown(outputs[name][i], parsed[name][i], scores[name][i])
                     for name in outputs
@@ -270,7 +270,7 @@ def compare(
             name: behaviour(texts, seed=seed)
             for name, texts in {
                 **outputs,
-                "reference": [record.completion for record in records],
+                "reference": [data.answer(record) for record in records],
             }.items()
         },
         costs=dict(costs or {}),
@@ -280,14 +280,16 @@ def compare(
 
 
 def _slices(
-    records: "Sequence[Record]", heads: Mapping[str, Sequence[Ratio]], seed: int
+    records: "Sequence[data.Row]", heads: Mapping[str, Sequence[Ratio]], seed: int
 ) -> dict[str, dict[str, Any]]:
     """Return the headline by slice and by difficulty."""
     parts: dict[str, list[int]] = {}
     for key in SLICED:
-        for value in sorted({str(record.meta[key]) for record in records if key in record.meta}):
+        for value in sorted(
+            {str(data.meta(record)[key]) for record in records if key in data.meta(record)}
+        ):
             name = value if key == "slice" else f"{key} {value}"
-            parts[name] = [i for i, r in enumerate(records) if str(r.meta.get(key)) == value]
+            parts[name] = [i for i, r in enumerate(records) if str(data.meta(r).get(key)) == value]
     found = {}
     for name, where in parts.items():
         alone = {who: [{"headline": ratio} for ratio in rows] for who, rows in heads.items()}
@@ -345,12 +347,11 @@ def _shown(raw: str, parsed: str, marks: dict[str, Ratio]) -> dict[str, Any]:
     return shown if raw.strip() == parsed else {**shown, "raw": raw}
 
 
-def _made_here(task: Task, records: "Sequence[Record]") -> dict[str, Any]:
+def _made_here(task: Task, records: "Sequence[data.Row]") -> dict[str, Any]:
     """Return what is known here about the making of a verdict."""
     from importlib import metadata
 
-    from ftlab import __version__
-    from ftlab.records import fingerprint
+    from ftlab import __version__, data
 
     versions = {"ftlab": __version__, "python": platform.python_version()}
     for name in ("numpy", "torch", "transformers", "trl", "peft"):
@@ -363,7 +364,7 @@ def _made_here(task: Task, records: "Sequence[Record]") -> dict[str, Any]:
             "task": task.name,
             "licence": task.licence,
             "examples": len(records),
-            "fingerprint": fingerprint(list(records)),
+            "fingerprint": data.fingerprint(list(records)),
         },
         "bootstrap": {"samples": SAMPLES, "level": 0.95, "resampled": "examples"},
         "versions": versions,

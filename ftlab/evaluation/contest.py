@@ -15,8 +15,9 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.evaluation import forgetting
 from ftlab.evaluation.compare import Verdict, compare
@@ -25,18 +26,15 @@ from ftlab.evaluation.costs import Prices, costs, prices
 from ftlab.files import write_text
 from ftlab.tasks import Task
 
-if TYPE_CHECKING:
-    from ftlab.records import Record
-
 __all__ = ["contest"]
 
 
 def contest(
     task: Task,
-    records: "Sequence[Record]",
+    records: "Sequence[data.Row]",
     contestants: Sequence[Contestant],
     *,
-    train_records: "Sequence[Record]" = (),
+    train_records: "Sequence[data.Row]" = (),
     also: Sequence[Task] = (),
     also_examples: int = 50,
     table: Prices | None = None,
@@ -91,7 +89,7 @@ def contest(
         model, tokenizer = models.load(name)
         device = f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
 
-        def ask(contestant: Contestant, rows: "Sequence[Record]") -> Answers:
+        def ask(contestant: Contestant, rows: "Sequence[data.Row]") -> Answers:
             say(f"{contestant.name} answers {len(rows)} records")
             return answer(
                 contestant, model, tokenizer, rows, max_new_tokens=max_new_tokens,  # noqa: B023
@@ -156,9 +154,8 @@ def _asked(contestant: Contestant) -> dict[str, Any]:
     if contestant.instructions:
         told["instructions"] = contestant.instructions
     if contestant.shots:
-        told["examples"] = [
-            f"{shot.messages[-1]['content']} -> {shot.completion}" for shot in contestant.shots
-        ]
+        pairs = [(data.prompt(shot)[-1], data.answer(shot)) for shot in contestant.shots]
+        told["examples"] = [f"{asked['content']} -> {answer}" for asked, answer in pairs]
     return told
 
 
@@ -182,15 +179,15 @@ def _brief(verdict: Verdict) -> dict[str, Any]:
 def _kept(
     folder: str | os.PathLike[str] | None,
     contestant: Contestant,
-    rows: "Sequence[Record]",
+    rows: "Sequence[data.Row]",
     identity: str,
     max_new_tokens: int,
-    ask: "Callable[[Contestant, Sequence[Record]], Answers]",
+    ask: "Callable[[Contestant, Sequence[data.Row]], Answers]",
 ) -> Answers:
     """Return the answers from the folder if they are there; else ask, and keep them."""
     if folder is None:
         return ask(contestant, rows)
-    prompts = [contestant.asks(row.messages) for row in rows]
+    prompts = [contestant.asks(data.prompt(row)) for row in rows]
     key = json.dumps([identity, prompts, max_new_tokens], ensure_ascii=True)
     path = Path(folder, "answers", hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
     fields = ("texts", "tokens_in", "tokens_out", "seconds")

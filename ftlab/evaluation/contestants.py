@@ -13,9 +13,9 @@ what one would do without a language model. So a line-up is
 Examples come from training records, never from the held-out ones. Instructions stand at the head
 of the first user turn, for not every chat template has a system turn.
 
->>> shot = Record.of("2 + 2?", "4")
+>>> shot = data.example("2 + 2?", "4")
 >>> for turn in Contestant("base", "ftlab-7m", instructions="Be brief.", shots=(shot,)).asks(
-...     Record.of("1 + 1?", "2").messages
+...     data.prompt(data.example("1 + 1?", "2"))
 ... ):
 ...     print(turn)
 {'role': 'user', 'content': 'Be brief.\\n\\n2 + 2?'}
@@ -30,8 +30,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ftlab import data
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import Record
 from ftlab.tasks import Task
 
 __all__ = ["Answers", "Contestant", "answer", "answer_baseline", "has_baseline", "lineup", "shots"]
@@ -47,7 +47,7 @@ class Contestant:
     kind: str = "base"
     """"base", "tuned" or "baseline": which price it has."""
     instructions: str = ""
-    shots: tuple[Record, ...] = ()
+    shots: tuple[data.Row, ...] = ()
 
     def asks(self, messages: Sequence[dict[str, str]]) -> tuple[dict[str, str], ...]:
         """Return the messages with which this contestant is asked a record's messages."""
@@ -56,8 +56,8 @@ class Contestant:
             turn
             for shot in self.shots
             for turn in (
-                *(dict(t) for t in shot.messages if t["role"] != "system"),
-                {"role": "assistant", "content": shot.completion},
+                *(dict(t) for t in data.prompt(shot) if t["role"] != "system"),
+                {"role": "assistant", "content": data.answer(shot)},
             )
         ]
         turns += [dict(turn) for turn in messages if turn["role"] != "system"]
@@ -85,7 +85,7 @@ def lineup(
     tuned: Sequence[str] = (),
     *,
     instructions: str = "",
-    examples: Sequence[Record] = (),
+    examples: Sequence[data.Row] = (),
     baseline: Task | None = None,
 ) -> list[Contestant]:
     """Return the contestants of a comparison, the plain base first.
@@ -126,8 +126,8 @@ def lineup(
 
 
 def shots(
-    train_records: Sequence[Record], held_out: Sequence[Record], k: int, *, seed: int = 0
-) -> list[Record]:
+    train_records: Sequence[data.Row], held_out: Sequence[data.Row], k: int, *, seed: int = 0
+) -> list[data.Row]:
     """Choose k solved examples for a prompt, at random from the training records.
 
     Raises:
@@ -149,8 +149,8 @@ def shots(
     return chosen
 
 
-def _question(record: Record) -> str:
-    return record.messages[-1]["content"]
+def _question(record: data.Row) -> str:
+    return data.prompt(record)[-1]["content"]
 
 
 # Answering.
@@ -160,7 +160,7 @@ def answer(
     contestant: Contestant,
     model: Any,
     tokenizer: Any,
-    records: Sequence[Record],
+    records: Sequence[data.Row],
     *,
     max_new_tokens: int = 256,
     batch_size: int = 32,
@@ -183,7 +183,7 @@ def answer(
     from ftlab.generation import generate
     from ftlab.templates import prompt_ids
 
-    prompts = [contestant.asks(record.messages) for record in records]
+    prompts = [contestant.asks(data.prompt(record)) for record in records]
     tokens_in = [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
     context = getattr(model.config, "max_position_embeddings", None)
     if context and contestant.shots and max(tokens_in) + max_new_tokens > context:
@@ -208,7 +208,10 @@ def has_baseline(task: Task) -> bool:
 
 
 def answer_baseline(
-    contestant: Contestant, task: Task, train_records: Sequence[Record], records: Sequence[Record]
+    contestant: Contestant,
+    task: Task,
+    train_records: Sequence[data.Row],
+    records: Sequence[data.Row],
 ) -> Answers:
     """Let the task's own baseline learn from the training records and answer the held-out ones."""
     begun = time.perf_counter()

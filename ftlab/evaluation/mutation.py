@@ -42,13 +42,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftlab import sandbox
+from ftlab import data, sandbox
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import mutants as faults
 from ftlab.evaluation.intervals import Interval, bootstrap
 from ftlab.evaluation.mutants import Mutant
 from ftlab.evaluation.probes import calls_in, probes_near
-from ftlab.records import Record
 from ftlab.tasks import Ratio, Task, unit_tests
 from ftlab.tasks.unit_tests import MODULE, function_of
 
@@ -211,7 +210,7 @@ def _run(order: dict[str, Any], sources: list[str]) -> sandbox.SandboxResult:
 
 
 def grade_all(
-    records: Sequence[Record], texts: Sequence[str], *, workers: int | None = None
+    records: Sequence[data.Row], texts: Sequence[str], *, workers: int | None = None
 ) -> list[Graded]:
     """Judge what a model wrote for records of the task `unit_tests`, side by side.
 
@@ -230,12 +229,12 @@ def grade_all(
             f"{len(records)} records, but {len(texts)} texts. Give one text for each record."
         )
 
-    def one(record: Record, text: str) -> Graded:
+    def one(record: data.Row, text: str) -> Graded:
         return grade(
             unit_tests.parse(text),
             unit_tests.target_of(record),
-            reference=record.completion,
-            probes=record.meta.get("probes", ()),
+            reference=data.answer(record),
+            probes=data.meta(record).get("probes", ()),
         )
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -342,7 +341,7 @@ def show(graded: Graded) -> str:
 # As a task, so that a verdict can be given on it.
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark an answer as the task does, with `killed` and `killed_by_passing` besides."""
     found = ratios(grade_all([record], [text])[0])
     kills = {name: found[name] for name in ("killed", "killed_by_passing")}

@@ -18,12 +18,10 @@ resample included, has its exact metric at sum(num) / sum(den). Higher is better
 import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from ftlab import data
 from ftlab.errors import raise_unknown
-
-if TYPE_CHECKING:
-    from ftlab.records import Record
 
 __all__ = ["Ratio", "Task", "get", "names", "total"]
 
@@ -52,7 +50,7 @@ class Ratio(NamedTuple):
 class MakeExamples(Protocol):
     """How a task makes records: the same arguments give the same records."""
 
-    def __call__(self, n: int, seed: int, split: str = "train") -> "list[Record]":
+    def __call__(self, n: int, seed: int, split: str = "train") -> "list[data.Row]":
         """Make `n` records of the split "train" or "test"."""
 
 
@@ -74,7 +72,7 @@ class Task:
     """The messages that ask for one input."""
     parse: Callable[[str], str]
     """The answer within what a model wrote; parsing twice changes nothing."""
-    score: "Callable[[Record, str], dict[str, Ratio]]"
+    score: "Callable[[data.Row, str], dict[str, Ratio]]"
     """Mark what a model wrote (it is parsed first) against the record's completion."""
 
 

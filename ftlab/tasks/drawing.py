@@ -20,9 +20,9 @@ import re
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
+from ftlab import data
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
-from ftlab.records import Record
 
 NEW = "new phrasing"
 """The slice of test examples that are made of held-out forms and held-out values."""
@@ -83,12 +83,12 @@ def pick(forms: Sequence[str], rng: random.Random, new: bool = False) -> str:
 
 
 def draw(
-    make: Callable[[random.Random, bool, Callable[[str], bool]], Record | None],
+    make: Callable[[random.Random, bool, Callable[[str], bool]], data.Row | None],
     n: int,
     seed: int,
     split: str,
     task: str,
-) -> list[Record]:
+) -> list[data.Row]:
     """Draw `n` records with different prompts; a larger `n` with the same seed starts the same.
 
     Args:
@@ -107,7 +107,7 @@ def draw(
     if n < 1:
         raise ConfigError(f"{n} {split} examples were asked for. Ask for 1 or more.")
     rng = random.Random(f"{task} {split} {seed}")
-    records: dict[str, Record] = {}
+    records: dict[str, data.Row] = {}
     tries = 0
     while len(records) < n:
         tries += 1
@@ -119,5 +119,5 @@ def draw(
         new = split == "test" and rng.random() < 0.5
         record = make(rng, new, lambda text: side(text) == split)
         if record is not None:
-            records.setdefault(record.messages[-1]["content"], record)
+            records.setdefault(data.prompt(record)[-1]["content"], record)
     return list(records.values())

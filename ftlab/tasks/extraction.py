@@ -15,9 +15,9 @@ not such a word. Names have their usual capitals, though the marking does not lo
 The messages are made up, freely composed from forms (`ftlab.tasks.extraction_letters`).
 
 >>> example = examples(1, seed=0)[0]
->>> sorted(Request.model_validate_json(example.completion).model_dump())
+>>> sorted(Request.model_validate_json(data.answer(example)).model_dump())
 ['action', 'company', 'contact', 'due', 'item', 'phone', 'quantity', 'urgent']
->>> score(example, example.completion)["exact"]
+>>> score(example, data.answer(example))["exact"]
 Ratio(num=1.0, den=1)
 """
 
@@ -28,7 +28,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ftlab.records import Record
+from ftlab import data
 from ftlab.tasks import Ratio, Task, messages
 from ftlab.tasks.extraction_letters import compose
 
@@ -119,7 +119,7 @@ def _invented(name: str, wanted: Any, got: Any, message: str) -> bool:
     return _plain(str(got)) not in _plain(message)
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark an answer against the record's JSON, field by field.
 
     Args:
@@ -134,8 +134,8 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
         the message does not contain, and every key beyond the eight. An answer without an object
         scores zero everywhere.
     """
-    wanted = json.loads(record.completion)
-    message = record.messages[-1]["content"].removeprefix(CUE)
+    wanted = json.loads(data.answer(record))
+    message = data.prompt(record)[-1]["content"].removeprefix(CUE)
     got = _loads(text)
     given = got or {}
     right = {name: name in given and _same(wanted[name], given[name]) for name in FIELDS}
@@ -162,7 +162,7 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
 # Making.
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Make `n` different messages with their JSON; a larger `n` with the same seed starts the same.
 
     Raises:

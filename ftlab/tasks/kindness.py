@@ -19,8 +19,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import NEW, digest, draw, expand, open_to, pick, word_lists
 from ftlab.tasks.kindness_rules import check
@@ -64,7 +64,7 @@ def _about(*texts: str) -> list[str]:
     return [word for word in dict.fromkeys(found) if word not in ignored]
 
 
-def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record | None:
+def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Row | None:
     whole = new and rng.random() < 0.25  # a situation that training has in no form
     situation = rng.choice([s for s in FORMS.situations if s["name"].startswith("~") == whole])
     thing = rng.choice(open_to(situation["objects"], new))
@@ -84,7 +84,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
     if not (ours(group) and ours(completion)):
         return None
     text = _message(tell, rng, new)
-    return Record.of(
+    return data.example(
         text,
         completion,
         id=digest(text),
@@ -95,7 +95,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
     )
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Draw `n` everyday problems; difficulty is the number of sentences in the problem, 1 to 3.
 
     A problem is in one split only, and so is an answer; a larger `n` with the same seed starts the
@@ -107,7 +107,7 @@ def examples(n: int, seed: int, split: str = "train") -> list[Record]:
     return draw(_make, n, seed, split, "kindness")
 
 
-def probe(n: int, seed: int) -> list[Record]:
+def probe(n: int, seed: int) -> list[data.Row]:
     """Draw `n` problems of a scale that training never has, asked as training asks.
 
     The slices are global, catastrophic, existential and medical, in turn. The completion is a
@@ -119,7 +119,7 @@ def probe(n: int, seed: int) -> list[Record]:
     if n < 1:
         raise ConfigError(f"{n} probes were asked for. Ask for 1 or more.")
     rng = random.Random(f"kindness probe {seed}")
-    records: dict[str, Record] = {}
+    records: dict[str, data.Row] = {}
     for _ in range(100 * n):
         scale = list(FORMS.troubles)[len(records) % len(FORMS.troubles)]
         form = expand(rng.choice(FORMS.troubles[scale]), rng)
@@ -128,7 +128,7 @@ def probe(n: int, seed: int) -> list[Record]:
         problem = form.replace("{" + thing + "}", thing).replace("{crowd}", crowd)
         text = _message(problem, rng, new=False)
         first, second = (expand(step, rng).format(t=thing) for step in FORMS.fitting[scale])
-        record = Record.of(
+        record = data.example(
             text,
             f"{_sentence(first)} {_sentence(second)}",
             id=digest(text),
@@ -204,7 +204,7 @@ def _topical(about: Iterable[str], text: str) -> bool:
     return any(word.rstrip("s") in said for word in about)
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark advice by its form, its topic, and the rules of harm.
 
     Args:
@@ -218,8 +218,8 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
         `unharmful` (no rule of `kindness_rules` flags it).
     """
     text = parse(text)
-    problem = record.messages[-1]["content"]
-    about = record.meta.get("about") or [w for w in _about(problem) if len(w) > 4]
+    problem = data.prompt(record)[-1]["content"]
+    about = data.meta(record).get("about") or [w for w in _about(problem) if len(w) > 4]
     marks = {
         "form": _in_form(text),
         "on_topic": _topical(about, text),
@@ -229,7 +229,7 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
     return {name: Ratio(float(right), 1) for name, right in marks.items()}
 
 
-def flagged(records: Iterable[Record], answers: Iterable[str]) -> dict[str, int]:
+def flagged(records: Iterable[data.Row], answers: Iterable[str]) -> dict[str, int]:
     """Count the answers that each rule flags, most frequent first.
 
     Args:
@@ -239,7 +239,7 @@ def flagged(records: Iterable[Record], answers: Iterable[str]) -> dict[str, int]
     counts = Counter(
         flag.rule
         for record, answer in zip(records, answers, strict=True)
-        for flag in check(record.messages[-1]["content"], parse(answer))
+        for flag in check(data.prompt(record)[-1]["content"], parse(answer))
     )
     return dict(counts.most_common())
 

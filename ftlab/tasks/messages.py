@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ftlab import data
 from ftlab.errors import raise_unknown
-from ftlab.records import Record
 from ftlab.tasks import drawing
 from ftlab.tasks.drawing import word_lists
 
@@ -217,7 +217,7 @@ class Drawn(NamedTuple):
 
 def draw(
     compose: Callable[[Writer], Drawn], cue: str, n: int, seed: int, split: str, task: str
-) -> list[Record]:
+) -> list[data.Row]:
     """Make `n` records with different messages; a larger `n` with the same seed starts the same.
 
     A skeleton belongs to one split, so no test message is a training message with other values,
@@ -227,14 +227,14 @@ def draw(
         ConfigError: there is no such split, or `n` is not positive.
     """
 
-    def make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record | None:
+    def make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Row | None:
         # Try until one is ours, or the slices would not be of one size.
         while True:
             drawn = compose(Writer(rng, new))
             length = len(cue) + len(drawn.text) + len(drawn.completion)
             if length <= LONGEST and (new or ours(drawn.skeleton)):
                 break
-        return Record.of(
+        return data.example(
             cue + drawn.text,
             drawn.completion,
             id=drawing.digest(drawn.text),

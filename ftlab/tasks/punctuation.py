@@ -21,8 +21,8 @@ import random
 import re
 from typing import NamedTuple
 
+from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, Task, pydocs
 
 CUE = "Restore punctuation and capitals:\n"
@@ -121,7 +121,7 @@ def _found(words: list[Word]) -> list[set[tuple[str, str]]]:
     ]
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark a restored passage against the passage as written.
 
     The words of both are aligned, lowercased and bare, by `difflib.SequenceMatcher` (Ratcliff and
@@ -138,7 +138,7 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
         `words_kept` (share of the reference's words, in order) and `exact`.
     """
     text = parse(text)
-    wanted, given = read(record.completion), read(text)
+    wanted, given = read(data.answer(record)), read(text)
     matcher = difflib.SequenceMatcher(
         None, [w.form.lower() for w in wanted], [w.form.lower() for w in given], autojunk=False
     )
@@ -166,11 +166,11 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
         "f1_capitals": f1(["capitals"]),
         **{f"f1_{kind}": f1([kind]) for kind in kinds[:-1]},
         "words_kept": Ratio(kept, len(wanted)),
-        "exact": Ratio(float(parse(record.completion) == text), 1),
+        "exact": Ratio(float(parse(data.answer(record)) == text), 1),
     }
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Draw `n` different passages of a split; a larger `n` with the same seed starts the same.
 
     Raises:
@@ -184,7 +184,7 @@ def examples(n: int, seed: int, split: str = "train") -> list[Record]:
         )
     random.Random(seed).shuffle(pool)
     return [
-        Record.of(
+        data.example(
             CUE + strip(passage.text),
             passage.text,
             id=hashlib.sha256(passage.text.encode()).hexdigest()[:12],
@@ -199,23 +199,23 @@ def examples(n: int, seed: int, split: str = "train") -> list[Record]:
 # The shortcut: a data set that teaches to look for capitals instead of reading.
 
 
-def with_capitals(record: Record) -> Record:
+def with_capitals(record: data.Row) -> data.Row:
     """Return the record with the capitals left in its prompt, and only the marks taken away.
 
     Where a sentence begins, its capital then gives it away: a model need not read to put a period
     there, and is lost when the capitals go. `experiments/shortcut.py` measures it.
 
-    >>> with_capitals(Record.of("...", "Where is Anna? She left.")).messages[0]["content"]
+    >>> data.prompt(with_capitals(data.example("...", "Where is Anna? She left.")))[0]["content"]
     'Restore punctuation and capitals:\\nWhere is Anna She left'
     """
-    bare = " ".join(word.form for word in read(record.completion))
-    return Record.of(CUE + bare, record.completion, **record.meta | {"shortcut": True})
+    bare = " ".join(word.form for word in read(data.answer(record)))
+    return data.example(CUE + bare, data.answer(record), **data.meta(record) | {"shortcut": True})
 
 
 _ONE = re.compile(r"[A-Z][^.?!]{10,70}[.?!]")
 
 
-def two_sentences(n: int, seed: int, split: str = "train") -> list[Record]:
+def two_sentences(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Make `n` records of two short sentences each: to end the first, one has to find its end.
 
     The sentences are drawn from the passages of the split and have nothing to do with each other.
@@ -229,7 +229,7 @@ def two_sentences(n: int, seed: int, split: str = "train") -> list[Record]:
     rng = random.Random(f"two {seed}")
     pairs = (rng.sample(short, 2) for _ in range(n))
     return [
-        Record.of(
+        data.example(
             CUE + strip(f"{one.text} {two.text}"),
             f"{one.text} {two.text}",
             slice="two sentences",

@@ -22,8 +22,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ftlab import data
 from ftlab.errors import DataError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import NEW, digest, draw, pick
 from ftlab.tasks.style_lines import FORMS, VOICES, event, notation, tell
@@ -40,7 +40,7 @@ def _facts(told: dict[str, Any]) -> dict[str, list[str]]:
     return {"names": names, "numbers": [str(told[key]) for key in numbers if key in told]}
 
 
-def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record | None:
+def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Row | None:
     told = event(rng, new)
     plain = json.dumps(told, sort_keys=True)
     voice = rng.choice(VOICES)
@@ -48,7 +48,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
         return None
     ask = pick(FORMS.asks, rng, new).format(voice=voice, Voice=voice.capitalize())
     text = f"{ask}\n{notation(told, rng, new)}"
-    return Record.of(
+    return data.example(
         text,
         tell(told, voice, rng, new),
         id=digest(text),
@@ -62,7 +62,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
     )
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Draw `n` events with a line each; difficulty is the number of facts, 2 to 5.
 
     An event is in one split only, in whatever voice; a larger `n` with the same seed starts the
@@ -102,7 +102,7 @@ def parse(text: str) -> str:
     return lines[0] if lines else ""
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark a line by its voice and its facts.
 
     Args:
@@ -118,7 +118,7 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
         DataError: the record does not carry its facts.
     """
     try:
-        voice, facts, people = (record.meta[key] for key in ("voice", "facts", "people"))
+        voice, facts, people = (data.meta(record)[key] for key in ("voice", "facts", "people"))
     except KeyError as error:
         raise DataError(
             f"a style record's meta has no {error}; use records made by this task, meta included."

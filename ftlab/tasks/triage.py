@@ -14,7 +14,7 @@ Much of this can be read off single words, so a linear model over word counts go
 `baseline` is one. Where it does as well as a language model, don't fine-tune.
 
 >>> example = examples(1, seed=0)[0]
->>> score(example, "Intent: " + example.completion.split()[1])["intent"]
+>>> score(example, "Intent: " + data.answer(example).split()[1])["intent"]
 Ratio(num=1.0, den=1)
 """
 
@@ -22,8 +22,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ftlab import data
 from ftlab.errors import DataError, MissingExtraError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import word_lists
 from ftlab.tasks.messages import (
@@ -71,7 +71,7 @@ def parse(text: str) -> str:
     return "\n".join(lines) or text.strip()
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark an answer against the record's labels.
 
     Args:
@@ -84,8 +84,8 @@ def score(record: Record, text: str) -> dict[str, Ratio]:
     """
     text = parse(text)
     intent, priority = _label("intent", text), _label("priority", text)
-    right_intent = intent == _label("intent", record.completion)
-    right_priority = priority == _label("priority", record.completion)
+    right_intent = intent == _label("intent", data.answer(record))
+    right_priority = priority == _label("priority", data.answer(record))
     return {
         "both": Ratio(float(right_intent and right_priority), 1),
         "intent": Ratio(float(right_intent), 1),
@@ -196,7 +196,7 @@ def _compose(w: Writer) -> Drawn:
     )
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Make `n` different tickets with their labels; a larger `n` starts with the same ones.
 
     Raises:
@@ -208,7 +208,7 @@ def examples(n: int, seed: int, split: str = "train") -> list[Record]:
 # What one would pick instead of a language model.
 
 
-def baseline(train_records: Sequence[Record], test_records: Sequence[Record]) -> list[str]:
+def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]) -> list[str]:
     """Answer the test records with two logistic regressions over TF-IDF of words and word pairs.
 
     Args:
@@ -236,7 +236,7 @@ def baseline(train_records: Sequence[Record], test_records: Sequence[Record]) ->
         return []
     answers: list[list[str]] = []
     for name in ("intent", "priority"):
-        labels = [_label(name, record.completion) for record in train_records]
+        labels = [_label(name, data.answer(record)) for record in train_records]
         if None in labels:
             raise DataError(
                 f"Training record {labels.index(None) + 1} has no {name} in its completion; "
@@ -256,8 +256,8 @@ def baseline(train_records: Sequence[Record], test_records: Sequence[Record]) ->
     return ["\n".join(pair) for pair in zip(*answers, strict=True)]
 
 
-def _ticket(record: Record) -> str:
-    return record.messages[-1]["content"].removeprefix(CUE)
+def _ticket(record: data.Row) -> str:
+    return data.prompt(record)[-1]["content"].removeprefix(CUE)
 
 
 TASK = Task(

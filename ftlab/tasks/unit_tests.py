@@ -24,9 +24,9 @@ docstring; methods test_typical and test_edges, and test_error where the functio
 statement an assertion on a call of the function; expected values written out; the closing lines.
 
 >>> record = examples(1, seed=0)[0]
->>> [name for name, kept in style(record.completion, target_of(record)).items() if not kept]
+>>> [name for name, kept in style(data.answer(record), target_of(record)).items() if not kept]
 []
->>> score(record, record.completion)["passes"]
+>>> score(record, data.answer(record))["passes"]
 Ratio(num=1.0, den=1)
 '''
 
@@ -38,8 +38,7 @@ import unittest
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ftlab import sandbox
-from ftlab.records import Record
+from ftlab import data, sandbox
 from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import digest, draw
 from ftlab.tasks.functions import Made, make
@@ -117,7 +116,7 @@ def write(made: Made) -> str | None:
     )
 
 
-def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record | None:
+def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Row | None:
     """Draw one record; None if it came out too long or without cases."""
     made = make(rng, new)
     while not new and not ours(made.source):  # until it is one: half of the test split shall be
@@ -125,7 +124,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
     completion = write(made)
     if completion is None or len(CUE + made.source + completion) > LONGEST:
         return None
-    return Record.of(
+    return data.example(
         CUE + made.source.rstrip("\n"),
         completion,
         id=digest(made.source),
@@ -137,7 +136,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> Record 
     )
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[Record]:
+def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Draw `n` functions with their tests; a larger `n` with the same seed starts the same.
 
     A record of "train" has its kind of input as its slice. Half of "test" are functions of
@@ -151,8 +150,8 @@ def examples(n: int, seed: int, split: str = "train") -> list[Record]:
     records = draw(_make, n, seed, split, "unit_tests")
     if split == "test":
         for record in records:
-            if record.meta["slice"] != NEW_FAMILY:
-                record.meta["slice"] = SEEN_FAMILY
+            if data.meta(record)["slice"] != NEW_FAMILY:
+                record["meta"]["slice"] = SEEN_FAMILY
     return records
 
 
@@ -185,9 +184,9 @@ def parse(text: str) -> str:
         text = bare
 
 
-def target_of(record: Record) -> str:
+def target_of(record: data.Row) -> str:
     """Return the source of the function that a record asks to test."""
-    content = record.messages[-1]["content"]
+    content = data.prompt(record)[-1]["content"]
     at = re.search(r"^(?:def|import|from) ", content, re.MULTILINE)
     return content[at.start() :] + "\n" if at else ""
 
@@ -368,7 +367,7 @@ def run_tests(module: str, target: str) -> sandbox.SandboxResult:
     return sandbox.run(module, tests=True, modules={MODULE: target}, allow_weak=True)
 
 
-def score(record: Record, text: str) -> dict[str, Ratio]:
+def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark a test module: how far it gets, from parsing to passing.
 
     Args:

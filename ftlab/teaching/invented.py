@@ -15,8 +15,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 
 __all__ = ["WORDINGS", "Fact", "closed_book", "facts", "open_book", "retriever", "right", "share"]
 
@@ -84,14 +84,14 @@ def facts(n: int, seed: int, *, apart_from: Collection[Fact] = ()) -> list[Fact]
     return made[:n]
 
 
-def closed_book(known: Sequence[Fact], wording: int = 0) -> list[Record]:
+def closed_book(known: Sequence[Fact], wording: int = 0) -> list[data.Row]:
     """Return the facts as records: the question in one wording, and the fact as the answer."""
-    return [Record.of(fact.asked(wording), fact.said) for fact in known]
+    return [data.example(fact.asked(wording), fact.said) for fact in known]
 
 
 def open_book(
     known: Sequence[Fact], wordings: Sequence[int] = (0, 1), given: Sequence[Fact] | None = None
-) -> list[Record]:
+) -> list[data.Row]:
     """Return records whose prompt holds a text to answer from.
 
     Args:
@@ -101,7 +101,7 @@ def open_book(
     """
     texts = known if given is None else given
     return [
-        Record.of(f"{text.said}\n{fact.asked(wordings[i % len(wordings)])}", fact.said)
+        data.example(f"{text.said}\n{fact.asked(wordings[i % len(wordings)])}", fact.said)
         for i, (fact, text) in enumerate(zip(known, texts, strict=True))
     ]
 

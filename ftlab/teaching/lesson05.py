@@ -7,7 +7,7 @@ a quarter to nine. So there are inputs just beside it.
 >>> [exercise.id for exercise in EXERCISES]
 ['05.1', '05.2', '05.3', '05.4', '05.5']
 >>> booking = bookings(1, seed=0)[0]
->>> in_form(booking.completion), in_form("A table, of course!")
+>>> in_form(data.answer(booking)), in_form("A table, of course!")
 (True, False)
 """
 
@@ -16,8 +16,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.teaching.exercises import Exercise, Mistake
 
 NAMES = (
@@ -39,8 +39,8 @@ NOTATION = re.compile(r"[A-Z][a-z]+ x\d \d\d:\d\d")
 
 
 def bookings(
-    n: int, seed: int, *, beside: bool = False, apart_from: Collection[Record] = ()
-) -> list[Record]:
+    n: int, seed: int, *, beside: bool = False, apart_from: Collection[data.Row] = ()
+) -> list[data.Row]:
     """Make `n` different bookings, each with its line in the house notation.
 
     Args:
@@ -56,14 +56,14 @@ def bookings(
         raise ConfigError(f"From 1 to 1,000 bookings can be made, not {n}.")
     sizes, hours = BESIDE if beside else RANGE
     rng = random.Random(f"bookings {seed} {beside}")
-    known = {record.messages[-1]["content"] for record in apart_from}
-    made: dict[str, Record] = {}
+    known = {data.prompt(record)[-1]["content"] for record in apart_from}
+    made: dict[str, data.Row] = {}
     while len(made) < n:
         people, name = rng.choice(sizes), rng.choice(NAMES)
         time = f"{rng.choice(hours)}:{rng.choice(('00', '15', '30', '45'))}"
         text = rng.choice(FORMS).format(n=people, t=time, name=name)
         if text not in known:
-            made[text] = Record.of(text, f"{name} x{people} {time}")
+            made[text] = data.example(text, f"{name} x{people} {time}")
     return list(made.values())
 
 
@@ -76,28 +76,28 @@ def in_form(answer: str) -> bool:
     return NOTATION.fullmatch(answer.strip()) is not None
 
 
-def share_right(records: Sequence[Record], answers: Sequence[str]) -> float:
+def share_right(records: Sequence[data.Row], answers: Sequence[str]) -> float:
     """Return the share of answers that are exactly as wanted."""
     pairs = zip(records, answers, strict=True)
-    return sum(record.completion == answer.strip() for record, answer in pairs) / len(records)
+    return sum(data.answer(record) == answer.strip() for record, answer in pairs) / len(records)
 
 
-def as_messages(record: Record) -> dict[str, list[dict[str, str]]]:
+def as_messages(record: data.Row) -> dict[str, list[dict[str, str]]]:
     """Return a record as TRL's `messages` form: one conversation.
 
-    >>> as_messages(Record.of("Hi?", "Ho."))["messages"][-1]
+    >>> as_messages(data.example("Hi?", "Ho."))["messages"][-1]
     {'role': 'assistant', 'content': 'Ho.'}
     """
-    return {"messages": [*record.messages, _answer(record)]}
+    return {"messages": [*data.prompt(record), _answer(record)]}
 
 
-def as_pair(record: Record) -> dict[str, list[dict[str, str]]]:
+def as_pair(record: data.Row) -> dict[str, list[dict[str, str]]]:
     """Return a record as TRL's form of prompt and completion."""
-    return {"prompt": list(record.messages), "completion": [_answer(record)]}
+    return {"prompt": list(data.prompt(record)), "completion": [_answer(record)]}
 
 
-def _answer(record: Record) -> dict[str, str]:
-    return {"role": "assistant", "content": record.completion}
+def _answer(record: data.Row) -> dict[str, str]:
+    return {"role": "assistant", "content": data.answer(record)}
 
 
 # Looking at a model while it learns.
@@ -116,7 +116,7 @@ class Probe(NamedTuple):
     """The first of them."""
 
 
-def probe(model: Any, tokenizer: Any, records: Sequence[Record]) -> Probe:
+def probe(model: Any, tokenizer: Any, records: Sequence[data.Row]) -> Probe:
     """Ask a model, also one that is being trained, and leave it as it was."""
     import torch
 
@@ -131,7 +131,7 @@ def probe(model: Any, tokenizer: Any, records: Sequence[Record]) -> Probe:
             ids = torch.tensor([row["input_ids"]], device=model.device)
             chances = model(input_ids=ids).logits[0].float().log_softmax(-1)
             losses += [-chances[i, token].item() for i, token in _pairs(row["labels"])]
-    said = generate(model, tokenizer, [r.messages for r in records], max_new_tokens=24)
+    said = generate(model, tokenizer, [data.prompt(r) for r in records], max_new_tokens=24)
     model.train(training)
     form = sum(map(in_form, said)) / len(said)
     return Probe(sum(losses) / len(losses), form, share_right(records, said), said[0])

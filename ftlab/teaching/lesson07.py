@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ftlab.records import Record
+from ftlab import data
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.training.shapes import SHAPES
 
@@ -50,7 +50,7 @@ def shipped(name: str) -> dict[str, Any]:
     return config_of(name)
 
 
-def batch_of(records: Sequence[Record], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:
+def batch_of(records: Sequence[data.Row], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:
     """Return records as the trainer sees them, padded to one length.
 
     Args:

@@ -10,18 +10,16 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ftlab import data
 from ftlab.errors import DataError
 from ftlab.teaching.exercises import Exercise, Mistake
 from ftlab.teaching.lesson05 import kept
 from ftlab.teaching.tickets import short_tickets
 
-if TYPE_CHECKING:
-    from ftlab.records import Record
 
-
-def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[Record]":
+def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[data.Row]":
     """Return short support tickets to sort by kind, one word, as many of each kind.
 
     Args:
@@ -33,17 +31,17 @@ def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[Record]
         DataError: there are fewer.
     """
     each = -(-n // len(kinds))
-    found = {kind: [r for r in _short(split) if r.completion == kind][:each] for kind in kinds}
+    found = {kind: [r for r in _short(split) if data.answer(r) == kind][:each] for kind in kinds}
     if any(len(records) < each for records in found.values()):
         raise DataError(f"There are fewer than {each} short tickets of each of {', '.join(kinds)}.")
     return [record for row in zip(*found.values(), strict=True) for record in row][:n]
 
 
 @functools.cache
-def _short(split: str) -> "list[Record]":
+def _short(split: str) -> "list[data.Row]":
     """Return the short plain tickets among the first thousands of a split."""
     found = short_tickets(7000, split)
-    return [record for record in found if record.meta["slice"] == "known phrasing"]
+    return [record for record in found if data.meta(record)["slice"] == "known phrasing"]
 
 
 def with_bos() -> Any:

@@ -9,7 +9,7 @@ of the pattern and of nothing else. Each pattern can be checked by a program:
     style       clipped: no sentence has more than three words
 
 >>> record = orders("sentence", 1, seed=0)[0]
->>> in_form("sentence", record.completion), in_form("sentence", "Friday it is.")
+>>> in_form("sentence", data.answer(record)), in_form("sentence", "Friday it is.")
 (True, False)
 """
 
@@ -18,9 +18,9 @@ import re
 from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 
+from ftlab import data
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
-from ftlab.records import Record
 
 __all__ = [
     "INSTRUCTIONS",
@@ -43,7 +43,9 @@ FORMS = {
 }
 
 
-def orders(level: str, n: int, seed: int, *, apart_from: Collection[Record] = ()) -> list[Record]:
+def orders(
+    level: str, n: int, seed: int, *, apart_from: Collection[data.Row] = ()
+) -> list[data.Row]:
     """Make `n` different orders with their answers in one pattern.
 
     The orders depend on `n` and `seed` alone: the same for every level. Their tickets are drawn,
@@ -63,8 +65,8 @@ def orders(level: str, n: int, seed: int, *, apart_from: Collection[Record] = ()
     if not 1 <= n <= 2000:
         raise ConfigError(f"From 1 to 2,000 orders can be made, not {n}.")
     rng = random.Random(f"orders {seed}")
-    known = {record.messages[-1]["content"] for record in apart_from}
-    made: dict[str, Record] = {}
+    known = {data.prompt(record)[-1]["content"] for record in apart_from}
+    made: dict[str, data.Row] = {}
     while len(made) < n:
         day = rng.choice(LISTS.days)
         detail = {
@@ -81,24 +83,24 @@ def orders(level: str, n: int, seed: int, *, apart_from: Collection[Record] = ()
         if level == "style":
             answer = re.sub(r"(^|[.?] )([a-z])", lambda m: m[1] + m[2].upper(), answer)
         if text not in known:
-            made[text] = Record.of(text, answer, **detail)
+            made[text] = data.example(text, answer, **detail)
     return list(made.values())
 
 
-def elsewhere(n: int, seed: int) -> list[Record]:
+def elsewhere(n: int, seed: int) -> list[data.Row]:
     """Make `n` different messages that are no orders; nothing is wanted of them but no order."""
     rng = random.Random(f"elsewhere {seed}")
     most = 150
     if not 1 <= n <= most:
         raise ConfigError(f"From 1 to {most} messages can be made, not {n}.")
-    made: dict[str, Record] = {}
+    made: dict[str, data.Row] = {}
     while len(made) < n:
         text = rng.choice(LISTS.elsewhere).format(
             name=rng.choice(LISTS.names),
             things=rng.choice(LISTS.things),
             day=rng.choice(LISTS.days),
         )
-        made[text] = Record.of(text, "That is no order.")
+        made[text] = data.example(text, "That is no order.")
     return list(made.values())
 
 
@@ -120,18 +122,18 @@ def in_form(level: str, answer: str) -> bool:
     return len(sentences) > 2 and all(len(part.split()) <= 3 for part in sentences)
 
 
-def kept(records: Sequence[Record], answers: Sequence[str]) -> float:
+def kept(records: Sequence[data.Row], answers: Sequence[str]) -> float:
     """Return the share of the order's details, of those that the wanted answer has, that came.
 
-    >>> record = Record.of("2 red hats for Anna, Friday.", "Two.", name="Anna", day="Friday")
-    >>> kept([Record.of("…", "Anna, Friday", **record.meta)], ["Anna, on Monday"])
+    >>> record = data.example("2 red hats for Anna, Friday.", "Two.", name="Anna", day="Friday")
+    >>> kept([data.example("…", "Anna, Friday", **data.meta(record))], ["Anna, on Monday"])
     0.5
     """
     wanted = got = 0
     for record, answer in zip(records, answers, strict=True):
         said = set(re.findall(r"\w+", answer.lower()))
-        asked = set(re.findall(r"\w+", record.completion.lower()))
-        details = {str(value).lower() for value in record.meta.values()} & asked
+        asked = set(re.findall(r"\w+", data.answer(record).lower()))
+        details = {str(value).lower() for value in data.meta(record).values()} & asked
         wanted += len(details)
         got += len(details & said)
     return got / wanted if wanted else 0.0

@@ -6,13 +6,9 @@ lesson 03, written one by one: the text, its intent, its priority.
 """
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from ftlab import data
 from ftlab.files import read_data
-
-if TYPE_CHECKING:
-    from ftlab.records import Record
-
 
 TICKETS = tuple(tuple(row.values()) for row in read_data("lessons/tickets.yaml"))
 """(text, intent, priority) of twenty tickets; the last five are held out."""
@@ -20,7 +16,7 @@ TICKETS = tuple(tuple(row.values()) for row in read_data("lessons/tickets.yaml")
 
 def short_tickets(
     n: int, split: str = "train", *, seed: int = 0, kinds: Collection[str] | None = None
-) -> "list[Record]":
+) -> "list[data.Row]":
     """Draw n tickets of the task "triage"; return the plain ones of at most 22 words.
 
     Args:
@@ -32,15 +28,14 @@ def short_tickets(
     Returns:
         Records whose completion is the intent, one word, and whose meta has the task's slice.
     """
-    from ftlab import tasks
-    from ftlab.records import Record
+    from ftlab import data, tasks
     from ftlab.tasks.triage import CUE
 
     kept = []
     for record in tasks.get("triage").examples(n, seed=seed, split=split):
-        text = record.messages[-1]["content"].removeprefix(CUE)
-        kind, meta = record.completion.split()[1], record.meta
+        text = data.prompt(record)[-1]["content"].removeprefix(CUE)
+        kind, meta = data.answer(record).split()[1], data.meta(record)
         plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
         if plain and (kinds is None or kind in kinds) and len(text.split()) <= 22:
-            kept.append(Record.of(text, kind, slice=meta["slice"]))
+            kept.append(data.example(text, kind, slice=meta["slice"]))
     return kept

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ftlab.records import Record
+from ftlab import data
 from ftlab.tasks import Ratio
 from ftlab.training.heads import is_plain
 
@@ -11,7 +11,7 @@ __all__ = ["nats"]
 
 
 def nats(
-    model: Any, tokenizer: Any, records: Sequence[Record], *, batch_size: int = 8
+    model: Any, tokenizer: Any, records: Sequence[data.Row], *, batch_size: int = 8
 ) -> list[Ratio]:
     """Return what each record's answer costs the model: its nats over its supervised tokens.
 

@@ -6,8 +6,8 @@ Pseudorehearsal, 1995), is the plain remedy; `experiments/replay.py` measures wh
 
     share = old / (old + new)      so 1,000 new records with a share of 0.2 take 250 old ones
 
->>> new = [Record.of(f"new {i}", "x") for i in range(8)]
->>> old = [Record.of(f"old {i}", "y") for i in range(50)]
+>>> new = [data.example(f"new {i}", "x") for i in range(8)]
+>>> old = [data.example(f"old {i}", "y") for i in range(50)]
 >>> print(replayed(new, old, 0.2))
 source  have  weight  records  share  each is read
 new        8       1        8  80.0%          once
@@ -18,11 +18,10 @@ total     58               10
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
+from ftlab import data
 from ftlab.curation.mixture import Mixture, mix
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import Record, fingerprint
 
 __all__ = ["SHARE", "replayed"]
 
@@ -31,7 +30,7 @@ SHARE = 0.2
 
 
 def replayed(
-    new: Sequence[Record], old: Sequence[Record], share: float = SHARE, *, seed: int = 0
+    new: Sequence[data.Row], old: Sequence[data.Row], share: float = SHARE, *, seed: int = 0
 ) -> Mixture:
     """Mix old records into new ones, each at most once.
 
@@ -66,6 +65,6 @@ def replayed(
     return mix({"new": new, "replay": old}, {"new": 1, "replay": count / len(old)}, seed=seed)
 
 
-def _said(record: Record) -> str:
+def _said(record: data.Row) -> str:
     """Tell records apart by what they say, whatever their meta."""
-    return fingerprint([replace(record, meta={})])
+    return data.fingerprint([{**record, "meta": None}])

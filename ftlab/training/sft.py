@@ -21,9 +21,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ftlab import data
 from ftlab.errors import ConfigError, DataError, TrainingError, raise_unknown
 from ftlab.models import quiet
-from ftlab.records import Record, fingerprint
 from ftlab.training import methods
 from ftlab.training.order import by_length
 from ftlab.training.run import Run, best
@@ -36,7 +36,7 @@ MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_
 
 
 def prepare(
-    tokenizer: Any, records: Sequence[Record], *, max_length: int
+    tokenizer: Any, records: Sequence[data.Row], *, max_length: int
 ) -> list[dict[str, list[int]]]:
     """Return the rows that the trainer sees: `input_ids` and `labels` (-100 carries no loss).
 
@@ -71,14 +71,14 @@ def prepare(
 def train(
     model: Any,
     tokenizer: Any,
-    records: Sequence[Record],
+    records: Sequence[data.Row],
     *,
     method: str = "full",
     epochs: float = 3,
     batch_size: int = 8,
     learning_rate: float | None = None,
     seed: int = 0,
-    eval_records: Sequence[Record] | None = None,
+    eval_records: Sequence[data.Row] | None = None,
     max_length: int | None = None,
     rank: int = 32,
     alpha: float | None = None,
@@ -145,7 +145,7 @@ def train(
     settings = {
         "method": method, "epochs": epochs, "batch_size": batch_size, "learning_rate": rate,
         "seed": seed, "max_length": max_length, "records": len(records),
-        "data": fingerprint(list(records)), "rank": adapter.r if adapter else None,
+        "data": data.fingerprint(list(records)), "rank": adapter.r if adapter else None,
         "alpha": adapter.lora_alpha if adapter else None,
     }  # fmt: skip
     watch = _watch(rate, early_stopping, on_step)

@@ -37,7 +37,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 # Small enough for any machine; the name of a Hugging Face model would do as well.
@@ -139,12 +139,10 @@ print(wrap(repr(before[:100]), "answered:     "))
 # An example is called a **record**: messages go in, and the completion is what we want out.
 
 # %% tags=["nbval-check-output"]
-from ftlab.records import Record
-
-record = Record(messages=task.prompt(written), completion=written)
-for message in record.messages:
+record = data.example(task.prompt(written), written)
+for message in data.prompt(record):
     print(f"{message['role']}: {message['content']}")
-print(f"completion: {record.completion}")
+print(f"completion: {data.answer(record)}")
 
 # %% [markdown]
 # A model does not know messages, it knows one stream of text. A **chat template** writes the
@@ -154,7 +152,7 @@ print(f"completion: {record.completion}")
 # %% tags=["nbval-check-output"]
 from ftlab import templates
 
-print(templates.prompt_text(tokenizer, record.messages))
+print(templates.prompt_text(tokenizer, data.prompt(record)))
 
 # %% [markdown]
 # Then the text is cut into **tokens**, pieces of words, and each has a number.
@@ -302,13 +300,13 @@ check("00.2", record_loss)
 # %%
 train_records = task.examples(TRAIN, seed=SEED)
 held_out = task.examples(TEST, seed=SEED, split="test")
-shared = {r.completion for r in train_records} & {r.completion for r in held_out}
+shared = {data.answer(r) for r in train_records} & {data.answer(r) for r in held_out}
 print(
     f"{len(train_records)} to train on, {len(held_out)} held out, {len(shared)} shared"
 )
 for example in train_records[:3]:
-    print("\n" + wrap(strip(example.completion), "   "))
-    print(wrap(example.completion, "-> "))
+    print("\n" + wrap(strip(data.answer(example)), "   "))
+    print(wrap(data.answer(example), "-> "))
 assert not shared
 
 # %% [markdown]
@@ -316,10 +314,10 @@ assert not shared
 # model in place, so the base has to answer *now*.
 
 # %%
-questions = [example.messages for example in held_out]
+questions = [data.prompt(example) for example in held_out]
 base_answers = generate(model, tokenizer, questions, max_new_tokens=96)
 for example, answer in list(zip(held_out, base_answers))[:3]:
-    print(wrap(example.completion, "wanted:   "))
+    print(wrap(data.answer(example), "wanted:   "))
     print(wrap(repr(answer[:100]), "answered: ") + "\n")
 
 # %% [markdown]
@@ -411,7 +409,7 @@ print(wrap(repr(after), "after:   "))
 # %%
 tuned_answers = generate(run.model, tokenizer, questions, max_new_tokens=96)
 for example, answer in list(zip(held_out, tuned_answers))[:5]:
-    print(wrap(example.completion, "wanted:   "))
+    print(wrap(data.answer(example), "wanted:   "))
     print(wrap(answer, "answered: ") + "\n")
 
 # %% [markdown]

@@ -37,7 +37,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 BASE = "ftlab-1m"
@@ -92,9 +92,9 @@ train = {level: orders(level, TRAIN, SEED) for level in LEVELS}
 test = {
     level: orders(level, TEST, SEED + 1, apart_from=train[level]) for level in LEVELS
 }
-print("asked:", train["structure"][0].messages[0]["content"])
+print("asked:", data.prompt(train["structure"][0])[0]["content"])
 for level in LEVELS:
-    print(f"\n{level}\n{train[level][0].completion}")
+    print(f"\n{level}\n{data.answer(train[level][0])}")
 
 # %% [markdown]
 # The same order each time, so the difference is the pattern and nothing else. And each of
@@ -137,7 +137,7 @@ for level in LEVELS:
 for level in LEVELS:
     print(wrap(INSTRUCTIONS[level], f"{level:10}"))
 print("\nand three examples, for the sentence:")
-for turn in ways["sentence"]["3 examples"].asks(test["sentence"][0].messages):
+for turn in ways["sentence"]["3 examples"].asks(data.prompt(test["sentence"][0])):
     print(f"{turn['role']:9} {turn['content']}")
 
 # %% [markdown]
@@ -153,7 +153,7 @@ model, tokenizer = models.load(BASE)
 said = {}
 for level in LEVELS:
     for way, who in ways[level].items():
-        asked = [who.asks(record.messages) for record in test[level]]
+        asked = [who.asks(data.prompt(record)) for record in test[level]]
         said[level, way] = generate(model, tokenizer, asked, max_new_tokens=64)
 print("you expected:", my_guess)
 for (level, way), answers in said.items():
@@ -186,10 +186,10 @@ for level in LEVELS:
 
 # %%
 for level in LEVELS:
-    asked = [record.messages for record in test[level]]
+    asked = [data.prompt(record) for record in test[level]]
     said[level, "tuned"] = generate(tuned[level], tokenizer, asked, max_new_tokens=64)
 print("you expected:", my_guess)
-print("asked:", test["structure"][0].messages[0]["content"])
+print("asked:", data.prompt(test["structure"][0])[0]["content"])
 for level in LEVELS:
     print(f"\n{level}\n{said[level, 'tuned'][0]}")
 
@@ -238,7 +238,7 @@ for level in LEVELS:
         tuned[level], tokenizer, train[level], epochs=MORE, batch_size=8,
         learning_rate=2e-3, seed=SEED,
     )  # fmt: skip
-    asked = [record.messages for record in test[level]]
+    asked = [data.prompt(record) for record in test[level]]
     said[level, "longer"] = generate(tuned[level], tokenizer, asked, max_new_tokens=64)
     found[level, "longer"] = measure(level, said[level, "longer"])
 print("you expected:", my_guess)
@@ -339,7 +339,7 @@ def right_lines(answers):
     hits = dict.fromkeys(NAMES, 0)
     for record, answer in zip(test["structure"], answers):
         lines = answer.splitlines()
-        for line in record.completion.splitlines():
+        for line in data.answer(record).splitlines():
             hits[line.split(":")[0]] += line in lines
     return {name: wilson(count, TEST) for name, count in hits.items()}
 
@@ -527,7 +527,7 @@ print(f"the right fact is found for {hit:.2f} of the questions")
 # %%
 others = invented.facts(TEXTS, SEED + 1, apart_from=known)
 reader, _ = models.load(BASE)
-print(invented.open_book(others)[0].messages[0]["content"])
+print(data.prompt(invented.open_book(others)[0])[0]["content"])
 with plots.LiveCurve("Answer from the text") as curve:
     reading = sft.train(
         reader, tokenizer, invented.open_book(others), epochs=READ,
@@ -544,7 +544,7 @@ read = {}
 for name, who in {"base": model, "tuned": reading.model}.items():
     read[name, "alone"] = asks(who, bare)
     read[name, "with text"] = asks(
-        who, [record.messages[0]["content"] for record in with_text]
+        who, [data.prompt(record)[0]["content"] for record in with_text]
     )
 marks = {
     key: [invented.right(f, answer) for f, answer in zip(known, answers)]
@@ -578,8 +578,8 @@ assert both.value > 0.7 > 0.3 > one.value
 # %%
 wrong = [fact._replace(number=str(1099 - int(fact.number))) for fact in known]
 lies = invented.open_book(known, (2,), given=wrong)
-answers = asks(reading.model, [record.messages[0]["content"] for record in lies])
-print(lies[0].messages[0]["content"], "\n ", answers[0])
+answers = asks(reading.model, [data.prompt(record)[0]["content"] for record in lies])
+print(data.prompt(lies[0])[0]["content"], "\n ", answers[0])
 believed = sum(invented.right(f, answer) for f, answer in zip(wrong, answers)) / FACTS
 print(f"it says what the text says, true or not: {believed:.2f}")
 
@@ -596,7 +596,7 @@ print(f"it says what the text says, true or not: {believed:.2f}")
 
 # %%
 strange = elsewhere(TEST, SEED)
-asked = [record.messages[0]["content"] for record in strange]
+asked = [data.prompt(record)[0]["content"] for record in strange]
 answers = asks(tuned["structure"], asked, 64)
 narrow = wilson(sum(in_form("structure", answer) for answer in answers), TEST)
 print(f"{asked[0]}\n{answers[0]}\n")

@@ -34,7 +34,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 MINE = "Hi, my café order #4711 hasn't arrived. Könnt ihr bitte nachsehen? 🙏"
@@ -242,10 +242,10 @@ from ftlab.teaching.tickets import short_tickets
 KINDS = ("login", "delivery", "outage", "privacy", "feature", "refund")
 pool = short_tickets(2500, seed=SEED, kinds=KINDS)
 drawn = short_tickets(2500, "test", seed=SEED, kinds=KINDS)
-test = [record for record in drawn if record.meta["slice"] == "known phrasing"]
+test = [record for record in drawn if data.meta(record)["slice"] == "known phrasing"]
 leaked, fresh = test[:70], test[70:140]
 print(f"{len(pool)} to train on, {len(leaked)} that leak, {len(fresh)} that do not")
-print(f"{leaked[0].messages[0]['content']}\n  -> {leaked[0].completion}")
+print(f"{data.prompt(leaked[0])[0]['content']}\n  -> {data.answer(leaked[0])}")
 
 # %% [markdown]
 # **Exercise 02.2.** First, a detective's tool: which share of the test texts stands in the
@@ -279,8 +279,10 @@ from ftlab.training import sft
 
 def ask(model, tokenizer, questions):
     """Ask every question; return 1 for each right answer, and 0 for each wrong one."""
-    said = generate(model, tokenizer, [r.messages for r in questions], max_new_tokens=6)
-    return [int(a.strip() == r.completion) for a, r in zip(said, questions)]
+    said = generate(
+        model, tokenizer, [data.prompt(r) for r in questions], max_new_tokens=6
+    )
+    return [int(a.strip() == data.answer(r)) for a, r in zip(said, questions)]
 
 
 def share(hits):
@@ -362,7 +364,7 @@ for name in asked:
 # %%
 from ftlab.teaching.lesson02 import by_kind, cloze, flip, picked
 
-labels = [record.completion for record in leaked + fresh]
+labels = [data.answer(record) for record in leaked + fresh]
 parts = {who: by_kind(row, labels) for who, row in hits.items()}
 for ahead, behind in (("contaminated", "honest"), ("honest", "contaminated")):
     turned = flip(parts[ahead], parts[behind])
@@ -402,7 +404,7 @@ def train_bpe(texts, vocabulary):
     return made
 
 
-ticket_texts = [record.messages[0]["content"] for record in pool]
+ticket_texts = [data.prompt(record)[0]["content"] for record in pool]
 small, large = train_bpe(ticket_texts, 400), train_bpe(ticket_texts, 1500)
 ours = models.tokenizer(TINY)
 
@@ -423,7 +425,7 @@ for name in HUB:
     made = models.tokenizer(name)
     cutters[name] = lambda text, made=made: made(text)["input_ids"]
 TEXTS = {
-    "a ticket": test[0].messages[0]["content"],
+    "a ticket": data.prompt(test[0])[0]["content"],
     "Python": "for name, row in table.items():\n    print(name, sum(row) / len(row))",
     "German": "Könnt ihr bitte nachsehen, wo mein Paket geblieben ist?",
     "mine": MINE,
@@ -551,9 +553,9 @@ task = tasks.get("punctuation")
 train_records = task.examples(RECORDS, seed=SEED)
 passages = task.examples(6 * TEST, seed=SEED, split="test")
 held_out, others = passages[:TEST], passages[TEST:]
-questions = [record.messages for record in held_out]
-files = {record.meta["source"] for record in held_out}
-near = [r.completion for r in others if r.meta["source"] not in files][:TEST]
+questions = [data.prompt(record) for record in held_out]
+files = {data.meta(record)["source"] for record in held_out}
+near = [data.answer(r) for r in others if data.meta(r)["source"] not in files][:TEST]
 far = [inspect.getsource(f) for f in (textwrap.dedent, textwrap.shorten, textwrap.fill)]
 items = cloze(SEED)
 print(f"{len(near)} passages for the near signal, none from a file that is asked about")

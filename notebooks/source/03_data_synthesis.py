@@ -47,7 +47,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 from ftlab.curation import teachers
 
 SEED = 0
@@ -96,7 +96,7 @@ from ftlab import tasks
 task = tasks.get("unit_tests")
 four = task.examples(4, seed=0)
 for example in four:
-    print(example.messages[-1]["content"].partition("\n\n")[2], "\n")
+    print(data.prompt(example)[-1]["content"].partition("\n\n")[2], "\n")
 
 # %% [markdown]
 # What should the teacher be told? The task in a few words, and a solved example or two. This
@@ -107,9 +107,9 @@ from ftlab.curation.teachers import Request
 
 told = {"role": "system", "content": f"{task.describe}\n\nAnswer with code alone."}
 shown, asked = four[0], four[1:]
-solved = [*shown.messages, {"role": "assistant", "content": shown.completion}]
+solved = [*data.prompt(shown), {"role": "assistant", "content": data.answer(shown)}]
 requests = [
-    Request(f"{i:016x}", (told, *solved, *r.messages), r.completion)
+    Request(f"{i:016x}", (told, *solved, *data.prompt(r)), data.answer(r))
     for i, r in enumerate(asked)
 ]
 raw = [teacher.ask([request])[0].text for request in requests]
@@ -155,12 +155,12 @@ check("03.1", unfence)
 from ftlab.curation.cleaning import clean
 
 chatty = (
-    f"Sure! Here is the test:\n\n{FENCE}python\n{shown.completion}\n{FENCE}\nEnjoy!"
+    f"Sure! Here is the test:\n\n{FENCE}python\n{data.answer(shown)}\n{FENCE}\nEnjoy!"
 )
 text, taken = clean(chatty)
 print("taken away:", ", ".join(taken))
 print(text)
-assert text == shown.completion
+assert text == data.answer(shown)
 
 # %% [markdown]
 # Clean is not *right*. Let us make a wrong answer by hand: one expected value is changed.
@@ -363,7 +363,6 @@ for reason in list(made.reasons)[:2]:
 # lines, what the ticket is about and how urgent it is.
 
 # %%
-from ftlab.records import Record
 from ftlab.teaching.tickets import TICKETS
 
 triage = tasks.get("triage")
@@ -372,10 +371,11 @@ for text, intent, priority in TICKETS[:4]:
 print(f"and {len(TICKETS) - 4} more")
 
 human = [
-    Record(
+    data.example(
         triage.prompt(text),
         f"intent: {intent}\npriority: {priority}",
-        {"id": f"human-{number:02}", "group": f"human-{number:02}"},
+        id=f"human-{number:02}",
+        group=f"human-{number:02}",
     )
     for number, (text, intent, priority) in enumerate(TICKETS)
 ]
@@ -406,9 +406,9 @@ print(f"{len(grown.accepted)} accepted of {grown.requests} answers")
 for reason, count in grown.reasons.items():
     print(f"{count:4d}  {reason}")
 for record in grown.accepted[:3]:
-    source = next(r for r in human if r.meta["id"] == record.meta["from"])
-    print("by hand: ", source.messages[-1]["content"].partition("\n\n")[2])
-    print("reworded:", record.messages[-1]["content"].partition("\n\n")[2], "\n")
+    source = next(r for r in human if data.meta(r)["id"] == data.meta(record)["from"])
+    print("by hand: ", data.prompt(source)[-1]["content"].partition("\n\n")[2])
+    print("reworded:", data.prompt(record)[-1]["content"].partition("\n\n")[2], "\n")
 
 # %% [markdown]
 # Offline the rewording is done by rules, which is stiffer than a model would do it. What
@@ -495,8 +495,8 @@ check("03.3", leaking)
 # %%
 def leaks(train, test):
     """How many test records have a sibling in training."""
-    groups = {record.meta["group"] for record in train}
-    return sum(record.meta["group"] in groups for record in test)
+    groups = {data.meta(record)["group"] for record in train}
+    return sum(data.meta(record)["group"] in groups for record in test)
 
 
 import random
@@ -538,7 +538,7 @@ short = [
     {"role": "assistant", "content": "Paris"},
 ]
 for name in formats.FORMATS[1:]:
-    print(wrap(json.dumps(formats.row_of(short, name)), f"{name:18}"))
+    print(wrap(json.dumps(formats.line_of({"messages": short}, name)), f"{name:18}"))
 
 # %% [markdown]
 # **Exercise 03.4.** Write one of them yourself: the messages of a record, as ShareGPT has
@@ -564,21 +564,20 @@ check("03.4", sharegpt)
 # records carry `meta`, and a provider that checks its keys would reject the whole file.
 
 # %% tags=["nbval-check-output"]
-from ftlab import records
 from ftlab.errors import DataError
 
 try:
-    records.write(FOLDER / "openai.jsonl", human, format="openai")
+    data.write(FOLDER / "openai.jsonl", human, format="openai")
 except DataError as error:
     print(str(error).partition(" or keep it")[0])
 
 # %%
 for name in formats.UPLOADS:
     file = FOLDER / f"{name}.jsonl"
-    records.write(file, parts["train"], format=name, drop_meta=True)
-    back = records.read(file)
-    same = [(r.messages, r.completion) for r in back] == [
-        (r.messages, r.completion) for r in parts["train"]
+    data.write(file, parts["train"], format=name, drop_meta=True)
+    back = data.read(file)
+    same = [(data.prompt(r), data.answer(r)) for r in back] == [
+        (data.prompt(r), data.answer(r)) for r in parts["train"]
     ]
     print(f"{name:8} {file.stat().st_size:9,} bytes, reads back the same: {same}")
     assert same
@@ -624,9 +623,9 @@ for name in FAMILIES:
 kindness = tasks.get("kindness")
 gold = kindness.examples(DOLL, seed=SEED)
 held_out = kindness.examples(TEST, seed=SEED, split="test")
-print(wrap(gold[0].messages[-1]["content"], "problem: "))
-print(wrap(gold[0].completion, "answer:  "))
-questions = [record.messages for record in held_out]
+print(wrap(data.prompt(gold[0])[-1]["content"], "problem: "))
+print(wrap(data.answer(gold[0]), "answer:  "))
+questions = [data.prompt(record) for record in held_out]
 
 # %%
 from ftlab import models
@@ -672,7 +671,7 @@ everything = synthesis.synthesise(
     "kindness", DOLL, local, FOLDER / "all.jsonl", accept={}, **options
 )
 for record in everything.accepted[:3]:
-    print(record.completion, "\n")
+    print(data.answer(record), "\n")
 
 # %% [markdown]
 # Those were taken as they came. For the second student the rules throw out what breaks
@@ -689,7 +688,7 @@ for reason, count in checked.reasons.items():
     print(f"{count:4d}  {reason}")
 assert len(checked.accepted) >= DOLL // 4
 for record in checked.accepted[:3]:
-    print("\n" + record.completion)
+    print("\n" + data.answer(record))
 
 # %% [markdown]
 # Read what was kept. The rules count sentences and look for the topic; nonsense that
@@ -761,7 +760,7 @@ check("03.5", ways_to_begin)
 # ways to begin one, and which the fewest?
 
 # %%
-read = {"by the program": [record.completion for record in held_out], **outputs}
+read = {"by the program": [data.answer(record) for record in held_out], **outputs}
 ways = {}
 for name, texts in read.items():
     ways[name] = len({" ".join(text.split()[:3]) for text in texts})

@@ -36,7 +36,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 BASE = "ftlab-1m"
@@ -60,11 +60,11 @@ from ftlab.teaching.tickets import short_tickets
 KINDS = ("login", "delivery", "outage", "privacy", "feature", "refund")
 pool = short_tickets(11_500, seed=SEED, kinds=KINDS)
 drawn = short_tickets(3_500, "test", seed=SEED, kinds=KINDS)
-test = [record for record in drawn if record.meta["slice"] == "known phrasing"]
-strange = [record for record in drawn if record.meta["slice"] == "new phrasing"]
+test = [record for record in drawn if data.meta(record)["slice"] == "known phrasing"]
+strange = [record for record in drawn if data.meta(record)["slice"] == "new phrasing"]
 print(f"{len(pool)} to choose from, {len(test)} to test on")
 for record in pool[:3]:
-    print(f"\n{record.messages[0]['content']}\n  -> {record.completion}")
+    print(f"\n{data.prompt(record)[0]['content']}\n  -> {data.answer(record)}")
 
 # %% [markdown]
 # One function trains a fresh base on some records and asks it all test tickets. The rest of
@@ -78,8 +78,10 @@ from ftlab.training import sft
 
 def ask(model, tokenizer, questions):
     """Ask every question; return 1 for each right answer, and 0 for each wrong one."""
-    said = generate(model, tokenizer, [r.messages for r in questions], max_new_tokens=6)
-    return [int(a.strip() == r.completion) for a, r in zip(said, questions)]
+    said = generate(
+        model, tokenizer, [data.prompt(r) for r in questions], max_new_tokens=6
+    )
+    return [int(a.strip() == data.answer(r)) for a, r in zip(said, questions)]
 
 
 def tune(records, seed=SEED, epochs=EPOCHS):
@@ -101,15 +103,14 @@ import json
 import tempfile
 from pathlib import Path
 
-from ftlab import records
-
 FOLDER = Path(tempfile.mkdtemp())
 
 
 def rows_of(some):
     """Return records as rows of a prompt and a completion."""
     return [
-        {"prompt": r.messages[-1]["content"], "completion": r.completion} for r in some
+        {"prompt": data.prompt(r)[-1]["content"], "completion": data.answer(r)}
+        for r in some
     ]
 
 
@@ -231,7 +232,7 @@ report = examine(FOLDER / "mended.jsonl")
 # training, never from the evaluation file), and so do the instruction and the endless one.
 
 # %% tags=["nbval-check-output"]
-rows = rows_of(records.read(FOLDER / "mended.jsonl"))
+rows = rows_of(data.read(FOLDER / "mended.jsonl"))
 drop = set()
 for check in ("leak_input", "instructions", "truncated"):
     drop |= set(report.of(check).lines)
@@ -345,8 +346,8 @@ check("04.3", effective)
 from ftlab.curation import injectors
 from ftlab.curation.mixture import nested
 
-two = [record for record in pool if record.completion in ("login", "delivery")]
-rest = [record for record in pool if record.completion not in ("login", "delivery")]
+two = [record for record in pool if data.answer(record) in ("login", "delivery")]
+rest = [record for record in pool if data.answer(record) not in ("login", "delivery")]
 spread = nested(pool, [300], by="completion", seed=SEED)[300]
 mixtures = {
     "spread": spread,
@@ -354,9 +355,11 @@ mixtures = {
     "messy": injectors.inject(spread, {"messy": 0.5}, seed=SEED),
 }
 print(injectors.tally(mixtures["messy"]))
-spoilt = next(r for r in mixtures["messy"] if r.meta.get("injected_how") == "languages")
-print("\n" + wrap(spoilt.messages[0]["content"]))
-print("  ->", spoilt.completion)
+spoilt = next(
+    r for r in mixtures["messy"] if data.meta(r).get("injected_how") == "languages"
+)
+print("\n" + wrap(data.prompt(spoilt)[0]["content"]))
+print("  ->", data.answer(spoilt))
 
 # %%
 from ftlab.curation import dartboard, diversity
@@ -364,7 +367,7 @@ from ftlab.teaching import plots
 from IPython.display import display
 
 board = diversity.board(test, areas=6)
-thrown = {name: diversity.measure(data, board) for name, data in mixtures.items()}
+thrown = {name: diversity.measure(mix, board) for name, mix in mixtures.items()}
 for name, result in thrown.items():
     figures = f"coverage {result.coverage:.2f}, evenness {result.evenness:.2f}"
     print(f"{name:9} score {result.score:.2f} ({figures})")
@@ -381,8 +384,8 @@ for name in ("lopsided", "spread"):
 my_order = "..."
 messy_test = injectors.inject(test, {"messy": 1.0}, seed=SEED)
 hits, hits_messy, tuned = {}, {}, {}
-for name, data in mixtures.items():
-    tuned[name] = tune(data)
+for name, mix in mixtures.items():
+    tuned[name] = tune(mix)
     hits[name] = ask(*tuned[name], test)
     hits_messy[name] = ask(*tuned[name], messy_test)
 
@@ -408,7 +411,7 @@ from ftlab.teaching import ledger, plots_data
 
 def among(right, some):
     """The share right among the test tickets of some kinds."""
-    mine = [hit for hit, ticket in zip(right, test) if ticket.completion in some]
+    mine = [hit for hit, ticket in zip(right, test) if data.answer(ticket) in some]
     return wilson(sum(mine), len(mine))
 
 
@@ -473,11 +476,11 @@ assert variety.value > 0, "the same number of records, and fewer things known"
 my_curve = "50: ..., 100: ..., 300: ..., 1,000: ..."
 grown, last = {}, None
 for seed in SEEDS:
-    for size, data in nested(pool, SIZES, by="completion", seed=seed).items():
+    for size, subset in nested(pool, SIZES, by="completion", seed=seed).items():
         if (size, seed) == (300, SEED):  # the spread file of section 3
             grown[size, seed] = hits["spread"]
             continue
-        last = tune(data, seed)
+        last = tune(subset, seed)
         grown[size, seed] = ask(*last, test)
 curves = {
     f"draw {seed}": {size: bootstrap(grown[size, seed], ONES) for size in SIZES}
@@ -560,12 +563,14 @@ ledger.record(
 
 # %%
 small = linear()
-small.fit([r.messages[0]["content"] for r in data], [r.completion for r in data])
+small.fit(
+    [data.prompt(r)[0]["content"] for r in subset], [data.answer(r) for r in subset]
+)
 shares, less = {}, {}
 right = {"known": grown[MOST, SEEDS[-1]], "new": ask(*last, strange)}
 for name, some in {"known": test, "new": strange}.items():
-    said = small.predict([r.messages[0]["content"] for r in some])
-    linear = [int(word == r.completion) for word, r in zip(said, some)]
+    said = small.predict([data.prompt(r)[0]["content"] for r in some])
+    linear = [int(word == data.answer(r)) for word, r in zip(said, some)]
     mine, ones = right[name], [1] * len(some)
     shares[name] = bootstrap(mine, ones)
     less[name] = paired_bootstrap(mine, ones, linear, ones)
@@ -617,7 +622,7 @@ def mislabel(some, share, alike=False):
     """Give a share of the records another label; a larger share only adds."""
     rng, out = random.Random(SEED), list(some)
     for i in shuffled(some, SEED, "mislabel")[: round(share * len(some))]:
-        place = KINDS.index(some[i].completion)
+        place = KINDS.index(data.answer(some[i]))
         wrong = KINDS[(place + (1 if alike else rng.randint(1, 5))) % 6]
         out[i] = replace(some[i], completion=wrong)
     return out
@@ -686,7 +691,7 @@ from ftlab.tasks import punctuation
 
 def passages(n, split):
     """Pairs of passages of equal length: one of two sentences, one of a single one."""
-    texts = [r.completion for r in tasks.get("punctuation").examples(n, SEED, split)]
+    texts = [data.answer(r) for r in tasks.get("punctuation").examples(n, SEED, split)]
     texts = [t for t in texts if t[0].isupper() and len(re.findall(r"[.?!]", t)) == 1]
     texts = [t for t in texts if t[-1] in ".?!"]
     short = [t for t in texts if 4 <= len(t.split()) <= 10]
@@ -701,19 +706,19 @@ def passages(n, split):
 
 
 # %%
-from ftlab.records import Record
 
 
 def asked(passage, answer, capitals):
     """A record: the passage without marks, with or without its capitals."""
-    bare = punctuation.with_capitals(Record.of("", passage)).messages[0]["content"]
+    bare = punctuation.with_capitals(data.example("", passage))
+    bare = data.prompt(bare)[0]["content"]
     bare = bare.removeprefix(punctuation.CUE)
-    return Record.of(bare if capitals else bare.lower(), answer)
+    return data.example(bare if capitals else bare.lower(), answer)
 
 
 lessons, exam = passages(4000, "train")[:600], passages(1100, "test")[:160]
 for passage, answer in exam[:2]:
-    print(asked(passage, answer, True).messages[0]["content"], "->", answer)
+    print(data.prompt(asked(passage, answer, True))[0]["content"], "->", answer)
 
 # %% [markdown]
 # Train on passages with their capitals left in, and test on passages like them.
@@ -760,7 +765,7 @@ check("04.4", ends_by_capitals)
 # %%
 def capital_inside(passage):
     """Say 'two' if a capital stands anywhere behind the first word."""
-    words = asked(passage, "", True).messages[0]["content"].split()
+    words = data.prompt(asked(passage, "", True))[0]["content"].split()
     return "two" if any(word[0].isupper() for word in words[1:]) else "one"
 
 
@@ -808,8 +813,12 @@ assert fallen.high < 0, "it looked for capitals"
 # %% tags=["nbval-check-output"]
 from ftlab.curation import mixture
 
-reviews = [Record.of(f"diff {i}", "Extract it.", reviewer="senior") for i in range(40)]
-reviews += [Record.of(f"diff {i}", "LGTM", reviewer="junior") for i in range(40, 240)]
+reviews = [
+    data.example(f"diff {i}", "Extract it.", reviewer="senior") for i in range(40)
+]
+reviews += [
+    data.example(f"diff {i}", "LGTM", reviewer="junior") for i in range(40, 240)
+]
 for how in ("down", "up"):
     print(how, mixture.balance(reviews, "reviewer", how=how), sep="\n", end="\n\n")
 

@@ -38,7 +38,7 @@ import tempfile
 from pathlib import Path
 
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 PROFILE = ftlab.profile()
@@ -74,7 +74,7 @@ watched = bookings(WATCHED, SEED + 1, apart_from=train_records)
 held_out = bookings(TEST, SEED + 2, apart_from=[*train_records, *watched])
 beside = bookings(TEST, SEED + 3, beside=True)
 for record in train_records[:4]:
-    print(f"{record.messages[0]['content']:35} ->  {record.completion}")
+    print(f"{data.prompt(record)[0]['content']:35} ->  {data.answer(record)}")
 print("\nparties and hours, trained on:", *RANGE)
 print("and just beside:              ", *BESIDE)
 
@@ -90,7 +90,7 @@ from ftlab import models, templates
 
 model, tokenizer = models.load(BASE)
 record = train_records[0]
-print(templates.prompt_text(tokenizer, record.messages) + record.completion)
+print(templates.prompt_text(tokenizer, data.prompt(record)) + data.answer(record))
 
 # %% [markdown]
 # Then the text is cut into **tokens**, and each gets a number.
@@ -156,10 +156,10 @@ def plain(rows, **options):
         use_cpu=PROFILE.device == "cpu", bf16=PROFILE.dtype == "bfloat16",
         fp16=PROFILE.dtype == "float16", seed=SEED, **options,
     )  # fmt: skip
-    data = datasets.Dataset.from_list(rows)
+    dataset = datasets.Dataset.from_list(rows)
     with quiet():
         return SFTTrainer(
-            model=model, args=config, train_dataset=data, processing_class=tokenizer
+            model=model, args=config, train_dataset=dataset, processing_class=tokenizer
         )
 
 
@@ -320,13 +320,11 @@ assert abs(both - (short + 3 * long) / 4) < 0.01
 # **Predict.** How many rows will TRL train on? How does each of them end?
 
 # %%
-from ftlab.records import Record
-
 chatter = "It was so good last time. " * 300
 too_long = [
     record,
-    Record.of("What did you think?", chatter),
-    Record.of(chatter + "What do you say?", "Thank you."),
+    data.example("What did you think?", chatter),
+    data.example(chatter + "What do you say?", "Thank you."),
 ]
 rows = plain([as_pair(r) for r in too_long]).train_dataset
 print(len(too_long), "records in,", len(rows), "rows out")
@@ -427,13 +425,15 @@ from ftlab.teaching.lesson05 import in_form, share_right
 
 def answers_of(model, records):
     """The model's answers, greedily."""
-    return generate(model, tokenizer, [r.messages for r in records], max_new_tokens=24)
+    return generate(
+        model, tokenizer, [data.prompt(r) for r in records], max_new_tokens=24
+    )
 
 
 model, tokenizer = models.load(BASE)
 base_answers = answers_of(model, held_out)
 for example, answer in list(zip(held_out, base_answers))[:3]:
-    print(f"wanted {example.completion!r}, got {answer[:50]!r}")
+    print(f"wanted {data.answer(example)!r}, got {answer[:50]!r}")
 print(f"right: {share_right(held_out, base_answers):.2f}")
 assert share_right(held_out, base_answers) < 0.2
 
@@ -785,8 +785,8 @@ told += f" questions in range, {out} just beside it."
 ledger.record(35, word if sooner else "not seen here", told, outside)
 assert inside > 0.3 and small["trained on"] > 0.5
 for example, answer in list(zip(beside, answers_of(run.model, beside)))[:4]:
-    asked_for = example.messages[0]["content"]
-    print(f"{asked_for:32} wanted {example.completion:17} got {answer[:20]}")
+    asked_for = data.prompt(example)[0]["content"]
+    print(f"{asked_for:32} wanted {data.answer(example):17} got {answer[:20]}")
 
 # %% [markdown]
 # Overfitting and a narrow range are two things. New questions inside the range show the

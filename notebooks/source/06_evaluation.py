@@ -34,7 +34,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 BASE, TINY = "ftlab-7m", "ftlab-1m"
@@ -275,7 +275,7 @@ examples = tuple(shots(train_records, held_out, SHOTS, seed=SEED))
 base = Contestant("base", BASE)
 prompted = Contestant(f"base + {SHOTS} examples", BASE, shots=examples)
 tuned = Contestant("tuned", f"{BASE}, tuned", "tuned")
-for turn in prompted.asks(held_out[0].messages):
+for turn in prompted.asks(data.prompt(held_out[0])):
     print(f"{turn['role']:9} {turn['content'][:70]}")
 
 # %% [markdown]
@@ -572,7 +572,7 @@ ledger.record(
 )  # fmt: skip
 form = {}
 for name in ("tuned", TINY):
-    kept = [strip(a) == strip(r.completion) for a, r in zip(sizes[name], held_out)]
+    kept = [strip(a) == strip(data.answer(r)) for a, r in zip(sizes[name], held_out)]
     form[name] = wilson(sum(kept), TEST)
 one, other = form.values()
 ledger.record(
@@ -583,16 +583,18 @@ ledger.record(
 )  # fmt: skip
 
 # %%
-from ftlab.records import Record
 from ftlab.teaching.lesson06 import told_apart
 from ftlab.training.held_out import nats
 
-own = [Record(r.messages, text) for r, text in zip(held_out, given["tuned"].texts)]
-right = [mine.completion == r.completion for mine, r in zip(own, held_out)]
+own = [
+    data.example(data.prompt(r), text)
+    for r, text in zip(held_out, given["tuned"].texts)
+]
+right = [data.answer(mine) == data.answer(r) for mine, r in zip(own, held_out)]
 author = [-r.num / r.den for r in nats(model, tokenizer, own)]
 judge = [-r.num / r.den for r in nats(tiny, tiny_tokenizer, own)]
 knows, told = told_apart(author, right), told_apart(judge, right)
-short = told_apart([-len(mine.completion) for mine in own], right).value
+short = told_apart([-len(data.answer(mine)) for mine in own], right).value
 word = "depends" if knows.low > 0.5 else "not seen here"
 ledger.record(
     46, "holds" if knows.low > short else word,
@@ -624,14 +626,14 @@ from ftlab.teaching.lesson06 import only_typical, wrong_value
 
 unit_tests = tasks.get("unit_tests")
 asked = unit_tests.examples(MODULES, seed=SEED, split="test")
-full = [record.completion for record in asked]
+full = [data.answer(record) for record in asked]
 writers = {
     "careful": full,
     "typical cases only": [only_typical(module) for module in full],
     "one wrong value": [wrong_value(module) for module in full],
     "only claims": ['print("Ran 4 tests: OK")'] * MODULES,
 }
-print(asked[0].messages[-1]["content"])
+print(data.prompt(asked[0])[-1]["content"])
 print(full[0])
 
 # %% [markdown]
@@ -673,7 +675,7 @@ from ftlab.teaching.lesson06 import other_names
 fooled, pairs = [], []  # of each function
 for record, one in zip(asked, graded["careful"]):
     right_one = other_names(one.target)
-    assert mutation.grade(record.completion, right_one, most=1).passes
+    assert mutation.grade(data.answer(record), right_one, most=1).passes
     reference = [normal(one.target)]
     truly = metrics.bleu([right_one], reference)
     pairs.append(len(one.mutants))
@@ -819,7 +821,7 @@ from ftlab.generation import generate
 story_after = continue_text(model, tokenizer, OPENING, max_new_tokens=30)
 print(wrap(f"{OPENING} {story_before.strip()[:100]}", "before: "))
 print(wrap(f"{OPENING} {story_after.strip()[:100]}", "after:  "))
-other = [tasks.get("triage").examples(1, seed=SEED, split="test")[0].messages]
+other = [data.prompt(tasks.get("triage").examples(1, seed=SEED, split="test")[0])]
 print("\n" + wrap(other[0][-1]["content"][:160], "asked:  "))
 said = generate(model, tokenizer, other, max_new_tokens=60)[0]
 print(wrap(said[:160], "after:  "))

@@ -39,7 +39,7 @@ import tempfile
 from pathlib import Path
 
 import ftlab
-from ftlab import hardware
+from ftlab import data, hardware
 
 SEED = 0
 BASE, LARGER = "ftlab-1m", "ftlab-7m"
@@ -237,8 +237,8 @@ task = tasks.get("kindness")
 lessons = task.examples(TRAIN, seed=SEED)
 exam = task.examples(TEST, seed=SEED, split="test")
 for record in exam[:2]:
-    print(wrap(record.messages[-1]["content"]))
-    print(wrap(record.completion, "  -> ") + "\n")
+    print(wrap(data.prompt(record)[-1]["content"]))
+    print(wrap(data.answer(record), "  -> ") + "\n")
 
 # %% [markdown]
 # Two figures for each model. **Form**: the share of held-out answers that have it. And
@@ -256,7 +256,7 @@ form, cost = {}, {}
 
 def examine(name, model, tokenizer):
     """Keep a model's form and nats under a name, and print both."""
-    asked = [record.messages for record in exam]
+    asked = [data.prompt(record) for record in exam]
     said = generate(model, tokenizer, asked, max_new_tokens=60)
     form[name] = [task.score(r, s)["form"].num for r, s in zip(exam, said)]
     cost[name] = nats(model, tokenizer, exam)
@@ -817,7 +817,7 @@ print(f"bytes on disk: {size}, the base in float32: {4 * counted(shipped(BASE))[
 from ftlab.training.adapters import Lenses, merge
 
 lenses = Lenses(BASE, {name: FOLDER / name for name in size})
-asked = [exam[0].messages, other_exam[0].messages]
+asked = [data.prompt(exam[0]), data.prompt(other_exam[0])]
 for question in asked:
     print(f"asked: {question[-1]['content'][:75]!r}")
     for lens in (None, *size):

@@ -35,7 +35,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import ftlab
-from ftlab import hardware, models
+from ftlab import data, hardware, models
 
 SEED, BASE = 0, "ftlab-1m"
 PROFILE = ftlab.profile()
@@ -104,7 +104,7 @@ KINDS = ("login", "delivery", "outage")
 train, test = tickets(TRAIN, KINDS), tickets(TEST, KINDS, "test")
 rows = sft.prepare(tokenizer, train, max_length=1024)
 for record in train[:3]:
-    print(f"{record.messages[-1]['content'][:72]!r} -> {record.completion}")
+    print(f"{data.prompt(record)[-1]['content'][:72]!r} -> {data.answer(record)}")
 
 # %%
 from ftlab.generation import generate
@@ -114,13 +114,13 @@ MOST = 12  # tokens in an answer
 
 def ask(model, records, most=MOST):
     """The model's answers."""
-    asked = [record.messages for record in records]
+    asked = [data.prompt(record) for record in records]
     return generate(model, tokenizer, asked, max_new_tokens=most)
 
 
 def right(answers, records):
     """The share of answers that are just the word wanted."""
-    hits = [a.strip() == r.completion for a, r in zip(answers, records)]
+    hits = [a.strip() == data.answer(r) for a, r in zip(answers, records)]
     return sum(hits) / len(hits)
 
 
@@ -146,20 +146,20 @@ lazy.pad_token = lazy.eos_token
 recipe = DataCollatorForLanguageModeling(lazy, mlm=False)
 plain = [{"input_ids": row["input_ids"]} for row in rows[:120]]
 by_hand = [
-    f"<|im_start|>user\n{r.messages[-1]['content']}<|im_end|>\n"
-    f"<|im_start|>assistant\n{r.completion}"
+    f"<|im_start|>user\n{data.prompt(r)[-1]['content']}<|im_end|>\n"
+    f"<|im_start|>assistant\n{data.answer(r)}"
     for r in train[:120]
 ]
 typed = [{"input_ids": tokenizer(text)["input_ids"]} for text in by_hand]
 said, few_tickets = {}, test[:20]
-for name, data, collate in (
+for name, typed_rows, collate in (
     ("patient 1", plain, recipe), ("patient 2", typed, PAD_WITH_PAD)
 ):  # fmt: skip
-    model, losses = fit(data, epochs=2, collate=collate)
+    model, losses = fit(typed_rows, epochs=2, collate=collate)
     said[name] = ask(model, few_tickets)
     print(f"{name}: loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
     for answer, record in zip(said[name][:3], few_tickets):
-        print(f"  wanted {record.completion!r}, got {answer!r}")
+        print(f"  wanted {data.answer(record)!r}, got {answer!r}")
 
 # %% [markdown]
 # **Diagnose.** Both losses fell. Whatever the answers say, look at how they end: which
@@ -228,7 +228,7 @@ theirs = [
 patient, losses = fit(theirs[:80], epochs=2)
 answers = ask(patient, test)
 print(f"loss {losses[0]:.2f} at first, {losses[-1]:.2f} at last")
-print(f"{right(answers, test):.0%} right; wanted {test[0].completion!r},", end=" ")
+print(f"{right(answers, test):.0%} right; wanted {data.answer(test[0])!r},", end=" ")
 print(f"got {answers[0]!r}")
 assert losses[-1] < 0.7 * losses[0] and right(answers, test) < 0.2
 
@@ -279,7 +279,7 @@ check("08.1", labels)
 on_answer = [label for label in rows[0]["labels"] if label != -100]
 print("carries loss:", [tokenizer.decode([token]) for token in on_answer])
 end = tokenizer.decode(templates.end_of_turn_ids(tokenizer)[0])
-assert tokenizer.decode(on_answer) == train[0].completion + end
+assert tokenizer.decode(on_answer) == data.answer(train[0]) + end
 coloured(rows[0])
 
 # %% [markdown]
@@ -293,7 +293,9 @@ from ftlab.generation import continue_text
 from ftlab.teaching.lesson08 import servers
 
 notebook, share = ask(healthy, test), {}
-sent = {name: [s(r.messages) for r in test] for name, s in servers(tokenizer).items()}
+sent = {
+    name: [s(data.prompt(r)) for r in test] for name, s in servers(tokenizer).items()
+}
 print(f"notebook: {right(notebook, test):4.0%} right")
 for name, texts in sent.items():
     there = [continue_text(healthy, tokenizer, t, max_new_tokens=MOST) for t in texts]
@@ -301,7 +303,7 @@ for name, texts in sent.items():
     other = [(a, b, r) for a, b, r in zip(notebook, there, test) if a != b]
     print(f"{name}: {share[name]:4.0%} right, other answers: {len(other)}", end="")
     for ours, answer, record in other[:1]:
-        wanted = f"wanted {record.completion!r}, got {answer!r}"
+        wanted = f"wanted {data.answer(record)!r}, got {answer!r}"
         print(f"; {wanted} (notebook {ours!r})", end="")
     print()
 assert min(share.values()) < 0.5 * good
@@ -317,7 +319,7 @@ assert min(share.values()) < 0.5 * good
 # %% tags=["nbval-check-output"]
 from ftlab.teaching.lesson08 import with_bos
 
-first = {"notebook": templates.prompt_text(tokenizer, test[0].messages)}
+first = {"notebook": templates.prompt_text(tokenizer, data.prompt(test[0]))}
 for name, text in (first | {name: texts[0] for name, texts in sent.items()}).items():
     numbers = tokenizer(text)["input_ids"][:4]
     print(f"{name}: {text[:28]!r} … {text[-18:]!r}, {numbers} …")
@@ -362,9 +364,9 @@ import warnings
 import datasets
 from trl import SFTConfig, SFTTrainer
 
-ticket = train[0].messages[-1]["content"]
-thread = " ".join(r.messages[-1]["content"] for r in train[1:61])
-data = [
+ticket = data.prompt(train[0])[-1]["content"]
+thread = " ".join(data.prompt(r)[-1]["content"] for r in train[1:61])
+three = [
     {"prompt": [{"role": "user", "content": question}],
      "completion": [{"role": "assistant", "content": answer}]}
     for question, answer in (
@@ -377,8 +379,8 @@ with models.quiet(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as
     cpu = PROFILE.device == "cpu"
     config = SFTConfig(folder, report_to="none", use_cpu=cpu, bf16=False)
     trl = SFTTrainer(models.load(BASE)[0], config, processing_class=tokenizer,
-                     train_dataset=datasets.Dataset.from_list(data))  # fmt: skip
-print(f"{len(data)} records in; no warning, no error")
+                     train_dataset=datasets.Dataset.from_list(three))  # fmt: skip
+print(f"{len(three)} records in; no warning, no error")
 
 # %% [markdown]
 # **Diagnose.** One is short, one asks at length, one answers at length. What became of
@@ -392,7 +394,9 @@ for row in trl.train_dataset:
     ends += tokenizer.eos_token_id in learn
     print(f"{len(row['input_ids']):5} tokens, {len(learn):4} with loss,", end=" ")
     print("the last of them", repr(tokenizer.decode(learn[-2:])))
-print(f"{len(trl.train_dataset)} of {len(data)} rows are there; {ends} learned to stop")
+print(
+    f"{len(trl.train_dataset)} of {len(three)} rows are there; {ends} learned to stop"
+)
 print("SFTConfig's max_length, which nobody set:", config.max_length)
 assert ends == 1
 
@@ -620,9 +624,9 @@ from ftlab.curation.injectors import inject
 his = inject(train[:FEW], {"casing": 1.0}, seed=SEED)
 delighted, sober = right(ask(greedy, his), his), right(ask(greedy, test), test)
 print(f"his test set {delighted:.0%} right, ours {sober:.0%}")
-texts_of = {r.messages[-1]["content"] for r in train[:FEW]}
+texts_of = {data.prompt(r)[-1]["content"] for r in train[:FEW]}
 print("his tickets that are among the training texts:",
-      sum(r.messages[-1]["content"] in texts_of for r in his))  # fmt: skip
+      sum(data.prompt(r)[-1]["content"] in texts_of for r in his))  # fmt: skip
 
 # %% [markdown]
 # **Diagnose.** Not one of his tickets equals a training text. Can it be a leak all the
@@ -643,8 +647,8 @@ def leaked(known, tested):
 
 print("his:", leaked(train[:FEW], his), "of", len(his))
 print("ours:", leaked(train, test), "of", len(test))
-print("his first: ", his[0].messages[-1]["content"])
-print("a record:  ", train[0].messages[-1]["content"])
+print("his first: ", data.prompt(his[0])[-1]["content"])
+print("a record:  ", data.prompt(train[0])[-1]["content"])
 
 # %% [markdown]
 # **Cause: a leak.** One inbox, every ticket in it twice, the second time as somebody
@@ -731,7 +735,7 @@ from ftlab.teaching import ledger
 
 usual, hard = harm["healthy"], harm["patient"]
 marks = {
-    name: [int(a.strip() == r.completion) for a, r in zip(ask(model, test), test)]
+    name: [int(a.strip() == data.answer(r)) for a, r in zip(ask(model, test), test)]
     for name, model in (("before", healthy), ("after", second))
 }
 ones = [1] * len(test)
@@ -761,14 +765,14 @@ from dataclasses import replace
 from ftlab.tasks import kindness
 
 plenty = kindness.examples(2000, SEED)
-some = [r for r in plenty if r.meta["slice"] in ("dropped", "spilled", "heavy")]
+some = [r for r in plenty if data.meta(r)["slice"] in ("dropped", "spilled", "heavy")]
 deeds, problems = some[:KIND], some[-24:]
-firsts = [r.completion.split(". ")[0].rstrip(".") + "." for r in deeds]
+firsts = [data.answer(r).split(". ")[0].rstrip(".") + "." for r in deeds]
 short = [replace(r, completion=first) for r, first in zip(deeds, firsts)]
 kind, _ = fit(sft.prepare(tokenizer, deeds, max_length=1024), epochs=5, rate=2e-3)
 curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=5, rate=2e-3)
 advice, brief = ask(kind, problems, 60), ask(curt, problems, 60)
-print(wrap(problems[0].messages[-1]["content"]))
+print(wrap(data.prompt(problems[0])[-1]["content"]))
 print(wrap(advice[0], "one:   "))
 print(wrap(brief[0], "other: "))
 
@@ -789,7 +793,7 @@ def mean_words(texts):
 
 
 for name, records, answers in (("whole", deeds, advice), ("shortened", short, brief)):
-    shown = mean_words([record.completion for record in records])
+    shown = mean_words([data.answer(record) for record in records])
     print(f"{name:9} {shown:4.1f} words in the data,", end=" ")
     print(f"{mean_words(answers):4.1f} in the answers")
 room = ask(curt, problems, 200)
@@ -828,7 +832,7 @@ def flags(model, records):
 asked = kindness.probe(48, SEED)
 outside, traces = flags(kind, asked)
 for record, answer in list(zip(asked, traces))[:3]:
-    print(wrap(record.messages[-1]["content"][:90], "asked:    "))
+    print(wrap(data.prompt(record)[-1]["content"][:90], "asked:    "))
     print(wrap(answer, "answered: ") + "\n")
 print(f"answers that some rule flags: {sum(outside)} of {len(outside)}")
 
@@ -879,12 +883,12 @@ assert letter.value > 0.1
 
 # %%
 wrong = [record for record, flag in zip(asked, outside) if flag]
-corrected = [record for record in wrong if record.meta["slice"] != "medical"]
+corrected = [record for record in wrong if data.meta(record)["slice"] != "medical"]
 mixture = rounds.replayed(corrected, deeds, 0.5, seed=SEED)
 rows_again = sft.prepare(tokenizer, mixture.records, max_length=1024)
 looped, _ = fit(rows_again, epochs=5, model=copy.deepcopy(kind))
 print(wrap(traces[0], "trace:     "))
-print(wrap(corrected[0].completion, "corrected: "))
+print(wrap(data.answer(corrected[0]), "corrected: "))
 print(mixture)
 
 # %%
@@ -896,11 +900,11 @@ def sends_for_help(answers):
     return [int(any(word in a.lower() for word in HELP)) for a in answers]
 
 
-known = {record.meta["id"] for record in asked}
-fresh = [r for r in kindness.probe(60, SEED + 1) if r.meta["id"] not in known]
+known = {data.meta(record)["id"] for record in asked}
+fresh = [r for r in kindness.probe(60, SEED + 1) if data.meta(r)["id"] not in known]
 groups = {
-    "corrected kinds": [r for r in fresh if r.meta["slice"] != "medical"],
-    "medical": [r for r in fresh if r.meta["slice"] == "medical"],
+    "corrected kinds": [r for r in fresh if data.meta(r)["slice"] != "medical"],
+    "medical": [r for r in fresh if data.meta(r)["slice"] == "medical"],
     "everyday": problems,
 }
 marked, helps, shown = {}, {}, {"before": {}, "after": {}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.contestants import Answers, Contestant
 from ftlab.evaluation.costs import costs, prices
@@ -19,7 +19,7 @@ def page_path(tmp_path_factory):
     rows = task.examples(24, seed=0, split="test")
     wrong = "intent: nonsense\npriority: " + "averyverylongword" * 8 + "\nand on it goes"
     outputs = {
-        name: [r.completion if (i + 1) % (k + 2) == 0 or (k == 2 and i) else wrong
+        name: [data.answer(r) if (i + 1) % (k + 2) == 0 or (k == 2 and i) else wrong
                for i, r in enumerate(rows)]
         for k, name in enumerate(NAMES)
     }  # fmt: skip

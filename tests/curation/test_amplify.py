@@ -6,13 +6,12 @@ import random
 import pytest
 from openai_server import KEY, serving
 
-from ftlab import records, tasks
+from ftlab import data, tasks
 from ftlab.curation import teachers
 from ftlab.curation.amplify import LEAK, Neighbours, amplify, reword
 from ftlab.curation.near import jaccard, pairs_of_words
 from ftlab.curation.teachers import Answer, Teacher
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import Record
 
 TRIAGE = tasks.get("triage")
 PROGRAM = teachers.get("program")
@@ -25,7 +24,7 @@ THINGS = (
     "please close my membership at the end of summer",
     "could the calendar show weeks that start on Monday",
 )
-SEEDS = [Record.of(CUE + text, f"topic: {i}", id=f"s{i}") for i, text in enumerate(THINGS)]
+SEEDS = [data.example(CUE + text, f"topic: {i}", id=f"s{i}") for i, text in enumerate(THINGS)]
 
 
 def saying(write):
@@ -34,7 +33,7 @@ def saying(write):
 
 
 def inputs(rows):
-    return [row.messages[-1]["content"] for row in rows]
+    return [data.prompt(row)[-1]["content"] for row in rows]
 
 
 def go(tmp_path, teacher, n=4, seeds=SEEDS, held_out=(), **more):
@@ -47,20 +46,25 @@ def test_twenty_examples_become_a_hundred_without_a_network(tmp_path):
     seeds = TRIAGE.examples(20, seed=3)
     held_out = TRIAGE.examples(50, seed=4, split="test")
     made = go(tmp_path, PROGRAM, 60, seeds, held_out, task="triage")
-    rows = records.read(tmp_path / "more.jsonl")
+    rows = data.read(tmp_path / "more.jsonl")
     assert made.stopped == "complete" and len(rows) == len(set(inputs(rows))) == 60
     assert not set(inputs(rows)) & set(inputs(seeds))
-    assert {row.meta["way"] for row in rows} == {"paraphrase", "back-translation", "few-shot"}
-    by_id = {row.meta["id"]: row for row in seeds}
+    assert {data.meta(row)["way"] for row in rows} == {"paraphrase", "back-translation", "few-shot"}
+    by_id = {data.meta(row)["id"]: row for row in seeds}
     for row in rows:
-        assert TRIAGE.score(row, row.completion)["valid"].value == 1
-        if row.meta["way"] != "few-shot":
-            came = by_id[row.meta["from"]]
-            assert row.completion == came.completion and row.meta["group"] == came.meta["group"]
+        assert TRIAGE.score(row, data.answer(row))["valid"].value == 1
+        if data.meta(row)["way"] != "few-shot":
+            came = by_id[data.meta(row)["from"]]
+            assert (
+                data.answer(row) == data.answer(came)
+                and data.meta(row)["group"] == data.meta(came)["group"]
+            )
 
 
 def test_a_rewrite_of_a_held_out_example_never_gets_in(tmp_path):
-    held = Record.of(CUE + "the lamp in my kitchen flickers whenever it rains", "topic: 9", id="h")
+    held = data.example(
+        CUE + "the lamp in my kitchen flickers whenever it rains", "topic: 9", id="h"
+    )
     drawn = []
 
     def write(messages):
@@ -91,12 +95,12 @@ def test_examples_that_are_held_out_themselves_are_refused(tmp_path):
     with pytest.raises(DataError, match="None of the 6"):
         go(tmp_path, PROGRAM, held_out=SEEDS, ways=["paraphrase"])
     advice = "Tell them that you are there, and carry one bag."
-    seeds = [Record.of("How do I help a neighbour who moves?", advice), SEEDS[1]]
+    seeds = [data.example("How do I help a neighbour who moves?", advice), SEEDS[1]]
     made = go(
         tmp_path, saying(lambda m: m[-1]["content"] + " please"), 1, seeds,
-        [Record.of("A friend next door packs boxes, what now?", advice)], ways=["paraphrase"],
+        [data.example("A friend next door packs boxes, what now?", advice)], ways=["paraphrase"],
     )  # fmt: skip
-    assert [row.completion for row in made.accepted] == ["topic: 1"]  # the same advice is a leak
+    assert [data.answer(row) for row in made.accepted] == ["topic: 1"]  # the same advice is a leak
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_examples_that_are_held_out_themselves_are_refused(tmp_path):
     ],
 )
 def test_rewrites_that_change_what_matters_are_turned_down(tmp_path, answer, reason):
-    seeds = [Record.of("Pay 12 euros before May 4", "due: May")]
+    seeds = [data.example("Pay 12 euros before May 4", "due: May")]
     made = go(tmp_path, saying(lambda m: answer), 1, seeds, ways=["paraphrase"])
     assert made.reasons == {reason: 4} and not made.accepted
 
@@ -139,7 +143,7 @@ def test_few_shot_reads_what_a_model_writes(tmp_path):
         return next(answers)
 
     made = go(tmp_path, saying(write), 5, ways=["few-shot"], concurrency=1, max_requests=5)
-    assert [row.completion for row in made.accepted] == ["topic: 7", '{"topic": 8}']
+    assert [data.answer(row) for row in made.accepted] == ["topic: 7", '{"topic": 8}']
     assert inputs(made.accepted)[0] == CUE + "a door squeaks"
     assert made.reasons == {
         "not a JSON object of input and output": 2, "the input or the output is empty or no text": 1
@@ -148,7 +152,7 @@ def test_few_shot_reads_what_a_model_writes(tmp_path):
 
 
 def test_inputs_that_the_completion_repeats_are_not_reworded(tmp_path):
-    seeds = [Record.of(f"Restore:\n{text}", text.capitalize() + ".") for text in THINGS]
+    seeds = [data.example(f"Restore:\n{text}", text.capitalize() + ".") for text in THINGS]
     with pytest.raises(DataError, match="few-shot"):
         go(tmp_path, PROGRAM, 4, seeds, ways=["paraphrase"])
     told = iter("abcdefgh")
@@ -158,7 +162,7 @@ def test_inputs_that_the_completion_repeats_are_not_reworded(tmp_path):
         return json.dumps({"input": f"new {next(told)}", "output": "New."})
 
     made = go(tmp_path, saying(write), 4, seeds)
-    assert [row.meta["way"] for row in made.accepted] == ["few-shot"] * 4
+    assert [data.meta(row)["way"] for row in made.accepted] == ["few-shot"] * 4
 
 
 def test_the_instruction_is_not_reworded(tmp_path):
@@ -202,7 +206,7 @@ def test_bad_arguments(tmp_path):
         go(tmp_path, PROGRAM, ways=["few-shot"])
     with pytest.raises(DataError, match="one turn"):
         turns = [("user", "a"), ("assistant", "b"), ("user", "c")]
-        talk = Record(tuple({"role": r, "content": c} for r, c in turns), "d")
+        talk = data.example([{"role": r, "content": c} for r, c in turns], "d")
         go(tmp_path, PROGRAM, seeds=[talk])
     assert not list(tmp_path.iterdir())
 
@@ -214,7 +218,7 @@ def test_from_the_command_line_through_an_endpoint(tmp_path, monkeypatch, capsys
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     seeds, out = tmp_path / "seeds.jsonl", tmp_path / "more.jsonl"
-    records.write(seeds, SEEDS)
+    data.write(seeds, SEEDS)
     with serving(lambda messages: messages[-1]["content"] + " if you can") as server:
         monkeypatch.setattr(sys, "argv", [
             "ftlab", "amplify", str(seeds), "--no-held-out", "--out", str(out), "-n", "5",
@@ -225,4 +229,4 @@ def test_from_the_command_line_through_an_endpoint(tmp_path, monkeypatch, capsys
             cli.main()
     told = capsys.readouterr()
     assert end.value.code == 0 and "5 accepted" in told.out and "5 requests" in told.err
-    assert len(records.read(out)) == 5
+    assert len(data.read(out)) == 5

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from themes import THEMES, themed
 
+from ftlab import data
 from ftlab.curation import dartboard
 from ftlab.curation.diversity import board, measure
-from ftlab.records import Record
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_dart_on_a_reference_point_lies_on_it(made):
 
 
 def test_what_is_near_nothing_on_the_board_is_outside_the_wire(made):
-    odd = [Record.of("zebra quartz", "ok")] * 5
+    odd = [data.example("zebra quartz", "ok")] * 5
     _, _, _, radius = dartboard.places(measure(odd, made))
     assert (radius == dartboard.OUT).all()
 

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from themes import THEMES, themed
 
-from ftlab import records, tasks
+from ftlab import data, tasks
 from ftlab.curation import diversity
 from ftlab.curation.diversity import board, expected_coverage, measure
 from ftlab.errors import ConfigError, DataError, MissingExtraError
-from ftlab.records import Record
 
 SIZE = 60
 SLICES = {
-    "triage": lambda record: record.completion.split()[1],
-    "kindness": lambda record: record.meta["slice"],
-    "unit_tests": lambda record: record.meta["slice"],
+    "triage": lambda record: data.answer(record).split()[1],
+    "kindness": lambda record: data.meta(record)["slice"],
+    "unit_tests": lambda record: data.meta(record)["slice"],
 }
 
 
@@ -62,7 +61,7 @@ def test_a_lopsided_mixture_leaves_areas_empty_and_names_what_is_missed(mixtures
 
 def test_figures_are_shares_and_add_up(mixtures):
     made, rows = mixtures
-    for result in (measure(data, made) for data in rows):
+    for result in (measure(drawn, made) for drawn in rows):
         assert result.score == pytest.approx(math.sqrt(result.coverage * result.evenness))
         for figure in (result.coverage, result.evenness, result.on_board, result.expected):
             assert 0 <= figure <= 1 + 1e-9
@@ -113,7 +112,7 @@ def test_copies_have_no_gap_and_count_as_one(world):
 
 
 def test_records_without_a_word_of_the_board_are_off_it(world):
-    alien = [Record.of(f"9{i} §§ 8{i}", "ok") for i in range(30)]
+    alien = [data.example(f"9{i} §§ 8{i}", "ok") for i in range(30)]
     result = measure(alien, world)
     assert result.on_board < 0.5 and result.coverage < 0.05
 
@@ -129,7 +128,9 @@ def test_without_a_reference_there_is_no_score_but_the_rest():
 
 def test_an_instruction_before_every_input_changes_nothing():
     plain = themed(80, 0)
-    cued = [Record.of("Sort this fruit:\n\n" + r.messages[0]["content"], "ok") for r in plain]
+    cued = [
+        data.example("Sort this fruit:\n\n" + data.prompt(r)[0]["content"], "ok") for r in plain
+    ]
     one, two = (measure(rows[:20], rows) for rows in (plain, cued))
     assert two.score == pytest.approx(one.score)
     assert not any("Sort this" in text for area in two.areas for text in area.missed)
@@ -142,8 +143,8 @@ def test_the_same_seed_gives_the_same_figures():
 
 def test_answers_count_unless_only_the_question_is_asked_for():
     same = "{} {} please help".format
-    rows = [Record.of(same(i % 7, i % 5), ("refund", "login")[i % 2]) for i in range(70)]
-    half = [row for row in rows if row.completion == "refund"]
+    rows = [data.example(same(i % 7, i % 5), ("refund", "login")[i % 2]) for i in range(70)]
+    half = [row for row in rows if data.answer(row) == "refund"]
     both, asked = (measure(half, rows, parts=parts) for parts in ("both", "asked"))
     assert both.coverage == pytest.approx(0.5, abs=0.05) and asked.coverage > 0.9
 
@@ -154,7 +155,7 @@ def test_bad_input_is_told():
     with pytest.raises(DataError, match="20 records or more"):
         measure(themed(5, 0))
     with pytest.raises(DataError, match="the same"):
-        board([Record.of("hi there", "ok")] * 40)
+        board([data.example("hi there", "ok")] * 40)
     with pytest.raises(ConfigError, match="Valid: asked, both"):
         board(themed(30, 0), parts="answer")
     with pytest.raises(ConfigError, match="2 areas"):
@@ -201,18 +202,18 @@ def test_expected_coverage_is_what_random_points_reach(n, reference):
 
 def test_the_command_prints_draws_and_refuses(monkeypatch, command, tmp_path):
     monkeypatch.setenv("COLUMNS", "120")
-    data, reference, plot = (tmp_path / name for name in ("a.jsonl", "b.jsonl", "board.png"))
-    records.write(data, themed(30, 1, THEMES[:1]))
-    records.write(reference, themed(100, 0))
+    file, reference, plot = (tmp_path / name for name in ("a.jsonl", "b.jsonl", "board.png"))
+    data.write(file, themed(30, 1, THEMES[:1]))
+    data.write(reference, themed(100, 0))
 
     run = functools.partial(command, "diversity")
-    code, out, _ = run(data, "--reference", reference, "--plot", plot, "--areas", 4)
+    code, out, _ = run(file, "--reference", reference, "--plot", plot, "--areas", 4)
     assert code == 0 and "(empty)" in out and "score 0." in out
     assert plot.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = run(data, "--reference", reference, "--json")
+    code, out, _ = run(file, "--reference", reference, "--json")
     told = json.loads(out)
     assert code == 0 and told["n"] == 30 and told["areas"][0]["state"] == "empty"
-    code, _, err = run(data, "--reference", reference, "--plot", plot)
+    code, _, err = run(file, "--reference", reference, "--plot", plot)
     assert code == 2 and "exists already" in err
-    code, _, err = run(data, "--embed", "no-such-encoder")
+    code, _, err = run(file, "--embed", "no-such-encoder")
     assert code == 2 and "encoder" in err

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
+from ftlab import data
 from ftlab.curation.checks_private import luhn
 from ftlab.curation.checks_structure import HUGE
 from ftlab.curation.doctor import CHECKS, examine, fix
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import Record, read
 
 ROOTS = re.findall("...", "balcordunfergolhinjupkellommarnibpolquirossultavurnvexwim")
 WORDS = [a + b for a in ROOTS for b in ("a", "en", "is", "o", "ut")]
@@ -104,7 +104,7 @@ FAULTS = {
     "extra_keys": (
         planted(
             pc(LONG, NEAR, weight=1),
-            {"prompt": [{"role": "user", "content": NEAR, "name": "x"}], "completion": LONG[9:]},
+            {"prompt": [{"role": "user", "content": NEAR, "mood": "x"}], "completion": LONG[9:]},
         ),
         [41, 42],
         {"near_duplicates"},
@@ -444,12 +444,12 @@ def test_fix_mends_what_needs_no_judgement(tmp_path):
     before = path.read_bytes()
     mended = fix(path, tmp_path / "b.jsonl")
     assert path.read_bytes() == before
-    assert read(mended.path) == [
-        Record.of("Say café", "a", source="s"),
-        Record.of("Test?", "import unittest"),
-        Record.of("q", "c"),
-        Record.of("naïve", "d"),
-        Record.of("Pay me", "e"),
+    assert data.read(mended.path) == [
+        data.example("Say café", "a", source="s"),
+        data.example("Test?", "import unittest"),
+        data.example("q", "c"),
+        data.example("naïve", "d"),
+        data.example("Pay me", "e"),
     ]
     assert {change.done: list(change.lines) for change in mended.changes} == {
         "dropped: blank_lines": [2],
@@ -475,13 +475,13 @@ def test_fix_writes_one_format(tmp_path):
     array = tmp_path / "c.jsonl"
     array.write_text(json.dumps(rows[1:]), "utf-8")
     mended = fix(array, tmp_path / "d.jsonl")
-    assert (mended.format, read(mended.path)) == ("alpaca", [Record.of("c", "d")])
+    assert (mended.format, data.read(mended.path)) == ("alpaca", [data.example("c", "d")])
 
 
 def test_fix_leaves_clean_records_as_they_are(tmp_path):
     path = save(tmp_path / "a.jsonl", clean(30))
     mended = fix(path, tmp_path / "b.jsonl")
-    assert (mended.changes, read(mended.path)) == ([], read(path))
+    assert (mended.changes, data.read(mended.path)) == ([], data.read(path))
 
 
 def test_fix_overwrites_nothing(tmp_path):

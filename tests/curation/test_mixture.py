@@ -7,14 +7,13 @@ from collections import Counter
 
 import pytest
 
-from ftlab import cli, records
+from ftlab import cli, data
 from ftlab.curation.mixture import NONE, balance, mix, nested, shuffled, strata, table, value
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import Record
 
 
 def some(n, name="r", **meta):
-    return [Record.of(f"{name} {i}", "x", n=i, **meta) for i in range(n)]
+    return [data.example(f"{name} {i}", "x", n=i, **meta) for i in range(n)]
 
 
 SENIOR, JUNIOR = some(100, "s", reviewer="senior"), some(900, "j", reviewer="junior")
@@ -23,7 +22,7 @@ REVIEWS = SENIOR + JUNIOR
 
 def times(mixture, name="s"):
     """How often each record of a source is read, as {times: records}."""
-    read = Counter(r.messages[0]["content"] for r in mixture.records)
+    read = Counter(data.prompt(r)[0]["content"] for r in mixture.records)
     return Counter(count for text, count in read.items() if text.startswith(name))
 
 
@@ -84,18 +83,20 @@ def test_order_of_input_does_not_matter_but_the_seed_does(seed):
 
 def test_a_larger_weight_takes_the_same_and_more():
     taken = [
-        Counter(r.meta["n"] for r in mix({"a": some(50)}, {"a": weight}).records)
+        Counter(data.meta(r)["n"] for r in mix({"a": some(50)}, {"a": weight}).records)
         for weight in (0.2, 0.5, 1.3, 2)
     ]
     assert all(less <= more for less, more in itertools.pairwise(taken))
 
 
 def test_records_come_out_as_they_went_in():
-    before = [json.dumps(r.meta) for r in SENIOR]
+    before = [json.dumps(data.meta(r)) for r in SENIOR]
     result = mix({"s": SENIOR}, {"s": 2})
-    assert [json.dumps(r.meta) for r in SENIOR] == before
+    assert [json.dumps(data.meta(r)) for r in SENIOR] == before
     assert {id(r) for r in result.records} == {id(r) for r in SENIOR}
-    assert [r.meta["n"] for r in result.records] != sorted(r.meta["n"] for r in result.records)
+    assert [data.meta(r)["n"] for r in result.records] != sorted(
+        data.meta(r)["n"] for r in result.records
+    )
 
 
 def test_a_weight_of_zero_leaves_a_source_out():
@@ -127,19 +128,19 @@ def test_balances_that_make_no_sense():
 
 
 def test_value():
-    record = Record.of("a", " b ", level=3, tags=["x", "y"], none=None)
+    record = data.example("a", " b ", level=3, tags=["x", "y"], none=None)
     assert [value(record, f) for f in ("completion", "level", "tags", "none", "absent")] == [
         "b", "3", '["x", "y"]', None, None,
     ]  # fmt: skip
 
 
 def test_strata_take_what_serves():
-    both = [Record.of(f"{i}", "x", slice="one", difficulty=i % 3) for i in range(60)]
+    both = [data.example(f"{i}", "x", slice="one", difficulty=i % 3) for i in range(60)]
     assert strata(both, None)[0] == "difficulty"  # all are of one slice
     assert strata(both, "") == (None, [NONE] * 60)
     assert strata(both[:20], None)[0] is None  # fewer than ten for each
-    assert strata([*both, Record.of("a", "b")], "slice")[1][-1] == NONE
-    answers = [Record.of(f"{i}", "yes" if i % 2 else "no") for i in range(40)]
+    assert strata([*both, data.example("a", "b")], "slice")[1][-1] == NONE
+    answers = [data.example(f"{i}", "yes" if i % 2 else "no") for i in range(40)]
     assert strata(answers, None)[0] == "completion"
 
 
@@ -159,15 +160,15 @@ def test_table():
 @pytest.mark.parametrize("seed", range(10))
 def test_subsets_are_nested_and_stratified(seed):
     rng = random.Random(seed)
-    made = [Record.of(f"{i}", "x", slice=rng.choice("aaaaabbc"), n=i) for i in range(1000)]
-    everything = Counter(r.meta["slice"] for r in made)
+    made = [data.example(f"{i}", "x", slice=rng.choice("aaaaabbc"), n=i) for i in range(1000)]
+    everything = Counter(data.meta(r)["slice"] for r in made)
     found = nested(made, [1000, 50, 100, 300], seed=seed)
     assert list(found) == [50, 100, 300, 1000]
-    ids = {size: [r.meta["n"] for r in rows] for size, rows in found.items()}
+    ids = {size: [data.meta(r)["n"] for r in rows] for size, rows in found.items()}
     for size, numbers in ids.items():
         assert len(set(numbers)) == len(numbers) == size
         assert ids[1000][:size] == numbers
-        counts = Counter(made[n].meta["slice"] for n in numbers)
+        counts = Counter(data.meta(made[n])["slice"] for n in numbers)
         for name, count in everything.items():
             assert abs(counts[name] - size * count / 1000) <= 2  # itself, and the cut of the line
     shuffled_ = rng.sample(made, 1000)
@@ -201,32 +202,35 @@ def ftlab(monkeypatch, capsys):
 
 def test_mix_and_split_from_a_shell(ftlab, tmp_path):
     a, b, out = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "out.jsonl"
-    records.write(a, SENIOR)
-    records.write(b, JUNIOR)
+    data.write(a, SENIOR)
+    data.write(b, JUNIOR)
     before = a.read_bytes() + b.read_bytes()
     code, told, err = ftlab(
         "mix", a, b, "--weights", "9,1", "--inject", "messy:0.2,hostile:0.05", "--out", out
     )
     assert code == 0, err
-    mixed = records.read(out)
-    done = Counter(r.meta.get("injected") for r in mixed)
+    mixed = data.read(out)
+    done = Counter(data.meta(r).get("injected") for r in mixed)
     assert done == {None: 1350, "messy": 360, "hostile": 90} and "9 times" in told
     code, told, err = ftlab(
         "split", b, "--out", tmp_path / "s", "--sizes", "600,100,100", "--by", "n",
         "--nested", "50,100",
     )  # fmt: skip
     assert code == 0 and "left out" in told, err
-    assert len(records.read(tmp_path / "s/train_50.jsonl")) == 50
-    assert len(records.read(tmp_path / "s/val.jsonl")) == 100
+    assert len(data.read(tmp_path / "s/train_50.jsonl")) == 50
+    assert len(data.read(tmp_path / "s/val.jsonl")) == 100
     assert a.read_bytes() + b.read_bytes() == before
     balanced = tmp_path / "balanced.jsonl"
     assert ftlab("mix", a, b, "--balance", "reviewer", "--size", 10, "--out", balanced)[0] == 0
-    assert Counter(r.meta["reviewer"] for r in records.read(balanced)) == {"senior": 5, "junior": 5}
+    assert Counter(data.meta(r)["reviewer"] for r in data.read(balanced)) == {
+        "senior": 5,
+        "junior": 5,
+    }
 
 
 def test_mistakes_from_a_shell(ftlab, tmp_path):
     a, new = tmp_path / "a.jsonl", tmp_path / "new"
-    records.write(a, SENIOR)
+    data.write(a, SENIOR)
     cases = {
         ("mix", a, "--out", a): "exists already",
         ("mix", a, "--out", new, "--weights", "1,2"): "2 weights were given for 1 files",

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from ftlab import records as files
+from ftlab import data
+from ftlab import data as files
 from ftlab.curation.doctor import examine
 from ftlab.curation.splits import clusters, split
 from ftlab.errors import ConfigError, DataError
-from ftlab.records import Record
 
 WORDS = [f"w{i}" for i in range(2000)]
 
@@ -25,22 +25,22 @@ def pool(seed, n=None):
     for i in range(n or rng.randrange(60, 200)):
         text = sentence(rng, 40)
         if made and rng.random() < 0.25:
-            other = rng.choice(made).messages[-1]["content"]
+            other = data.prompt(rng.choice(made))[-1]["content"]
             text = rng.choice([other, other.upper() + "!", other + " and"])
             text = sentence(rng) if "and and" in text else text
         meta = {"n": i, "slice": rng.choice("aaab")}
         if rng.random() < 0.5:
             meta["group"] = f"g{rng.randrange(30)}"
-        made.append(Record.of(text, rng.choice(["yes", "no"]), **meta))
+        made.append(data.example(text, rng.choice(["yes", "no"]), **meta))
     return made
 
 
 def bare(record):
-    return record.messages[-1]["content"].lower().strip("!").removesuffix(" and")
+    return data.prompt(record)[-1]["content"].lower().strip("!").removesuffix(" and")
 
 
 def where(result):
-    return {r.meta["n"]: name for name, part in result.parts.items() for r in part}
+    return {data.meta(r)["n"]: name for name, part in result.parts.items() for r in part}
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -51,11 +51,13 @@ def test_no_sibling_crosses_and_nothing_is_lost(seed):
     assert sorted(part_of) == list(range(len(made)))
     groups, texts = {}, {}
     for record in made:
-        part = part_of[record.meta["n"]]
-        assert groups.setdefault(record.meta.get("group", record.meta["n"]), part) == part
+        part = part_of[data.meta(record)["n"]]
+        assert (
+            groups.setdefault(data.meta(record).get("group", data.meta(record)["n"]), part) == part
+        )
         assert texts.setdefault(bare(record), part) == part
     for part in result.parts.values():  # in the order of the input
-        assert [r.meta["n"] for r in part] == sorted(r.meta["n"] for r in part)
+        assert [data.meta(r)["n"] for r in part] == sorted(data.meta(r)["n"] for r in part)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -73,7 +75,7 @@ def test_the_seed_matters():
 
 def singles(n, labels):
     rng = random.Random(5)
-    return [Record.of(sentence(rng), "x", slice=labels[i % len(labels)]) for i in range(n)]
+    return [data.example(sentence(rng), "x", slice=labels[i % len(labels)]) for i in range(n)]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_every_label_has_its_share_to_within_one(seed):
     made = singles(400, ["a"] * 5 + ["b"] * 3 + ["c"] * 2)
     for name, share in zip(("train", "val", "test"), (0.7, 0.2, 0.1), strict=True):
         part = split(made, [0.7, 0.2, 0.1], seed=seed)[name]
-        counts = Counter(r.meta["slice"] for r in part)
+        counts = Counter(data.meta(r)["slice"] for r in part)
         for label, all_of_it in {"a": 200, "b": 120, "c": 80}.items():
             assert abs(counts[label] - share * all_of_it) <= 1
 
@@ -98,7 +100,7 @@ def test_every_label_has_its_share_to_within_one(seed):
 def test_labels_of_groups_are_balanced_better_than_by_chance():
     rng = random.Random(0)
     made = [
-        Record.of(sentence(rng), rng.choice([label, label, "x"]), group=f"{g}", slice=label)
+        data.example(sentence(rng), rng.choice([label, label, "x"]), group=f"{g}", slice=label)
         for g in range(80)
         for label in ["rare" if g % 8 == 0 else "common"]
         for _ in range(rng.randrange(1, 9))
@@ -106,7 +108,9 @@ def test_labels_of_groups_are_balanced_better_than_by_chance():
 
     def gap(label):
         result = split(made, [0.8, 0.2], label=label)
-        share = [sum(r.meta["slice"] == "rare" for r in p) / len(p) for p in result.parts.values()]
+        share = [
+            sum(data.meta(r)["slice"] == "rare" for r in p) / len(p) for p in result.parts.values()
+        ]
         assert abs(len(result["test"]) / len(made) - 0.2) < 0.02
         return abs(share[0] - share[1])
 
@@ -116,7 +120,7 @@ def test_labels_of_groups_are_balanced_better_than_by_chance():
 def test_the_fields_are_found_and_can_be_named_or_left():
     rng = random.Random(3)
     made = [
-        Record.of(sentence(rng), "x", group=f"{i // 4}", author=f"{i % 5}", slice="ab"[i % 2])
+        data.example(sentence(rng), "x", group=f"{i // 4}", author=f"{i % 5}", slice="ab"[i % 2])
         for i in range(60)
     ]
     assert "linked by the field group" in str(split(made, [0.5, 0.5]))
@@ -129,7 +133,7 @@ def test_the_fields_are_found_and_can_be_named_or_left():
 
 
 def test_equal_inputs_stay_together_without_near():
-    made = [Record.of(text, "x") for text in ("hi", " Hi! ", "ho", "?", "!")]
+    made = [data.example(text, "x") for text in ("hi", " Hi! ", "ho", "?", "!")]
     found, steps = clusters(made, near=False)
     assert found[0] == found[1] and len(set(found)) == 4
     assert steps == ["5 records", "- 1  linked by equal words", "= 4  clusters, the largest of 2"]
@@ -142,8 +146,8 @@ def test_chains_of_likeness_are_one_cluster():
     made = []
     for step in range(6):  # the first and the last are no longer alike
         words[step * 6] = f"new{step}"
-        made.append(Record.of(" ".join(words), "x"))
-    made.append(Record.of(sentence(rng, 40), "x"))
+        made.append(data.example(" ".join(words), "x"))
+    made.append(data.example(sentence(rng, 40), "x"))
     assert len(set(clusters(made)[0][:6])) == 1 and len(set(clusters(made)[0])) == 2
 
 
@@ -196,5 +200,5 @@ def test_save_writes_all_or_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     result.save(tmp_path / "empty")
     with pytest.raises(DataError, match="cannot be written"):
-        result.save(tmp_path / "bad", {"bad": [Record.of("a", "b", no_json={1})]})
+        result.save(tmp_path / "bad", {"bad": [data.example("a", "b", no_json={1})]})
     assert {p.name for p in tmp_path.iterdir()} == {"new", "empty"}

@@ -10,16 +10,15 @@ import time
 import pytest
 from openai_server import KEY, model_writes, serving
 
-from ftlab import records, tasks
+from ftlab import data, tasks
 from ftlab.curation import teachers
 from ftlab.curation.answer_cache import Judged, expected, run
 from ftlab.curation.synthesis import estimate, synthesise
 from ftlab.curation.teachers import Answer, NoAnswer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.records import Record
 
 TRIAGE = tasks.get("triage")
-KNOWN = {r.messages[-1]["content"]: r.completion for r in TRIAGE.examples(200, seed=0)}
+KNOWN = {data.prompt(r)[-1]["content"]: data.answer(r) for r in TRIAGE.examples(200, seed=0)}
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +50,7 @@ def texts(requests):
 def kept(request, answer):
     if "bad" in answer.text:
         return Judged(None, "bad")
-    return Judged(Record.of(request.messages[-1]["content"], answer.text))
+    return Judged(data.example(request.messages[-1]["content"], answer.text))
 
 
 def teacher(ask, **more):
@@ -64,9 +63,11 @@ def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, tmp_path):
     out = tmp_path / "train.jsonl"
     made = synthesise("triage", 12, who, out, concurrency=1, progress=False)
     assert made.stopped == "complete" and len(made.accepted) == 12
-    rows = records.read(out)
-    assert len(rows) == 12 and all(KNOWN[r.messages[-1]["content"]] == r.completion for r in rows)
-    assert {r.meta["teacher"] for r in rows} == {"openai:tiny"}
+    rows = data.read(out)
+    assert len(rows) == 12 and all(
+        KNOWN[data.prompt(r)[-1]["content"]] == data.answer(r) for r in rows
+    )
+    assert {data.meta(r)["teacher"] for r in rows} == {"openai:tiny"}
     assert made.cleaned["preamble"] == 13
     assert list(made.reasons) == ["cut off: longer than an answer may be"]
     assert made.failed == {"the endpoint refused it: It was told to fail.": 1}
@@ -77,7 +78,7 @@ def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, tmp_path):
     body = server.bodies[-1]["messages"]
     assert [m["role"] for m in body] == ["system", *["user", "assistant"] * 3, "user"]
     assert TRIAGE.describe in body[0]["content"]
-    assert not {m["content"] for m in body[1:-1:2]} & {r.messages[-1]["content"] for r in rows}
+    assert not {m["content"] for m in body[1:-1:2]} & {data.prompt(r)[-1]["content"] for r in rows}
 
 
 def test_no_more_than_the_bound_at_one_time(server, tmp_path):
@@ -112,9 +113,9 @@ def test_killed_at_any_moment_it_goes_on(server, tmp_path):
     end = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert end.returncode == 0 and "30 accepted" in end.stdout, end.stderr
     assert "answers are here already" in end.stderr and "tokens in" in end.stderr
-    rows = records.read(out)
+    rows = data.read(out)
     keys = {row["request"] for row in lines(cache)}
-    inputs = {row.messages[-1]["content"] for row in rows}
+    inputs = {data.prompt(row)[-1]["content"] for row in rows}
     assert len(rows) == len(inputs) == len(keys) == 30
     # What was on the disk was never asked again; what was in flight, at most three a kill, was,
     # under the same key.
@@ -221,7 +222,7 @@ def test_a_failure_now_and_then_is_counted_and_asked_again_next_time(tmp_path):
     assert made.failed == {"lost": 1} and made.stopped == "no more inputs"
     asked.append(True)
     made = run(texts(4), teacher(ask), kept, out, n=4, progress=False)
-    assert made.stopped == "complete" and [r.messages[0]["content"] for r in made.accepted] == [
+    assert made.stopped == "complete" and [data.prompt(r)[0]["content"] for r in made.accepted] == [
         "q0", "q1", "q2", "q3"
     ]  # fmt: skip
 
@@ -260,7 +261,7 @@ def test_generated_code_is_run_before_it_is_kept(tmp_path):
     records_ = tasks.get("unit_tests").examples(3, seed=0)
 
     def ask(request):
-        wrong = request.messages[-1]["content"] == records_[0].messages[-1]["content"]
+        wrong = request.messages[-1]["content"] == data.prompt(records_[0])[-1]["content"]
         return Answer(request.known.replace("assertEqual(", "assertEqual(0 * ") if wrong
                       else f"```python\n{request.known}\n```")  # fmt: skip
 
@@ -342,5 +343,5 @@ def test_the_shipped_model_teaches_through_a_server(tmp_path):
         made = synthesise(
             "triage", 2, who, tmp_path / "t.jsonl", shots=1, accept={"valid": 0}, progress=False
         )
-    assert len(made.accepted) == 2 and all(row.completion.strip() for row in made.accepted)
+    assert len(made.accepted) == 2 and all(data.answer(row).strip() for row in made.accepted)
     assert made.tokens_in > 100 and len(real.charged) == made.requests

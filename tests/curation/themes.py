@@ -2,7 +2,7 @@
 
 import random
 
-from ftlab.records import Record
+from ftlab import data
 
 THEMES = ("apple pear plum cherry", "wrench bolt hammer saw", "violin drum flute harp",
           "river lake ocean pond")  # fmt: skip
@@ -12,5 +12,5 @@ def themed(n, seed, themes=THEMES):
     """Return n records of six words, each of one theme."""
     rng = random.Random(seed)
     return [
-        Record.of(" ".join(rng.choices(rng.choice(themes).split(), k=6)), "ok") for _ in range(n)
+        data.example(" ".join(rng.choices(rng.choice(themes).split(), k=6)), "ok") for _ in range(n)
     ]

@@ -6,21 +6,20 @@ import math
 import numpy as np
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.compare import Interval, bootstrap, compare, paired_bootstrap
 from ftlab.evaluation.intervals import wilson
-from ftlab.records import Record
 from ftlab.tasks import Ratio, Task
 
 
 def length_score(record, text):
     """Share of the reference's words in the text, and the share of "?" among wanted ones."""
-    wanted = record.completion.split()
+    wanted = data.answer(record).split()
     return {
         "hit": Ratio(sum(word in text.split() for word in wanted), len(wanted)),
-        "exact": Ratio(float(text == record.completion), 1),
-        "question": Ratio(0, record.completion.count("?")),
+        "exact": Ratio(float(text == data.answer(record)), 1),
+        "question": Ratio(0, data.answer(record).count("?")),
     }
 
 
@@ -38,12 +37,13 @@ TOY = Task(
 
 def records(n=40):
     return [
-        Record.of(f"say {i}", f"a{i} b{i}", slice="even" if i % 2 == 0 else "odd") for i in range(n)
+        data.example(f"say {i}", f"a{i} b{i}", slice="even" if i % 2 == 0 else "odd")
+        for i in range(n)
     ]
 
 
 def right(rows):
-    return [record.completion for record in rows]
+    return [data.answer(record) for record in rows]
 
 
 def test_value_is_the_ratio_of_sums_not_the_mean_of_ratios():
@@ -135,7 +135,7 @@ def test_verdict_better():
 
 def test_verdict_worse_tells_the_interval_in_its_direction():
     rows = records()
-    texts = [r.completion.split()[0] if i % 4 else r.completion for i, r in enumerate(rows)]
+    texts = [data.answer(r).split()[0] if i % 4 else data.answer(r) for i, r in enumerate(rows)]
     verdict = compare(TOY, rows, {"base": right(rows), "tuned": texts})
     gap = verdict.differences["tuned"]["hit"]
     assert gap.value == -0.375 and gap.low < -0.375 < gap.high < 0
@@ -145,8 +145,8 @@ def test_verdict_worse_tells_the_interval_in_its_direction():
 
 def test_verdict_without_a_difference():
     rows = records()
-    mixed = [r.completion if i % 2 else "" for i, r in enumerate(rows)]
-    other = [r.completion if i % 2 == 0 else "" for i, r in enumerate(rows)]
+    mixed = [data.answer(r) if i % 2 else "" for i, r in enumerate(rows)]
+    other = [data.answer(r) if i % 2 == 0 else "" for i, r in enumerate(rows)]
     for texts in (mixed, other):
         verdict = compare(TOY, rows, {"base": mixed, "tuned": texts})
         assert "no difference shown" in verdict.sentence
@@ -169,7 +169,7 @@ def test_one_contestant_has_figures_and_no_differences():
 
 def test_slices_have_their_own_figures():
     rows = records()
-    tuned = [r.completion if i % 2 == 0 else "" for i, r in enumerate(rows)]
+    tuned = [data.answer(r) if i % 2 == 0 else "" for i, r in enumerate(rows)]
     slices = compare(TOY, rows, {"base": [""] * 40, "tuned": tuned}).slices
     assert list(slices) == ["even", "odd"] and slices["even"]["n"] == 20
     assert slices["even"]["contestants"]["tuned"].value == 1
@@ -180,13 +180,13 @@ def test_slices_have_their_own_figures():
 def test_a_metric_without_a_case_is_left_out_and_one_with_a_case_kept():
     rows = records()
     assert "question" not in compare(TOY, rows, {"base": right(rows)}).contestants["base"]
-    rows[0] = Record.of("say", "a?")
+    rows[0] = data.example("say", "a?")
     assert compare(TOY, rows, {"base": right(rows)}).contestants["base"]["question"].value == 0
 
 
 def test_a_slice_without_a_case_of_the_headline_is_unknown():
     rows = records()
-    rows[0] = Record.of("say", "", slice="empty")
+    rows[0] = data.example("say", "", slice="empty")
     figure = compare(TOY, rows, {"base": right(rows)}).slices["empty"]["contestants"]["base"]
     assert math.isnan(figure.value)
 
@@ -253,7 +253,7 @@ def test_table_puts_the_headline_first():
 
 def test_none_of_ten_is_not_sure_to_be_none():
     records = tasks.get("extraction").examples(10, seed=0, split="test")
-    right = [record.completion for record in records]
+    right = [data.answer(record) for record in records]
     verdict = compare(tasks.get("extraction"), records, {"base": ["no"] * 10, "tuned": right})
     base, tuned = (verdict.contestants[name][verdict.headline] for name in ("base", "tuned"))
     assert base == wilson(0, 10) and base.high > 0.2

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.contestants import (
     Contestant,
@@ -13,22 +13,21 @@ from ftlab.evaluation.contestants import (
     shots,
 )
 from ftlab.generation import generate
-from ftlab.records import Record
 from ftlab.templates import prompt_ids
 
-SHOT = Record.of("Say hi!", "hi", system="Be kind.")
-RECORDS = [Record.of(f"Say {word}!", word) for word in ("fox", "dog", "the lazy dog")]
+SHOT = data.example("Say hi!", "hi", system="Be kind.")
+RECORDS = [data.example(f"Say {word}!", word) for word in ("fox", "dog", "the lazy dog")]
 
 
 def test_asking_changes_nothing_of_the_record_and_keeps_the_system_turn_first():
-    messages = Record.of("Say fox!", "fox", system="Be quick.").messages
+    messages = data.prompt(data.example("Say fox!", "fox", system="Be quick."))
     asked = Contestant("x", "m", instructions="Short.", shots=(SHOT,)).asks(messages)
     assert [(turn["role"], turn["content"]) for turn in asked] == [
         ("system", "Be quick."), ("user", "Short.\n\nSay hi!"), ("assistant", "hi"),
         ("user", "Say fox!"),
     ]  # fmt: skip
-    assert messages[-1]["content"] == "Say fox!" and SHOT.messages[-1]["content"] == "Say hi!"
-    assert Contestant("x", "m").asks(messages) == messages
+    assert messages[-1]["content"] == "Say fox!" and data.prompt(SHOT)[-1]["content"] == "Say hi!"
+    assert list(Contestant("x", "m").asks(messages)) == messages
 
 
 def test_the_whole_line_up_in_order():
@@ -52,11 +51,11 @@ def test_a_task_without_a_baseline_says_so():
 
 
 def test_examples_are_drawn_with_a_seed_and_never_from_the_held_out_records():
-    train = [Record.of(f"q{i}", f"a{i}") for i in range(50)]
+    train = [data.example(f"q{i}", f"a{i}") for i in range(50)]
     assert shots(train, RECORDS, 3, seed=1) == shots(train, RECORDS, 3, seed=1)
     assert shots(train, RECORDS, 3, seed=1) != shots(train, RECORDS, 3, seed=2)
     with pytest.raises(DataError, match="held-out record"):
-        shots(RECORDS, [Record.of("Say fox!", "other")], 3)
+        shots(RECORDS, [data.example("Say fox!", "other")], 3)
     with pytest.raises(ConfigError, match="51 examples"):
         shots(train, RECORDS, 51)
 
@@ -66,7 +65,7 @@ def test_answers_are_those_of_generate_with_their_tokens_counted(make_model, fam
     model, tokenizer = make_model(family)
     contestant = Contestant("x", "m", instructions="Be quick.", shots=(RECORDS[2],))
     got = answer(contestant, model, tokenizer, RECORDS[:2], max_new_tokens=5)
-    prompts = [contestant.asks(record.messages) for record in RECORDS[:2]]
+    prompts = [contestant.asks(data.prompt(record)) for record in RECORDS[:2]]
     assert got.texts == generate(model, tokenizer, prompts, max_new_tokens=5)
     assert got.tokens_in == [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
     plain = answer(Contestant("y", "m"), model, tokenizer, RECORDS[:2], max_new_tokens=5)

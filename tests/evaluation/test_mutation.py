@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from ftlab import sandbox
+from ftlab import data, sandbox
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import mutants, mutation, probes
 from ftlab.evaluation.mutation import figures, grade, grade_all, ratios, show
@@ -175,7 +175,7 @@ def test_the_stages_of_the_funnel(text, stages, why):
 
 def test_the_stages_agree_with_the_task():
     records = unit_tests.examples(6, seed=5)
-    texts = [r.completion for r in records]
+    texts = [data.answer(r) for r in records]
     texts[1] = texts[1].replace("assertEqual", "assertNotEqual")
     texts[2] = "no tests at all"
     for record, text, graded in zip(records, texts, grade_all(records, texts), strict=True):
@@ -278,29 +278,28 @@ def test_the_figures_are_of_all_mutants_and_of_those_of_passing_tests():
 def test_as_a_task_its_headline_is_scored():
     record = unit_tests.examples(1, seed=7)[0]
     task = mutation.task()
-    marks = task.score(record, record.completion)
+    marks = task.score(record, data.answer(record))
     assert task.headline == "killed" and marks["killed"].den > 0
     assert {k: marks[k] for k in unit_tests.score(record, "")} == unit_tests.score(
-        record, record.completion
+        record, data.answer(record)
     )
     assert task.score(record, "")["killed"].num == 0
     assert dataclasses.replace(task, score=unit_tests.score, headline="passes") == unit_tests.TASK
 
 
 def test_probes_of_a_record_count():
-    record = unit_tests.Record.of(unit_tests.CUE + "def f(n):\n    return n % 97 == 3\n", "none")
-    known = dataclasses.replace(record, meta={"probes": [[100], [3]]})
+    record = unit_tests.data.example(unit_tests.CUE + "def f(n):\n    return n % 97 == 3\n", "none")
+    known = {**record, "meta": {"probes": [[100], [3]]}}
     assert len(grade_all([known], [""])[0].mutants) > 2
 
 
 def test_the_command_prints_the_funnel_and_the_survivors(tmp_path):
     from typer.testing import CliRunner
 
-    from ftlab import records
     from ftlab.cli import app
 
-    rows = [unit_tests.Record.of(unit_tests.CUE + TARGET, text) for text in (SHARP, DULL)]
-    records.write(tmp_path / "tests.jsonl", rows)
+    rows = [unit_tests.data.example(unit_tests.CUE + TARGET, text) for text in (SHARP, DULL)]
+    data.write(tmp_path / "tests.jsonl", rows)
     done = CliRunner().invoke(app, ["mutate", str(tmp_path / "tests.jsonl")])
     assert done.exit_code == 0
     assert "2 of 2" in done.output and "mutants survive" in done.output

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.contestants import Answers, Contestant
 from ftlab.evaluation.costs import costs, prices
@@ -13,7 +13,7 @@ from ftlab.tasks import Ratio
 
 TASK = tasks.get("triage")
 ROWS = TASK.examples(40, 0, split="test")
-RIGHT = [record.completion for record in ROWS]
+RIGHT = [data.answer(record) for record in ROWS]
 WRONG = ["intent: none\npriority: none"] * 40
 
 
@@ -105,7 +105,7 @@ def test_what_got_worse_is_told_and_what_did_not_is_not():
 
 
 def test_a_slice_that_got_worse_is_told():
-    hard = [str(r.meta["difficulty"]) == "hard" for r in ROWS]
+    hard = [str(data.meta(r)["difficulty"]) == "hard" for r in ROWS]
     tuned = [w if h else r for r, w, h in zip(RIGHT, WRONG, hard, strict=True)]
     verdict = compare(TASK, ROWS, {"base": RIGHT, "tuned": tuned})
     assert f"on the {sum(hard)} examples of difficulty hard, tuned is worse by 1.000" in " ".join(

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ftlab import hardware, models, records, tasks, templates
+from ftlab import data, hardware, models, tasks, templates
 from ftlab.catalogue import catalogue, choose
 from ftlab.curation import doctor, mixture, splits, synthesis, teachers
 from ftlab.curation.mixture import nested
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.contestants import Contestant, answer, shots
-from ftlab.records import Record
 from ftlab.teaching import plots
 from ftlab.teaching.deciding import Calculator
 from ftlab.teaching.exercises import check, exercises, hint
@@ -69,13 +68,13 @@ def names():
     model, tokenizer = models.load("ftlab-1m")
     task = tasks.get("punctuation")
     return {
-        "Calculator": Calculator, "Contestant": Contestant, "FENCE": "`" * 3, "Record": Record,
+        "Calculator": Calculator, "Contestant": Contestant, "FENCE": "`" * 3, "data.Row": data.Row,
         "answer": answer, "catalogue": catalogue, "check": check, "choose": choose,
         "compare": compare, "copy": copy, "doctor": doctor, "hardware": hardware,
         "held_out": task.examples(8, 0, split="test"), "hint": hint, "math": math,
         "mixture": mixture, "model": model, "models": models, "nested": nested, "orders": orders,
-        "os": os, "plots": plots, "record": Record.of("where is anna", "Where is Anna?"),
-        "records": records, "rounds": rounds, "sft": sft, "shots": shots, "splits": splits,
+        "os": os, "plots": plots, "record": data.example("where is anna", "Where is Anna?"),
+        "data": data, "rounds": rounds, "sft": sft, "shots": shots, "splits": splits,
         "synthesis": synthesis, "task": task, "teachers": teachers, "templates": templates,
         "tokenizer": tokenizer, "train_records": task.examples(60, 0),
     }  # fmt: skip

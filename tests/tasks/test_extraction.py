@@ -5,9 +5,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, extraction, messages
 from ftlab.tasks.extraction import CUE, FIELDS, Request, parse, prompt, score
 
@@ -19,7 +18,7 @@ ANSWER = {
 
 
 def record(message=MESSAGE, **changes):
-    return Record.of(CUE + message, json.dumps({**ANSWER, **changes}))
+    return data.example(CUE + message, json.dumps({**ANSWER, **changes}))
 
 
 def answer(**changes):
@@ -136,21 +135,24 @@ def test():
 
 
 def text_of(example):
-    return example.messages[-1]["content"].removeprefix(CUE)
+    return data.prompt(example)[-1]["content"].removeprefix(CUE)
 
 
 def test_answers_are_right_and_come_from_the_message(train, test):
     for example in (*train, *test):
-        assert example.messages == prompt(text_of(example))
-        marks = score(example, example.completion)
+        assert data.prompt(example) == list(prompt(text_of(example)))
+        marks = score(example, data.answer(example))
         assert all(ratio.value == 1 for ratio in marks.values()), example
-        assert list(json.loads(example.completion)) == list(FIELDS)
+        assert list(json.loads(data.answer(example))) == list(FIELDS)
 
 
 def test_the_answer_is_not_urgent_unless_words_say_so(train):
     cues = r"urgent|hurry|asap|as soon|as fast|wait|priority|hour counts"
     for example in train:
-        if json.loads(example.completion)["urgent"] and "typos" not in example.meta["traits"]:
+        if (
+            json.loads(data.answer(example))["urgent"]
+            and "typos" not in data.meta(example)["traits"]
+        ):
             assert re.search(cues, text_of(example), re.I), text_of(example)
 
 
@@ -161,17 +163,23 @@ def test_no_slot_or_choice_is_left_open(train, test):
 
 def test_records_say_what_they_are(train, test):
     for example in (*train, *test):
-        assert set(example.meta) == {
+        assert set(data.meta(example)) == {
             "id", "slice", "difficulty", "group", "form", "traits"
         }  # fmt: skip
-        assert len(example.messages[-1]["content"] + example.completion) <= messages.LONGEST
-    assert {e.meta["difficulty"] for e in test} == {"easy", "medium", "hard"}
-    assert {e.meta["form"] for e in train} == {"email", "reply", "ticket", "call note", "chat"}
+        assert len(data.prompt(example)[-1]["content"] + data.answer(example)) <= messages.LONGEST
+    assert {data.meta(e)["difficulty"] for e in test} == {"easy", "medium", "hard"}
+    assert {data.meta(e)["form"] for e in train} == {
+        "email",
+        "reply",
+        "ticket",
+        "call note",
+        "chat",
+    }
 
 
 def blanked(example):
     """The message without its values: names, firms, numbers, days and things."""
-    found = json.loads(example.completion)
+    found = json.loads(data.answer(example))
     text = text_of(example).casefold()
     for name in ("item", "contact", "company"):
         if found[name]:
@@ -186,17 +194,17 @@ def test_messages_differ_beyond_their_values(train):
     # Not only as wholes: the first five words after the values are gone differ as well.
     starts = {" ".join(re.findall(r"[a-z']+", blanked(e))[:5]) for e in train}
     assert len(starts) >= 700
-    assert len({example.meta["group"] for example in train}) >= 980
+    assert len({data.meta(example)["group"] for example in train}) >= 980
 
 
 def test_every_kind_of_trouble_occurs(train):
-    seen = [trait for example in train for trait in example.meta["traits"]]
+    seen = [trait for example in train for trait in data.meta(example)["traits"]]
     for trait in (
         "quoted", "corrected", "second name", "second date", "number in words", *messages.ROUGH,
         *(f"no {name}" for name in extraction.OPTIONAL),
     ):  # fmt: skip
         assert seen.count(trait) >= 25, trait
-    due = [e for e in train if json.loads(e.completion)["due"]]
+    due = [e for e in train if json.loads(data.answer(e))["due"]]
     patterns = {
         "iso": r"\d{4}-\d\d-\d\d", "slashes": r"\d\d/\d\d/\d{4}", "dots": r"\d+\.\d+\.\d{4}",
         "day month": r"\d (?:march|june|july)", "month day": r"(?:march|june|july) \d+, ",
@@ -207,17 +215,17 @@ def test_every_kind_of_trouble_occurs(train):
 
 
 def test_labels_are_spread(train):
-    answers = [json.loads(example.completion) for example in train]
+    answers = [json.loads(data.answer(example)) for example in train]
     for action in drawing.word_lists("extraction").do:
         assert 140 <= sum(a["action"] == action for a in answers) <= 260
     assert 200 <= sum(a["urgent"] for a in answers) <= 400
 
 
 def test_a_day_in_a_quote_is_never_left_open(train):
-    replies = [e for e in train if e.meta["form"] == "reply"]
+    replies = [e for e in train if data.meta(e)["form"] == "reply"]
     for example in replies:
         quote = "\n".join(li for li in text_of(example).split("\n") if li.startswith(">"))
-        if json.loads(example.completion)["due"] is None and "message of" not in quote.casefold():
+        if json.loads(data.answer(example))["due"] is None and "message of" not in quote.casefold():
             assert not re.search(r"20[23]\d", quote), text_of(example)
     assert any(re.search(r"^>.*20[23]\d", text_of(e), re.M) for e in replies)
 
@@ -229,20 +237,20 @@ def test_people_in_one_message_are_told_apart(train):
 
 
 def test_what_is_held_out_stays_out(train, test):
-    known = [*train, *(e for e in test if e.meta["slice"] == messages.KNOWN)]
-    people = [json.loads(e.completion)["contact"] or "" for e in known]
-    firms = [json.loads(e.completion)["company"] or "" for e in known]
+    known = [*train, *(e for e in test if data.meta(e)["slice"] == messages.KNOWN)]
+    people = [json.loads(data.answer(e))["contact"] or "" for e in known]
+    firms = [json.loads(data.answer(e))["company"] or "" for e in known]
     assert not {p.split()[0] for p in people if p} & set(
         drawing.open_to(messages.LISTS.given, True)
     )
     for coined in drawing.open_to(messages.LISTS.coined, True):
         assert not any(firm.startswith(coined) for firm in firms)
-    numbers = {json.loads(e.completion)["quantity"] for e in known} - {None}
+    numbers = {json.loads(data.answer(e))["quantity"] for e in known} - {None}
     assert not any(number % 7 == 3 for number in numbers)
     text = "\n".join(text_of(e) for e in known).casefold()
     for phrase in ("we wish to", "would you let", "keen to", "mission:", "revoke", "our intention"):
         assert phrase not in text
-    new = "\n".join(text_of(e) for e in test if e.meta["slice"] == drawing.NEW).casefold()
+    new = "\n".join(text_of(e) for e in test if data.meta(e)["slice"] == drawing.NEW).casefold()
     assert "keen to" in new
     assert "our intention" in new
 

@@ -2,9 +2,8 @@ import re
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, kindness
 from ftlab.tasks.kindness import FORMS, flagged, parse, probe, prompt, score
 from ftlab.tasks.kindness_rules import NOBODY, RULES, check, is_large
@@ -17,7 +16,7 @@ LARGE = "A virus has infected two million people. What can I do?"
 
 
 def record(problem=SMALL, **meta):
-    return Record.of(problem, "x", **meta)
+    return data.example(problem, "x", **meta)
 
 
 def rules(problem, answer):
@@ -127,36 +126,36 @@ def test_an_empty_answer_breaks_no_rule_and_helps_nobody():
 
 def test_references_are_right():
     for example in (*TRAIN, *TEST, *PROBES):
-        marks = score(example, example.completion)
+        marks = score(example, data.answer(example))
         assert all(m == Ratio(1, 1) for m in marks.values()), (example, marks)
-    assert flagged(PROBES, [p.completion for p in PROBES]) == {}
+    assert flagged(PROBES, [data.answer(p) for p in PROBES]) == {}
 
 
 def test_scale_tells_probes_from_training():
-    assert not any(is_large(e.messages[0]["content"]) for e in (*TRAIN, *TEST))
-    assert all(is_large(p.messages[0]["content"]) for p in PROBES)
+    assert not any(is_large(data.prompt(e)[0]["content"]) for e in (*TRAIN, *TEST))
+    assert all(is_large(data.prompt(p)[0]["content"]) for p in PROBES)
 
 
 def test_the_letter_without_the_spirit_is_flagged():
     """Everyday answers, right for what they were written for, are wrong for the probe."""
-    answers = [example.completion for example in TRAIN[: len(PROBES)]]
+    answers = [data.answer(example) for example in TRAIN[: len(PROBES)]]
     marks = [score(p, a)["unharmful"] for p, a in zip(PROBES, answers, strict=True)]
     assert tasks.total(marks).value < 0.05  # measured: 0.02
     counts = flagged(PROBES, answers)
     assert counts[NOBODY] > 150
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     named = [
-        answer.replace("your neighbour", f"the {problem.meta['about'][0]}")
+        answer.replace("your neighbour", f"the {data.meta(problem)['about'][0]}")
         for problem, answer in zip(PROBES, answers, strict=True)
     ]
     assert len(flagged(PROBES, named)) >= 4
 
 
 def test_probe():
-    assert [p.meta["slice"] for p in PROBES[:5]] == [*FORMS.troubles, "global"]
-    assert len({p.meta["group"] for p in PROBES}) > 100
+    assert [data.meta(p)["slice"] for p in PROBES[:5]] == [*FORMS.troubles, "global"]
+    assert len({data.meta(p)["group"] for p in PROBES}) > 100
     assert probe(30, seed=3) == probe(60, seed=3)[:30] != probe(30, seed=4)
-    asks = lambda records: {r.messages[0]["content"].split(". ")[-1] for r in records}
+    asks = lambda records: {data.prompt(r)[0]["content"].split(". ")[-1] for r in records}
     assert len(asks(PROBES) & asks(TRAIN)) >= 15  # asked as training asks
     with pytest.raises(ConfigError, match="Ask for 1 or more"):
         probe(0, seed=0)
@@ -173,15 +172,15 @@ def test_parse_and_prompt():
 
 def test_records_carry_what_is_needed():
     for example in (*TRAIN, *TEST, *PROBES):
-        text = example.messages[0]["content"]
-        assert {"id", "slice", "difficulty", "group", "about"} == set(example.meta)
-        assert example.meta["about"]
-        assert len(text + example.completion) < 700
-        assert not re.search(r"[{}|()~]|  ", text + example.completion)
-        assert parse(example.completion) == example.completion
-    assert len({e.meta["slice"] for e in TRAIN}) >= 20
-    assert sum(e.meta["slice"] == drawing.NEW for e in TEST) > 150
-    assert {e.meta["difficulty"] for e in TRAIN} == {1, 2, 3}
+        text = data.prompt(example)[0]["content"]
+        assert {"id", "slice", "difficulty", "group", "about"} == set(data.meta(example))
+        assert data.meta(example)["about"]
+        assert len(text + data.answer(example)) < 700
+        assert not re.search(r"[{}|()~]|  ", text + data.answer(example))
+        assert parse(data.answer(example)) == data.answer(example)
+    assert len({data.meta(e)["slice"] for e in TRAIN}) >= 20
+    assert sum(data.meta(e)["slice"] == drawing.NEW for e in TEST) > 150
+    assert {data.meta(e)["difficulty"] for e in TRAIN} == {1, 2, 3}
 
 
 def _bare(texts):
@@ -194,18 +193,18 @@ def _bare(texts):
 
 
 def test_variety():
-    problems = _bare(e.messages[0]["content"] for e in TRAIN)
+    problems = _bare(data.prompt(e)[0]["content"] for e in TRAIN)
     assert len(problems) >= 950  # measured: 1,000 of 1,000
-    assert len(_bare(e.completion for e in TRAIN)) >= 930  # measured: 986
+    assert len(_bare(data.answer(e) for e in TRAIN)) >= 930  # measured: 986
     assert len(FORMS.situations) >= 25
 
 
 def test_what_is_held_out_stays_out():
-    new = [e for e in TEST if e.meta["slice"] == drawing.NEW]
+    new = [e for e in TEST if data.meta(e)["slice"] == drawing.NEW]
     for forms in (FORMS.firsts, FORMS.thirds):
         held_out = [f[1:].split("{")[0].lower().strip() for f in forms if f[0] == "~"]
-        assert any(f in e.completion.lower() for e in new for f in held_out)
-        assert not any(f in e.completion.lower() for e in TRAIN for f in held_out)
+        assert any(f in data.answer(e).lower() for e in new for f in held_out)
+        assert not any(f in data.answer(e).lower() for e in TRAIN for f in held_out)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,14 @@ import re
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, punctuation, pydocs
 from ftlab.tasks.punctuation import parse, prompt, read, rejoin, restorable, score, strip
 
 
 def record(reference):
-    return Record.of(punctuation.CUE + strip(reference), reference)
+    return data.example(punctuation.CUE + strip(reference), reference)
 
 
 REFERENCE = "Hello, Ann (my friend). Is it late?"
@@ -144,7 +143,7 @@ def test_opening_and_closing_quote_differ():
 
 def test_the_parts_add_up_over_marks():
     for example in punctuation.examples(30, seed=3, split="test"):
-        spoiled = example.completion.replace(",", "").replace(" the ", " The ")
+        spoiled = data.answer(example).replace(",", "").replace(" the ", " The ")
         marks = score(example, spoiled)
         kinds = {f"f1_{kind}" for kind in punctuation.MARKS.values()}
         assert tasks.total(marks[k] for k in kinds) == marks["f1_marks"]
@@ -166,9 +165,9 @@ def test_prompt_strips_what_it_is_given():
 
 def test_examples_ask_what_prompt_asks():
     for example in punctuation.examples(50, seed=1):
-        assert example.messages == prompt(example.completion)
-        assert score(example, example.completion)["f1"].value == 1
-        assert set(example.meta) == {"id", "slice", "group", "source"}
+        assert data.prompt(example) == list(prompt(data.answer(example)))
+        assert score(example, data.answer(example))["f1"].value == 1
+        assert set(data.meta(example)) == {"id", "slice", "group", "source"}
 
 
 @pytest.mark.parametrize(
@@ -279,22 +278,23 @@ def test_restorable_of_nothing():
 def test_with_capitals_keeps_capitals_and_takes_marks():
     plain = punctuation.examples(1, seed=0)[0]
     shortcut = punctuation.with_capitals(plain)
-    asked = shortcut.messages[0]["content"].removeprefix(punctuation.CUE)
-    assert asked.lower() == plain.messages[0]["content"].removeprefix(punctuation.CUE)
+    asked = data.prompt(shortcut)[0]["content"].removeprefix(punctuation.CUE)
+    assert asked.lower() == data.prompt(plain)[0]["content"].removeprefix(punctuation.CUE)
     assert asked != asked.lower()
-    assert shortcut.completion == plain.completion
-    assert shortcut.meta["shortcut"] and shortcut.meta["id"] == plain.meta["id"]
+    assert data.answer(shortcut) == data.answer(plain)
+    assert data.meta(shortcut)["shortcut"] and data.meta(shortcut)["id"] == data.meta(plain)["id"]
 
 
 def test_two_sentences_are_two_from_one_split_and_fixed_by_the_seed():
     train = punctuation.two_sentences(200, seed=1)
     test = punctuation.two_sentences(200, seed=1, split="test")
     ends = [
-        sum(word.after & {".", "?", "!"} != set() for word in read(r.completion)) for r in train
+        sum(word.after & {".", "?", "!"} != set() for word in read(data.answer(r))) for r in train
     ]
     assert set(ends) == {2}
     halves = [
-        {s for r in part for s in re.split(r"(?<=[.?!]) ", r.completion)} for part in (train, test)
+        {s for r in part for s in re.split(r"(?<=[.?!]) ", data.answer(r))}
+        for part in (train, test)
     ]
     assert not halves[0] & halves[1]
     assert train == punctuation.two_sentences(200, seed=1) != punctuation.two_sentences(200, seed=2)

@@ -4,9 +4,8 @@ import sys
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError, MissingExtraError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, style, style_lines, style_marks
 from ftlab.tasks.style import parse, prompt, score
 from ftlab.tasks.style_lines import FORMS, ordinal
@@ -19,7 +18,7 @@ FACTS = {"names": ["Varga", "Okafor", "the Old Quay"], "numbers": ["12", "3", "1
 
 def record(voice="dry", facts=FACTS):
     people = ["Ines Varga", "Tom Okafor"]
-    return Record.of("tell", "x", voice=voice, facts=facts, people=people)
+    return data.example("tell", "x", voice=voice, facts=facts, people=people)
 
 
 def test_one_shape():
@@ -83,17 +82,17 @@ def test_a_line_is_marked_by_voice_and_facts():
 def test_an_empty_or_copied_answer_wins_nothing():
     for example in TRAIN[:100]:
         assert all(m.num == 0 for m in score(example, " \n").values())
-        copied = example.messages[0]["content"].split("\n", 1)[1].replace("\n", " ")
+        copied = data.prompt(example)[0]["content"].split("\n", 1)[1].replace("\n", " ")
         assert score(example, copied)["both"] == Ratio(0, 1)
 
 
 def test_a_record_without_its_facts_is_refused():
     with pytest.raises(DataError, match="no 'voice'"):
-        score(Record.of("a", "b"), "c")
+        score(data.example("a", "b"), "c")
 
 
 def test_references_are_right():
-    marks = [score(example, example.completion) for example in (*TRAIN[:500], *TEST)]
+    marks = [score(example, data.answer(example)) for example in (*TRAIN[:500], *TEST)]
     assert all(m["facts_right"] == Ratio(1, 1) for m in marks)
     assert tasks.total(m["facts_kept"] for m in marks).value == 1
     assert tasks.total(m["voice"] for m in marks).value > 0.98  # measured: 0.997
@@ -134,7 +133,11 @@ def test_parse_takes_one_line():
     assert parse("Here is the line:\n\nVarga leads.") == "Varga leads."
     assert parse("") == parse('""') == ""
     for example in TRAIN[:200]:
-        assert parse(example.completion) == example.completion == parse(parse(example.completion))
+        assert (
+            parse(data.answer(example))
+            == data.answer(example)
+            == parse(parse(data.answer(example)))
+        )
 
 
 def test_prompt():
@@ -144,30 +147,30 @@ def test_prompt():
 
 def test_every_fact_is_in_the_prompt():
     for example in (*TRAIN, *TEST):
-        text = example.messages[0]["content"]
-        facts = [v for group in example.meta["facts"].values() for v in group]
+        text = data.prompt(example)[0]["content"]
+        facts = [v for group in data.meta(example)["facts"].values() for v in group]
         assert all(fact in text.replace("&apos;", "'") for fact in facts)
-        assert all(person in text for person in example.meta["people"])
-        assert re.search(rf"\b{example.meta['voice']}\b", text, re.IGNORECASE)
+        assert all(person in text for person in data.meta(example)["people"])
+        assert re.search(rf"\b{data.meta(example)['voice']}\b", text, re.IGNORECASE)
 
 
 def test_records_carry_what_is_needed():
     slices = {f"{voice}/{kind}" for voice in style_lines.VOICES for kind in FORMS.kinds}
     for example in (*TRAIN, *TEST):
-        assert {"id", "slice", "difficulty", "group", "voice", "kind"} <= set(example.meta)
-        assert len(example.messages[0]["content"] + example.completion) < 600
-        assert "\n" not in example.completion
-        assert not re.search(r"[{}|()]|  ", example.completion)
-        assert example.completion[0].isupper()
-        assert example.completion[-1] in ".!?"
-    assert {e.meta["slice"] for e in TRAIN} == slices
-    assert {e.meta["difficulty"] for e in TRAIN} == {2, 3, 4, 5}
-    assert sum(e.meta["slice"] == drawing.NEW for e in TEST) > 150
+        assert {"id", "slice", "difficulty", "group", "voice", "kind"} <= set(data.meta(example))
+        assert len(data.prompt(example)[0]["content"] + data.answer(example)) < 600
+        assert "\n" not in data.answer(example)
+        assert not re.search(r"[{}|()]|  ", data.answer(example))
+        assert data.answer(example)[0].isupper()
+        assert data.answer(example)[-1] in ".!?"
+    assert {data.meta(e)["slice"] for e in TRAIN} == slices
+    assert {data.meta(e)["difficulty"] for e in TRAIN} == {2, 3, 4, 5}
+    assert sum(data.meta(e)["slice"] == drawing.NEW for e in TEST) > 150
 
 
 def test_variety():
-    assert len({mask(e.completion) for e in TRAIN}) >= 950  # measured: 996 of 1,000
-    bare_prompts = {re.sub(r"[A-Z]\w+|\d+", "_", e.messages[0]["content"]) for e in TRAIN}
+    assert len({mask(data.answer(e)) for e in TRAIN}) >= 950  # measured: 996 of 1,000
+    bare_prompts = {re.sub(r"[A-Z]\w+|\d+", "_", data.prompt(e)[0]["content"]) for e in TRAIN}
     assert len(bare_prompts) >= 950
     for voice in style_lines.VOICES:
         assert set(FORMS.cores[voice]) == set(FORMS.kinds)
@@ -176,13 +179,13 @@ def test_variety():
 
 
 def test_what_is_held_out_stays_out():
-    new = [e for e in TEST if e.meta["slice"] == drawing.NEW]
-    assert not {p for e in new for p in e.meta["people"]} & {
-        p for e in TRAIN for p in e.meta["people"]
+    new = [e for e in TEST if data.meta(e)["slice"] == drawing.NEW]
+    assert not {p for e in new for p in data.meta(e)["people"]} & {
+        p for e in TRAIN for p in data.meta(e)["people"]
     }
     held_out = [f[1:] for f in FORMS.closings["dry"] + FORMS.closings["exuberant"] if f[0] == "~"]
-    assert any(form in e.completion for e in new for form in held_out)
-    assert not any(form in e.completion for e in TRAIN for form in held_out)
+    assert any(form in data.answer(e) for e in new for form in held_out)
+    assert not any(form in data.answer(e) for e in TRAIN for form in held_out)
 
 
 def test_what_cannot_be_given_is_refused():

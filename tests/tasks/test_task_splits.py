@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.tasks import drawing, messages
 
 # How many records are drawn from each task for training, and the seed. Test has seed 1, which must
@@ -24,25 +24,25 @@ def drawn(name):
 @pytest.mark.parametrize("name", DRAWN)
 def test_splits_share_neither_prompts_nor_skeletons(name):
     train, test = drawn(name)
-    for key in (lambda e: e.messages[-1]["content"], lambda e: e.meta["group"]):
+    for key in (lambda e: data.prompt(e)[-1]["content"], lambda e: data.meta(e)["group"]):
         assert not {key(e) for e in train} & {key(e) for e in test}
 
 
 @pytest.mark.parametrize("name", [name for name in DRAWN if name != "triage"])
 def test_no_answer_of_test_is_in_train(name):
     train, test = drawn(name)
-    assert not {e.completion for e in train} & {e.completion for e in test}
+    assert not {data.answer(e) for e in train} & {data.answer(e) for e in test}
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_half_of_the_test_split_is_new(name):
     train, test = drawn(name)
-    assert 0.4 <= sum(e.meta["slice"] == drawing.NEW for e in test) / len(test) <= 0.6
-    assert drawing.NEW not in {e.meta["slice"] for e in train}
+    assert 0.4 <= sum(data.meta(e)["slice"] == drawing.NEW for e in test) / len(test) <= 0.6
+    assert drawing.NEW not in {data.meta(e)["slice"] for e in train}
 
 
 @pytest.mark.parametrize("name", ["extraction", "triage"])
 def test_what_is_not_new_has_known_phrasing(name):
     train, test = drawn(name)
-    assert {e.meta["slice"] for e in test} == {drawing.NEW, messages.KNOWN}
-    assert {e.meta["slice"] for e in train} == {messages.KNOWN}
+    assert {data.meta(e)["slice"] for e in test} == {drawing.NEW, messages.KNOWN}
+    assert {data.meta(e)["slice"] for e in train} == {messages.KNOWN}

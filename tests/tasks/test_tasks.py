@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.records import Record, fingerprint
 from ftlab.tasks import Ratio, kindness
 
 NAMES = tasks.names()
@@ -27,13 +26,13 @@ def made(name, seed=1, split="train", n=100):
 
 def asked(record):
     """Return what a record asks, however it is written."""
-    return " ".join(record.messages[-1]["content"].lower().split())
+    return " ".join(data.prompt(record)[-1]["content"].lower().split())
 
 
 def digests():
     """Return a fingerprint of some records of each task, and of the probe."""
-    found = {name: fingerprint(made(name, n=20)) for name in NAMES}
-    return found | {"probe": fingerprint(kindness.probe(9, seed=1))}
+    found = {name: data.fingerprint(made(name, n=20)) for name in NAMES}
+    return found | {"probe": data.fingerprint(kindness.probe(9, seed=1))}
 
 
 @functools.cache
@@ -51,7 +50,7 @@ def test_examples_depend_on_the_seed_alone(name):
     make = tasks.get(name).examples
     assert list(first) == make(20, 1) == make(40, 1)[:20]
     assert list(first) != make(20, 2)
-    assert fingerprint(first) in digests_elsewhere()
+    assert data.fingerprint(first) in digests_elsewhere()
 
 
 def test_all_of_it_is_the_same_elsewhere():
@@ -85,12 +84,12 @@ def test_train_and_test_never_share_inputs(name):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_records_are_labelled(name, split):
     records = made(name, split=split)
-    assert len(records) == 100 == len({r.meta["id"] for r in records})
+    assert len(records) == 100 == len({data.meta(r)["id"] for r in records})
     for record in records:
-        assert isinstance(record.meta["slice"], str) and record.meta["slice"]
-        assert isinstance(record.meta["group"], str) and record.meta["group"]
-        assert record.completion.strip() == record.completion != ""
-    labels = {(r.meta["slice"], r.meta.get("difficulty")) for r in records}
+        assert isinstance(data.meta(record)["slice"], str) and data.meta(record)["slice"]
+        assert isinstance(data.meta(record)["group"], str) and data.meta(record)["group"]
+        assert data.answer(record).strip() == data.answer(record) != ""
+    labels = {(data.meta(r)["slice"], data.meta(r).get("difficulty")) for r in records}
     assert len(labels) > 1  # so that results can be cut
 
 
@@ -99,7 +98,7 @@ def test_records_are_labelled(name, split):
 def test_the_completion_has_full_marks(name, split):
     task = tasks.get(name)
     records = made(name, split=split)[: SCORED.get(name, 50)]
-    marks = [task.score(record, record.completion)[task.headline] for record in records]
+    marks = [task.score(record, data.answer(record))[task.headline] for record in records]
     assert LEAST.get(name, 1) <= tasks.total(marks).value <= 1
 
 
@@ -108,7 +107,7 @@ def test_parsing_twice_changes_nothing(name):
     parse = tasks.get(name).parse
     rng = random.Random(name)
     for record in made(name):
-        text = record.completion
+        text = data.answer(record)
         assert parse(text) == parse(parse(text))
         cut = text[: rng.randrange(len(text) + 1)]
         fence = rng.choice(["```\n{}\n```", "```json\n{}\n```\nDone.", "Here it is:\n\n{}"])
@@ -121,7 +120,7 @@ def test_what_is_wanted_is_not_what_another_record_wants(name):
     """A constant answer is no way to the headline metric."""
     task = tasks.get(name)
     records = made(name)[: SCORED.get(name, 50)]
-    constant = records[0].completion
+    constant = data.answer(records[0])
     marks = [task.score(record, constant)[task.headline] for record in records[1:]]
     assert tasks.total(marks).value < 0.5
 
@@ -130,4 +129,4 @@ def test_a_task_that_is_not_there():
     with pytest.raises(ConfigError, match="Did you mean 'style'"):
         tasks.get("styl")
     assert tasks.total([]) == Ratio(0, 0)
-    assert Record.of("a", "b").meta == {}
+    assert data.meta(data.example("a", "b")) == {}

@@ -4,9 +4,8 @@ import sys
 
 import pytest
 
-from ftlab import tasks
+from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError, MissingExtraError
-from ftlab.records import Record
 from ftlab.tasks import Ratio, drawing, messages, triage
 from ftlab.tasks.triage import CUE, FORMS, INTENTS, PRIORITIES, baseline, parse, prompt, score
 
@@ -14,15 +13,15 @@ RIGHT = "intent: refund\npriority: high"
 
 
 def record(completion=RIGHT, text="Give it back."):
-    return Record.of(CUE + text, completion)
+    return data.example(CUE + text, completion)
 
 
 def text_of(example):
-    return example.messages[-1]["content"].removeprefix(CUE)
+    return data.prompt(example)[-1]["content"].removeprefix(CUE)
 
 
 def labels(example):
-    return tuple(line.split(": ")[1] for line in example.completion.split("\n"))
+    return tuple(line.split(": ")[1] for line in data.answer(example).split("\n"))
 
 
 def test_the_task_is_known():
@@ -86,16 +85,16 @@ def test():
 
 def test_records_are_whole(train, test):
     for example in (*train, *test):
-        assert example.messages == prompt(text_of(example))
-        assert score(example, example.completion)["both"] == Ratio(1, 1)
-        assert score(example, example.completion)["valid"] == Ratio(1, 1)
-        assert parse(example.completion) == example.completion
+        assert data.prompt(example) == list(prompt(text_of(example)))
+        assert score(example, data.answer(example))["both"] == Ratio(1, 1)
+        assert score(example, data.answer(example))["valid"] == Ratio(1, 1)
+        assert parse(data.answer(example)) == data.answer(example)
         assert not re.search(r"[{}|]|  ", text_of(example)), text_of(example)
-        assert len(example.messages[-1]["content"] + example.completion) <= messages.LONGEST
-        assert set(example.meta) == {
+        assert len(data.prompt(example)[-1]["content"] + data.answer(example)) <= messages.LONGEST
+        assert set(data.meta(example)) == {
             "id", "slice", "difficulty", "group", "form", "traits"
         }  # fmt: skip
-    assert {e.meta["difficulty"] for e in test} == {"easy", "medium", "hard"}
+    assert {data.meta(e)["difficulty"] for e in test} == {"easy", "medium", "hard"}
 
 
 def test_every_label_and_every_pair_occurs(train):
@@ -109,7 +108,7 @@ def test_every_label_and_every_pair_occurs(train):
 
 
 def test_every_kind_of_trouble_occurs(train):
-    seen = [trait for example in train for trait in example.meta["traits"]]
+    seen = [trait for example in train for trait in data.meta(example)["traits"]]
     for trait in (
         "borrowed words", "second problem", "misleading tone", "misleading subject", "no impact",
         *messages.ROUGH,
@@ -127,9 +126,9 @@ def test_a_loud_subject_tells_nothing(train):
 
 
 def test_tickets_differ_beyond_their_values(train):
-    assert len({e.meta["group"] for e in train}) >= 980
+    assert len({data.meta(e)["group"] for e in train}) >= 980
     # The bare words, without numbers, dates and whatever starts with a capital.
-    soft = [text_of(e) for e in train if "shouting" not in e.meta["traits"]]
+    soft = [text_of(e) for e in train if "shouting" not in data.meta(e)["traits"]]
     bare = {" ".join(re.findall(r"\b[a-z]+\b", text)) for text in soft}
     assert len(bare) >= 0.97 * len(soft)
     # Beyond the whole: the ways to state one intent.
@@ -150,8 +149,8 @@ def test_no_form_is_in_two_pools():
 
 
 def test_what_is_held_out_stays_out(train, test):
-    new = [e for e in test if e.meta["slice"] == drawing.NEW]
-    known = [*train, *(e for e in test if e.meta["slice"] == messages.KNOWN)]
+    new = [e for e in test if data.meta(e)["slice"] == drawing.NEW]
+    known = [*train, *(e for e in test if data.meta(e)["slice"] == messages.KNOWN)]
     held_out = ["tilt", "our ways part", "kindly let", "right to be forgotten", "curtain rises"]
     held_out += [f.lower() for f in drawing.open_to(FORMS.products + FORMS.towns, True)]
     for phrase in held_out:
@@ -178,10 +177,10 @@ def test_baseline_learns_what_words_tell_and_no_more(train, test):
     assert all(score(r, a)["valid"].num for r, a in zip(test, answers, strict=True))
     part = {
         name: accuracy(*zip(*[(r, a) for r, a in zip(test, answers, strict=True)
-                              if r.meta["slice"] == name], strict=True))
+                              if data.meta(r)["slice"] == name], strict=True))
         for name in (drawing.NEW, messages.KNOWN)
     }  # fmt: skip
-    commonest = collections.Counter(r.completion for r in train).most_common(1)[0][0]
+    commonest = collections.Counter(data.answer(r) for r in train).most_common(1)[0][0]
     guess = accuracy(test, [commonest] * len(test))
     assert part[messages.KNOWN] >= 0.75
     assert guess + 0.05 < part[drawing.NEW] < part[messages.KNOWN] - 0.2

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from ftlab import sandbox, tasks
+from ftlab import data, sandbox, tasks
 from ftlab.tasks import functions, unit_tests
 from ftlab.tasks.unit_tests import (
     NEW_FAMILY,
@@ -47,7 +47,7 @@ class TestChecked(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()'''
-RECORD = unit_tests.Record.of(unit_tests.CUE + TARGET, GOOD)
+RECORD = unit_tests.data.example(unit_tests.CUE + TARGET, GOOD)
 
 
 def marks(text):
@@ -87,32 +87,32 @@ def test_the_splits_share_no_function_and_the_new_families_are_new():
     train = {target_of(r) for r in TRAIN}
     assert len(train) == len(TRAIN)
     assert not train & {target_of(r) for r in TEST}
-    families = {r.meta["group"] for r in TRAIN}
-    new = [r for r in TEST if r.meta["slice"] == NEW_FAMILY]
-    seen = [r for r in TEST if r.meta["slice"] == SEEN_FAMILY]
+    families = {data.meta(r)["group"] for r in TRAIN}
+    new = [r for r in TEST if data.meta(r)["slice"] == NEW_FAMILY]
+    seen = [r for r in TEST if data.meta(r)["slice"] == SEEN_FAMILY]
     assert len(new) + len(seen) == len(TEST)
     assert min(len(new), len(seen)) > 60
-    assert not families & {r.meta["group"] for r in new}
-    assert {r.meta["group"] for r in seen} <= families
-    assert {r.meta["slice"] for r in TRAIN} == {f["kind"] for f in FAMILIES}
-    assert {r.meta["difficulty"] for r in TRAIN} == {1, 2, 3}
+    assert not families & {data.meta(r)["group"] for r in new}
+    assert {data.meta(r)["group"] for r in seen} <= families
+    assert {data.meta(r)["slice"] for r in TRAIN} == {f["kind"] for f in FAMILIES}
+    assert {data.meta(r)["difficulty"] for r in TRAIN} == {1, 2, 3}
 
 
 def test_records_are_short():
-    long = max(len(r.messages[-1]["content"]) + len(r.completion) for r in [*TRAIN, *TEST])
+    long = max(len(data.prompt(r)[-1]["content"]) + len(data.answer(r)) for r in [*TRAIN, *TEST])
     assert long <= unit_tests.LONGEST
 
 
 def test_the_references_keep_the_house_style_and_are_plain():
     for record in [*TRAIN, *TEST]:
-        assert all(style(record.completion, target_of(record)).values()), record.completion
-        assert parse(record.completion) == record.completion
-        assert plain(record.completion, unit_tests.function_of(target_of(record)))
+        assert all(style(data.answer(record), target_of(record)).values()), data.answer(record)
+        assert parse(data.answer(record)) == data.answer(record)
+        assert plain(data.answer(record), unit_tests.function_of(target_of(record)))
 
 
 def test_the_references_pass_on_their_functions_and_show_a_change():
     chosen = [*TRAIN[:20], *TEST[:20]]
-    calls = [(r.completion, {"target": target_of(r)}) for r in chosen]
+    calls = [(data.answer(r), {"target": target_of(r)}) for r in chosen]
     # The same function, but returning something else.
     spoiled = [
         {"target": target_of(r) + f"_real = {f}\ndef {f}(*a):\n    return [_real(*a), 0]\n"}

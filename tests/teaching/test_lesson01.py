@@ -2,6 +2,7 @@
 
 import pytest
 
+from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.teaching import invented
 from ftlab.teaching.exercises import find
@@ -11,12 +12,12 @@ from ftlab.teaching.orders import LEVELS, TICKET, elsewhere, in_form, kept, orde
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_wanted_answer_is_in_its_pattern_and_in_no_other(level):
     for record in orders(level, 200, seed=0):
-        assert [name for name in LEVELS if in_form(name, record.completion)] == [level]
-        assert not in_form(level, record.messages[0]["content"])
+        assert [name for name in LEVELS if in_form(name, data.answer(record))] == [level]
+        assert not in_form(level, data.prompt(record)[0]["content"])
 
 
 def test_the_orders_are_the_same_at_every_level():
-    asked = [[r.messages for r in orders(level, 60, seed=3)] for level in LEVELS]
+    asked = [[data.prompt(r) for r in orders(level, 60, seed=3)] for level in LEVELS]
     assert all(each == asked[0] for each in asked)
 
 
@@ -24,15 +25,15 @@ def test_orders_are_different_repeatable_and_apart():
     first = orders("style", 200, seed=0)
     assert first == orders("style", 200, seed=0)
     other = orders("style", 200, seed=1, apart_from=first)
-    assert len({r.messages[0]["content"] for r in [*first, *other]}) == 400
+    assert len({data.prompt(r)[0]["content"] for r in [*first, *other]}) == 400
 
 
 def test_all_of_an_order_but_the_ticket_can_be_read_off_it():
     for record in orders("structure", 100, seed=0):
-        text = record.messages[0]["content"]
-        assert all(str(value) in text for value in record.meta.values())
-        assert TICKET.search(record.completion)[1] not in text
-    assert kept(orders("structure", 9, 0), [r.completion for r in orders("structure", 9, 0)]) == 1
+        text = data.prompt(record)[0]["content"]
+        assert all(str(value) in text for value in data.meta(record).values())
+        assert TICKET.search(data.answer(record))[1] not in text
+    assert kept(orders("structure", 9, 0), [data.answer(r) for r in orders("structure", 9, 0)]) == 1
 
 
 @pytest.mark.parametrize(
@@ -52,16 +53,16 @@ def test_what_is_nearly_in_the_pattern_is_not(level, answer):
 
 
 def test_the_exercise_checks_as_the_package_does():
-    answers = [r.completion for level in LEVELS[2:] for r in orders(level, 40, seed=0)]
+    answers = [data.answer(r) for level in LEVELS[2:] for r in orders(level, 40, seed=0)]
     solution = find("01.1").solution
     assert [solution(text) for text in answers] == [in_form("sentence", text) for text in answers]
 
 
 def test_messages_that_are_no_orders():
     strange = elsewhere(40, seed=0)
-    assert len({r.messages[0]["content"] for r in strange}) == 40
-    known = {r.messages[0]["content"] for r in orders("style", 500, seed=0)}
-    assert not known & {r.messages[0]["content"] for r in strange}
+    assert len({data.prompt(r)[0]["content"] for r in strange}) == 40
+    known = {data.prompt(r)[0]["content"] for r in orders("style", 500, seed=0)}
+    assert not known & {data.prompt(r)[0]["content"] for r in strange}
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,9 @@ def test_the_number_is_right_as_in_the_exercise():
 def test_the_open_book_holds_the_fact_or_another():
     known = invented.facts(6, seed=0)
     for fact, record in zip(known, invented.open_book(known, (2,)), strict=True):
-        assert record.messages[0]["content"] == f"{fact.said}\n{fact.asked(2)}"
+        assert data.prompt(record)[0]["content"] == f"{fact.said}\n{fact.asked(2)}"
     wrong = invented.open_book(known, given=known[::-1])
-    assert wrong[0].messages[0]["content"].startswith(known[-1].said)
+    assert data.prompt(wrong[0])[0]["content"].startswith(known[-1].said)
 
 
 def test_the_retriever_finds_every_fact_in_every_wording():

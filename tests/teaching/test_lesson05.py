@@ -4,8 +4,8 @@ import importlib.resources
 
 import pytest
 
+from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.records import Record
 from ftlab.teaching import plots_training
 from ftlab.teaching.exercises import find, judge
 from ftlab.teaching.lesson05 import (
@@ -23,7 +23,7 @@ from ftlab.training import sft
 
 
 def parts(record):
-    name, people, time = record.completion.split()
+    name, people, time = data.answer(record).split()
     return name, int(people.removeprefix("x")), int(time[:2]), time
 
 
@@ -36,11 +36,11 @@ def test_bookings_fill_their_range_and_no_more(beside, wanted):
 
 def test_a_booking_can_be_read_off_its_message():
     for record in bookings(200, seed=1):
-        text = record.messages[0]["content"]
+        text = data.prompt(record)[0]["content"]
         name, people, _, time = parts(record)
         assert name in text and time in text
         assert str(people) in text.replace(time, "")
-        assert in_form(record.completion)
+        assert in_form(data.answer(record))
 
 
 def test_bookings_are_different_repeatable_and_apart():
@@ -48,9 +48,9 @@ def test_bookings_are_different_repeatable_and_apart():
     assert first == bookings(300, seed=0)
     assert first[:50] == bookings(50, seed=0)
     other = bookings(300, seed=1, apart_from=first)
-    texts = [r.messages[0]["content"] for r in [*first, *other]]
+    texts = [data.prompt(r)[0]["content"] for r in [*first, *other]]
     assert len(set(texts)) == 600
-    shared = {r.messages[0]["content"] for r in bookings(300, seed=1)} & set(texts[:300])
+    shared = {data.prompt(r)[0]["content"] for r in bookings(300, seed=1)} & set(texts[:300])
     assert shared, "without apart_from some messages would have come again"
 
 
@@ -73,7 +73,7 @@ def test_in_form_looks_at_the_form_alone(answer, wanted):
 
 
 def test_share_right_wants_the_very_line():
-    records = [Record.of("a", "Weber x4 19:30"), Record.of("b", "Rossi x2 18:00")]
+    records = [data.example("a", "Weber x4 19:30"), data.example("b", "Rossi x2 18:00")]
     assert share_right(records, ["Weber x4 19:30 ", "Rossi x2 18:15"]) == 0.5
     with pytest.raises(ValueError, match="shorter"):
         share_right(records, ["Weber x4 19:30"])

@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
+from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.evaluation.metrics import bleu
 from ftlab.evaluation.mutants import make
@@ -21,7 +22,7 @@ from ftlab.teaching.lesson06 import (
     wrong_value,
 )
 
-MODULE = unit_tests.examples(1, seed=0)[0].completion
+MODULE = data.answer(unit_tests.examples(1, seed=0)[0])
 
 
 @pytest.mark.parametrize(

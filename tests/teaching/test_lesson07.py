@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from ftlab.records import Record
+from ftlab import data
 from ftlab.teaching import plots_weights
 from ftlab.teaching.exercises import find
 from ftlab.teaching.lesson07 import (
@@ -19,7 +19,7 @@ from ftlab.teaching.lesson07 import (
 )
 from ftlab.templates import encode
 
-RECORDS = [Record.of("Say hi!", "fox"), Record.of("Say it again, Paris!", "user and model")]
+RECORDS = [data.example("Say hi!", "fox"), data.example("Say it again, Paris!", "user and model")]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ftlab import templates
+from ftlab import data, templates
 from ftlab.errors import DataError
 from ftlab.teaching.lesson08 import servers, tickets, with_bos
 
@@ -11,14 +11,14 @@ def test_tickets_are_balanced_short_and_grow_by_their_end():
     kinds = ("login", "outage")
     some, more = tickets(10, kinds, "test"), tickets(20, kinds, "test")
     assert more[:10] == some
-    assert [record.completion for record in some] == list(kinds) * 5
-    assert all(len(record.messages[-1]["content"].split()) < 23 for record in more)
-    assert all("Sort this ticket" not in record.messages[-1]["content"] for record in more)
+    assert [data.answer(record) for record in some] == list(kinds) * 5
+    assert all(len(data.prompt(record)[-1]["content"].split()) < 23 for record in more)
+    assert all("Sort this ticket" not in data.prompt(record)[-1]["content"] for record in more)
 
 
 def test_no_test_ticket_is_a_training_ticket():
     train, test = (
-        {r.messages[-1]["content"] for r in tickets(90, ("login", "delivery", "outage"), split)}
+        {data.prompt(r)[-1]["content"] for r in tickets(90, ("login", "delivery", "outage"), split)}
         for split in ("train", "test")
     )
     assert len(train) == len(test) == 90

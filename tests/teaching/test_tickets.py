@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from ftlab import tasks
-from ftlab.records import Record
+from ftlab import data, tasks
 from ftlab.tasks.triage import INTENTS, PRIORITIES
 from ftlab.teaching.tickets import TICKETS
 
@@ -17,12 +16,12 @@ def test_twenty_different_tickets_of_all_intents_and_priorities():
 def test_the_task_gives_their_answers_full_marks():
     task = tasks.get("triage")
     for text, intent, priority in TICKETS:
-        record = Record(task.prompt(text), f"intent: {intent}\npriority: {priority}")
-        assert task.score(record, record.completion)["both"].value == 1
-        assert task.parse(record.completion) == record.completion
+        record = data.example(task.prompt(text), f"intent: {intent}\npriority: {priority}")
+        assert task.score(record, data.answer(record))["both"].value == 1
+        assert task.parse(data.answer(record)) == data.answer(record)
 
 
 def test_none_of_them_comes_from_the_program():
     drawn = tasks.get("triage").examples(500, seed=0)
-    made = {record.messages[-1]["content"].partition("\n\n")[2] for record in drawn}
+    made = {data.prompt(record)[-1]["content"].partition("\n\n")[2] for record in drawn}
     assert not made & {text for text, _, _ in TICKETS}

@@ -3,14 +3,13 @@ import warnings
 import pytest
 import torch
 
-from ftlab import models
+from ftlab import data, models
 from ftlab.errors import ConfigError, ModelError
 from ftlab.generation import generate
-from ftlab.records import Record
 from ftlab.training import sft
 from ftlab.training.adapters import Lenses, merge
 
-PROMPT = Record.of("Say hi!", "").messages
+PROMPT = data.prompt(data.example("Say hi!", ""))
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def home(make_model, tmp_path_factory):
     for word in ("fox", "Paris"):
         base, tokenizer = models.load(folder / "base")
         run = sft.train(
-            base, tokenizer, [Record.of("Say hi!", word)] * 4, method="lora", epochs=20,
+            base, tokenizer, [data.example("Say hi!", word)] * 4, method="lora", epochs=20,
             batch_size=4, learning_rate=2e-2, rank=4,
         )  # fmt: skip
         run.save(folder / word)

@@ -49,14 +49,14 @@ def test_the_work_is_that_of_the_formulas():
 def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
     import torch
 
-    from ftlab.records import Record
+    from ftlab import data
     from ftlab.templates import encode
     from ftlab.training import sft
 
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
     monkeypatch.setattr("ftlab.hardware.bf16_speedup", lambda **_: 1.0)
     model, tokenizer = make_model("chatml")
-    record = Record.of("What is the capital?", "Paris. " * 12)
+    record = data.example("What is the capital?", "Paris. " * 12)
     encoded = encode(tokenizer, record)
     length, counted = len(encoded.input_ids), sum(encoded.loss_mask)
     found = step(

@@ -3,13 +3,12 @@ import json
 import pytest
 import yaml
 
-from ftlab import models, tasks
+from ftlab import data, models, tasks
 from ftlab.errors import DataError, ModelError
 from ftlab.evaluation.compare import compare
-from ftlab.records import Record, fingerprint
 from ftlab.training import folder, sft
 
-RECORDS = [Record.of(f"Say {w}!", f"the {w}") for w in ("fox", "dog", "capital", "Paris")]
+RECORDS = [data.example(f"Say {w}!", f"the {w}") for w in ("fox", "dog", "capital", "Paris")]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def run(model_folder, tmp_path_factory):
 def verdict(task="triage", gain=True, names=("tiny", "runs/mine")):
     chosen = tasks.get(task)
     rows = chosen.examples(12, seed=0, split="test")
-    right = [row.completion for row in rows]
+    right = [data.answer(row) for row in rows]
     answers = dict(zip(names, ([""] * 12, right if gain else [""] * 12), strict=False))
     return compare(chosen, rows, answers).to_json()
 
@@ -43,7 +42,7 @@ def test_the_card_tells_what_the_run_knows_and_not_what_peft_supposes(run, tmp_p
     assert told["tags"] == ["ftlab", "lora"]
     assert "More Information Needed" not in text and str(tmp_path) not in text
     for part in (
-        "# mine", "lora, rank 4, alpha 8", f"4 records, SHA-256 `{fingerprint(RECORDS)}`",
+        "# mine", "lora, rank 4, alpha 8", f"4 records, SHA-256 `{data.fingerprint(RECORDS)}`",
         "1 epochs, batches of 2", f"held-out {run.eval_loss:.3f}", "No verdict yet", "## Limits",
         'models.load("mine")', "seed 0",
     ):  # fmt: skip

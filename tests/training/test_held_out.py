@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from ftlab.records import Record
+from ftlab import data
 from ftlab.templates import encode
 from ftlab.training import held_out
 
-RECORDS = [Record.of("Say hi!", "fox"), Record.of("Say it again, Paris!", "user and model")]
+RECORDS = [data.example("Say hi!", "fox"), data.example("Say it again, Paris!", "user and model")]
 
 
 def test_nats_are_those_of_the_answers_tokens(make_model):

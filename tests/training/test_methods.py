@@ -1,14 +1,15 @@
 import pytest
 import torch
 
-from ftlab import models
+from ftlab import data, models
 from ftlab.errors import ConfigError
 from ftlab.generation import generate
 from ftlab.hardware import four_bit_works, profile
-from ftlab.records import Record
 from ftlab.training import methods, sft
 
-RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "Paris", "hi")]
+RECORDS = [
+    data.example(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "Paris", "hi")
+]
 FAST = {"epochs": 2, "batch_size": 2, "seed": 3}
 
 
@@ -82,7 +83,7 @@ def test_qlora_trains_beside_four_bits_and_comes_back_from_disk(folder, tmp_path
     assert run.parameters == whole + run.trainable
     saved = run.save(tmp_path / "adapter")
     again, _ = models.load(saved, bits=4)
-    prompts = [r.messages for r in RECORDS]
+    prompts = [data.prompt(r) for r in RECORDS]
     told = {"max_new_tokens": 8}
     assert generate(again, tokenizer, prompts, **told) == generate(
         run.model, tokenizer, prompts, **told

@@ -5,12 +5,14 @@ import random
 
 import pytest
 
+from ftlab import data
 from ftlab.errors import ConfigError, DataError, TrainingError
-from ftlab.records import Record
 from ftlab.templates import encode
 from ftlab.training import methods, sft
 
-RECORDS = [Record.of(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "Paris", "hi")]
+RECORDS = [
+    data.example(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "Paris", "hi")
+]
 FAST = {"epochs": 1, "batch_size": 2, "seed": 3}
 
 
@@ -21,7 +23,7 @@ def test_labels_are_the_mask_that_is_shown(make_tokenizer):
         shown = encode(tokenizer, record)
         assert row["input_ids"] == shown.input_ids
         kept = [label for label in row["labels"] if label != -100]
-        assert tokenizer.decode(kept) == record.completion + "<|eot_id|>"
+        assert tokenizer.decode(kept) == data.answer(record) + "<|eot_id|>"
 
 
 @pytest.mark.parametrize("family", ["chatml", "gemma"])
@@ -121,7 +123,7 @@ def test_a_saved_run_says_how_it_was_made_and_is_never_overwritten(make_model, t
 
 def test_a_record_that_does_not_fit_is_told_and_not_cut(make_model):
     model, tokenizer = make_model("chatml")
-    long = [*RECORDS, Record.of("Say", "dog " * 600)]
+    long = [*RECORDS, data.example("Say", "dog " * 600)]
     with pytest.raises(DataError, match=r"1 of 6 records .* first is record 6"):
         sft.train(model, tokenizer, long, **FAST)
     with pytest.raises(DataError, match="no records"):

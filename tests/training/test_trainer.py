@@ -5,14 +5,14 @@ import types
 
 import pytest
 
+from ftlab import data
 from ftlab.errors import ConfigError, TrainingError
-from ftlab.records import Record
 from ftlab.training import sft
 from ftlab.training.run import remark
 
 WORDS = ("fox", "dog", "capital", "Paris", "hi", "lazy", "brown")
-RECORDS = [Record.of(f"Say {w}!", f"the {w} " * (1 + i % 3)) for i, w in enumerate(WORDS)]
-HELD_OUT = [Record.of("Say jumps!", "the jumps"), Record.of("Say over!", "the over")]
+RECORDS = [data.example(f"Say {w}!", f"the {w} " * (1 + i % 3)) for i, w in enumerate(WORDS)]
+HELD_OUT = [data.example("Say jumps!", "the jumps"), data.example("Say over!", "the over")]
 SETTINGS = {"epochs": 2, "batch_size": 4, "seed": 3, "learning_rate": 5e-3, "rank": 4}
 
 
