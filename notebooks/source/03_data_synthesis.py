@@ -256,7 +256,9 @@ from ftlab.teaching.show import wrap
 prices = (0.15, 0.60)  # in prompts, in answers; made up: put in those of your endpoint
 settings = {"seed": SEED, "shots": 2}
 for shots in (0, 2, 6):
-    guess = synthesis.estimate("unit_tests", WANTED, teacher, prices=prices, shots=shots)
+    guess = synthesis.estimate(
+        "unit_tests", WANTED, teacher, prices=prices, shots=shots
+    )
     print(wrap(guess, f"{shots} solved examples: "))
 
 # %% [markdown]
