@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
-    model: Model = "ftlab-7m",
+    model: Model = "smollm2-135m",
     max_new_tokens: MaxNewTokens = 128,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Seed = 0,
