@@ -121,7 +121,7 @@ class ContentChecks:
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
-        self._seen = 0
+        self._seen = self._several = 0
         self._lines = array("Q")
         self._lengths = (array("L"), array("L"))
         self._forms: dict[str, array[int]] = {}
@@ -137,6 +137,7 @@ class ContentChecks:
         self._keep(line, asked, answer)
         turns = data.conversation(record)
         learned = [turns[i]["content"] for i in data.learned(record)]
+        self._several += len(learned) > 1
         if match := next(filter(None, map(_PREAMBLE.match, learned)), None):
             notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")
         refusals = (_REFUSAL.search(text, 0, _REFUSES_WITHIN) for text in learned)
@@ -191,6 +192,8 @@ class ContentChecks:
     def finish(self, notes: Notes) -> dict[str, Any]:
         """Examine the whole; return facts."""
         facts: dict[str, Any] = {"outputs": {k: len(v) for k, v in sorted(self._forms.items())}}
+        if self._several:
+            facts["several_learned_answers"] = self._several
         if self._seen < FEW:
             return facts
         self._judge_forms(notes)

@@ -17,10 +17,12 @@ from ftlab import data
 from ftlab.curation.findings import Notes
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.rendering import HELLO, PROBE, facts
-from ftlab.templates import Encoded, encode, end_of_turn_ids, prompt_text
+from ftlab.templates import Encoded, encode, end_of_turn_ids, problems, prompt_text
 
 __all__ = ["TemplateChecks", "faults"]
 
+RARE = {"tool_calls", "reasoning_content", "thinking"}
+"""What a message may hold that not every template has a place for."""
 UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
 
 
@@ -88,6 +90,7 @@ class TemplateChecks:
         # Names of two characters and less, or of letters alone, are words too.
         marked = sorted(t for t in special if len(t) > 2 and not t.isalnum())
         self._special = re.compile("|".join(map(re.escape, marked)) or r"(?!)")
+        self._problems = set(problems(tokenizer)) if self._renders else set()
         self._tokens = self._supervised = self._answerless = self._cut = 0
 
     def see(self, line: int, record: data.Row, notes: Notes) -> None:
@@ -109,10 +112,15 @@ class TemplateChecks:
             notes.add("template_refuses", line, f"For example: {error}")
             return
         self._count(line, encoded, notes)
+        if record.get("tools") or any(turn.keys() & RARE for turn in turns):
+            lost = [it for it in problems(self.tokenizer, record) if it not in self._problems]
+            for reason in lost[:1]:
+                notes.add("template_drops", line, f"For example: {reason}")
 
     def _count(self, line: int, encoded: Encoded, notes: Notes) -> None:
         ids, mask = encoded.input_ids, encoded.loss_mask
-        if encoded.supervised and ids[-1] not in self._ends:
+        last = [token for token, m, after in zip(ids, mask, [*mask[1:], 0]) if m > after]  # noqa: B905
+        if any(token not in self._ends for token in last):
             notes.add("end_token_missing", line)
         if self.max_length is not None and len(ids) > self.max_length:
             length = len(ids)

@@ -182,7 +182,8 @@ FAULTS = {
 }  # fmt: skip
 LEAKS = {"leak_input", "leak_input_near", "leak_output", "leak_output_near", "eval_bad_lines"}
 TEMPLATE = {
-    "no_template", "template_refuses", "system_unsupported", "no_generation_markers", "double_bos",
+    "no_template", "template_refuses", "system_unsupported", "template_drops",
+    "no_generation_markers", "double_bos",
     "end_token_missing", "end_is_not_eos", "pad_is_eos", "no_supervised_tokens", "truncated",
     "special_tokens_in_text",
 }  # fmt: skip
@@ -353,6 +354,28 @@ def test_truncation_counts_lost_ends_and_lost_answers(tmp_path, make_tokenizer):
     assert report.facts["lose_end_token"] == 2
     assert report.facts["lose_answer"] == 1
     assert report.exit_code() == 2
+
+
+def test_of_several_answers_each_is_examined(tmp_path, make_tokenizer):
+    turns = [("user", "Say hi"), ("assistant", "Sure! Here is the answer: hi"), ("user", "Bye")]
+    late = talk(*turns, ("assistant", "Bye."))
+    early = talk(*turns, ("assistant", "Bye."))
+    early["messages"][1]["weight"] = 0
+    ends = talk(*turns, ("assistant", "Bye."))
+    ends["messages"][3]["weight"] = 0
+    path = save(tmp_path / "a.jsonl", [late, early, ends])
+    report = examine(path, model=make_tokenizer("chatml"))
+    assert fired(report)["preamble"] == [1, 3], "only what is learned"
+    assert report.facts["several_learned_answers"] == 1
+    assert not fired(report).keys() & {"end_token_missing", "no_supervised_tokens"}
+
+
+def test_tools_that_a_template_drops_are_named(tmp_path, make_tokenizer):
+    tool = {"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}
+    row = talk(("user", "High water?"), ("assistant", "At 14:20."), tools=[tool])
+    report = examine(save(tmp_path / "a.jsonl", [TALKS[0], row]), model=make_tokenizer("chatml"))
+    assert fired(report) == {"template_drops": [2]}
+    assert "tide" in report.of("template_drops").detail
 
 
 def test_special_tokens_in_text_are_found(tmp_path, make_tokenizer):

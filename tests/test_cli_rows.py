@@ -1,0 +1,109 @@
+"""Every command takes rows of several answers, with tools, calls, weights and nulls among them."""
+
+import json
+
+import pytest
+
+from ftlab import data
+from ftlab.errors import DataError
+
+WORDS = ["apple", "boat", "cat", "dog", "elm", "fox", "goat", "hat", "ink", "jam", "kite", "lamp"]
+WORDS += ["moon", "nest", "oak", "pear"]
+TOOL = {"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}
+
+
+def agent(i):
+    """A call of a tool, its result, an answer, and an answer that is not learned."""
+    call = {"name": "tide", "arguments": json.dumps({"harbour": WORDS[i]})}
+    return {
+        "messages": [
+            {"role": "system", "content": "You know the harbour."},
+            {"role": "user", "content": f"When is high water at the {WORDS[i]}?", "name": "ann"},
+            {"role": "assistant", "content": None,
+             "tool_calls": [{"id": "c", "type": "function", "function": call}]},
+            {"role": "tool", "tool_call_id": "c", "content": f"{i}:20", "name": None},
+            {"role": "assistant", "content": f"At {i}:20, by the {WORDS[-1 - i]}."},
+            {"role": "user", "content": f"Thanks from the {WORDS[(i * 7 + 3) % 16]}"},
+            {"role": "assistant", "content": "You are welcome.", "weight": 0},
+        ],
+        "tools": [TOOL], "meta": {"group": f"g{i // 2}", "slice": "ab"[i % 2]},
+    }  # fmt: skip
+
+
+def talk(i):
+    said = [f"Cancel the {WORDS[i]}.", "Which?", f"The {WORDS[i - 3]} one.", f"Done: {WORDS[i]}."]
+    roles = ("user", "assistant") * 2
+    turns = [{"role": r, "content": c} for r, c in zip(roles, said, strict=True)]
+    return {"messages": turns, "tools": None, "meta": {"slice": "a"}}
+
+
+@pytest.fixture
+def file(tmp_path):
+    rows = [*map(agent, range(16)), *map(talk, range(16))]
+    rows += [{"prompt": f"Say {w}", "completion": f"The {w}.", "meta": None} for w in WORDS]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def ftlab(monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        code, out, err = command(*arguments)
+        assert code == 0, err
+        return out
+
+    return run
+
+
+def test_convert_keeps_all_of_it(ftlab, file, tmp_path):
+    ours, theirs, vertex = (tmp_path / f"{name}.jsonl" for name in ("ours", "theirs", "vertex"))
+    assert "48 records in" in ftlab("convert", file, ours)
+    assert data.fingerprint(data.read(ours)) == data.fingerprint(data.read(file))
+    ftlab("convert", file, theirs, "--to", "openai", "--drop-meta")
+    first = data.read(theirs)[0]
+    assert first["tools"] == [TOOL] and data.learned(first) == [2, 4]
+    with pytest.raises(AssertionError, match=r"Record 1 cannot be written as vertex.* tools"):
+        ftlab("convert", file, vertex, "--to", "vertex", "--drop-meta")
+    assert not vertex.exists()
+
+
+def test_the_doctor_examines_and_mends(ftlab, file, tmp_path, model_folder):
+    told = json.loads(ftlab("doctor", file, "--model", model_folder, "--json"))
+    found = {one["check"]: one["lines"] for one in told["findings"]}
+    assert found["template_drops"] == list(range(1, 17))
+    assert not [one for one in told["findings"] if one["severity"] == "error"]
+    mended = tmp_path / "mended.jsonl"
+    ftlab("doctor", file, "--fix", mended)
+    assert data.fingerprint(data.read(mended)) == data.fingerprint(data.read(file))
+
+
+def test_split_and_mix_and_diversity(ftlab, file, tmp_path):
+    ftlab("split", file, "--sizes", "0.5,0.5", "--out", tmp_path / "parts")
+    parts = [data.read(tmp_path / f"parts/{name}.jsonl") for name in ("train", "test")]
+    groups = [{data.meta(row).get("group") for row in part} - {None} for part in parts]
+    assert not groups[0] & groups[1] and sum(map(len, parts)) == 48
+    other = data.write(tmp_path / "other.jsonl", parts[0])
+    ftlab("mix", file, other, "--out", tmp_path / "mixed.jsonl")
+    assert len(data.read(tmp_path / "mixed.jsonl")) == 48 + len(parts[0])
+    assert "48 records" in ftlab("diversity", file)
+
+
+def test_train_compare_and_show(ftlab, file, tmp_path, model_folder):
+    tuned = tmp_path / "tuned"
+    ftlab("train", file, "--model", model_folder, "--out", tuned, "--epochs", 1)
+    ftlab(
+        "compare", "--base", model_folder, "--tuned", tuned, "--task", "triage", "--data", file,
+        "--max-new-tokens", 2, "--out", tmp_path / "verdict",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "verdict/verdict.json").read_text())["n"] == 48
+    shown = ftlab("show", file, "--model", model_folder)
+    assert "carry loss" in shown and "drops the tool tide" in shown
+
+
+def test_what_no_json_holds_is_never_written(file, tmp_path):
+    with pytest.raises(DataError, match="line 49: not JSON: NaN"):
+        file.write_text(file.read_text() + '{"prompt": "a", "completion": "b", "score": NaN}\n')
+        data.read(file)
