@@ -1,4 +1,4 @@
-"""Answers to many prompts, from a model, an adapter or an endpoint.
+"""Answers to many prompts, from a model or an adapter.
 
 Greedy answers are those of transformers' `model.generate` to one prompt at a time, in a fraction of
 its time: `ftlab.decoding` says how, `benchmarks/generation.py` how much.
@@ -11,28 +11,14 @@ its time: `ftlab.decoding` says how, `benchmarks/generation.py` how much.
 """
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from typing import Any
 
-from ftlab.endpoint import NoAnswer, Request, connect
-from ftlab.errors import ConfigError, ModelError
+from ftlab.errors import ConfigError
 
-__all__ = ["Endpoint", "Progress", "continue_text", "generate"]
+__all__ = ["Progress", "continue_text", "generate"]
 
 Progress = Callable[[int, int, float], None]
-REQUESTS = 8  # most requests that wait at an endpoint
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A model behind OpenAI's protocol; the key comes from OPENAI_API_KEY."""
-
-    model: str
-    url: str
-    """Such as http://localhost:8000/v1."""
 
 
 def generate(
@@ -52,27 +38,22 @@ def generate(
     model's generation settings, its end tokens and its repetition penalty are kept.
 
     Args:
-        model: a causal LM, an adapter on one, or an Endpoint.
-        tokenizer: the model's; None for an Endpoint.
+        model: a causal LM, or an adapter on one.
+        tokenizer: the model's.
         conversations: messages of each prompt, the last one from the user.
         max_new_tokens: most tokens in an answer.
         batch_size: most prompts at once; with long prompts there are fewer, to save memory.
             Answers do not depend on it.
         temperature: 0 is greedy; above it, sampling.
-        seed: of the sampling. An answer follows from it and its prompt's place in the list. An
-            Endpoint samples with seeds of its own.
+        seed: of the sampling. An answer follows from it and its prompt's place in the list.
         progress: called with (done, all, seconds left) after `batch_size` answers each, and at the
             end.
 
     Raises:
         ConfigError: a value out of range, or a prompt that leaves no room in the context.
-        ModelError: the endpoint gives no answer.
-        MissingExtraError: an Endpoint, and the package openai is not installed.
     """
     _check(max_new_tokens, batch_size, temperature)
     report = _reporter(progress, len(conversations), batch_size)
-    if isinstance(model, Endpoint):
-        return _from_endpoint(model, conversations, max_new_tokens, batch_size, temperature, report)
     from ftlab.templates import prompt_ids
 
     prompts = [prompt_ids(tokenizer, messages) for messages in conversations]
@@ -92,13 +73,9 @@ def continue_text(
     """Return how the model goes on with plain `text`, without the chat template.
 
     Raises:
-        ConfigError: a value out of range, no room in the context, or an Endpoint, which only chats.
+        ConfigError: a value out of range or no room in the context.
     """
     _check(max_new_tokens, 1, temperature)
-    if isinstance(model, Endpoint):
-        raise ConfigError(
-            f"The endpoint {model.url} answers chats; to continue text, load a model."
-        )
     ids = tokenizer(text, add_special_tokens=True)["input_ids"]
     if not ids:
         raise ConfigError("There is no text to continue; give at least a character.")
@@ -196,40 +173,3 @@ def _one_by_one(
             )  # fmt: skip
         answer = out[0, len(prompt) :].tolist()
         yield index, answer[:-1] if answer and answer[-1] in stops else answer
-
-
-def _from_endpoint(
-    endpoint: Endpoint,
-    conversations: Sequence[Sequence[dict[str, Any]]],
-    max_new_tokens: int,
-    batch_size: int,
-    temperature: float,
-    report: Callable[[], None],
-) -> list[str]:
-    """Ask an endpoint, several requests at a time."""
-    client = connect(
-        endpoint.model,
-        base_url=endpoint.url,
-        answer_tokens=max_new_tokens,
-        temperature=temperature,
-    )
-
-    def answer(index: int) -> str:
-        messages = tuple(dict(message) for message in conversations[index])
-        try:
-            return client.ask([Request(uuid.uuid4().hex, messages)])[0].text
-        except NoAnswer as error:
-            raise ModelError(
-                f"{endpoint.model} at {endpoint.url} gave no answer to prompt {index + 1}: {error}."
-            ) from None
-
-    with ThreadPoolExecutor(min(batch_size, REQUESTS)) as pool:
-        waiting = [pool.submit(answer, index) for index in range(len(conversations))]
-        try:
-            for future in as_completed(waiting):
-                future.result()
-                report()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [future.result() for future in waiting]

@@ -1,14 +1,9 @@
-import functools
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
-from ftlab import decoding, endpoint
+from ftlab import decoding
 from ftlab.decoding import _common, decode
-from ftlab.errors import ConfigError, ModelError, OfflineError
-from ftlab.generation import Endpoint, continue_text, generate
+from ftlab.errors import ConfigError
+from ftlab.generation import continue_text, generate
 from ftlab.templates import end_of_turn_ids, prompt_ids
 
 QUESTIONS = [
@@ -252,75 +247,3 @@ def test_each_answer_has_the_room_that_its_own_prompt_leaves(make_model):
         one_by_one(model, tokenizer, [prompt], room)[0]
         for prompt, room in zip(prompts, rooms, strict=True)
     ]
-
-
-# Endpoints.
-
-
-class Echo(BaseHTTPRequestHandler):
-    """Answers a chat with its last words, in capitals; refuses the word "bad"."""
-
-    def do_GET(self):
-        self.reply(404, {"error": {"message": "no list here"}})
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = asked["messages"][-1]["content"]
-        if said == "bad":
-            return self.reply(400, {"error": {"message": "not that"}})
-        message = {"role": "assistant", "content": f"{said.upper()} {asked['max_tokens']}"}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return self.reply(
-            200, {"id": "1", "object": "data.answer(chat)", "created": 0, "model": asked["model"],
-                  "choices": [choice]},
-        )  # fmt: skip
-
-    def reply(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def url(monkeypatch):
-    pytest.importorskip("openai")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_an_endpoint_answers_in_order_and_tells_progress(url):
-    seen = []
-    answers = generate(
-        Endpoint("tiny", url), None, PROMPTS, max_new_tokens=9, batch_size=3,
-        progress=lambda done, total, left: seen.append((done, total)),
-    )  # fmt: skip
-    assert answers == [f"{text.upper()} 9" for text in QUESTIONS]
-    assert seen == [(3, 7), (6, 7), (7, 7)]
-
-
-def test_an_endpoint_that_fails_says_why(url):
-    bad = [*PROMPTS, [{"role": "user", "content": "bad"}]]
-    with pytest.raises(ModelError, match=r"prompt 8: .*not that"):
-        generate(Endpoint("tiny", url), None, bad, max_new_tokens=9)
-    with pytest.raises(ConfigError, match="answers chats"):
-        continue_text(Endpoint("tiny", url), None, "The quick")
-
-
-def test_an_endpoint_out_of_reach_is_told(monkeypatch):
-    pytest.importorskip("openai")
-    once = functools.partial(endpoint.connect, retries=0)
-    monkeypatch.setattr("ftlab.generation.connect", once)
-    with pytest.raises(OfflineError, match="cannot be reached"):
-        generate(Endpoint("tiny", "http://127.0.0.1:9/v1"), None, PROMPTS[:1])
