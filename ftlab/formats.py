@@ -24,7 +24,7 @@ hold tools: what a format cannot hold is refused. The schemas, as read in Novemb
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ftlab.errors import DataError, raise_unknown
@@ -112,7 +112,7 @@ def learned(row: Mapping[str, Any]) -> list[int]:
 
 
 def _side(value: Any, role: str) -> list[Any]:
-    return [{"role": role, "content": value}] if isinstance(value, str) else list(value)
+    return list(value) if isinstance(value, list) else [{"role": role, "content": value}]
 
 
 def _present(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,215 +162,193 @@ def extra_keys(line: Mapping[str, Any]) -> set[str]:
     return unknown
 
 
+class _Faults(list[Fault]):
+    """What is wrong with a line."""
+
+    def add(self, check: str, reason: str) -> Any:
+        """Append one; return None, which a caller returns in place of what it cannot make."""
+        self.append((check, reason))
+
+
 def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
     """Return the row of a line in any of the formats, and all that is wrong with it.
 
     >>> [name for name, _ in examine({"messages": [{"role": "User", "content": ""}]})[1]]
     ['unknown_role', 'empty_content', 'no_assistant']
     """
+    faults = _Faults()
     if not isinstance(line, Mapping):
         return {}, [("not_an_object", f"a JSON object is wanted, got {type(line).__name__}")]
-    format = format_of(line)
-    if format is None:
+    if (format := format_of(line)) is None:
         keys = ", ".join(sorted(map(str, line))[:8]) or "no keys"
-        return {}, [(
-            "unknown_format", f"no known format (keys: {keys}); wanted messages, conversations, "
-            "contents, prompt and completion, or instruction and output",
-        )]  # fmt: skip
-    faults: list[Fault] = []
-    if format == "prompt_completion":
-        prompt = _messages(line["prompt"], "user", "prompt", faults)
-        completion = _messages(line["completion"], "assistant", "completion", faults, len(prompt))
-        row: dict[str, Any] = {"prompt": prompt, "completion": completion}
-        for turn in (*prompt, *completion):
+        wanted = (
+            "messages, conversations, contents, prompt and completion, or instruction and output"
+        )
+        return {}, [("unknown_format", f"no known format (keys: {keys}); wanted {wanted}")]
+    given = _given(line, format)
+    if not isinstance(given, list):
+        faults.add("bad_record", f"the messages must be a list, got {type(given).__name__}")
+        given = []
+    turns = [_message(turn, number, faults) for number, turn in enumerate(given, start=1)]
+    _order(turns, faults)
+    row: dict[str, Any] = {"messages": turns}
+    answers = [turn for turn in turns if turn["role"] == "assistant"]
+    if format == "prompt_completion" or (format == "alpaca" and not line.get("history")):
+        for turn in turns:
             turn.pop("weight", None)
-        if completion and completion[0]["role"] != "assistant":
-            faults.append(("wrong_order", "the completion must begin with the assistant"))
-    else:
-        turns = _messages(*_talk(line, format), faults)
-        row = {"messages": turns}
-        if format == "alpaca" and not line.get("history"):
-            row = {"prompt": turns[:-1], "completion": turns[-1:]}
-        answers = [turn for turn in turns if turn["role"] == "assistant"]
-        if answers and all(turn.get("weight") == 0 for turn in answers):
-            faults.append(("bad_record", "every answer has weight 0, so there is nothing to learn"))
-    faults += _order([*row.get("prompt", ()), *row.get("completion", ()), *row.get("messages", ())])
+        start = len(turns) - 1 if format == "alpaca" else len(_side(line["prompt"], "user"))
+        row = {"prompt": turns[:start], "completion": turns[start:]}
+        if turns[start:] and turns[start]["role"] != "assistant":
+            faults.add("wrong_order", "the completion must begin with the assistant")
+    elif answers and all(turn.get("weight") == 0 for turn in answers):
+        faults.add("bad_record", "every answer has weight 0, so there is nothing to learn")
     if tools := _tools(line.get("tools"), faults):
         row["tools"] = tools
     if line.get("chat_template_kwargs"):  # what the template is given, as TRL names it
         row["chat_template_kwargs"] = line["chat_template_kwargs"]
-    extra = {key: value for key, value in line.items()
-             if key not in KEYS[format] | OURS and value is not None}  # fmt: skip
+    extra = {k: v for k, v in line.items() if k not in KEYS[format] | OURS and v is not None}
     own = line.get("meta") or {}
     if not isinstance(own, Mapping):
-        faults.append(("bad_record", f"meta must be an object, got {type(own).__name__}"))
+        faults.add("bad_record", f"meta must be an object, got {type(own).__name__}")
     elif extra or own:
         row["meta"] = {**extra, **own}
-    return row, faults
+    return row, list(faults)
 
 
-def _talk(line: Mapping[str, Any], format: str) -> tuple[Any, str, str]:
-    """Return the messages of a line as it has them, the role of a bare text, and their name."""
-    name = {"sharegpt": "conversations", "vertex": "contents"}.get(format, "messages")
+def _given(line: Mapping[str, Any], format: str) -> Any:
+    """Return the messages of a line as it has them, in one list."""
+    if format == "prompt_completion":
+        return _side(line["prompt"], "user") + _side(line["completion"], "assistant")
     system = line.get("systemInstruction" if format == "vertex" else "system")
-    head = [{"role": "system", "content": system}] if system else []
+    if format == "vertex" and isinstance(system, Mapping):
+        system = system.get("parts")
     if format == "alpaca":
-        turns: Any = []
+        question, more = line["instruction"], line.get("input")
+        if isinstance(question, str) and isinstance(more, str) and more.strip():
+            question = f"{question}\n\n{more}"
         history = line.get("history") or []
+        texts: list[Any] = []
         for pair in history if isinstance(history, list) else [None]:
-            pair = pair if isinstance(pair, list) and len(pair) == 2 else [None, None]
-            turns += [
-                {"role": "user", "content": pair[0]},
-                {"role": "assistant", "content": pair[1]},
-            ]
-        question, given = line["instruction"], line.get("input")
-        if isinstance(question, str) and isinstance(given, str) and given.strip():
-            question = f"{question}\n\n{given}"
-        turns += [{"role": "user", "content": question},
-                  {"role": "assistant", "content": line["output"]}]  # fmt: skip
-    elif format == "vertex" and isinstance(line[name], list):
-        turns = [  # a role may be left out of a single question
-            {"role": turn.get("role", "user"), "content": turn.get("parts")}
-            if isinstance(turn, Mapping) else turn for turn in line[name]
-        ]  # fmt: skip
-        if isinstance(system, Mapping):
-            head = [{"role": "system", "content": system.get("parts")}]
+            texts += pair if isinstance(pair, list) and len(pair) == 2 else [None, None]
+        turns: Any = _alternating([*texts, question, line["output"]])
     else:
-        turns = line[name]
-    return head + turns if isinstance(turns, list) else turns, "user", name
+        turns = line[{"sharegpt": "conversations", "vertex": "contents"}.get(format, "messages")]
+    head = [{"role": "system", "content": system}] if system else []
+    return head + turns if isinstance(turns, list) else turns
 
 
-def _messages(
-    value: Any, role: str, name: str, faults: list[Fault], before: int = 0
-) -> list[dict[str, Any]]:
-    """Return messages with roles, keys and contents as a row has them; add what is wrong."""
-    if not isinstance(value, list):
-        if name not in ("prompt", "completion"):
-            got = type(value).__name__
-            faults.append(("bad_record", f"{name} must be a list of messages, got {got}"))
-            return []
-        value = [{"role": role, "content": value}]
-    return [_message(turn, i, faults) for i, turn in enumerate(value, start=before + 1)]
+def _alternating(texts: list[Any], assistant: str = "assistant", key: str = "content") -> list[Any]:
+    return [{"role": ("user", assistant)[i % 2], key: text} for i, text in enumerate(texts)]
 
 
-def _message(message: Any, number: int, faults: list[Fault]) -> dict[str, Any]:
+def _message(message: Any, number: int, faults: _Faults) -> dict[str, Any]:
+    """Return a message with the role, the keys and the content that a row has; add its faults."""
     if not isinstance(message, Mapping):
         got = type(message).__name__
-        faults.append(("not_text", f"message {number} must be an object, got {got}"))
+        faults.add("not_text", f"message {number} must be an object, got {got}")
         return {"role": "", "content": ""}
     given = {key: value for key, value in message.items() if value is not None}
     role = given.get("role", given.get("from"))
+    if role is None and "parts" in given:  # vertex lets a single question go without
+        role = "user"
     if not isinstance(role, str) or role not in ROLES:
         wanted = "system, user, assistant or tool"
-        faults.append(("unknown_role", f"message {number} has the role {role!r}; wanted {wanted}"))
+        faults.add("unknown_role", f"message {number} has the role {role!r}; wanted {wanted}")
         role = str(role).strip().lower()  # the order is judged by what was meant
-    made: dict[str, Any] = {key: given[key] for key in MESSAGE if key in given}
-    made["role"] = ROLES.get(role, role)
+    made: dict[str, Any] = {"role": ROLES.get(role, role), "content": ""}
     calls = given.get("tool_calls")
+    content = given.get("content", given.get("value", given.get("parts", "" if calls else None)))
+    text = _text(content, number, faults)
+    made["content"] = text or ""
+    if text is not None and not text.strip() and not calls:
+        faults.add("empty_content", f"message {number}, the {made['role']}'s, is empty")
+    made |= {key: given[key] for key in MESSAGE[2:] if key in given and key != "tool_calls"}
     if calls:
         made["tool_calls"] = _calls(calls, number, faults)
-    else:
-        made.pop("tool_calls", None)
-    content = given.get("content", given.get("value"))
-    made["content"] = _text(content, number, "" if calls else None, faults)
-    if not made["content"].strip() and not calls and not (faults and faults[-1][0] == "not_text"):
-        faults.append(("empty_content", f"message {number}, the {made['role']}'s, is empty"))
-    if "weight" in made and made["weight"] not in (0, 1):
+    if made.get("weight", 1) not in (0, 1):
         got = made["weight"]
-        faults.append(("bad_record", f"message {number} has the weight {got!r}; wanted 0 or 1"))
-    return {key: made[key] for key in MESSAGE if key in made}
+        faults.add("bad_record", f"message {number} has the weight {got!r}; wanted 0 or 1")
+    return made
 
 
-def _text(content: Any, number: int, default: str | None, faults: list[Fault]) -> str:
-    """Return a content as one string; the text parts of a list are joined."""
-    if content is None:
-        content = default
+def _text(content: Any, number: int, faults: _Faults) -> str | None:
+    """Return a content as one string, the text parts of a list joined; None if it is no text."""
     if isinstance(content, list):
-        kinds = [
-            "text" if isinstance(part, Mapping) and isinstance(part.get("text"), str)
-            and part.get("type", "text") == "text"
-            else part.get("type") or "/".join(map(str, part)) if isinstance(part, Mapping)
-            else type(part).__name__
-            for part in content
-        ]  # fmt: skip
+        kinds = [_kind(part) for part in content]
         if set(kinds) - {"text"}:
-            faults.append(("not_text", f"message {number} has parts that are not text: {kinds}"))
-            return ""
+            return faults.add("not_text", f"message {number} has parts that are not text: {kinds}")
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
         got = type(content).__name__
-        faults.append(("not_text", f"the content of message {number} must be a string, got {got}"))
-        return ""
+        return faults.add(
+            "not_text", f"the content of message {number} must be a string, got {got}"
+        )
     try:
         content.encode("utf-8")
     except UnicodeEncodeError:
-        faults.append(("not_text", f"message {number} has half of a surrogate pair, which is no "
-                                   "character"))  # fmt: skip
-        return ""
+        reason = f"message {number} has half of a surrogate pair, which is no character"
+        return faults.add("not_text", reason)
     return content
 
 
-def _calls(calls: Any, number: int, faults: list[Fault]) -> list[Any]:
+def _kind(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return type(part).__name__
+    if isinstance(part.get("text"), str):
+        return str(part.get("type", "text"))
+    return str(part.get("type") or "/".join(map(str, part))).replace("text", "no text")
+
+
+def _calls(calls: Any, number: int, faults: _Faults) -> list[Any]:
     """Return tool calls with their arguments as objects, as chat templates want them."""
     made = []
     for call in calls if isinstance(calls, list) else [calls]:
         call = _pruned(call)
         inner = call.get("function", call) if isinstance(call, Mapping) else None
         if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
-            faults.append(("bad_record", f"message {number} has a tool call without a name"))
+            faults.add("bad_record", f"message {number} has a tool call without a name")
             continue
-        arguments = inner.get("arguments", {})
-        if isinstance(arguments, str):
-            try:
-                arguments = loads(arguments or "{}")
-            except DataError as error:
-                faults.append(("bad_record", f"message {number}: the arguments of "
-                                             f"{inner['name']} are {error}"))  # fmt: skip
-                continue
+        arguments = inner.get("arguments") or {}
+        try:
+            arguments = loads(arguments) if isinstance(arguments, str) else arguments
+            reason = f"must be an object, got {type(arguments).__name__}"
+        except DataError as error:
+            arguments, reason = None, f"are {error}"
         if not isinstance(arguments, Mapping):
-            got = type(arguments).__name__
-            faults.append(("bad_record", f"message {number}: the arguments of {inner['name']} "
-                                         f"must be an object, got {got}"))  # fmt: skip
+            faults.add("bad_record", f"message {number}: the arguments of {inner['name']} {reason}")
         inner = {**inner, "arguments": arguments}
         made.append({**call, "function": inner} if "function" in call else inner)
     return made
 
 
-def _tools(tools: Any, faults: list[Fault]) -> list[Any]:
+def _tools(tools: Any, faults: _Faults) -> Any:
     """Return the tools of a line, which some data sets keep as a JSON string."""
     try:
         tools = loads(tools) if isinstance(tools, str) and tools.strip() else tools
     except DataError as error:
-        faults.append(("bad_record", f"tools are {error}"))
-        return []
+        return faults.add("bad_record", f"tools are {error}")
     tools = _pruned(tools or [])
-    inner = [tool.get("function", tool) if isinstance(tool, Mapping) else None
-             for tool in (tools if isinstance(tools, list) else [None])]  # fmt: skip
-    if not all(isinstance(it, Mapping) and isinstance(it.get("name"), str) for it in inner):
-        faults.append(("bad_record", "tools must be a list of objects with a function's name"))
-        return []
-    return tools if isinstance(tools, list) else []
+    for tool in tools if isinstance(tools, list) else [None]:
+        inner = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+            reason = "tools must be a list of objects with a function's name"
+            return faults.add("bad_record", reason)
+    return tools
 
 
-def _order(turns: list[dict[str, Any]]) -> Iterable[Fault]:
-    """Yield what is wrong with the order of the turns."""
+def _order(turns: list[dict[str, Any]], faults: _Faults) -> None:
+    """Add what is wrong with the order of the turns."""
     roles = [turn["role"] for turn in turns]
     if not roles or roles[-1] != "assistant":
-        yield "no_assistant", "the last message must be the assistant's: it is what is learned"
-    if not set(roles) <= set(SHAREGPT):
-        return
+        faults.add("no_assistant", "the last message must be the assistant's: it is learned")
     before: str | None = None
-    for i, role in enumerate(roles):
+    for i, role in enumerate(roles if set(roles) <= AFTER.keys() else []):
         unanswered = before == "assistant" and bool(turns[i - 1].get("tool_calls"))
         if role not in AFTER[before] or (unanswered and role != "tool"):
-            yield (
-                "wrong_order",
-                (
-                    "after at most one system message, user and assistant take turns, the user "
-                    f"first, and a tool's results follow its call; got {', '.join(roles[:12])}"
-                ),
-            )
-            return
+            shown = ", ".join(roles[:12])
+            rule = "after at most one system message, user and assistant take turns, the user first"
+            reason = f"{rule}, and a tool's results follow its call; got {shown}"
+            return faults.add("wrong_order", reason)
         before = role
 
 
@@ -472,17 +450,14 @@ def line_of(row: Mapping[str, Any], format: str) -> dict[str, Any]:
         line |= {} if system is None else {"system": system}
         pairs = [list(pair) for pair in zip(texts[:-2:2], texts[1:-2:2], strict=True)]
         return line | ({"history": pairs} if pairs else {})
-    parts = "parts" if format == "vertex" else "content"
-    talk = [
-        {"role": ("user", "model" if format == "vertex" else "assistant")[i % 2],
-         parts: [{"text": text}]} for i, text in enumerate(texts)
-    ]  # fmt: skip
-    said = [{"text": system}]
+    said, parts = [{"text": system}], [[{"text": text}] for text in texts]
     if format == "vertex":
-        first = {} if system is None else {"systemInstruction": {"role": "system", "parts": said}}
-        return {**first, "contents": talk}
-    return {"schemaVersion": SCHEMA, **({} if system is None else {"system": said}),
-            "messages": talk}  # fmt: skip
+        head: dict[str, Any] = {"systemInstruction": {"role": "system", "parts": said}}
+        return (head if system is not None else {}) | {
+            "contents": _alternating(parts, "model", "parts")
+        }
+    head = {"schemaVersion": SCHEMA} | ({} if system is None else {"system": said})
+    return head | {"messages": _alternating(parts)}
 
 
 def _openai(turn: dict[str, Any]) -> dict[str, Any]:

@@ -586,10 +586,8 @@ ledger.record(
 from ftlab.teaching.lesson06 import told_apart
 from ftlab.training.held_out import nats
 
-own = [
-    data.example(data.prompt(r), text)
-    for r, text in zip(held_out, given["tuned"].texts)
-]
+texts = given["tuned"].texts
+own = [data.example(data.prompt(r), text) for r, text in zip(held_out, texts)]
 right = [data.answer(mine) == data.answer(r) for mine, r in zip(own, held_out)]
 author = [-r.num / r.den for r in nats(model, tokenizer, own)]
 judge = [-r.num / r.den for r in nats(tiny, tiny_tokenizer, own)]
