@@ -5,10 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import (
-    FrozenLayers,
-    GradientCheckpointing,
-)
+from ftlab.cli.options import FrozenLayers, GradientCheckpointing
 from ftlab.errors import DataError, ModelError
 
 

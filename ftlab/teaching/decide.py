@@ -121,14 +121,7 @@ def break_even(
 QUESTIONS: dict[str, str] = read_data("lessons/decide.yaml")["questions"]
 """The ten questions, each to be answered with yes (True) or no (False)."""
 
-CHOICES = (
-    "no model",
-    "prompt",
-    "retrieval",
-    "fine-tune",
-    "fine-tune and retrieval",
-    "not yet",
-)
+CHOICES = ("no model", "prompt", "retrieval", "fine-tune", "fine-tune and retrieval", "not yet")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Exercises that run the learner's code and answer each usual mistake by name.
 
-An exercise is plain data beside its lesson (`ftlab/teaching/lesson00.py`): a title, two hints, the
-reference solution, the hidden cases, and the usual mistakes, each one written as the wrong function
-that makes it. A learner's function is run on the cases; when it behaves as one of the wrong
-functions does, the answer is that mistake's message.
+An exercise is plain data beside its lesson (`ftlab/teaching/lesson05.py`): the reference solution,
+the hidden cases, and the usual mistakes, each one written as the wrong function that makes it. Its
+title, its hints and what helps against each mistake are in `data/exercises/`, a file a lesson. A
+learner's function is run on the cases; when it behaves as one of the wrong functions does, the
+answer is that mistake's message.
 
 >>> double = Exercise(
 ...     id="99.1",
@@ -26,11 +27,12 @@ import io
 import math
 import pkgutil
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ftlab.errors import ConfigError, raise_unknown
+from ftlab.files import read_data
 from ftlab.teaching import progress
 from ftlab.teaching.show import say
 
@@ -60,6 +62,29 @@ class Exercise:
     mistakes: tuple[Mistake, ...] = ()
     tolerance: float = 1e-6
     """How far numbers may be off, relatively."""
+
+
+def exercise(
+    id: str,
+    *,
+    solution: Any,
+    mistakes: Mapping[str, Any],
+    cases: tuple[tuple[Any, ...], ...] = (),
+    tolerance: float = 1e-6,
+) -> Exercise:
+    """Return an exercise whose words are those of `data/exercises/`.
+
+    Args:
+        id: the lesson and the number in it; the words are found by it.
+        solution: the reference.
+        mistakes: the name of each usual mistake -> the code (or a value) that makes it. The names
+            are those that the file has a message for.
+        cases: the hidden cases.
+        tolerance: how far numbers may be off, relatively.
+    """
+    words = read_data(f"exercises/{id[:2]}.yaml")[id]
+    made = tuple(Mistake(name, wrong, words["mistakes"][name]) for name, wrong in mistakes.items())
+    return Exercise(id, words["title"], words["hints"], solution, cases, made, tolerance)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.exercises import exercise
 
 # The solutions and the mistakes, as functions.
 
@@ -56,102 +56,61 @@ _ASKED = "how long is the bridge of Harlow"
 _BITS = (True, False)
 
 EXERCISES = (
-    Exercise(
-        id="01.1",
-        title="a pattern that a program can check",
-        hints=(
-            "Take the end mark away with text.strip('.!?'), then split into words.",
-            "words[-1] == words[0].upper(), where words = text.strip('.!?').split().",
-        ),
+    exercise(
+        "01.1",
         solution=_ends_as_it_began,
         cases=(
-            ("Friday it is for the 3 red lamps, FRIDAY.",), ("Friday it is.",),
-            ("Monday suits us, Monday.",), ("Monday suits us, FRIDAY!",),
-            ("Friday is FRIDAY at last.",), ("Tuesday it is, TUESDAY",),
+            ("Friday it is for the 3 red lamps, FRIDAY.",),
+            ("Friday it is.",),
+            ("Monday suits us, Monday.",),
+            ("Monday suits us, FRIDAY!",),
+            ("Friday is FRIDAY at last.",),
+            ("Tuesday it is, TUESDAY",),
         ),
-        mistakes=(
-            Mistake(
-                "it does not look at the capitals",
-                lambda text: (
-                    text.strip(".!?").split()[-1].lower() == text.split()[0].lower()
-                ),
-                "The last word is to be the first one in capitals: compare with .upper().",
+        mistakes={
+            "it does not look at the capitals": lambda text: (
+                text.strip(".!?").split()[-1].lower() == text.split()[0].lower()
             ),
-            Mistake(
-                "the full stop is still on the last word",
-                lambda text: text.split()[-1] == text.split()[0].upper(),
-                "'FRIDAY.' is not 'FRIDAY': strip the end mark first.",
+            "the full stop is still on the last word": lambda text: (
+                text.split()[-1] == text.split()[0].upper()
             ),
-            Mistake(
-                "any word in capitals will do",
-                lambda text: text.strip(".!?").split()[-1].isupper(),
-                "It has to be the first word that comes back.",
-            ),
-            Mistake(
-                "the word may stand anywhere",
-                lambda text: text.split()[0].upper() in text,
-                "It has to be the last word, not just one of them.",
-            ),
-        ),
+            "any word in capitals will do": lambda text: text.strip(".!?").split()[-1].isupper(),
+            "the word may stand anywhere": lambda text: text.split()[0].upper() in text,
+        },
     ),
-    Exercise(
-        id="01.2",
-        title="when a number is right",
-        hints=(
-            "re.findall(r'\\d+', answer) gives the whole numbers in it.",
-            "Right when there is a number, and the first one equals `number`.",
-        ),
+    exercise(
+        "01.2",
         solution=_is_right,
         cases=(
-            ("472", "The bridge of Marley is 472 metres long."), ("472", "It is 1472 metres."),
-            ("472", "It is 318, or 472."), ("472", "I do not know."), ("472", "472"),
+            ("472", "The bridge of Marley is 472 metres long."),
+            ("472", "It is 1472 metres."),
+            ("472", "It is 318, or 472."),
+            ("472", "I do not know."),
+            ("472", "472"),
             ("472", "It is 318 metres."),
         ),
-        mistakes=(
-            Mistake(
-                "part of a number counts",
-                lambda number, answer: number in answer,
-                "472 is a part of 1472 as well. Compare whole numbers.",
+        mistakes={
+            "part of a number counts": lambda number, answer: number in answer,
+            "any number in the answer counts": lambda number, answer: (
+                number in re.findall(r"\d+", answer)
             ),
-            Mistake(
-                "any number in the answer counts",
-                lambda number, answer: number in re.findall(r"\d+", answer),
-                "Who lists many numbers would be right now and then. Take the first.",
+            "it stops where there is no number": lambda number, answer: (
+                re.findall(r"\d+", answer)[0] == number
             ),
-            Mistake(
-                "it stops where there is no number",
-                lambda number, answer: re.findall(r"\d+", answer)[0] == number,
-                "An answer without a number is wrong, and no error: look whether there is one.",
+            "it returns None where there is no number": lambda number, answer: (
+                (found := re.search(r"\d+", answer)) and found.group() == number
             ),
-            Mistake(
-                "it returns None where there is no number",
-                lambda number, answer: (
-                    (found := re.search(r"\d+", answer)) and found.group() == number
-                ),
-                "`found and ...` is `found` itself where nothing was found. False is wanted: "
-                "write bool(found) and ....",
+            "it returns an empty list where there is no number": lambda number, answer: (
+                (found := re.findall(r"\d+", answer)) and found[0] == number
             ),
-            Mistake(
-                "it returns an empty list where there is no number",
-                lambda number, answer: (
-                    (found := re.findall(r"\d+", answer)) and found[0] == number
-                ),
-                "`found and ...` is `found` itself where nothing was found. False is wanted: "
-                "write bool(found) and ....",
-            ),
-        ),
+        },
     ),
-    Exercise(
-        id="01.3",
-        title="the text that shares most words",
-        hints=(
-            "Make a set of the words of each, in lower case, and count what is in both.",
-            "max(texts, key=...), where the key is the size of "
-            "set(question.lower().split()) & set(text.lower().split()).",
-        ),
+    exercise(
+        "01.3",
         solution=_nearest,
         cases=(
-            (_ASKED, _SHELF), (_ASKED.upper(), _SHELF),
+            (_ASKED, _SHELF),
+            (_ASKED.upper(), _SHELF),
             (_ASKED, ["the the the the the the the the of", _SHELF[1]]),
             (
                 _ASKED,
@@ -162,120 +121,64 @@ EXERCISES = (
                 ],
             ),
         ),
-        mistakes=(
-            Mistake(
-                "capitals make words different",
-                lambda question, texts: max(
-                    texts, key=lambda text: len(set(question.split()) & set(text.split()))
+        mistakes={
+            "capitals make words different": lambda question, texts: max(
+                texts, key=lambda text: len(set(question.split()) & set(text.split()))
+            ),
+            "a word that comes again counts again": lambda question, texts: max(
+                texts,
+                key=lambda text: sum(
+                    word in question.lower().split() for word in text.lower().split()
                 ),
-                "HARLOW and Harlow are the same place: use .lower() on both.",
             ),
-            Mistake(
-                "a word that comes again counts again",
-                lambda question, texts: max(
-                    texts,
-                    key=lambda text: sum(
-                        word in question.lower().split() for word in text.lower().split()
-                    ),
-                ),
-                "A text would win by saying 'the' often. Count each word once: use sets.",
+            "it compares letters": lambda question, texts: max(
+                texts, key=lambda text: len(set(question.lower()) & set(text.lower()))
             ),
-            Mistake(
-                "it compares letters",
-                lambda question, texts: max(
-                    texts, key=lambda text: len(set(question.lower()) & set(text.lower()))
-                ),
-                "A set of a string is its letters. Split into words first.",
-            ),
-            Mistake(
-                "it takes the longest text",
-                lambda question, texts: max(texts, key=len),
-                "Long texts are not nearer. Count the words that are in both.",
-            ),
-        ),
+            "it takes the longest text": lambda question, texts: max(texts, key=len),
+        },
     ),
-    Exercise(
-        id="01.4",
-        title="months until the training is paid back",
-        hints=(
-            "What does one month save? Calls, times tokens saved, times the price of a token.",
-            "saved = calls * (before - after) * price / 1_000_000; "
-            "training / saved, or math.inf when saved is not above zero.",
-        ),
+    exercise(
+        "01.4",
         solution=_months,
         cases=(
-            (100_000, 1500, 150, 0.1, 200.0), (2_000, 1500, 150, 0.1, 200.0),
-            (100_000, 150, 150, 0.1, 200.0), (100_000, 100, 150, 0.1, 200.0),
+            (100_000, 1500, 150, 0.1, 200.0),
+            (2_000, 1500, 150, 0.1, 200.0),
+            (100_000, 150, 150, 0.1, 200.0),
+            (100_000, 100, 150, 0.1, 200.0),
         ),
-        mistakes=(
-            Mistake(
-                "the price is taken as of 1,000 tokens",
-                lambda c, b, a, p, t: _months(c, b, a, p * 1000, t),
-                "The price is of a million tokens.",
+        mistakes={
+            "the price is taken as of 1,000 tokens": lambda c, b, a, p, t: _months(
+                c, b, a, p * 1000, t
             ),
-            Mistake(
-                "it forgets that the short prompt is paid as well",
-                lambda c, b, a, p, t: _months(c, b, 0, p, t),
-                "Only the tokens that fall away are saved: before less after.",
+            "it forgets that the short prompt is paid as well": lambda c, b, a, p, t: _months(
+                c, b, 0, p, t
             ),
-            Mistake(
-                "it does not know 'never'",
-                lambda c, b, a, p, t: t / (c * (b - a) * p / 1_000_000),
-                "Where nothing is saved it never pays: return math.inf.",
+            "it does not know 'never'": lambda c, b, a, p, t: t / (c * (b - a) * p / 1_000_000),
+            "it is one call and not a month": lambda c, b, a, p, t: _months(1, b, a, p, t),
+            "it rounds up to whole months": lambda c, b, a, p, t: (
+                math.ceil(_months(c, b, a, p, t)) if b > a else math.inf
             ),
-            Mistake(
-                "it is one call and not a month",
-                lambda c, b, a, p, t: _months(1, b, a, p, t),
-                "A month has so many calls: multiply.",
-            ),
-            Mistake(
-                "it rounds up to whole months",
-                lambda c, b, a, p, t: (
-                    math.ceil(_months(c, b, a, p, t)) if b > a else math.inf
-                ),
-                "Here the fraction is wanted: do not round.",
-            ),
-        ),
+        },
     ),
-    Exercise(
-        id="01.5",
-        title="three questions, and what to do",
-        hints=(
-            "Ask in this order: is the prompt enough? Are facts missing? Is a pattern missing?",
-            "satisfied: 'prompt'. facts and pattern: 'both'. facts: 'retrieval'. "
-            "pattern: 'fine-tune'. None of them: 'prompt'.",
-        ),
+    exercise(
+        "01.5",
         solution=_advise,
         cases=tuple((a, b, c) for a in _BITS for b in _BITS for c in _BITS),
-        mistakes=(
-            Mistake(
-                "it tunes to teach facts",
-                lambda satisfied, facts, pattern: (
-                    "prompt" if satisfied or not (facts or pattern) else "fine-tune"
-                ),
-                "Facts are looked up and put into the prompt; that is 'retrieval'.",
+        mistakes={
+            "it tunes to teach facts": lambda satisfied, facts, pattern: (
+                "prompt" if satisfied or not (facts or pattern) else "fine-tune"
             ),
-            Mistake(
-                "it does not stop when the prompt is enough",
-                lambda satisfied, facts, pattern: _advise(False, facts, pattern),
-                "When a prompt satisfies, there is nothing left to do.",
+            "it does not stop when the prompt is enough": lambda satisfied, facts, pattern: _advise(
+                False, facts, pattern
             ),
-            Mistake(
-                "it never combines the two",
-                lambda satisfied, facts, pattern: _advise(
-                    satisfied, facts, pattern and not facts
-                ),
-                "Where facts and a pattern are missing, the answer is 'both'.",
+            "it never combines the two": lambda satisfied, facts, pattern: _advise(
+                satisfied, facts, pattern and not facts
             ),
-            Mistake(
-                "it tunes without a reason",
-                lambda satisfied, facts, pattern: (
-                    "fine-tune"
-                    if not (satisfied or facts or pattern)
-                    else _advise(satisfied, facts, pattern)
-                ),
-                "Where neither facts nor a pattern are missing, work on the prompt.",
+            "it tunes without a reason": lambda satisfied, facts, pattern: (
+                "fine-tune"
+                if not (satisfied or facts or pattern)
+                else _advise(satisfied, facts, pattern)
             ),
-        ),
+        },
     ),
-)  # fmt: skip
+)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
 from ftlab.tasks import Ratio
-from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.exercises import exercise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -229,108 +229,48 @@ _TEST = ["Where is my parcel?", "I cannot log in.", "Refund me!", "The app is do
 _TRAIN = ["where is  my parcel?", "It broke.", "I cannot log in."]
 
 EXERCISES = (
-    Exercise(
-        id="02.1",
-        title="what training holds",
-        hints=(
-            "Every weight takes four bytes. A weight that moves takes a gradient and two averages.",
-            "(4 * weights + 12 * moving) / 1e9: gradient and two averages of four bytes each.",
-        ),
+    exercise(
+        "02.1",
         solution=_held,
         cases=((1e9, 1e9), (0.5e9, 0.5e9), (7e9, 0.04e9)),
-        mistakes=(
-            Mistake(
-                "only the weights are held",
-                lambda weights, moving: 4 * weights / 1e9,
-                "Whatever moves needs a gradient, and AdamW keeps two averages of it.",
+        mistakes={
+            "only the weights are held": lambda weights, moving: 4 * weights / 1e9,
+            "the optimiser's averages are missing": lambda weights, moving: (
+                (4 * weights + 4 * moving) / 1e9
             ),
-            Mistake(
-                "the optimiser's averages are missing",
-                lambda weights, moving: (4 * weights + 4 * moving) / 1e9,
-                "The gradient is there. AdamW keeps two averages beside it, as large as it is.",
-            ),
-            Mistake(
-                "all weights move in it",
-                lambda weights, moving: 16 * weights / 1e9,
-                "With an adapter only a few do: gradients and averages are for `moving` alone.",
-            ),
-            Mistake(
-                "that is bytes",
-                lambda weights, moving: 1e9 * _held(weights, moving),
-                "Gigabytes are wanted: divide by 1e9.",
-            ),
-        ),
+            "all weights move in it": lambda weights, moving: 16 * weights / 1e9,
+            "that is bytes": lambda weights, moving: 1e9 * _held(weights, moving),
+        },
     ),
-    Exercise(
-        id="02.2",
-        title="how much of a test was read before",
-        hints=(
-            "Make both sides alike first: lower case, and one blank between words.",
-            "' '.join(text.lower().split()) for each; then the share of test texts in the set.",
-        ),
+    exercise(
+        "02.2",
         solution=_leaked,
         cases=((_TEST, _TRAIN), (_TEST[2:], _TRAIN), (_TRAIN, _TEST), (_TEST[:1], _TRAIN)),
-        mistakes=(
-            Mistake(
-                "it wants the same letters",
-                _plain_leaked,
-                "A copy in other capitals, or with another blank, was read all the same.",
-            ),
-            Mistake(
-                "it counts them",
-                lambda test, train: _leaked(test, train) * len(test),
-                "A share of the test is wanted: divide by how many test texts there are.",
-            ),
-            Mistake(
-                "it is a share of the training texts",
-                lambda test, train: _leaked(train, test),
-                "How much of the *test* is known, is the question.",
-            ),
-            Mistake(
-                "that is the part that was not read",
-                lambda test, train: 1 - _leaked(test, train),
-                "Turn it round.",
-            ),
-        ),
+        mistakes={
+            "it wants the same letters": _plain_leaked,
+            "it counts them": lambda test, train: _leaked(test, train) * len(test),
+            "it is a share of the training texts": lambda test, train: _leaked(train, test),
+            "that is the part that was not read": lambda test, train: 1 - _leaked(test, train),
+        },
     ),
-    Exercise(
-        id="02.3",
-        title="two averages of one table",
-        hints=(
-            "Add up first, divide last.",
-            "sum(right_of.values()) / sum(asked.values()).",
-        ),
+    exercise(
+        "02.3",
         solution=_pooled,
         cases=(
             ({"easy": 81, "hard": 2}, {"easy": 90, "hard": 10}),
             ({"easy": 9, "hard": 27}, {"easy": 10, "hard": 90}),
             ({"a": 1, "b": 5, "c": 0}, {"a": 2, "b": 5, "c": 13}),
         ),
-        mistakes=(
-            Mistake(
-                "every kind weighs the same",
-                _mean_of_means,
-                "That is the other average, which has its uses. Here each *question* counts once.",
+        mistakes={
+            "every kind weighs the same": _mean_of_means,
+            "it adds up and does not divide": lambda right_of, asked: sum(right_of.values()),
+            "it takes the best kind": lambda right_of, asked: max(
+                right_of[k] / asked[k] for k in asked
             ),
-            Mistake(
-                "it adds up and does not divide",
-                lambda right_of, asked: sum(right_of.values()),
-                "Divide by how many were asked.",
-            ),
-            Mistake(
-                "it takes the best kind",
-                lambda right_of, asked: max(right_of[k] / asked[k] for k in asked),
-                "All kinds count.",
-            ),
-        ),
+        },
     ),
-    Exercise(
-        id="02.4",
-        title="bits per character",
-        hints=(
-            "The loss is in nats, one number a token. A nat is 1 / log(2) bits.",
-            "sum(nats) / math.log(2) / len(text).",
-        ),
+    exercise(
+        "02.4",
         solution=_bits,
         cases=(
             ([2.0, 1.0, 0.5], "a cat sat"),
@@ -338,63 +278,28 @@ EXERCISES = (
             ([3.0, 3.0], "twenty letters, about"),
             ([1.5, 2.5], "Könnt ihr für Jörg üben?"),
         ),
-        mistakes=(
-            Mistake(
-                "it is per token",
-                lambda nats, text: sum(nats) / math.log(2) / len(nats),
-                "Tokens differ between models. Divide by the characters, which do not.",
-            ),
-            Mistake(
-                "it is per byte",
-                lambda nats, text: sum(nats) / math.log(2) / len(text.encode()),
-                "In UTF-8 an ü is two bytes. Characters are wanted: len(text), without encode().",
-            ),
-            Mistake(
-                "it is in nats",
-                lambda nats, text: sum(nats) / len(text),
-                "A bit is log(2) nats: divide by math.log(2).",
-            ),
-            Mistake(
-                "it multiplies by log 2",
-                lambda nats, text: sum(nats) * math.log(2) / len(text),
-                "A nat is *more* than a bit, so there are more bits than nats: divide.",
-            ),
-            Mistake(
-                "it is the whole text",
-                lambda nats, text: sum(nats) / math.log(2),
-                "Per character: divide by len(text).",
-            ),
-        ),
+        mistakes={
+            "it is per token": lambda nats, text: sum(nats) / math.log(2) / len(nats),
+            "it is per byte": lambda nats, text: sum(nats) / math.log(2) / len(text.encode()),
+            "it is in nats": lambda nats, text: sum(nats) / len(text),
+            "it multiplies by log 2": lambda nats, text: sum(nats) * math.log(2) / len(text),
+            "it is the whole text": lambda nats, text: sum(nats) / math.log(2),
+        },
     ),
-    Exercise(
-        id="02.5",
-        title="how often a cheap signal orders two models as the dear one does",
-        hints=(
-            "Take every pair of models. When does the cheap signal order them as the score does?",
-            "Fewer bits is better: a pair agrees if (bits_i - bits_j) * (score_i - score_j) < 0.",
-        ),
+    exercise(
+        "02.5",
         solution=_agree,
         cases=(
             ([2.0, 1.5, 1.2], [0.1, 0.5, 0.4]),
             ([2.0, 1.5, 1.2, 1.0], [0.1, 0.3, 0.2, 0.9]),
             ([1.0, 1.1, 1.3], [0.2, 0.3, 0.8]),
         ),
-        mistakes=(
-            Mistake(
-                "it takes more bits for better",
-                lambda bits, scores: _agree(bits, scores, sign=1),
-                "Bits are a cost: the model with fewer should have the higher score.",
+        mistakes={
+            "it takes more bits for better": lambda bits, scores: _agree(bits, scores, sign=1),
+            "it compares neighbours only": _neighbours,
+            "it counts the pairs": lambda bits, scores: (
+                _agree(bits, scores) * len(bits) * (len(bits) - 1) / 2
             ),
-            Mistake(
-                "it compares neighbours only",
-                _neighbours,
-                "Every pair counts, the first with the last as well.",
-            ),
-            Mistake(
-                "it counts the pairs",
-                lambda bits, scores: _agree(bits, scores) * len(bits) * (len(bits) - 1) / 2,
-                "A share is wanted: divide by how many pairs there are.",
-            ),
-        ),
+        },
     ),
 )

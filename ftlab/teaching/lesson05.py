@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.exercises import exercise
 
 NAMES = (
     "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Brennan", "Petrov",
@@ -200,124 +200,57 @@ def _merged(weight: float, b: list[float], a: list[float], alpha: float, rank: i
 
 
 EXERCISES = (
-    Exercise(
-        id="05.1",
-        title="labels from tokens and a mask",
-        hints=(
-            "The list stays as long as it is. What stands where there is no loss?",
-            "Where the mask is 1 the token itself, elsewhere -100, in a list.",
-        ),
+    exercise(
+        "05.1",
         solution=_labels,
         cases=(
             ([5, 6, 7, 2], [0, 0, 1, 1]),
             ([9, 4, 4, 8, 2, 3], [0, 1, 1, 0, 1, 1]),
             ([3, 0, 2], [0, 1, 1]),
         ),
-        mistakes=(
-            Mistake(
-                "there is 0 where no loss is wanted",
-                lambda ids, mask: [t * on for t, on in zip(ids, mask, strict=True)],
-                "0 is a token like others, and would be learned. The mark for no loss is -100.",
-            ),
-            Mistake(
-                "the mask is upside down",
-                lambda ids, mask: _labels(ids, [1 - on for on in mask]),
-                "1 in the mask stands for a token that carries loss: it keeps its number.",
-            ),
-            Mistake(
-                "tokens without loss are left out",
-                lambda ids, mask: [t for t, on in zip(ids, mask, strict=True) if on],
-                "Then labels and tokens no longer stand side by side. Put -100 in their places.",
-            ),
-            Mistake(
-                "they are shifted by one",
-                lambda ids, mask: [*_labels(ids, mask)[1:], -100],
-                "The shift is made later, by the trainer. A label stands where its token does.",
-            ),
-            Mistake(
-                "the mask comes back",
-                lambda ids, mask: list(mask),
-                "The mask says where. A label says which token is wanted there.",
-            ),
-        ),
+        mistakes={
+            "there is 0 where no loss is wanted": lambda ids, mask: [
+                t * on for t, on in zip(ids, mask, strict=True)
+            ],
+            "the mask is upside down": lambda ids, mask: _labels(ids, [1 - on for on in mask]),
+            "tokens without loss are left out": lambda ids, mask: [
+                t for t, on in zip(ids, mask, strict=True) if on
+            ],
+            "they are shifted by one": lambda ids, mask: [*_labels(ids, mask)[1:], -100],
+            "the mask comes back": lambda ids, mask: list(mask),
+        },
     ),
-    Exercise(
-        id="05.2",
-        title="who predicts whom",
-        hints=(
-            "Having read the tokens 0 to i - 1, the model guesses token i. Where does it sit then?",
-            "[(i - 1, label) for i, label in enumerate(labels) if label != -100].",
-        ),
+    exercise(
+        "05.2",
         solution=_pairs,
-        cases=(
-            ([-100, -100, 7, 2],),
-            ([-100, 4, -100, 8, 2],),
-            ([-100, -100, -100, 5],),
-        ),
-        mistakes=(
-            Mistake(
-                "it does not shift",
-                lambda labels: _pairs(labels, 0),
-                "At its own place a token has been read already; to guess it there is no art. "
-                "The guess stands one place before.",
-            ),
-            Mistake(
-                "it shifts the other way",
-                lambda labels: _pairs(labels, -1),
-                "The place after a token has read it. The guess stands one place before.",
-            ),
-            Mistake(
-                "-100 is taken for a token",
-                lambda labels: [(i - 1, label) for i, label in enumerate(labels)][1:],
-                "A label of -100 is wanted from nobody: leave it out.",
-            ),
-            Mistake(
-                "only the places come back",
-                lambda labels: [i for i, _ in _pairs(labels)],
-                "Pairs are wanted: the place of the guess, and the token that should come.",
-            ),
-        ),
+        cases=(([-100, -100, 7, 2],), ([-100, 4, -100, 8, 2],), ([-100, -100, -100, 5],)),
+        mistakes={
+            "it does not shift": lambda labels: _pairs(labels, 0),
+            "it shifts the other way": lambda labels: _pairs(labels, -1),
+            "-100 is taken for a token": lambda labels: [
+                (i - 1, label) for i, label in enumerate(labels)
+            ][1:],
+            "only the places come back": lambda labels: [i for i, _ in _pairs(labels)],
+        },
     ),
-    Exercise(
-        id="05.3",
-        title="the loss of a batch",
-        hints=(
-            "Every token counts alike. How many are there in all?",
-            "Add up all the losses, and divide by how many there are over all records.",
-        ),
+    exercise(
+        "05.3",
         solution=_batch,
         cases=(
             ([[1.0, 3.0], [2.0, 2.0, 5.0, 1.0]],),
             ([[4.0], [0.5, 0.5, 0.5]],),
             ([[0.2, 0.4], [0.1], [3.0, 1.0, 2.0]],),
         ),
-        mistakes=(
-            Mistake(
-                "it is the mean of the records' means",
-                lambda rows: sum(sum(row) / len(row) for row in rows) / len(rows),
-                "Then a token of a short answer would count more than one of a long answer. TRL "
-                "adds up all tokens of the batch and divides once.",
+        mistakes={
+            "it is the mean of the records' means": lambda rows: (
+                sum(sum(row) / len(row) for row in rows) / len(rows)
             ),
-            Mistake(
-                "it divides by the records",
-                lambda rows: sum(map(sum, rows)) / len(rows),
-                "That grows with the answers' length. Divide by the number of tokens.",
-            ),
-            Mistake(
-                "it adds up and does not divide",
-                lambda rows: sum(map(sum, rows)),
-                "A mean is wanted: divide by the number of tokens.",
-            ),
-        ),
+            "it divides by the records": lambda rows: sum(map(sum, rows)) / len(rows),
+            "it adds up and does not divide": lambda rows: sum(map(sum, rows)),
+        },
     ),
-    Exercise(
-        id="05.4",
-        title="stop early, keep the best",
-        hints=(
-            "Remember the best epoch so far. How long ago was it?",
-            "Go through the losses; a lower one is the new best; break when epoch - best reaches "
-            "the patience; return best.",
-        ),
+    exercise(
+        "05.4",
         solution=kept,
         cases=(
             ([2.0, 1.2, 1.0, 1.1, 1.3, 0.9], 2),
@@ -326,63 +259,36 @@ EXERCISES = (
             ([0.9, 1.1, 1.0, 0.8], 1),
             ([0.9, 1.1, 1.0, 1.2, 1.3], 3),
         ),
-        mistakes=(
-            Mistake(
-                "it looks at losses behind the stop",
-                lambda losses, patience: losses.index(min(losses)),
-                "When the patience is out the run ends. What would have come later is never known.",
+        mistakes={
+            "it looks at losses behind the stop": lambda losses, patience: losses.index(
+                min(losses)
             ),
-            Mistake(
-                "it keeps the last weights",
-                _stopped,
-                "Those have got worse already. The best epoch's weights are put back.",
-            ),
-            Mistake(
-                "it compares with the epoch before",
-                _rises,
-                "A loss may fall again without reaching its lowest. Compare with the best so far.",
-            ),
-            Mistake(
-                "it does not wait",
-                lambda losses, patience: kept(losses, 1),
-                "One worse epoch may be chance. Wait for as many as the patience says.",
-            ),
-        ),
+            "it keeps the last weights": _stopped,
+            "it compares with the epoch before": _rises,
+            "it does not wait": lambda losses, patience: kept(losses, 1),
+        },
     ),
-    Exercise(
-        id="05.5",
-        title="one weight, merged",
-        hints=(
-            "B A is a product of matrices: one entry is a sum over the rank.",
-            "weight + alpha / rank * sum(x * y for x, y in zip(b, a)).",
-        ),
+    exercise(
+        "05.5",
         solution=_merged,
         cases=(
             (0.5, [1.0, 2.0], [0.5, -1.0], 4.0, 2),
             (-1.0, [0.0, 0.0], [0.3, 0.4], 8.0, 2),
             (0.0, [0.5, 0.5, 1.0, 0.0], [1.0, 2.0, 1.0, 7.0], 8.0, 4),
         ),
-        mistakes=(
-            Mistake(
-                "the scale is missing",
-                lambda weight, b, a, alpha, rank: _merged(weight, b, a, rank, rank),
-                "What the adapter adds is multiplied by alpha / rank.",
+        mistakes={
+            "the scale is missing": lambda weight, b, a, alpha, rank: _merged(
+                weight, b, a, rank, rank
             ),
-            Mistake(
-                "it scales by alpha alone",
-                lambda weight, b, a, alpha, rank: _merged(weight, b, a, alpha * rank, rank),
-                "Divide alpha by the rank, so that a higher rank does not push harder.",
+            "it scales by alpha alone": lambda weight, b, a, alpha, rank: _merged(
+                weight, b, a, alpha * rank, rank
             ),
-            Mistake(
-                "the base is missing",
-                lambda weight, b, a, alpha, rank: _merged(0.0, b, a, alpha, rank),
-                "That is what the adapter adds. The base's weight stays below it.",
+            "the base is missing": lambda weight, b, a, alpha, rank: _merged(
+                0.0, b, a, alpha, rank
             ),
-            Mistake(
-                "the base is scaled as well",
-                lambda weight, b, a, alpha, rank: _merged(weight * alpha / rank, b, a, alpha, rank),
-                "Only what the adapter adds is scaled; the base counts as it is.",
+            "the base is scaled as well": lambda weight, b, a, alpha, rank: _merged(
+                weight * alpha / rank, b, a, alpha, rank
             ),
-        ),
+        },
     ),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import SAMPLES, Interval, interval
-from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.exercises import exercise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -206,13 +206,8 @@ _DRAWS = [1 + (k + 700) % 2000 / 2000 for k in range(2000)]
 _SKEWED = [1 + ((k + 1200) % 2000 / 2000) ** 2 for k in range(2000)]
 
 EXERCISES = (
-    Exercise(
-        id="06.1",
-        title="accuracy that chance cannot please",
-        hints=(
-            "Work out the accuracy twice: among the urgent tickets, and among the others.",
-            "For each label: sum(said right) / how many have it. Return the mean of the two.",
-        ),
+    exercise(
+        "06.1",
         solution=_balanced,
         cases=(
             (_URGENT, [False] * 8),
@@ -220,231 +215,108 @@ EXERCISES = (
             (_URGENT, [True, False, False, False, False, False, False, False]),
             ([True, True, True, False], [True, False, True, True]),
         ),
-        mistakes=(
-            Mistake(
-                "that is plain accuracy",
-                _accuracy,
-                "All tickets count alike in it, so the label with most of them decides. "
-                "Work it out for each label, then take the mean.",
+        mistakes={
+            "that is plain accuracy": _accuracy,
+            "it looks at the urgent tickets only": _recall,
+            "it adds the two and does not halve": lambda truth, said: 2 * _balanced(truth, said),
+            "it looks at the ordinary tickets only": lambda truth, said: (
+                2 * _balanced(truth, said) - _recall(truth, said)
             ),
-            Mistake(
-                "it looks at the urgent tickets only",
-                _recall,
-                "Then calling every ticket urgent would be perfect. The others count as well.",
-            ),
-            Mistake(
-                "it adds the two and does not halve",
-                lambda truth, said: 2 * _balanced(truth, said),
-                "A share lies between 0 and 1: divide the sum by two.",
-            ),
-            Mistake(
-                "it looks at the ordinary tickets only",
-                lambda truth, said: 2 * _balanced(truth, said) - _recall(truth, said),
-                "Then silence would be perfect. The urgent ones count as much.",
-            ),
-        ),
+        },
     ),
-    Exercise(
-        id="06.2",
-        title="the middle of the draws",
-        hints=(
-            "Sort them. How many of n lie below the middle 95 %?",
-            "k = round(0.025 * len(draws)); return the k-th from below and the k-th from above.",
-        ),
+    exercise(
+        "06.2",
         solution=_middle,
         cases=((_DRAWS,), (_SKEWED,), ([-x for x in _SKEWED],)),
-        mistakes=(
-            Mistake(
-                "it cuts 5 % at each end",
-                lambda draws: _middle(draws, 0.05),
-                "That holds the middle 90 %. Of the 5 % outside, half lie at each end.",
-            ),
-            Mistake(
-                "it cuts 5 % at the upper end alone",
-                lambda draws: [min(draws), _middle(draws, 0.05)[1]],
-                "Freaks come at both ends. Of the 5 % outside, half lie at each.",
-            ),
-            Mistake(
-                "it cuts 5 % at the lower end alone",
-                lambda draws: [_middle(draws, 0.05)[0], max(draws)],
-                "Freaks come at both ends. Of the 5 % outside, half lie at each.",
-            ),
-            Mistake(
-                "it cuts nothing",
-                lambda draws: [min(draws), max(draws)],
-                "The farthest draws are freaks, and more draws make them freakier. "
-                "Leave 2.5 % out at each end.",
-            ),
-            Mistake(
-                "it does not sort",
-                lambda draws: [
-                    draws[round(0.025 * len(draws))],
-                    draws[-1 - round(0.025 * len(draws))],
-                ],
-                "Draws come in no order: sorted(draws) first.",
-            ),
-            Mistake(
-                "it is the mean and two standard deviations",
-                lambda draws: [
-                    (mean := sum(draws) / len(draws))
-                    - 1.96 * (sd := math.sqrt(sum((x - mean) ** 2 for x in draws) / len(draws))),
-                    mean + 1.96 * sd,
-                ],
-                "That is right for a bell curve. Draws need not make one; take them as they are.",
-            ),
-        ),
+        mistakes={
+            "it cuts 5 % at each end": lambda draws: _middle(draws, 0.05),
+            "it cuts 5 % at the upper end alone": lambda draws: [
+                min(draws),
+                _middle(draws, 0.05)[1],
+            ],
+            "it cuts 5 % at the lower end alone": lambda draws: [
+                _middle(draws, 0.05)[0],
+                max(draws),
+            ],
+            "it cuts nothing": lambda draws: [min(draws), max(draws)],
+            "it does not sort": lambda draws: [
+                draws[round(0.025 * len(draws))],
+                draws[-1 - round(0.025 * len(draws))],
+            ],
+            "it is the mean and two standard deviations": lambda draws: [
+                (mean := sum(draws) / len(draws))
+                - 1.96 * (sd := math.sqrt(sum((x - mean) ** 2 for x in draws) / len(draws))),
+                mean + 1.96 * sd,
+            ],
+        },
         tolerance=0.003,
     ),
-    Exercise(
-        id="06.3",
-        title="a difference within one draw",
-        hints=(
-            "The same examples for both: position i of a belongs to position i of b.",
-            "The mean of b[i] - a[i] over the positions drawn; one may be drawn twice.",
-        ),
+    exercise(
+        "06.3",
         solution=_gap,
         cases=(
             ([0, 1, 0, 1], [1, 1, 0, 1], [0, 0, 3, 1]),
             ([0, 1, 0, 1], [1, 1, 0, 0], [3, 3, 3, 2]),
             ([1, 1, 0], [0, 1, 1], [0, 2, 2]),
         ),
-        mistakes=(
-            Mistake(
-                "it does not use the draw",
-                lambda a, b, drawn: _gap(a, b, list(range(len(a)))),
-                "That is the difference over all examples, the same each time. Only the drawn "
-                "positions count, as often as they were drawn.",
+        mistakes={
+            "it does not use the draw": lambda a, b, drawn: _gap(a, b, list(range(len(a)))),
+            "it counts each drawn position once": lambda a, b, drawn: _gap(
+                a, b, sorted(set(drawn))
             ),
-            Mistake(
-                "it counts each drawn position once",
-                lambda a, b, drawn: _gap(a, b, sorted(set(drawn))),
-                "Drawing with replacement means that one may come twice, and then counts twice.",
-            ),
-            Mistake(
-                "a and b are swapped",
-                lambda a, b, drawn: _gap(b, a, drawn),
-                "b less a: above zero, b does better.",
-            ),
-            Mistake(
-                "it adds up and does not divide",
-                lambda a, b, drawn: _gap(a, b, drawn) * len(drawn),
-                "The metric is a mean: divide by how many were drawn.",
-            ),
-        ),
+            "a and b are swapped": lambda a, b, drawn: _gap(b, a, drawn),
+            "it adds up and does not divide": lambda a, b, drawn: _gap(a, b, drawn) * len(drawn),
+        },
     ),
-    Exercise(
-        id="06.4",
-        title="what to do about an interval",
-        hints=(
-            "Where does the interval lie: all at or above what matters, all below it, or across?",
-            "low >= matters: 'worth it'. high < matters: 'not worth it'. Else 'more examples'.",
-        ),
+    exercise(
+        "06.4",
         solution=_advice,
         cases=(
-            (0.06, 0.12, 0.05), (0.01, 0.03, 0.05), (0.01, 0.12, 0.05), (-0.04, 0.02, 0.05),
-            (-0.04, 0.09, 0.05), (-0.2, -0.1, 0.05), (0.05, 0.2, 0.05),
+            (0.06, 0.12, 0.05),
+            (0.01, 0.03, 0.05),
+            (0.01, 0.12, 0.05),
+            (-0.04, 0.02, 0.05),
+            (-0.04, 0.09, 0.05),
+            (-0.2, -0.1, 0.05),
+            (0.05, 0.2, 0.05),
         ),
-        mistakes=(
-            Mistake(
-                "it compares with zero",
-                lambda low, high, matters: (
-                    "worth it" if low > 0 else "not worth it" if high < 0 else "more examples"
-                ),
-                "A difference may be shown and still be too small to care about. Compare with "
-                "`matters`.",
+        mistakes={
+            "it compares with zero": lambda low, high, matters: (
+                "worth it" if low > 0 else "not worth it" if high < 0 else "more examples"
             ),
-            Mistake(
-                "it looks at the middle only",
-                lambda low, high, matters: (
-                    "worth it" if (low + high) / 2 >= matters else "not worth it"
-                ),
-                "The middle does not say how sure you are. Use both ends.",
+            "it looks at the middle only": lambda low, high, matters: (
+                "worth it" if (low + high) / 2 >= matters else "not worth it"
             ),
-            Mistake(
-                "it looks at the upper end only",
-                lambda low, high, matters: "worth it" if high >= matters else "not worth it",
-                "The upper end is the best to be hoped for; it promises nothing.",
+            "it looks at the upper end only": lambda low, high, matters: (
+                "worth it" if high >= matters else "not worth it"
             ),
-            Mistake(
-                "it never says not worth it",
-                lambda low, high, matters: "worth it" if low >= matters else "more examples",
-                "When even the upper end is below what matters, more examples will not help.",
+            "it never says not worth it": lambda low, high, matters: (
+                "worth it" if low >= matters else "more examples"
             ),
-        ),
+        },
     ),
-    Exercise(
-        id="06.5",
-        title="tests that kill every mutant",
-        hints=(
-            "Which totals would come out otherwise if the 50 were a 49, or the >= a >?",
-            "The two at the boundary do it: fee(49) == 5 and fee(50) == 0.",
-        ),
+    exercise(
+        "06.5",
         solution=_passes,
         cases=tuple((fee,) for fee in FEES),
-        mistakes=(
-            Mistake(
-                "it tries typical totals only",
-                lambda fee: fee(20) == 5 and fee(80) == 0,
-                "They pass on every mutant that moves the boundary. Ask at 50, and just below.",
-            ),
-            Mistake(
-                "it tries the boundary from above only",
-                lambda fee: fee(50) == 0,
-                "Who pays a fee at all is not asked. Ask just below 50 as well.",
-            ),
-            Mistake(
-                "it tries the boundary from below only",
-                lambda fee: fee(49) == 5,
-                "Who pays nothing is not asked. Ask at 50 as well.",
-            ),
-            Mistake(
-                "it fails on the true function",
-                lambda fee: fee(49) == 5 and fee(50) == 5,
-                "Tests that fail on the true function say nothing of its mutants: "
-                "an order of 50 goes free.",
-            ),
-            Mistake(
-                "it says True to everything",
-                lambda fee: True,
-                "Such tests notice nothing. Return whether the fees come out as they should.",
-            ),
-        ),
+        mistakes={
+            "it tries typical totals only": lambda fee: fee(20) == 5 and fee(80) == 0,
+            "it tries the boundary from above only": lambda fee: fee(50) == 0,
+            "it tries the boundary from below only": lambda fee: fee(49) == 5,
+            "it fails on the true function": lambda fee: fee(49) == 5 and fee(50) == 5,
+            "it says True to everything": lambda fee: True,
+        },
     ),
-    Exercise(
-        id="06.6",
-        title="money for 1,000 answers",
-        hints=(
-            "One answer costs tokens times price, in and out; a price is of a million tokens.",
-            "1000 * (tokens_in * price_in + tokens_out * price_out) / 1_000_000.",
-        ),
+    exercise(
+        "06.6",
         solution=_price,
         cases=((100, 20, 0.5, 2.0), (900, 20, 0.5, 2.0), (40, 200, 1.0, 3.0)),
-        mistakes=(
-            Mistake(
-                "that is one answer",
-                lambda i, o, pi, po: _price(i, o, pi, po) / 1000,
-                "A thousand answers are wanted.",
-            ),
-            Mistake(
-                "it takes prices as of 1,000 tokens",
-                lambda i, o, pi, po: _price(i, o, pi, po) * 1000,
-                "The prices are of a million tokens.",
-            ),
-            Mistake(
-                "it forgets the prompt",
-                lambda i, o, pi, po: _price(0, o, pi, po),
-                "What the model reads is paid as well; with examples in the prompt it is most.",
-            ),
-            Mistake(
-                "it forgets the answer",
-                lambda i, o, pi, po: _price(i, 0, pi, po),
-                "What the model writes is paid as well, and usually at a higher price.",
-            ),
-            Mistake(
-                "it takes one price for both",
-                lambda i, o, pi, po: _price(i, o, pi, pi),
-                "Tokens out have a price of their own.",
-            ),
-        ),
+        mistakes={
+            "that is one answer": lambda i, o, pi, po: _price(i, o, pi, po) / 1000,
+            "it takes prices as of 1,000 tokens": lambda i, o, pi, po: _price(i, o, pi, po) * 1000,
+            "it forgets the prompt": lambda i, o, pi, po: _price(0, o, pi, po),
+            "it forgets the answer": lambda i, o, pi, po: _price(i, 0, pi, po),
+            "it takes one price for both": lambda i, o, pi, po: _price(i, o, pi, pi),
+        },
     ),
-)  # fmt: skip
+)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ftlab import data
-from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.exercises import exercise
 from ftlab.training.shapes import SHAPES
 
 __all__ = ["EXERCISES", "SHAPES", "counted", "shipped"]
@@ -151,164 +151,73 @@ _LORA = [
 _MERGED = [(W, A, B, alpha) for _, W, A, B, alpha in _LORA]
 
 EXERCISES = (
-    Exercise(
-        id="07.1",
-        title="how many numbers two thin matrices hold",
-        hints=(
-            "B is rows × rank, A is rank × columns.",
-            "rank * rows + rank * columns.",
-        ),
+    exercise(
+        "07.1",
         solution=_numbers,
         cases=((96, 96, 1), (320, 864, 8), (4096, 4096, 16)),
-        mistakes=(
-            Mistake(
-                "that is the whole matrix",
-                lambda m, n, r: m * n,
-                "The product has so many numbers. What is stored and trained are the two factors.",
-            ),
-            Mistake(
-                "it counts one of the two matrices",
-                lambda m, n, r: r * m,
-                "There are two: B with `rows` rows, and A with `columns` columns.",
-            ),
-            Mistake(
-                "it counts the whole matrix rank times",
-                lambda m, n, r: r * m * n,
-                "Each unit of rank costs one column of B and one row of A: rows + columns.",
-            ),
-            Mistake(
-                "it adds the rank instead of multiplying",
-                lambda m, n, r: r + m + n,
-                "Every unit of rank brings a column of B and a row of A.",
-            ),
-        ),
+        mistakes={
+            "that is the whole matrix": lambda m, n, r: m * n,
+            "it counts one of the two matrices": lambda m, n, r: r * m,
+            "it counts the whole matrix rank times": lambda m, n, r: r * m * n,
+            "it adds the rank instead of multiplying": lambda m, n, r: r + m + n,
+        },
     ),
-    Exercise(
-        id="07.2",
-        title="a linear layer with an adapter beside it",
-        hints=(
-            "Two ways for the same x: through W, and through A and then B. Their results add up.",
-            "x @ W.T + alpha / len(A) * (x @ A.T @ B.T): A has one row for each unit of rank.",
-        ),
+    exercise(
+        "07.2",
         solution=_adapted,
         cases=tuple(_LORA),
-        mistakes=(
-            Mistake(
-                "the scale is missing",
-                lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T,
-                "The adapter's part is multiplied by alpha / rank.",
+        mistakes={
+            "the scale is missing": lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T,
+            "the scale is alpha alone": lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T),
+            "the scale is that of rsLoRA": lambda x, W, A, B, alpha: (
+                x @ W.T + alpha / len(A) ** 0.5 * (x @ A.T @ B.T)
             ),
-            Mistake(
-                "the scale is alpha alone",
-                lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T),
-                "Divide by the rank, so that a higher rank is no louder: alpha / len(A).",
+            "the frozen weight is missing": lambda x, W, A, B, alpha: (
+                alpha / len(A) * (x @ A.T @ B.T)
             ),
-            Mistake(
-                "the scale is that of rsLoRA",
-                lambda x, W, A, B, alpha: x @ W.T + alpha / len(A) ** 0.5 * (x @ A.T @ B.T),
-                "A fine method too, but plain LoRA divides by the rank itself, not by its root.",
-            ),
-            Mistake(
-                "the frozen weight is missing",
-                lambda x, W, A, B, alpha: alpha / len(A) * (x @ A.T @ B.T),
-                "The adapter stands beside W and not in its place: add x @ W.T.",
-            ),
-        ),
+        },
     ),
-    Exercise(
-        id="07.3",
-        title="a block of weights, through a few levels and back",
-        hints=(
-            "Divide by the largest absolute value, so that the block fits between -1 and 1.",
-            "top = max(abs(w) …); for each w the level nearest to w / top, times top.",
-        ),
+    exercise(
+        "07.3",
         solution=_coarse,
         cases=tuple((block, _LEVELS) for block in _BLOCKS),
-        mistakes=(
-            Mistake(
-                "the block is not scaled",
-                lambda ws, levels: [min(levels, key=lambda level: abs(w - level)) for w in ws],
-                "Small weights would all become 0. Divide by the block's largest first.",
-            ),
-            Mistake(
-                "the scale does not come back",
-                lambda ws, levels: [c / max(map(abs, ws)) for c in _coarse(ws, levels)],
-                "These are levels, not weights yet: multiply by what you divided by.",
-            ),
-            Mistake(
-                "the largest is taken without its sign removed",
-                lambda ws, levels: [
-                    max(ws) * min(levels, key=lambda level: abs(w / max(ws) - level)) for w in ws
-                ],
-                "A block's largest weight may be negative: take the largest absolute value.",
-            ),
-            Mistake(
-                "it takes the next level below",
-                lambda ws, levels: [
-                    max(map(abs, ws)) * max(lv for lv in levels if lv <= w / max(map(abs, ws)))
-                    for w in ws
-                ],
-                "The nearest level may lie above: compare distances.",
-            ),
-        ),
+        mistakes={
+            "the block is not scaled": lambda ws, levels: [
+                min(levels, key=lambda level: abs(w - level)) for w in ws
+            ],
+            "the scale does not come back": lambda ws, levels: [
+                c / max(map(abs, ws)) for c in _coarse(ws, levels)
+            ],
+            "the largest is taken without its sign removed": lambda ws, levels: [
+                max(ws) * min(levels, key=lambda level: abs(w / max(ws) - level)) for w in ws
+            ],
+            "it takes the next level below": lambda ws, levels: [
+                max(map(abs, ws)) * max(lv for lv in levels if lv <= w / max(map(abs, ws)))
+                for w in ws
+            ],
+        },
     ),
-    Exercise(
-        id="07.4",
-        title="bytes of weights in 4 bits",
-        hints=(
-            "A byte has 8 bits. And what else must be kept, once a block?",
-            "weights / 2 for the levels, and 4 * weights / block for the scales.",
-        ),
+    exercise(
+        "07.4",
         solution=_bytes,
         cases=((6400, 64), (6400, 32), (1_000_000, 100)),
-        mistakes=(
-            Mistake(
-                "it forgets the scales",
-                lambda weights, block: weights / 2,
-                "Without its scale no block can be read back: 4 bytes for each block.",
-            ),
-            Mistake(
-                "it takes 4 bits for 4 bytes",
-                lambda weights, block: 4 * weights + 4 * weights / block,
-                "Two weights of 4 bits share a byte.",
-            ),
-            Mistake(
-                "it keeps a scale for each weight",
-                lambda weights, block: weights / 2 + 4 * weights,
-                "A scale serves a whole block: there are weights / block of them.",
-            ),
-            Mistake(
-                "it takes a scale for one byte",
-                lambda weights, block: weights / 2 + weights / block,
-                "A scale is a float32, which is four bytes.",
-            ),
-        ),
+        mistakes={
+            "it forgets the scales": lambda weights, block: weights / 2,
+            "it takes 4 bits for 4 bytes": lambda weights, block: 4 * weights + 4 * weights / block,
+            "it keeps a scale for each weight": lambda weights, block: weights / 2 + 4 * weights,
+            "it takes a scale for one byte": lambda weights, block: weights / 2 + weights / block,
+        },
     ),
-    Exercise(
-        id="07.5",
-        title="the base, taken out of a merged weight",
-        hints=(
-            "Merging has added scale · B A. How is an addition undone?",
-            "merged - alpha / len(A) * (B @ A).",
-        ),
+    exercise(
+        "07.5",
         solution=_unmerge,
         cases=tuple(_MERGED),
-        mistakes=(
-            Mistake(
-                "it merges once more",
-                lambda merged, A, B, alpha: merged + alpha / len(A) * (B @ A),
-                "The adapter is in there already: take it away.",
+        mistakes={
+            "it merges once more": lambda merged, A, B, alpha: merged + alpha / len(A) * (B @ A),
+            "the scale is missing": lambda merged, A, B, alpha: merged - B @ A,
+            "A and B are the wrong way round": lambda merged, A, B, alpha: (
+                merged - alpha / len(A) * (A @ B)
             ),
-            Mistake(
-                "the scale is missing",
-                lambda merged, A, B, alpha: merged - B @ A,
-                "What was added was alpha / rank times the product.",
-            ),
-            Mistake(
-                "A and B are the wrong way round",
-                lambda merged, A, B, alpha: merged - alpha / len(A) * (A @ B),
-                "x goes through A first and then through B, so the product is B @ A.",
-            ),
-        ),
+        },
     ),
-)  # fmt: skip
+)

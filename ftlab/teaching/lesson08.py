@@ -14,7 +14,7 @@ from typing import Any
 
 from ftlab import data
 from ftlab.errors import DataError
-from ftlab.teaching.exercises import Exercise, Mistake
+from ftlab.teaching.exercises import exercise
 from ftlab.teaching.lesson05 import kept
 from ftlab.teaching.tickets import short_tickets
 
@@ -129,127 +129,72 @@ def _old(new: int, share: float) -> int:
 
 
 EXERCISES = (
-    Exercise(
-        id="08.1",
-        title="the labels of a record",
-        hints=(
-            "Which tokens will the model have to write itself? All others get -100.",
-            "[-100] * prompt + ids[prompt:]; no shift, since the model shifts by itself.",
-        ),
+    exercise(
+        "08.1",
         solution=_labels,
         cases=(([5, 6, 7, 8, 3], 3), ([2, 9, 4, 3], 2), ([2, 9, 4, 11, 12, 3], 1)),
-        mistakes=(
-            Mistake(
-                "it is the other way round",
-                lambda ids, prompt: ids[:prompt] + [-100] * (len(ids) - prompt),
-                "That trains the model to write questions, and never an answer.",
+        mistakes={
+            "it is the other way round": lambda ids, prompt: (
+                ids[:prompt] + [-100] * (len(ids) - prompt)
             ),
-            Mistake(
-                "the prompt carries loss as well",
-                lambda ids, prompt: list(ids),
-                "Then most of the loss is about tickets, which no one asked the model to write.",
+            "the prompt carries loss as well": lambda ids, prompt: list(ids),
+            "the end carries no loss": lambda ids, prompt: (
+                [-100] * prompt + ids[prompt:-1] + [-100]
             ),
-            Mistake(
-                "the end carries no loss",
-                lambda ids, prompt: [-100] * prompt + ids[prompt:-1] + [-100],
-                "The last token is how the answer stops. Without it the model never learns to.",
+            "it is shifted already": lambda ids, prompt: [*_labels(ids, prompt)[1:], -100],
+            "the answer's first token is masked": lambda ids, prompt: (
+                [-100] * (prompt + 1) + ids[prompt + 1 :]
             ),
-            Mistake(
-                "it is shifted already",
-                lambda ids, prompt: [*_labels(ids, prompt)[1:], -100],
-                "The model shifts the labels itself. Shifted twice, it learns the word after next.",
-            ),
-            Mistake(
-                "the answer's first token is masked",
-                lambda ids, prompt: [-100] * (prompt + 1) + ids[prompt + 1 :],
-                "The first token decides the most. It carries loss too.",
-            ),
-        ),
+        },
     ),
-    Exercise(
-        id="08.2",
-        title="what cutting costs",
-        hints=(
-            "A row is cut when prompt and answer together are longer than `most`.",
-            "Gone is an answer of which no token is left: the prompt alone fills the row.",
-        ),
+    exercise(
+        "08.2",
         solution=_cut,
         cases=(
             ([(10, 5), (12, 4), (20, 2), (16, 1), (15, 1)], 16),
             ([(3, 3), (7, 1)], 8),
             ([(30, 4), (40, 4), (8, 20), (24, 8)], 28),
         ),
-        mistakes=(
-            Mistake(
-                "a row that just fits counts as cut",
-                lambda rows, most: [
-                    sum(p + a >= most for p, a in rows), sum(p >= most for p, _ in rows)
-                ],
-                "With as many tokens as there is room for, nothing is lost.",
-            ),
-            Mistake(
-                "it looks at the prompts alone",
-                lambda rows, most: [sum(p > most for p, _ in rows), _cut(rows, most)[1]],
-                "The answer needs room too, and it stands at the end, where the cut is made.",
-            ),
-            Mistake(
-                "an answer of no token is not yet gone",
-                lambda rows, most: [_cut(rows, most)[0], sum(p > most for p, _ in rows)],
-                "A prompt of exactly `most` tokens leaves no room for even one of the answer.",
-            ),
-            Mistake(
-                "what is gone is not counted as cut",
-                lambda rows, most: [_cut(rows, most)[0] - _cut(rows, most)[1], _cut(rows, most)[1]],
-                "An answer that is gone was cut as well: count it in both.",
-            ),
-            Mistake(
-                "it counts tokens",
-                lambda rows, most: [
-                    sum(max(0, p + a - most) for p, a in rows), sum(p >= most for p, _ in rows)
-                ],
-                "Count rows: one lost end spoils its record, however many tokens it had.",
-            ),
-        ),
+        mistakes={
+            "a row that just fits counts as cut": lambda rows, most: [
+                sum(p + a >= most for p, a in rows),
+                sum(p >= most for p, _ in rows),
+            ],
+            "it looks at the prompts alone": lambda rows, most: [
+                sum(p > most for p, _ in rows),
+                _cut(rows, most)[1],
+            ],
+            "an answer of no token is not yet gone": lambda rows, most: [
+                _cut(rows, most)[0],
+                sum(p > most for p, _ in rows),
+            ],
+            "what is gone is not counted as cut": lambda rows, most: [
+                _cut(rows, most)[0] - _cut(rows, most)[1],
+                _cut(rows, most)[1],
+            ],
+            "it counts tokens": lambda rows, most: [
+                sum(max(0, p + a - most) for p, a in rows),
+                sum(p >= most for p, _ in rows),
+            ],
+        },
     ),
-    Exercise(
-        id="08.3",
-        title="positions of a packed row",
-        hints=(
-            "Each record begins at 0, whatever stands before it.",
-            "Lay a range(length) for each behind the other: two loops in one list.",
-        ),
+    exercise(
+        "08.3",
         solution=_positions,
         cases=(([3, 2],), ([1, 4, 2],), ([5],)),
-        mistakes=(
-            Mistake(
-                "it counts on through the row",
-                lambda lengths: list(range(sum(lengths))),
-                "Then the row is one long record, and the second reads the first.",
-            ),
-            Mistake(
-                "it begins at 1",
-                lambda lengths: [k + 1 for k in _positions(lengths)],
-                "A record alone in its row begins at 0, and packed ones must look the same.",
-            ),
-            Mistake(
-                "it numbers the records",
-                lambda lengths: [i for i, length in enumerate(lengths) for _ in range(length)],
-                "That tells records apart, but a position says where in its record a token stands.",
-            ),
-            Mistake(
-                "it gives where each record begins",
-                lambda lengths: [0, *accumulate(lengths)][: len(lengths)],
-                "One number for each token is wanted, not for each record.",
-            ),
-        ),
+        mistakes={
+            "it counts on through the row": lambda lengths: list(range(sum(lengths))),
+            "it begins at 1": lambda lengths: [k + 1 for k in _positions(lengths)],
+            "it numbers the records": lambda lengths: [
+                i for i, length in enumerate(lengths) for _ in range(length)
+            ],
+            "it gives where each record begins": lambda lengths: [0, *accumulate(lengths)][
+                : len(lengths)
+            ],
+        },
     ),
-    Exercise(
-        id="08.4",
-        title="which epoch to keep",
-        hints=(
-            "Remember the lowest loss so far; stop after `patience` epochs without a lower one.",
-            "Return the epoch of the lowest loss seen until then, counted from 1.",
-        ),
+    exercise(
+        "08.4",
         solution=_best,
         cases=(
             ([1.2, 0.8, 0.6, 0.7, 0.9, 0.5], 2),
@@ -257,59 +202,24 @@ EXERCISES = (
             ([0.9, 0.8, 0.7, 0.6], 3),
             ([0.5, 0.6, 0.4, 0.3, 0.9], 1),
         ),
-        mistakes=(
-            Mistake(
-                "it counts from 0",
-                lambda losses, patience: _best(losses, patience) - 1,
-                "Epochs are counted from 1 here, as people count them.",
-            ),
-            Mistake(
-                "it keeps the last",
-                lambda losses, patience: len(losses),
-                "The last epoch is the best one only if the loss was still falling.",
-            ),
-            Mistake(
-                "it keeps the one where it stopped",
-                _stopped,
-                "By then the loss has been rising for a while. Go back to the lowest.",
-            ),
-            Mistake(
-                "it has no patience",
-                _first_rise,
-                "One rise may be chance. Wait for `patience` epochs without a lower loss.",
-            ),
-            Mistake(
-                "it knows the future",
-                lambda losses, patience: losses.index(min(losses)) + 1,
-                "Training stopped before that epoch came. Only what was seen by then counts.",
-            ),
-        ),
+        mistakes={
+            "it counts from 0": lambda losses, patience: _best(losses, patience) - 1,
+            "it keeps the last": lambda losses, patience: len(losses),
+            "it keeps the one where it stopped": _stopped,
+            "it has no patience": _first_rise,
+            "it knows the future": lambda losses, patience: losses.index(min(losses)) + 1,
+        },
     ),
-    Exercise(
-        id="08.5",
-        title="how many old records",
-        hints=(
-            "The share is of all records, new and old together.",
-            "share = old / (new + old). Solve it for old, and round.",
-        ),
+    exercise(
+        "08.5",
         solution=_old,
         cases=((120, 0.25), (1000, 0.2), (60, 0.5), (90, 0.1), (80, 0)),
-        mistakes=(
-            Mistake(
-                "it takes the share of the new ones",
-                lambda new, share: round(new * share),
-                "The share is of all. 200 old ones beside 1,000 new ones are a sixth, not a fifth.",
+        mistakes={
+            "it takes the share of the new ones": lambda new, share: round(new * share),
+            "it counts them all": lambda new, share: new + _old(new, share),
+            "share and rest are swapped": lambda new, share: (
+                math.inf if share == 0 else round(new * (1 - share) / share)
             ),
-            Mistake(
-                "it counts them all",
-                lambda new, share: new + _old(new, share),
-                "That is the size of the whole mixture. Only the old ones are wanted.",
-            ),
-            Mistake(
-                "share and rest are swapped",
-                lambda new, share: math.inf if share == 0 else round(new * (1 - share) / share),
-                "That many old ones would make the *new* ones the share.",
-            ),
-        ),
+        },
     ),
-)  # fmt: skip
+)

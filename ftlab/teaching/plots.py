@@ -81,10 +81,7 @@ class Picture:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         import base64
 
-        return {
-            "image/png": base64.b64encode(self.png()).decode("ascii"),
-            "text/plain": self.alt,
-        }
+        return {"image/png": base64.b64encode(self.png()).decode("ascii"), "text/plain": self.alt}
 
 
 @contextmanager

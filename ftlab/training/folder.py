@@ -144,7 +144,7 @@ def card(name: str, told: Mapping[str, Any], *, adapter: bool) -> str:
     if adapter:
         lines += [
             "With peft: load the base with transformers, then "
-            "`PeftModel.from_pretrained(base, folder)`; the tokenizer is in this folder.",
+            "`PeftModel.from_pretrained(base, folder)`; the tokenizer is in this folder."
         ]
     else:
         lines += ["It is a plain transformers folder: `AutoModelForCausalLM.from_pretrained`."]

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from ftlab.errors import ConfigError
+from ftlab.files import read_data
 from ftlab.teaching.exercises import (
     Exercise,
     Mistake,
@@ -152,3 +153,13 @@ def test_check_prints_one_message_and_keeps_the_progress(capsys, home):
 def test_hint_prints_the_hint(capsys):
     hint("00.1", 2)
     assert capsys.readouterr().out == f"Hint 2 of 00.1: {find('00.1').hints[1]}\n"
+
+
+@pytest.mark.parametrize("lesson", ["01", "02", "03", "04", "05", "06", "07", "08"])
+def test_every_word_in_the_data_belongs_to_an_exercise(lesson):
+    words = read_data(f"exercises/{lesson}.yaml")
+    known = {id: it for id, it in exercises().items() if id.startswith(lesson)}
+    assert list(words) == list(known)
+    for id, exercise in known.items():
+        assert list(words[id]["mistakes"]) == [mistake.name for mistake in exercise.mistakes]
+        assert len(words[id]["hints"]) == 2
