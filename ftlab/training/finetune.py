@@ -151,8 +151,8 @@ def finetune(
         ) from error
     except torch.OutOfMemoryError as error:
         raise TrainingError(
-            f"The GPU's memory is full. Halve batch_size={batch_size} and double gradient_"
-            f"accumulation_steps={args.gradient_accumulation_steps}: the result is the same."
+            f"The GPU's memory is full. Halve batch_size={batch_size} and double "
+            f"gradient_accumulation_steps={args.gradient_accumulation_steps}: the same result."
         ) from error
     seconds = time.monotonic() - start
 
