@@ -102,7 +102,11 @@ def finetune(
             "command and --resume (resume=True), or remove the folder to begin anew."
         )
 
-    base, tokenizer = models.load(model, bits=4 if method == "qlora" else None)
+    # Of several GPUs each process takes its own.
+    gpu = os.environ.get("LOCAL_RANK") if profile().device == "cuda" else None
+    base, tokenizer = models.load(
+        model, bits=4 if method == "qlora" else None, device=f"cuda:{gpu}" if gpu else None
+    )
     parameters = _size(base)
     rate = learning_rate or usual_rate(method, parameters).usual
     adapter = None

@@ -74,6 +74,9 @@ class Preflight:
 def preflight(trainer: Any, *, strict: bool = True, limit: int = 2000) -> Preflight:
     """Show what a trainer will train on, and what is wrong with it, in one table.
 
+    Where LiveCurve or ProgressLines show the losses, transformers' own printing of them is taken
+    away; nothing else of the trainer is changed.
+
     Args:
         trainer: an SFTTrainer, DPOTrainer or GRPOTrainer, built and not yet trained.
         strict: raise when there is an error, after the table is shown.
@@ -93,6 +96,8 @@ def preflight(trainer: Any, *, strict: bool = True, limit: int = 2000) -> Prefli
             f"preflight wants a trainer of TRL (SFTTrainer, DPOTrainer or GRPOTrainer), got "
             f"{type(trainer).__name__}. Build the trainer first: preflight(trainer)."
         )
+    from ftlab.training.callbacks import quiet
+
     if limit < 1:
         raise ConfigError(f"limit must be at least 1, got {limit}.")
     seen = inspect(trainer, limit)
@@ -105,6 +110,7 @@ def preflight(trainer: Any, *, strict: bool = True, limit: int = 2000) -> Prefli
     setup = list(_findings(seen, SETUP_CHECKS))
     report = Preflight((*rows, *setup, _example(seen)))
     _show(report)
+    quiet(trainer)
     bad = report.problems("error")
     if bad and strict:
         error = DataError if any(finding in rows for finding in bad) else ConfigError

@@ -4,12 +4,13 @@ import base64
 
 import pytest
 from datasets import Dataset
-from transformers import TrainerState
+from transformers import TrainerCallback, TrainerState
 from trl import SFTTrainer
 
 from ftlab.training import callbacks
 from ftlab.training.callbacks import LiveCurve, ProgressLines, quiet
 from ftlab.training.config import sft_config
+from ftlab.training.preflight import preflight
 
 ROWS = [
     {
@@ -29,7 +30,7 @@ def log(callback, step, **logs):
 def train(make_model, tmp_path):
     """Return `train(callback)`: a trainer of three steps an epoch, trained for two."""
 
-    def run(callback, silent=True):
+    def run(callback, silent=quiet):
         model, tokenizer = make_model()
         args = sft_config(
             output_dir=str(tmp_path), bf16=False, num_train_epochs=2, eval_strategy="epoch",
@@ -40,8 +41,7 @@ def train(make_model, tmp_path):
             eval_dataset=Dataset.from_list(ROWS[:2]), processing_class=tokenizer,
             callbacks=[callback],
         )  # fmt: skip
-        if silent:
-            quiet(trainer)
+        silent(trainer)
         trainer.train()
         return trainer
 
@@ -61,7 +61,18 @@ def test_a_terminal_gets_lines_and_nothing_else(train, capsys, callback):
 
 
 def test_without_quiet_transformers_prints_its_dicts(train, capsys):
-    train(ProgressLines(every=1e9), silent=False)
+    train(ProgressLines(every=1e9), silent=lambda _: None)
+    assert "{'loss'" in capsys.readouterr().out
+
+
+def test_preflight_takes_the_dicts_away_where_lines_are_shown(train, capsys):
+    def look(trainer):
+        preflight(trainer, strict=False)
+        capsys.readouterr()
+
+    train(ProgressLines(every=1e9), silent=look)
+    assert "{'" not in capsys.readouterr().out
+    train(TrainerCallback(), silent=look)
     assert "{'loss'" in capsys.readouterr().out
 
 
