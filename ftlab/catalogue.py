@@ -5,7 +5,7 @@
     databricks/dolly-v2-3b     2.77 B   mit             pickled weights only
 
 The facts are in `data/catalogue.yaml`. Each names the page it was read from and the day; what was
-not read is left out. `python -m ftlab.catalogue` writes `data/catalogue.md` from it.
+not read is left out. `python scripts/catalogue_page.py` writes `data/catalogue.md` from it.
 
 What a method holds whatever the records are, N weights, of which A in adapters (rank 32 on every
 linear layer) and L in linear layers:
@@ -35,15 +35,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.files import data_path, faults, parse_yaml, read_text, write_text
+from ftlab.files import data_path, faults, parse_yaml, read_text
 
-__all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held", "page"]
+__all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held"]
 
 METHODS = ("inference", "full", "lora", "qlora")
 RANK = 32
 ROOM = 2e9  # bytes that a filter leaves for activations and for CUDA itself: an allowance, no law
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
-WORDS = {True: "yes", False: "no", None: ""}
 
 
 class _Part(BaseModel):
@@ -293,69 +292,8 @@ def choose(
     return sorted(filter(meets, models), key=lambda m: (m.size is None, m.size or 0, m.name))
 
 
-def page(whole: Catalogue) -> str:
-    """Return the catalogue as a page of Markdown."""
-    lines = [
-        "# Open models", "",
-        "Written by `python -m ftlab.catalogue` from `catalogue.yaml`; change that. A blank was "
-        "not read, so it is not guessed. `ftlab models --open` filters this list.", "",
-        "Memory in GB, before activations: what inference, full fine-tuning in float32, LoRA (base "
-        "in half precision) and QLoRA hold, adapters of rank 32; see `ftlab/catalogue.py`.", "",
-        "| model | kind | weights | context | licence | commercial | formats | template "
-        "| infer | full | LoRA | QLoRA |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for model in choose(whole.models):
-        sizes = [held(model, method) for method in METHODS]
-        lines.append("| " + " | ".join([
-            f"[{model.name}](https://huggingface.co/{model.name})", model.kind,
-            billions(model.size),
-            f"{model.context.value:,.0f}" if model.context else "", model.licence.value,
-            whole.licences[model.licence.value].commercial,
-            ", ".join(model.weights.formats) if model.weights else "", model.template or "",
-            *("" if size is None else f"{size / 1e9:.1f}" for size in sizes),
-        ]) + " |")  # fmt: skip
-    lines += [
-        "", "Pickle is a format for any Python object, and loading one can run any code that "
-        "whoever wrote the file put there. Safetensors holds numbers and nothing else. ftlab reads "
-        "only the latter.",
-        "", "## Licences", "", "In short and in our words. The text itself decides.", "",
-        "| licence | commercial | change | share | conditions | read |",
-        "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for key, licence in whole.licences.items():
-        links = ", ".join(f"[{name}]({whole.pages[name].url})" for name in licence.pages)
-        lines.append(
-            f"| {key}: {licence.name} | {licence.commercial} | {WORDS[licence.change]} | "
-            f"{WORDS[licence.share]} | {'; '.join(licence.conditions)} | {links} |"
-        )
-    lines += [
-        "", "## Benchmarks", "",
-        "In per cent, as each page states them. Figures of different settings, or of different "
-        "pages, do not compare: SmolLM2-1.7B stands here twice on HellaSwag.", "",
-        "| benchmark | model | figure | setting | page |", "|---|---|---|---|---|",
-    ]  # fmt: skip
-    rows = [(b.name, -b.value, m.name, b) for m in whole.models for b in m.benchmarks]
-    for name, _, model_name, found in sorted(rows, key=lambda row: row[:3]):
-        link = f"[{found.page}]({whole.pages[found.page].url})"
-        lines.append(f"| {name} | {model_name} | {found.value:.1f} | {found.setting} | {link} |")
-    notes = [f"- **{model.name}**: {model.note}" for model in whole.models if model.note]
-    lines += ["", "## Notes", "", *notes, "", "## Pages", "", "| page | read |", "|---|---|"]
-    lines += [f"| [{key}]({source.url}) | {source.read} |" for key, source in whole.pages.items()]
-    return "\n".join(lines) + "\n"
-
-
 def billions(size: float | None) -> str:
     """Write how many weights: 494 M, 1.54 B; nothing where that is not known."""
     if size is None:
         return ""
     return f"{size / 1e6:.0f} M" if size < 0.9995e9 else f"{size / 1e9:.3g} B"
-
-
-def _main() -> None:
-    path = data_path("catalogue.yaml").with_suffix(".md")
-    print(write_text(path, page(catalogue()), overwrite=True))
-
-
-if __name__ == "__main__":
-    _main()
