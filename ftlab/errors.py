@@ -11,11 +11,11 @@
 Each message says what was got, what was wanted and what to do. The command line prints the
 message alone and exits with code 2; a traceback is a bug of ours.
 
->>> raise_unknown("task", "punctuaton", ["extraction", "punctuation"])
+>>> raise_unknown("task", "punctuaton", ["punctuation", "triage"])
 Traceback (most recent call last):
     ...
 ftlab.errors.ConfigError: Unknown task 'punctuaton'. Did you mean 'punctuation'?
-    Valid: extraction, punctuation.
+    Valid: punctuation, triage.
 """
 
 import difflib

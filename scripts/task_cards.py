@@ -15,10 +15,8 @@ from ftlab.files import write_text
 
 COUNT = 1000  # records of either split that the figures are counted on
 WHY = {
-    "extraction": "The usual reason to fine-tune: text that must come out in one exact structure.",
     "kindness": "A narrow tune learns the letter of its examples: the probe asks what lies beyond.",
     "punctuation": "Everybody sees at once whether it worked, and real text costs nothing.",
-    "style": "A voice is easier shown than told: what a prompt can hardly say, examples can.",
     "triage": "A classic that a linear model does well: sometimes the answer is not to fine-tune.",
     "unit_tests": "What a model writes is executed: style is one thing, tests that hold another.",
 }

@@ -26,10 +26,8 @@ from ftlab.errors import raise_unknown
 __all__ = ["Ratio", "Task", "get", "names", "total"]
 
 _HOME = {
-    "extraction": "ftlab.tasks.extraction",
     "kindness": "ftlab.tasks.kindness",
     "punctuation": "ftlab.tasks.punctuation",
-    "style": "ftlab.tasks.style",
     "triage": "ftlab.tasks.triage",
     "unit_tests": "ftlab.tasks.unit_tests",
 }

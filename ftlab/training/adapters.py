@@ -1,6 +1,6 @@
 """Adapters as lenses: one base in memory, a small adapter for each task, switched in an instant.
 
-    lenses = Lenses("ftlab-7m", {"tickets": "runs/triage", "json": "runs/extraction"})
+    lenses = Lenses("ftlab-7m", {"tickets": "runs/triage", "kind": "runs/kindness"})
     with lenses("json") as model:
         generate(model, lenses.tokenizer, prompts)
     with lenses(None) as model:               # the base, seen through no lens

@@ -252,9 +252,9 @@ def test_table_puts_the_headline_first():
 
 
 def test_none_of_ten_is_not_sure_to_be_none():
-    records = tasks.get("extraction").examples(10, seed=0, split="test")
+    records = tasks.get("triage").examples(10, seed=0, split="test")
     right = [data.answer(record) for record in records]
-    verdict = compare(tasks.get("extraction"), records, {"base": ["no"] * 10, "tuned": right})
+    verdict = compare(tasks.get("triage"), records, {"base": ["no"] * 10, "tuned": right})
     base, tuned = (verdict.contestants[name][verdict.headline] for name in ("base", "tuned"))
     assert base == wilson(0, 10) and base.high > 0.2
     assert tuned == wilson(10, 10) and tuned.low < 0.8

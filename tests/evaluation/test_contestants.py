@@ -45,9 +45,9 @@ def test_the_whole_line_up_in_order():
 
 
 def test_a_task_without_a_baseline_says_so():
-    assert has_baseline(tasks.get("triage")) and not has_baseline(tasks.get("style"))
-    with pytest.raises(ConfigError, match="style has no baseline"):
-        lineup("b", baseline=tasks.get("style"))
+    assert has_baseline(tasks.get("triage")) and not has_baseline(tasks.get("kindness"))
+    with pytest.raises(ConfigError, match="kindness has no baseline"):
+        lineup("b", baseline=tasks.get("kindness"))
 
 
 def test_examples_are_drawn_with_a_seed_and_never_from_the_held_out_records():

@@ -9,9 +9,7 @@ from ftlab.tasks import drawing, messages
 
 # How many records are drawn from each task for training, and the seed. Test has seed 1, which must
 # not lead to the same records.
-DRAWN = {
-    "extraction": (3000, 7), "kindness": (1000, 1), "style": (1000, 1), "triage": (4000, 7),
-}  # fmt: skip
+DRAWN = {"kindness": (1000, 1), "triage": (4000, 7)}
 
 
 @functools.cache
@@ -28,9 +26,8 @@ def test_splits_share_neither_prompts_nor_skeletons(name):
         assert not {key(e) for e in train} & {key(e) for e in test}
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWN if name != "triage"])
-def test_no_answer_of_test_is_in_train(name):
-    train, test = drawn(name)
+def test_no_answer_of_test_is_in_train():
+    train, test = drawn("kindness")
     assert not {data.answer(e) for e in train} & {data.answer(e) for e in test}
 
 
@@ -41,8 +38,7 @@ def test_half_of_the_test_split_is_new(name):
     assert drawing.NEW not in {data.meta(e)["slice"] for e in train}
 
 
-@pytest.mark.parametrize("name", ["extraction", "triage"])
-def test_what_is_not_new_has_known_phrasing(name):
-    train, test = drawn(name)
+def test_what_is_not_new_has_known_phrasing():
+    train, test = drawn("triage")
     assert {data.meta(e)["slice"] for e in test} == {drawing.NEW, messages.KNOWN}
     assert {data.meta(e)["slice"] for e in train} == {messages.KNOWN}
