@@ -98,16 +98,8 @@ def doctor(
 
 def diversity(
     data: Records,
-    reference: Annotated[
-        Path | None, typer.Option(help="Records like those that the model will meet.")
-    ] = None,
+    reference: Annotated[Path, typer.Option(help="Records like those that the model will meet.")],
     plot: Annotated[Path | None, typer.Option(help="Draw the dartboard in this new PNG.")] = None,
-    embed: Annotated[
-        str, typer.Option(help="tfidf, or the name of a sentence-transformers model.")
-    ] = "tfidf",
-    parts: Annotated[
-        str, typer.Option(help="Compare records by both question and answer, or asked alone.")
-    ] = "both",
     areas: Annotated[int, typer.Option(min=2, help="Areas of the board, at most.")] = 10,
     seed: Annotated[int, typer.Option(help="Of the reduction and the areas.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Figures and areas as JSON.")] = False,
@@ -120,8 +112,7 @@ def diversity(
     from ftlab.data import read
     from ftlab.files import writing
 
-    known = None if reference is None else read(reference)
-    result = room.measure(read(data), known, embed=embed, parts=parts, areas=areas, seed=seed)
+    result = room.measure(read(data), room.board(read(reference), areas=areas, seed=seed))
     if plot:
         with writing(plot) as temporary:
             dartboard.draw(result).savefig(temporary, format="png")

@@ -90,7 +90,6 @@ def draw(result: Diversity, *, title: str | None = None) -> "Figure":
     known_angle, known_radius, angle, radius = places(result)
     order = _ring(made.centres)
     areas = {number: area for number, area in zip(result.order, result.areas, strict=True)}
-    own = result.reference is None
     rings = np.sqrt(np.linspace(0, 1, RINGS + 1))
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 1.2}):
         figure = Figure(figsize=(12, 9.2), dpi=100, facecolor="white")
@@ -114,16 +113,15 @@ def draw(result: Diversity, *, title: str | None = None) -> "Figure":
                         edgecolor=HATCH, linewidth=0, zorder=0,
                     )  # fmt: skip
             axes.plot([left, left], [0, 1], color=WIRE, linewidth=1.1, zorder=1)
-            _label(axes, (left + right) / 2, area, own)
+            _label(axes, (left + right) / 2, area)
         whole = np.linspace(0, 2 * np.pi, 361)
         for ring in rings[1:]:
             edge = ring == rings[-1]
             axes.plot(whole, np.full(361, ring), color=GREY if edge else WIRE,
                       linewidth=2.4 if edge else 0.8, zorder=1)  # fmt: skip
-        if not own:
-            kept = _some(made.size)
-            axes.scatter(known_angle[kept], known_radius[kept], s=13, color=PALE, zorder=2,
-                         edgecolor=OUTLINE, linewidth=0.4)  # fmt: skip
+        kept = _some(made.size)
+        axes.scatter(known_angle[kept], known_radius[kept], s=13, color=PALE, zorder=2,
+                     edgecolor=OUTLINE, linewidth=0.4)  # fmt: skip
         kept = _some(result.n)
         axes.scatter(angle[kept], radius[kept], s=26, color=DART, zorder=3,
                      edgecolor="white", linewidth=0.6)  # fmt: skip
@@ -131,16 +129,13 @@ def draw(result: Diversity, *, title: str | None = None) -> "Figure":
         figure.text(0.025, 0.934, _subtitle(result), fontsize=12.5, color=GREY, va="top")
         handles: list[Any] = [
             Line2D([], [], marker="o", linestyle="", color=DART, markersize=7,
-                   label=f"the data: {result.n:,} records")
+                   label=f"the data: {result.n:,} records"),
+            Line2D([], [], marker="o", linestyle="", color=PALE, markeredgecolor=OUTLINE,
+                   label=f"the board: {made.size:,} reference records"),
+            Patch(facecolor=MISSED, label="less than half covered"),
+            Patch(facecolor=MISSED, hatch="////", edgecolor=HATCH, linewidth=0,
+                  label="nothing near"),
         ]  # fmt: skip
-        if not own:
-            handles += [
-                Line2D([], [], marker="o", linestyle="", color=PALE, markeredgecolor=OUTLINE,
-                       label=f"the board: {made.size:,} reference records"),
-                Patch(facecolor=MISSED, label="less than half covered"),
-                Patch(facecolor=MISSED, hatch="////", edgecolor=HATCH, linewidth=0,
-                      label="nothing near"),
-            ]  # fmt: skip
         figure.legend(handles=handles, loc="lower center", ncols=4, bbox_to_anchor=(0.5, 0.035),
                       columnspacing=1.6, handletextpad=0.5, fontsize=12, frameon=False)  # fmt: skip
         figure.text(
@@ -151,7 +146,7 @@ def draw(result: Diversity, *, title: str | None = None) -> "Figure":
     return figure
 
 
-def _label(axes: Any, angle: float, area: Any, own: bool) -> None:
+def _label(axes: Any, angle: float, area: Any) -> None:
     """Write an area's terms and shares outside the wire, marked where the data is missing."""
     import numpy as np
 
@@ -161,28 +156,22 @@ def _label(axes: Any, angle: float, area: Any, own: bool) -> None:
     empty = area.state == "empty"
     names = [", ".join(area.terms[:n]) for n in (3, 2)]
     name = next((name for name in names if len(name) <= 26), shorten(area.terms[0], 26))
-    shares = f"{area.data_share:.0%} of the data"
-    if not own:
-        shares = f"data {area.data_share:.0%} · board {area.share:.0%}"
-    mark = {"empty": "EMPTY\n", "thin": "thin: "}.get(area.state, "") if not own else ""
+    shares = f"data {area.data_share:.0%} · board {area.share:.0%}"
+    mark = {"empty": "EMPTY\n", "thin": "thin: "}.get(area.state, "")
     axes.annotate(
         f"{mark}{name}\n{shares}", (angle, 1.09), ha=side, va=where, fontsize=11,
         linespacing=1.25, annotation_clip=False, color=WARN if mark else "black",
-        weight="bold" if empty and not own else "normal",
+        weight="bold" if empty else "normal",
     )  # fmt: skip
 
 
 def _title(result: Diversity) -> str:
-    if result.score is None:
-        return f"Where {result.n:,} records fall, on a board of their own"
     missed = sum(area.state == "empty" for area in result.areas)
     told = f"{missed} of {len(result.areas)} areas empty" if missed else "no area empty"
     return f"Diversity {result.score:.2f}: {told}"
 
 
 def _subtitle(result: Diversity) -> str:
-    if result.score is None:
-        return f"evenness {result.evenness:.2f}   ·   Vendi score {result.vendi:.1f}"
     return (
         f"coverage {result.coverage:.2f} (as many drawn like the board: {result.expected:.2f})"
         f"   ·   evenness {result.evenness:.2f}"
@@ -191,8 +180,6 @@ def _subtitle(result: Diversity) -> str:
 
 def describe(result: Diversity) -> str:
     """Say in a sentence what the dartboard shows."""
-    if result.score is None:
-        return f"Dartboard of {result.n} records on a board of their own."
     empty = [", ".join(a.terms[:3]) for a in result.areas if a.state == "empty"]
     told = f"empty: {'; '.join(empty)}" if empty else "no area is empty"
     return (

@@ -7,9 +7,8 @@
 The board is a *reference*: records like those that the tuned model will be given. A record is a
 point: TF-IDF of words, word pairs and letter triples, reduced by a truncated SVD (latent semantic
 analysis, Deerwester et al. 1990), one block for what is asked and one for what is answered, because
-two tickets that share their small talk and want different answers are not near each other. Another
-encoder takes its place by name. All is fitted on the reference alone, so that any number of data
-files can be measured on one board and compared.
+two tickets that share their small talk and want different answers are not near each other. All is
+fitted on the reference alone, so that any number of data files can be measured on one board.
 
     coverage   share of reference points that have a record within the distance of their own k-th
                nearest neighbour on the board (Naeem et al. 2020, "Reliable Fidelity and Diversity
@@ -39,7 +38,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ftlab import data
-from ftlab.errors import ConfigError, DataError, MissingExtraError, ModelError, raise_unknown
+from ftlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +48,6 @@ __all__ = ["Area", "Board", "Diversity", "board", "expected_coverage", "measure"
 NEIGHBOURS = 5
 LEAST = 20  # records of a board; fewer say nothing of distances
 SIZES = {"asked": 64, "answered": 32}  # dimensions of each block of the embedding
-PARTS = {"both": ("asked", "answered"), "asked": ("asked",)}
 COMMON = 0.9  # a term in more than this share of the reference is scaffolding and does not count
 EMPTY, THIN = 0.1, 0.5  # times its share of the board that an area's share of the data is below
 Encode = Callable[[list[str]], Any]
@@ -82,7 +80,6 @@ class Board:
     """A reference, embedded and divided into areas; what data is measured on."""
 
     size: int
-    parts: tuple[str, ...]
     encoders: dict[str, Encode] = field(repr=False)
     points: Any = field(repr=False)  # (size, dimensions), each of length 1
     radii: Any = field(repr=False)  # (size,), to the k-th nearest neighbour
@@ -110,27 +107,18 @@ class Diversity:
     """What one data file hits of a board, figure by figure."""
 
     n: int
-    reference: int | None
-    """Records of the reference; None where the data is its own board."""
-    score: float | None
-    """sqrt(coverage * evenness), 0 to 1; None without a reference."""
-    coverage: float | None
-    """Share of the reference that some record is near; None without a reference."""
-    expected: float | None
+    reference: int
+    """Records of the reference."""
+    score: float
+    """sqrt(coverage * evenness), 0 to 1."""
+    coverage: float
+    """Share of the reference that some record is near."""
+    expected: float
     """The coverage of as many records drawn like the reference."""
     evenness: float
     """Effective number of areas over the number of areas; 1 where all are hit alike."""
-    on_board: float | None
+    on_board: float
     """Share of the data that is near some reference point; the rest is off the board."""
-    gap: float
-    """Median cosine distance from a record to the nearest other one; 0 is a copy."""
-    reference_gap: float | None
-    """The same within the reference."""
-    reach: float | None
-    """Median cosine distance from a reference point to the nearest record."""
-    vendi: float
-    """As how many wholly different records the data counts (Friedman and Dieng 2023, "The Vendi
-    Score"), at most the dimensions of the embedding."""
     areas: tuple[Area, ...]
     """The areas, the emptiest first (by how much of the board is missed there)."""
     board: Board = field(repr=False, compare=False)
@@ -148,33 +136,17 @@ class Diversity:
 
     def sentences(self) -> str:
         """Say what the figures mean, a line each."""
-        told = []
-        if self.score is not None:
-            told += [
+        return "\n".join(
+            [
                 f"score {self.score:.2f} = sqrt(coverage {self.coverage:.2f} x evenness "
                 f"{self.evenness:.2f}), on a board of {self.reference:,} records",
                 f"coverage: {self.coverage:.0%} of the board has one of the {self.n:,} records "
                 f"near; as many drawn like the board would reach {self.expected:.0%}",
+                f"evenness: the data counts as {self.evenness * len(self.areas):.1f} of "
+                f"{len(self.areas)} areas",
+                f"{1 - self.on_board:.0%} of the records are near nothing on the board",
             ]
-        else:
-            told.append(
-                f"{self.n:,} records on a board of their own: for a score, give records like those "
-                "the model will meet (--reference)"
-            )
-        told.append(
-            f"evenness: the data counts as {self.evenness * len(self.areas):.1f} of "
-            f"{len(self.areas)} areas"
         )
-        if self.on_board is not None:
-            told.append(f"{1 - self.on_board:.0%} of the records are near nothing on the board")
-            told.append(
-                f"gaps (cosine distance, median): {self.gap:.2f} between neighbours of the data, "
-                f"{self.reference_gap:.2f} on the board, {self.reach:.2f} from board to data"
-            )
-        else:
-            told.append(f"gap to the nearest other record (cosine, median): {self.gap:.2f}")
-        told.append(f"Vendi score: as varied as {self.vendi:.1f} wholly different records")
-        return "\n".join(told)
 
     def table(self) -> "Table":
         """Return the areas as a rich table, the emptiest first."""
@@ -196,7 +168,7 @@ class Diversity:
         return table
 
 
-def expected_coverage(n: int, reference: int, neighbours: int = NEIGHBOURS) -> float:
+def expected_coverage(n: int, reference: int) -> float:
     """Return the coverage that `n` records drawn like the reference reach on average.
 
     Naeem et al. 2020, section 3.3: of all the points, none of the k nearest is a record.
@@ -204,38 +176,25 @@ def expected_coverage(n: int, reference: int, neighbours: int = NEIGHBOURS) -> f
     >>> round(expected_coverage(1000, 1000), 2)
     0.97
     """
-    none = math.prod((reference - i) / (n + reference - i) for i in range(1, neighbours + 1))
+    none = math.prod((reference - i) / (n + reference - i) for i in range(1, NEIGHBOURS + 1))
     return 1 - none
 
 
-def measure(
-    records: Sequence[data.Row],
-    reference: Sequence[data.Row] | Board | None = None,
-    **options: Any,
-) -> Diversity:
+def measure(records: Sequence[data.Row], reference: Sequence[data.Row] | Board) -> Diversity:
     """Measure what records hit of a board.
 
     Args:
         records: the data.
-        reference: records like those that the model will meet, or the board made of them; None
-            makes the data its own board, and leaves out what that cannot say.
-        options: those of `board`, where the board is made here.
+        reference: records like those that the model will meet, or the board made of them.
 
     Raises:
         DataError: no records, or too few to make a board.
-        ConfigError: options for a board that is made already.
     """
     import numpy as np
 
     if not records:
         raise DataError("There are no records to measure.")
-    if isinstance(reference, Board):
-        if options:
-            raise ConfigError(f"The board is made already; give {', '.join(options)} to board().")
-        made = reference
-    else:
-        made = board(records if reference is None else reference, **options)
-    own = reference is None
+    made = reference if isinstance(reference, Board) else board(reference)
     points = made.embed(records)
     k = len(made.centres)
     shares = np.bincount(made.area_of, minlength=k) / made.size
@@ -243,8 +202,7 @@ def measure(
     reach, _ = _nearest(points, made.points)
     covered = reach <= made.radii
     near = _near_some(made, points)
-    weights = thrown / (np.full(k, 1 / k) if own else shares)
-    evenness = _effective(weights) / k
+    evenness = _effective(thrown / shares) / k
     coverage = float(covered.mean())
     areas = []
     for number in range(k):
@@ -260,22 +218,16 @@ def measure(
                 tuple(made.inputs[i] for i in missed[np.argsort(middle, kind="stable")][:3]),
             )
         )
-    lack = lambda i: areas[i].share * (1 - areas[i].coverage) if not own else -areas[i].data_share
+    lack = lambda i: areas[i].share * (1 - areas[i].coverage)
     order = sorted(range(k), key=lambda i: (areas[i].state != "empty", -lack(i)))
-    spectrum = np.linalg.eigvalsh(points.T @ points)
-    gap = _inside(points)
     return Diversity(
         n=len(records),
-        reference=None if own else made.size,
-        score=None if own else math.sqrt(coverage * evenness),
-        coverage=None if own else coverage,
-        expected=None if own else expected_coverage(len(records), made.size),
+        reference=made.size,
+        score=math.sqrt(coverage * evenness),
+        coverage=coverage,
+        expected=expected_coverage(len(records), made.size),
         evenness=evenness,
-        on_board=None if own else float(near.mean()),
-        gap=_cosine(gap),
-        reference_gap=None if own else _cosine(_inside(made.points)),
-        reach=None if own else _cosine(reach),
-        vendi=_effective(spectrum),
+        on_board=float(near.mean()),
         areas=tuple(areas[i] for i in order),
         board=made,
         points=points,
@@ -285,36 +237,22 @@ def measure(
     )
 
 
-def board(
-    reference: Sequence[data.Row],
-    *,
-    embed: str = "tfidf",
-    parts: str = "both",
-    areas: int = 10,
-    seed: int = 0,
-) -> Board:
+def board(reference: Sequence[data.Row], *, areas: int = 10, seed: int = 0) -> Board:
     """Make a board of reference records.
 
     Args:
         reference: at least 20 records like those that the model will meet.
-        embed: "tfidf", or the name of a sentence-transformers model.
-        parts: "both" places a record by what is asked and what is answered, "asked" by the first
-            alone.
         areas: most areas that the board is divided into (k-means).
         seed: of the reduction and the clusters.
 
     Raises:
         DataError: too few records, or all of them the same.
-        ConfigError: an unknown value of `parts`, or fewer than two areas.
-        MissingExtraError: sentence-transformers is wanted and not installed.
-        ModelError: the named model cannot be loaded.
+        ConfigError: fewer than two areas.
     """
     import numpy as np
     from sklearn.cluster import KMeans
     from sklearn.neighbors import NearestNeighbors
 
-    if parts not in PARTS:
-        raise_unknown("parts", parts, PARTS)
     if areas < 2:
         raise ConfigError(f"A board has 2 areas or more; got {areas}.")
     if len(reference) < LEAST:
@@ -324,10 +262,9 @@ def board(
         )
     head = _scaffold(_asked(reference))
     texts = _texts(reference, head)
-    make = _tfidf if embed == "tfidf" else _transformer(embed)
     encoders: dict[str, Encode] = {}
-    for part in PARTS[parts]:
-        encode = make(texts[part], SIZES[part], seed)
+    for part, size in SIZES.items():
+        encode = _tfidf(texts[part], size, seed)
         if encode is not None:
             encoders[part] = encode
     points = _unit(
@@ -342,7 +279,6 @@ def board(
     clusters = KMeans(k, n_init=4, random_state=seed).fit(points)
     return Board(
         size=len(reference),
-        parts=tuple(encoders),
         encoders=encoders,
         points=points,
         radii=radii,
@@ -413,25 +349,6 @@ def _tfidf(texts: list[str], size: int, seed: int) -> Encode | None:
     return lambda more: svd.transform(both.transform(more))
 
 
-def _transformer(name: str) -> Callable[[list[str], int, int], Encode]:
-    """Load a sentence-transformers model."""
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise MissingExtraError(
-            f"The encoder {name!r} needs sentence-transformers. Install it with: "
-            "pip install sentence-transformers; or leave --embed out for TF-IDF."
-        ) from None
-    try:
-        model = SentenceTransformer(name)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"Could not load the encoder {name!r}: {error} Check the name, or leave --embed out "
-            "for TF-IDF."
-        ) from error
-    return lambda texts, size, seed: lambda more: model.encode(more, normalize_embeddings=True)
-
-
 def _terms(texts: list[str], area_of: Any, k: int, most: int = 4) -> tuple[tuple[str, ...], ...]:
     """Name each area by the terms that its texts have more of than all have."""
     import numpy as np
@@ -458,7 +375,7 @@ def _terms(texts: list[str], area_of: Any, k: int, most: int = 4) -> tuple[tuple
     return tuple(found)
 
 
-# Distances. Points have length 1, so half the squared Euclidean distance is the cosine distance.
+# Distances.
 
 
 def _unit(points: Any) -> Any:
@@ -468,28 +385,12 @@ def _unit(points: Any) -> Any:
     return points / np.where(length < 1e-9, 1, length) * (length >= 1e-9)
 
 
-def _cosine(distances: Any) -> float:
-    import numpy as np
-
-    return float(np.median(distances) ** 2 / 2)
-
-
 def _nearest(points: Any, sought: Any) -> tuple[Any, Any]:
     """Return the distance to, and the number of, the point nearest to each one sought."""
     from sklearn.neighbors import NearestNeighbors
 
     distance, number = NearestNeighbors(n_neighbors=1).fit(points).kneighbors(sought)
     return distance[:, 0], number[:, 0]
-
-
-def _inside(points: Any) -> Any:
-    """Return each point's distance to the nearest other one; nothing has a gap of its own."""
-    import numpy as np
-    from sklearn.neighbors import NearestNeighbors
-
-    if len(points) < 2:
-        return np.zeros(1)
-    return NearestNeighbors(n_neighbors=1).fit(points).kneighbors()[0][:, 0]
 
 
 def _near_some(made: Board, points: Any) -> Any:

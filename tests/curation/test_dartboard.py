@@ -90,14 +90,6 @@ def test_labels_stay_on_the_paper_and_off_each_other():
             assert width <= 0 or height <= 3
 
 
-def test_data_on_its_own_board_is_drawn_without_marks():
-    result = measure(themed(60, 0))
-    figure = dartboard.draw(result, title="Mine")
-    told = [text.get_text() for text in (*figure.texts, *figure.axes[0].texts)]
-    assert "Mine" in told and not any("EMPTY" in text or "thin" in text for text in told)
-    assert "board of their own" in dartboard.describe(result)
-
-
 def test_the_same_result_gives_the_same_picture(lopsided):
     def png():
         stream = io.BytesIO()
