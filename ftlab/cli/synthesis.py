@@ -89,10 +89,9 @@ def amplify(
     ] = None,
     no_held_out: Annotated[bool, typer.Option("--no-held-out", help="There are none.")] = False,
     n: Annotated[int, typer.Option("-n", min=1, help="How many new examples.")] = 200,
-    task: Annotated[str | None, typer.Option(help="The task that judges them.")] = None,
     ways: Annotated[
-        str, typer.Option(help="Of paraphrase, back-translation, few-shot.")
-    ] = "paraphrase,back-translation,few-shot",
+        str, typer.Option(help="Of paraphrase, back-translation.")
+    ] = "paraphrase,back-translation",
     seed: Seed = 0,
     teacher: TeacherName = "program",
     model: TeacherModel = None,
@@ -102,7 +101,7 @@ def amplify(
     answer_tokens: AnswerTokens = 1024,
     temperature: Temperature = None,
 ) -> None:
-    """Make many examples from a few: paraphrased, reworded, or new ones of the kind."""
+    """Make many examples from a few, by rewording their inputs."""
     from ftlab.curation import amplify as room
     from ftlab.data import read
 
@@ -115,7 +114,7 @@ def amplify(
     who = _teacher(teacher, model, base_url, answer_tokens, temperature)
     _tell(
         room.amplify(
-            seeds, n, who, out, held_out=kept_back, task=task, seed=seed, max_requests=max_requests,
+            seeds, n, who, out, held_out=kept_back, seed=seed, max_requests=max_requests,
             ways=[way.strip() for way in ways.split(",")], concurrency=concurrency,
         )
     )  # fmt: skip

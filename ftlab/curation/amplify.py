@@ -2,32 +2,28 @@
 
     paraphrase         the input said otherwise, in another manner; the completion stays
     back-translation   the input as it comes back from another language; the completion stays
-    few-shot           a few examples shown, a new one of the kind asked for
 
 A rewrite of a held-out example in the training set would make the held-out score a lie. Three
-things keep it out: an example that is near a held-out one is never rewritten or shown; what comes
+things keep it out: an example that is near a held-out one is never rewritten; what comes
 back is compared with each held-out input (half of the word pairs in common, of either or of the
 held-out one, is too near); and its completion, if long, must not be a held-out one's.
 
 A rewrite is also turned down where it changes a number, loses a word that the completion takes from
-it, is a copy of what is there, or no longer gets full marks from the task. An example whose
-completion repeats its input (punctuation, translation) is not rewritten, only shown.
+it, or is a copy of what is there. An example whose completion repeats its input (punctuation,
+translation) is not rewritten.
 
 >>> import random
 >>> reword("I can't open the invoice. Please send it again.", random.Random(5))
 'Could you send it again? I cannot open the bill. Cheers.'
 """
 
-import json
-import math
 import os
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any
 
 from ftlab import data
 from ftlab.curation.answer_cache import Judged, Synthesis, run
@@ -39,12 +35,11 @@ from ftlab.errors import ConfigError, DataError, raise_unknown
 
 __all__ = ["WAYS", "Neighbours", "amplify", "reword"]
 
-WAYS = ("paraphrase", "back-translation", "few-shot")
+WAYS = ("paraphrase", "back-translation")
 LEAK = 0.5  # of the word pairs in common with a held-out input
 COPY = 0.9  # with an example that is there
 COPIED = 0.6  # of an input's words in its completion: the task is to copy them
 LONG = 8  # words of a completion that two examples do not share by chance
-SHOWN = 4  # examples in a few-shot prompt
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 
@@ -107,7 +102,6 @@ def amplify(
     out: str | os.PathLike[str],
     *,
     held_out: Sequence[data.Row],
-    task: str | None = None,
     ways: Sequence[str] = WAYS,
     seed: int = 0,
     concurrency: int = 4,
@@ -125,7 +119,6 @@ def amplify(
         teacher: who rewrites. `program` rewords by rules, which is poorer than a model does it.
         out: the JSONL file to make or to go on with.
         held_out: the records that training must not see; give [] if there are none.
-        task: a task that judges the results and, for `program`, makes the new ones of few-shot.
         ways: those of `WAYS` to take in turn.
         seed: of the choices.
         concurrency: most requests at one time.
@@ -133,25 +126,15 @@ def amplify(
         progress: show the estimate first, then a bar, on stderr.
 
     Raises:
-        ConfigError: an unknown way or task, or a number out of range.
-        DataError: no example is left that is not near a held-out one, or one has several turns.
+        ConfigError: an unknown way, or a number out of range.
+        DataError: no example can be rewritten, or one has several turns.
     """
-    from ftlab import tasks
-
     for way in ways:
         if way not in WAYS:
             raise_unknown("way", way, WAYS)
     if n < 1 or not ways:
         raise ConfigError(f"n must be at least 1 and a way named; got {n} and {list(ways)}.")
-    it = tasks.get(task) if task else None
     offline = teacher.name.startswith("program")
-    if offline and it is None:
-        ways = [way for way in ways if way != "few-shot"]
-        if not ways:
-            raise ConfigError(
-                "The teacher program makes new examples only of a task: name it, or take another "
-                "way or teacher."
-            )
     if any(len(data.prompt(record)) > 2 for record in seeds):
         raise DataError("Only records of one turn can be amplified; some have several.")
     guard = _Guard(seeds, held_out)
@@ -162,40 +145,25 @@ def amplify(
             "Amplify examples of the training side."
         )
     cue = _cue([_input(record) for record in kept])
-    if plain := [way for way in ways if way != "few-shot"]:
-        rewritten = [record for record in kept if not _copies(record, cue)]
-        if not rewritten and "few-shot" not in ways:
-            raise DataError(
-                f"The completions repeat their inputs, so {' and '.join(plain)} would spoil them. "
-                "Take the way few-shot."
-            )
-        if not rewritten:
-            ways = ["few-shot"]
+    rewritten = [record for record in kept if not _copies(record, cue)]
+    if not rewritten:
+        raise DataError(
+            "The completions repeat their inputs, so a rewrite of the input alone would spoil them."
+            " Have a model answer new inputs instead: ftlab synth --teacher."
+        )
     settings = {
         "amplify": data.fingerprint(kept), "held_out": data.fingerprint(held_out),
-        "teacher": teacher.name,
-        "task": task, "ways": list(ways), "seed": seed,
+        "teacher": teacher.name, "ways": list(ways), "seed": seed,
     }  # fmt: skip
     most = 4 * n if max_requests is None else max_requests
-    fresh = it.examples(most, seed + 104729) if offline and it and "few-shot" in ways else []
-    fresh = [record for record in fresh if _input(record).startswith(cue)]
     requests, plans = [], {}
     for index in range(most):
         rng = random.Random(f"{seed} {index}")
         way = ways[index % len(ways)]
-        if way == "few-shot":
-            source = rng.choice(kept)
-            shown = rng.sample(kept, min(SHOWN, len(kept)))
-            known = ""
-            if fresh:
-                source = fresh[index % len(fresh)]
-                known = _line(source, cue)
-            messages = _few_shot(shown, cue, it.describe if it else None)
-        else:
-            source = rewritten[(index // len(ways)) % len(rewritten)]
-            text = _input(source)[len(cue) :]
-            messages = _rewrite(text, way, rng)
-            known = reword(text, rng) if offline else ""
+        source = rewritten[(index // len(ways)) % len(rewritten)]
+        text = _input(source)[len(cue) :]
+        messages = _rewrite(text, way, rng)
+        known = reword(text, rng) if offline else ""
         key = key_of(settings, index, messages)
         requests.append(Request(key, messages, known))
         plans[key] = (way, source)
@@ -209,11 +177,8 @@ def amplify(
             return Judged(None, "cut off: longer than an answer may be", cleaned)
         try:
             record = _new(text, cue, way, source, teacher)
-            metrics = _marks(it, record)
         except DataError as error:
             return Judged(None, str(error), cleaned)
-        if low := [name for name, value in metrics.items() if value < 1]:
-            return Judged(None, f"not full marks: {', '.join(low)}", cleaned, metrics)
         if guard.leaks(record):
             return Judged(None, "near a held-out record", cleaned)
         with lock:  # two answers alike may come at one time
@@ -296,49 +261,11 @@ def _rewrite(text: str, way: str, rng: random.Random) -> tuple[dict[str, str], .
     )
 
 
-def _line(record: data.Row, cue: str) -> str:
-    text = _input(record).removeprefix(cue)
-    return json.dumps({"input": text, "output": data.answer(record)}, ensure_ascii=False)
-
-
-def _few_shot(
-    shown: Sequence[data.Row], cue: str, describe: str | None
-) -> tuple[dict[str, str], ...]:
-    about = f"\n\nThe task: {describe or cue.strip()}" if describe or cue.strip() else ""
-    return (
-        {
-            "role": "system",
-            "content": "You write training examples: JSON objects of an input and its output."
-            f"{about}\n\nAnswer with one JSON object on one line, and nothing else.",
-        },
-        {
-            "role": "user",
-            "content": "\n".join(_line(record, cue) for record in shown)
-            + "\n\nWrite one more of the kind, about something else.",
-        },
-    )
-
-
 # What came back.
 
 
 def _new(text: str, cue: str, way: str, source: data.Row, teacher: Teacher) -> data.Row:
     """Return the record of a cleaned answer; the DataError's text is the reason why not."""
-    meta = {"way": way, "teacher": teacher.name}
-    if way == "few-shot":
-        at = text.find("{")
-        try:
-            row, _ = json.JSONDecoder().raw_decode(text[max(at, 0) :])
-            given, completion = row["input"], row["output"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise DataError("not a JSON object of input and output") from None
-        if not isinstance(completion, str) and completion is not None:
-            completion = json.dumps(completion, ensure_ascii=False)
-        if not isinstance(given, str) or not given.strip() or not (completion or "").strip():
-            raise DataError("the input or the output is empty or no text")
-        if cue + given == _input(source):  # made by the program, which knows more of it
-            meta = {**data.meta(source), **meta}
-        return data.example([*data.prompt(source)[:-1], _user(cue + given)], completion, **meta)
     before = _input(source)[len(cue) :]
     if not text.strip():
         raise DataError("empty")
@@ -351,23 +278,12 @@ def _new(text: str, cue: str, way: str, source: data.Row, teacher: Teacher) -> d
         raise DataError(f"lost what the completion takes from it: {min(lost)}")
     came = str(data.meta(source).get("id") or data.fingerprint([source])[:12])
     own = {key: value for key, value in data.meta(source).items() if key != "id"}
-    meta = {"group": came, **own, **meta, "from": came}
+    meta = {"group": came, **own, "way": way, "teacher": teacher.name, "from": came}
     return data.example([*data.prompt(source)[:-1], _user(cue + text)], data.answer(source), **meta)
 
 
 def _user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
-
-
-def _marks(it: Any, record: data.Row) -> dict[str, float]:
-    """Return the task's marks for a record's own completion, where there is anything to mark."""
-    if it is None:
-        return {}
-    try:
-        marks: Mapping[str, Any] = it.score(record, data.answer(record))
-    except (ValueError, KeyError, TypeError) as error:  # an output that is none of this task's
-        raise DataError(f"the task cannot mark it: {error}") from None
-    return {name: m.value for name, m in marks.items() if not math.isnan(m.value)}
 
 
 # Rewording by rules, where there is no model.

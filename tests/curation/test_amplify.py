@@ -45,20 +45,16 @@ def go(tmp_path, teacher, n=4, seeds=SEEDS, held_out=(), **more):
 def test_twenty_examples_become_a_hundred_without_a_network(tmp_path):
     seeds = TRIAGE.examples(20, seed=3)
     held_out = TRIAGE.examples(50, seed=4, split="test")
-    made = go(tmp_path, PROGRAM, 60, seeds, held_out, task="triage")
+    made = go(tmp_path, PROGRAM, 60, seeds, held_out)
     rows = data.read(tmp_path / "more.jsonl")
     assert made.stopped == "complete" and len(rows) == len(set(inputs(rows))) == 60
     assert not set(inputs(rows)) & set(inputs(seeds))
-    assert {data.meta(row)["way"] for row in rows} == {"paraphrase", "back-translation", "few-shot"}
+    assert {data.meta(row)["way"] for row in rows} == {"paraphrase", "back-translation"}
     by_id = {data.meta(row)["id"]: row for row in seeds}
     for row in rows:
-        assert TRIAGE.score(row, data.answer(row))["valid"].value == 1
-        if data.meta(row)["way"] != "few-shot":
-            came = by_id[data.meta(row)["from"]]
-            assert (
-                data.answer(row) == data.answer(came)
-                and data.meta(row)["group"] == data.meta(came)["group"]
-            )
+        came = by_id[data.meta(row)["from"]]
+        assert data.answer(row) == data.answer(came)
+        assert data.meta(row)["group"] == data.meta(came)["group"]
 
 
 def test_a_rewrite_of_a_held_out_example_never_gets_in(tmp_path):
@@ -77,7 +73,7 @@ def test_a_rewrite_of_a_held_out_example_never_gets_in(tmp_path):
     )
     assert not [text for text in inputs(made.accepted) if "lamp" in text]
     assert len(made.accepted) == 4
-    # The example near it was neither rewritten nor shown.
+    # The example near it was not rewritten.
     assert not [text for text in drawn if "lamp" in text]
 
 
@@ -125,44 +121,10 @@ def test_copies_are_kept_once(tmp_path):
     assert len(again.accepted) == 1 and again.requests == made.requests
 
 
-def test_few_shot_reads_what_a_model_writes(tmp_path):
-    answers = iter(
-        [
-            "Sure, here is one more:\n```json\n"
-            '{"input": "a door squeaks", "output": "topic: 7"}\n```',
-            '{"input": "a cat sleeps", "output": {"topic": 8}} and more',
-            '{"input": "half of',
-            '{"input": "", "output": "x"}',
-            '["input"]',
-        ]
-    )
-    shown = []
-
-    def write(messages):
-        shown.append(messages[-1]["content"])
-        return next(answers)
-
-    made = go(tmp_path, saying(write), 5, ways=["few-shot"], concurrency=1, max_requests=5)
-    assert [data.answer(row) for row in made.accepted] == ["topic: 7", '{"topic": 8}']
-    assert inputs(made.accepted)[0] == CUE + "a door squeaks"
-    assert made.reasons == {
-        "not a JSON object of input and output": 2, "the input or the output is empty or no text": 1
-    }  # fmt: skip
-    assert all(text.count('"input"') == 4 and CUE not in text for text in shown)
-
-
 def test_inputs_that_the_completion_repeats_are_not_reworded(tmp_path):
     seeds = [data.example(f"Restore:\n{text}", text.capitalize() + ".") for text in THINGS]
-    with pytest.raises(DataError, match="few-shot"):
+    with pytest.raises(DataError, match="repeat their inputs"):
         go(tmp_path, PROGRAM, 4, seeds, ways=["paraphrase"])
-    told = iter("abcdefgh")
-
-    def write(messages):
-        assert "JSON" in messages[0]["content"]
-        return json.dumps({"input": f"new {next(told)}", "output": "New."})
-
-    made = go(tmp_path, saying(write), 4, seeds)
-    assert [data.meta(row)["way"] for row in made.accepted] == ["few-shot"] * 4
 
 
 def test_the_instruction_is_not_reworded(tmp_path):
@@ -202,8 +164,6 @@ def test_reword_keeps_numbers_and_says_it_otherwise():
 def test_bad_arguments(tmp_path):
     with pytest.raises(ConfigError, match="'paraphrase'"):
         go(tmp_path, PROGRAM, ways=["parafrase"])
-    with pytest.raises(ConfigError, match="new examples only of a task"):
-        go(tmp_path, PROGRAM, ways=["few-shot"])
     with pytest.raises(DataError, match="one turn"):
         turns = [("user", "a"), ("assistant", "b"), ("user", "c")]
         talk = data.example([{"role": r, "content": c} for r, c in turns], "d")
