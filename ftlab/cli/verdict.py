@@ -62,10 +62,6 @@ def compare(
         typer.Option(help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."),
     ] = None,
     held_out: Annotated[int, typer.Option(min=1, help="How many of the task's own.")] = 200,
-    also: Annotated[
-        list[str] | None,
-        typer.Option(help="Another task, to see what was forgotten; may be repeated."),
-    ] = None,
     mutants: Annotated[
         bool,
         typer.Option("--mutants", help="For unit_tests: the headline is the mutants killed."),
@@ -94,7 +90,6 @@ def compare(
         from ftlab.evaluation import mutation
 
         wanted = mutation.task()
-    others = [tasks.get(name) for name in also or []]
     table = price_table(prices)
     if not overwrite and (found := [p for p in VERDICT if (out / p).exists()]):
         raise DataError(
@@ -111,7 +106,7 @@ def compare(
     )  # fmt: skip
     console = Console()
     verdict = contest(
-        wanted, rows, lineup, train_records=learned, also=others, table=table,
+        wanted, rows, lineup, train_records=learned, table=table,
         max_new_tokens=max_new_tokens, seed=seed, folder=out,
         say=lambda line: console.print(line, markup=False, highlight=False),
     )  # fmt: skip

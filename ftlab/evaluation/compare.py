@@ -80,7 +80,7 @@ class Verdict:
     costs: dict[str, Any] = field(default_factory=dict)
     """The price table, and every contestant's tokens, seconds and money, if they were counted."""
     forgetting: dict[str, Any] = field(default_factory=dict)
-    """General text and other tasks, if they were asked."""
+    """Bits per character of general text, if models were asked."""
     remarks: list[str] = field(default_factory=list)
     """What else the figures say: how sure, at what price, what got worse."""
 

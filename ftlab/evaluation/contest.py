@@ -35,8 +35,6 @@ def contest(
     contestants: Sequence[Contestant],
     *,
     train_records: "Sequence[data.Row]" = (),
-    also: Sequence[Task] = (),
-    also_examples: int = 50,
     table: Prices | None = None,
     max_new_tokens: int = 256,
     batch_size: int = 32,
@@ -51,12 +49,10 @@ def contest(
         records: the held-out records.
         contestants: who answers, the baseline of all comparisons first (see `lineup`).
         train_records: what a baseline without a language model learns from.
-        also: other tasks that the models answer too, plainly asked, to see what was forgotten.
-        also_examples: held-out examples of each of these.
         table: prices; by default the examples in `prices.json`.
         max_new_tokens: most tokens in an answer.
         batch_size: prompts per batch.
-        seed: of the bootstrap, and of the other tasks' examples.
+        seed: of the bootstrap.
         folder: where answers are kept, to go on from if it is broken off; None keeps none.
         say: called with each line of progress.
 
@@ -72,10 +68,8 @@ def contest(
         raise ConfigError(f"Contestants with a name of their own are wanted, got {names}.")
     if not records:
         raise ConfigError("There are no records to compare on. Give at least one; 200 say more.")
-    others = {t.name: (t, t.examples(also_examples, seed, split="test")) for t in also}
     given: dict[str, Answers] = {}
     general: dict[str, Any] = {}
-    elsewhere: dict[str, dict[str, list[str]]] = {name: {} for name in others}
     made: dict[str, str] = {}
     device = ""
     for name in dict.fromkeys(contestant.model for contestant in contestants):
@@ -101,24 +95,12 @@ def contest(
             given[contestant.name] = _kept(
                 folder, contestant, records, made[name], max_new_tokens, ask
             )
-        for other, (_, rows) in others.items():
-            plain = Contestant(name, name)
-            texts = _kept(folder, plain, rows, made[name], max_new_tokens, ask).texts
-            elsewhere[other][name] = texts
         general[name] = forgetting.bits_per_character(
             model, tokenizer, [text for _, text in forgetting.general_text()]
         )
     given = {name: given[name] for name in names}
     table = table or prices()
-    lost: dict[str, Any] = {}
-    if general:
-        lost["general"] = forgetting.forgotten(general, seed=seed)
-    if others:
-        lost["tasks"] = {
-            name: _brief(compare(t, rows, elsewhere[name], seed=seed))
-            for name, (t, rows) in others.items()
-            if elsewhere[name]
-        }
+    lost = {"general": forgetting.forgotten(general, seed=seed)} if general else {}
     return compare(
         task,
         records,
@@ -157,23 +139,6 @@ def _asked(contestant: Contestant) -> dict[str, Any]:
         pairs = [(data.prompt(shot)[-1], data.answer(shot)) for shot in contestant.shots]
         told["examples"] = [f"{asked['content']} -> {answer}" for asked, answer in pairs]
     return told
-
-
-def _brief(verdict: Verdict) -> dict[str, Any]:
-    """Return the headline of a verdict on another task."""
-    return {
-        "n": verdict.n,
-        "headline": verdict.headline,
-        "sentence": verdict.sentence,
-        "contestants": {
-            name: row[verdict.headline] for name, row in verdict.contestants.items()
-            if verdict.headline in row
-        },
-        "differences": {
-            name: row[verdict.headline] for name, row in verdict.differences.items()
-            if verdict.headline in row
-        },
-    }  # fmt: skip
 
 
 def _kept(

@@ -264,15 +264,6 @@ def _worse(verdict: dict[str, Any]) -> str:
                 for name, figure in general["models"].items()
             ),
         )
-    for task, part in ((verdict.get("forgetting") or {}).get("tasks") or {}).items():
-        inside += _table(
-            f"The task {task}: {part['headline']} on {part['n']} examples; higher is better",
-            ["model", part["headline"], "less that of the first"],
-            (
-                (name, [_figure(figure), _figure(part["differences"].get(name))])
-                for name, figure in part["contestants"].items()
-            ),
-        )
     rows = verdict.get("behaviour") or {}
     if rows:
         inside += _table(

@@ -192,8 +192,6 @@ def _forgotten(verdict: Mapping[str, Any]) -> Iterator[str]:
             f"What was forgotten: on general text, {name} needs {figures[0]:.3f} bits per "
             f"character and {first} {figures[1]:.3f}: {told}."
         )
-    for task, part in verdict["forgetting"].get("tasks", {}).items():
-        yield f"On the task {task}: {part['sentence']}"
 
 
 def _written(verdict: Mapping[str, Any]) -> Iterator[str]:
