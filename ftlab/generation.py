@@ -16,8 +16,6 @@ from typing import Any
 
 from ftlab.errors import ConfigError
 
-__all__ = ["Progress", "continue_text", "generate"]
-
 Progress = Callable[[int, int, float], None]
 
 

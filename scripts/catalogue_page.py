@@ -13,8 +13,8 @@ def page(whole: Catalogue) -> str:
     """Return the catalogue as a page of Markdown."""
     lines = [
         "# Open models", "",
-        "Written by `python scripts/catalogue_page.py` from `catalogue.yaml`; change that. A blank was "
-        "not read, so it is not guessed. `ftlab models --open` filters this list.", "",
+        "Written by `python scripts/catalogue_page.py` from `catalogue.yaml`; change that. A blank "
+        "was not read, so it is not guessed. `ftlab models --open` filters this list.", "",
         "Memory in GB, before activations: what inference, full fine-tuning in float32, LoRA (base "
         "in half precision) and QLoRA hold, adapters of rank 32; see `ftlab/catalogue.py`.", "",
         "| model | kind | weights | context | licence | commercial | formats | template "

@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 from ftlab import data
 from ftlab.errors import ConfigError
 
-__all__ = ["WORDINGS", "Fact", "closed_book", "facts", "open_book", "retriever", "right", "share"]
-
 FIRST = ("Bram", "Cald", "Dun", "Elm", "Fen", "Gar", "Hol", "Kel", "Lang", "Mar", "Nor", "Old",
          "Pen", "Rock", "Sel", "Thorn", "Wal", "Win")  # fmt: skip
 LAST = ("bury", "dale", "field", "ford", "ham", "ley", "mouth", "stead", "ton", "wick", "wood")

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from ftlab.evaluation.intervals import Interval
 from ftlab.teaching.plots import GREY, MARKERS, PALETTE, Picture, _axes, style
 
-__all__ = ["curves", "groups"]
-
 HATCHES = ("", "//", "..", "xx")
 
 

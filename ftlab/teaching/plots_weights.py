@@ -9,8 +9,6 @@ from typing import Any
 
 from ftlab.teaching.plots import GREY, MARKERS, NINE, PALETTE, Picture, _axes, style
 
-__all__ = ["levels", "lines", "matrices", "stacked"]
-
 DASHES = ("-", "--", ":", "-.")
 
 

@@ -17,8 +17,6 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["LiveCurve", "ProgressLines", "quiet"]
-
 BLUE, SKY, ORANGE = (
     "#0072B2",
     "#56B4E9",

@@ -20,8 +20,6 @@ from ftlab.hardware import Profile, profile
 if TYPE_CHECKING:
     from trl import DPOConfig, GRPOConfig, SFTConfig
 
-__all__ = ["Rate", "dpo_config", "explain", "grpo_config", "learning_rate", "sft_config"]
-
 
 class Rate(NamedTuple):
     """A range of peak learning rates for AdamW, the first one to try, and where they are from."""
