@@ -128,12 +128,15 @@ def loss_curve(
     """Draw the loss of a run, each step and smoothed.
 
     Args:
-        history: one dict a step, with "step" and "loss" (nats per supervised token).
+        history: dicts with "step", and "loss" or "eval_loss" (nats per supervised token).
         title: what stands above the picture.
         eval_loss: the held-out loss after training, drawn as a line across.
         total: steps of the whole run, when it is still going.
     """
-    points = [(row["step"], row["loss"]) for row in history if math.isfinite(row["loss"])]
+    points, held_out = (
+        [(row["step"], row[key]) for row in history if math.isfinite(row.get(key, math.nan))]
+        for key in ("loss", "eval_loss")
+    )
     steps = [step for step, _ in points]
     losses = [loss for _, loss in points]
     with style():
@@ -142,7 +145,10 @@ def loss_curve(
         if len(points) > 1:
             smooth = _smooth(losses)
             axes.plot(steps, smooth, color=PALETTE[0], label="smoothed")
-        if eval_loss is not None and math.isfinite(eval_loss):
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), "o--", color=PALETTE[1], label="held out")
+            eval_loss = held_out[-1][1]
+        elif eval_loss is not None and math.isfinite(eval_loss):
             label = f"held-out: {eval_loss:.2f}"
             axes.axhline(eval_loss, color=PALETTE[1], linestyle="--", label=label)
         if total:

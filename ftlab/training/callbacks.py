@@ -6,22 +6,14 @@ Both keep what the trainer logged in `history`. transformers prints each log as 
 `quiet(trainer)` takes that away.
 """
 
-import io
 import math
-import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-BLUE, SKY, ORANGE = (
-    "#0072B2",
-    "#56B4E9",
-    "#D55E00",
-)  # Okabe and Ito 2008: safe for any colour vision
+from ftlab.teaching.plots import Picture, loss_curve
+from ftlab.teaching.show import in_notebook
 
 
 class ProgressLines(TrainerCallback):
@@ -100,56 +92,20 @@ class LiveCurve(ProgressLines):
         from IPython.display import display
 
         self._shown = len(self.history)
-        bundle = {"image/png": self._png(total, time_left), "text/plain": self.alt()}
+        picture = self.picture(total, time_left)
         if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display(picture, display_id=True)
         else:
-            self._handle.update(bundle, raw=True)
+            self._handle.update(picture)
 
-    def alt(self) -> str:
-        """Say in a sentence what the picture shows."""
-        trained, held_out = self._points("loss"), self._points("eval_loss")
-        if not trained:
-            return "Loss curve without a step yet."
-        text = f"Loss curve over {trained[-1][0]:.0f} steps, "
-        text += f"from {trained[0][1]:.2f} to {trained[-1][1]:.2f}"
-        return text + (f"; held-out loss {held_out[-1][1]:.2f}." if held_out else ".")
-
-    def figure(self, total: int | None = None, note: str = "") -> "Figure":
+    def picture(self, total: int | None = None, note: str = "") -> Picture:
         """Draw the losses so far: each step, smoothed, and on held-out rows.
 
         Args:
             total: steps of the whole run.
             note: stands behind the title.
         """
-        from matplotlib.figure import Figure  # outside pyplot, which would show it a second time
-
-        figure = Figure(figsize=(8, 4), layout="constrained")
-        axes = figure.add_subplot()
-        steps, losses = zip(*self._points("loss") or [(0, math.nan)], strict=True)
-        axes.plot(steps, losses, color=SKY, linewidth=1, label="each step")
-        axes.plot(steps, _smooth(losses), color=BLUE, linewidth=2, label="smoothed")
-        if held_out := self._points("eval_loss"):
-            axes.plot(*zip(*held_out, strict=True), "o--", color=ORANGE, label="held out")
-        axes.set_title(self.title + note, loc="left", fontsize=14, fontweight="bold")
-        axes.set(xlabel="optimiser step", ylabel="loss (nats per token)")
-        axes.set_xlim(0, total or max(steps) or 1)
-        axes.set_ylim(bottom=0)
-        axes.grid(color="#dddddd")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend()
-        return figure
-
-    def _points(self, name: str) -> list[tuple[float, float]]:
-        lines = [line for line in self.history if name in line and math.isfinite(line[name])]
-        return [(line["step"], line[name]) for line in lines]
-
-    def _png(self, total: int, note: str) -> str:
-        import base64
-
-        stream = io.BytesIO()
-        self.figure(total, note).savefig(stream, format="png", dpi=100, metadata={"Software": None})
-        return base64.b64encode(stream.getvalue()).decode("ascii")
+        return loss_curve(self.history, title=self.title + note, total=total)
 
 
 def quiet(trainer: Any) -> None:
@@ -162,26 +118,8 @@ def quiet(trainer: Any) -> None:
         trainer.remove_callback(PrinterCallback)
 
 
-def in_notebook() -> bool:
-    """Say whether this code runs in a Jupyter kernel (not in a terminal, IPython's included)."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
-
-
 def left(seconds: float) -> str:
     """Return how long something goes on, as the end of a line."""
     if seconds < 90:
         return f", about {max(0, round(seconds))} s left"
     return f", about {round(seconds / 60)} min left"
-
-
-def _smooth(losses: tuple[float, ...], keep: float = 0.9) -> list[float]:
-    """Return an exponential moving average that starts without a bias towards zero."""
-    total = weight = 0.0
-    smooth = []
-    for loss in losses:
-        total = keep * total + (1 - keep) * loss
-        weight = keep * weight + (1 - keep)
-        smooth.append(total / weight)
-    return smooth

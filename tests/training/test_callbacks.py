@@ -104,19 +104,19 @@ def test_a_run_that_goes_on_keeps_what_was_logged_before():
     curve.on_train_begin(None, state, None)
     log(curve, 3, loss=0.5)
     assert [line["step"] for line in curve.history] == [1, 2, 3]
-    assert curve.alt() == "Loss curve over 3 steps, from 2.00 to 0.50."
+    assert curve.picture().alt == "Loss curve over 3 steps, from 2.00 to 0.50."
 
 
 def test_a_notebook_gets_one_picture_that_is_redrawn(monkeypatch, train, capsys):
     shown = []
 
     class Handle:
-        def update(self, bundle, raw):
-            shown.append(("update", bundle))
+        def update(self, picture):
+            shown.append(("update", picture))
 
-    def display(bundle, raw, display_id):
-        assert raw and display_id
-        shown.append(("display", bundle))
+    def display(picture, display_id):
+        assert display_id
+        shown.append(("display", picture))
         return Handle()
 
     monkeypatch.setattr(callbacks, "in_notebook", lambda: True)
@@ -125,7 +125,7 @@ def test_a_notebook_gets_one_picture_that_is_redrawn(monkeypatch, train, capsys)
     train(curve)
     assert capsys.readouterr().out == ""
     assert [kind for kind, _ in shown] == ["display"] + ["update"] * (len(shown) - 1)
-    last = shown[-1][1]
+    last = shown[-1][1]._repr_mimebundle_()
     assert base64.b64decode(last["image/png"]).startswith(b"\x89PNG")
     assert last["text/plain"].startswith("Loss curve over 6 steps, from ")
     assert "held-out loss" in last["text/plain"]
@@ -133,12 +133,12 @@ def test_a_notebook_gets_one_picture_that_is_redrawn(monkeypatch, train, capsys)
 
 def test_the_picture_has_units_a_legend_and_held_out_points():
     curve = LiveCurve("Mine")
-    assert curve.alt() == "Loss curve without a step yet." and curve.figure()
+    assert curve.picture().alt == "Loss curve without a step yet."
     for step in (1, 2, 3):
         log(curve, step, loss=3.0 - step)
     log(curve, 3, eval_loss=1.5)
     log(curve, 4, loss=float("nan"))
-    axes = curve.figure(total=10, note=", soon").axes[0]
+    axes = curve.picture(total=10, note=", soon").figure.axes[0]
     assert axes.get_xlabel() == "optimiser step" and "nats" in axes.get_ylabel()
     assert axes.get_title(loc="left") == "Mine, soon" and axes.get_xlim() == (0, 10)
     names = [text.get_text() for text in axes.get_legend().get_texts()]
