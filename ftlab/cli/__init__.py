@@ -9,7 +9,17 @@ import time
 
 import typer
 
-from ftlab.cli import data, generate, models, models_list, progress, rehearse, train, verdict
+from ftlab.cli.data import convert, diversity, doctor, tasks
+from ftlab.cli.generate import generate
+from ftlab.cli.mixture import mix, split
+from ftlab.cli.models import estimate, merge, profile
+from ftlab.cli.models_list import get, models
+from ftlab.cli.progress import progress
+from ftlab.cli.rehearse import rehearse
+from ftlab.cli.show import show
+from ftlab.cli.synthesis import amplify, synth
+from ftlab.cli.train import train
+from ftlab.cli.verdict import compare, demo, mutate
 from ftlab.errors import FtlabError
 
 app = typer.Typer(
@@ -18,8 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fine-tune language models, and prove that it helped.",
 )
-for module in (verdict, train, models, models_list, generate, data, progress, rehearse):
-    module.add_to(app)
+for command in (
+    demo, compare, mutate, train, profile, estimate, merge, generate, tasks, synth, amplify,
+    convert, split, mix, doctor, diversity, show, progress, rehearse,
+):  # fmt: skip
+    app.command()(command)
+group = typer.Typer(invoke_without_command=True, callback=models, pretty_exceptions_enable=False)
+group.command()(get)
+app.add_typer(group, name="models")
 
 
 def main() -> None:

@@ -1,21 +1,12 @@
-"""Commands about data: tasks, synth, amplify, convert, split, mix, doctor, show."""
+"""Commands about data: tasks, convert, doctor, diversity."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ftlab.cli.mixture import mix, split
 from ftlab.cli.options import Records
-from ftlab.cli.show import show
-from ftlab.cli.synthesis import amplify, synth
 from ftlab.errors import ConfigError
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    for command in (tasks, synth, amplify, convert, split, mix, doctor, diversity, show):
-        app.command()(command)
 
 
 def tasks() -> None:

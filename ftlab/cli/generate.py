@@ -7,11 +7,6 @@ import typer
 from ftlab.cli.options import MaxNewTokens, Model, Seed
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's command."""
-    app.command()(generate)
-
-
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
     model: Model = "smollm2-135m",

@@ -9,12 +9,6 @@ from ftlab.cli.options import FrozenLayers, GradientCheckpointing
 from ftlab.errors import DataError, ModelError
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    for command in (profile, estimate, merge):
-        app.command()(command)
-
-
 def profile(
     refresh: Annotated[bool, typer.Option(help="Time the processor again.")] = False,
 ) -> None:

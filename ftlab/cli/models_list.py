@@ -8,15 +8,6 @@ import typer
 from ftlab.errors import ConfigError
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    group = typer.Typer(
-        invoke_without_command=True, callback=models, pretty_exceptions_enable=False
-    )
-    group.command()(get)
-    app.add_typer(group, name="models")
-
-
 def models(
     context: typer.Context,
     open_models: Annotated[

@@ -8,11 +8,6 @@ import typer
 from ftlab.errors import ConfigError
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's command."""
-    app.command()(progress)
-
-
 def progress(
     name: Annotated[str, typer.Option(help="Yours, for --export.")] = "",
     export: Annotated[Path | None, typer.Option(help="New JSON file to hand in.")] = None,

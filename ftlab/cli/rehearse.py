@@ -6,11 +6,6 @@ from typing import Annotated
 import typer
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's command."""
-    app.command()(rehearse)
-
-
 def rehearse(
     only: Annotated[
         list[str] | None, typer.Option(help="A lesson, as in 05; repeatable. All by default.")

@@ -10,11 +10,6 @@ from ftlab.cli.options import Model, Seed
 from ftlab.errors import ConfigError
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's command."""
-    app.command()(train)
-
-
 def train(
     file: Annotated[Path, typer.Argument(help="Rows to learn, as JSONL.")],
     out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],

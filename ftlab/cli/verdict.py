@@ -11,12 +11,6 @@ from ftlab.errors import ConfigError, DataError
 VERDICT = ("verdict.json", "verdict.html")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    for command in (demo, compare, mutate):
-        app.command()(command)
-
-
 def demo(
     text: Annotated[Path | None, typer.Option(help="Also restore this text file.")] = None,
     model: Model = "ftlab-7m",

@@ -17,22 +17,10 @@ from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import ConfigError
+from ftlab.files import read_data
 
-FIRST = ("Bram", "Cald", "Dun", "Elm", "Fen", "Gar", "Hol", "Kel", "Lang", "Mar", "Nor", "Old",
-         "Pen", "Rock", "Sel", "Thorn", "Wal", "Win")  # fmt: skip
-LAST = ("bury", "dale", "field", "ford", "ham", "ley", "mouth", "stead", "ton", "wick", "wood")
-THINGS = {
-    "bridge": ("is {v} metres long", "How long is the bridge of {p}?",
-               "What length has the bridge of {p}?", "In {p}, the bridge: how many metres?"),
-    "tower": ("is {v} metres high", "How high is the tower of {p}?",
-              "What height has the tower of {p}?", "In {p}, the tower: how many metres?"),
-    "school": ("has {v} pupils", "How many pupils has the school of {p}?",
-               "What number of pupils has the school of {p}?",
-               "In {p}, the school: how many pupils?"),
-    "library": ("has {v} maps", "How many maps has the library of {p}?",
-                "What number of maps has the library of {p}?",
-                "In {p}, the library: how many maps?"),
-}  # fmt: skip
+LISTS = read_data("lessons/facts.yaml")
+FIRST, LAST, THINGS = LISTS["first"], LISTS["last"], LISTS["things"]
 WORDINGS = 3
 
 

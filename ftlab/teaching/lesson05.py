@@ -18,19 +18,10 @@ from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import ConfigError
+from ftlab.files import read_data
 from ftlab.teaching.exercises import exercise
 
-NAMES = (
-    "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad", "Brennan", "Petrov",
-    "Weber", "Rossi", "Kaplan", "Mensah", "Larsen", "Abbas", "Jansen",
-)  # fmt: skip
-FORMS = (
-    "Table for {n} at {t}, {name}.",
-    "{name}, {t}, {n} of us.",
-    "{t}, {n} people, name {name}.",
-    "{n} for dinner, {t}. {name}.",
-    "At {t} for {name}, {n} seats.",
-)
+NAMES, FORMS = read_data("lessons/bookings.yaml").values()
 RANGE = ((2, 3, 4, 5, 6), (18, 19, 20))
 """Party sizes and hours that training records have."""
 BESIDE = ((7, 8), (17, 21))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, ModelError, raise_unknown
+from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
 
 Name = str | os.PathLike[str]
 TOLERANCE = 2e-3
@@ -56,8 +56,9 @@ class Lenses:
                     else:
                         model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
             except (OSError, ValueError, KeyError, RuntimeError) as error:
-                line = str(error).strip().splitlines()[0]
-                raise ModelError(f"The adapter in {folder} does not fit {base}: {line}") from error
+                raise ModelError(
+                    f"The adapter in {folder} does not fit {base}: {first_line(error)}"
+                ) from error
         self.model = model.eval()
         self.names = tuple(adapters)
 

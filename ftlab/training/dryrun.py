@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftlab.errors import ConfigError, ModelError
+from ftlab.errors import ConfigError, ModelError, first_line
 from ftlab.training import methods
 from ftlab.training.heads import is_plain
 from ftlab.training.ledger import Ledger, Step
@@ -42,7 +42,7 @@ def read(config: Mapping[str, Any]) -> Any:
     except Exception as error:  # each family checks its values in its own way
         raise ModelError(
             f"transformers knows no model of type {kind!r} with these values: "
-            f"{_line(error)} The config.json of a causal LM is wanted."
+            f"{first_line(error)} The config.json of a causal LM is wanted."
         ) from error
 
 
@@ -104,12 +104,9 @@ def step(
         return two.grown(one, low, layers - frozen - 2, frozen - still, parts)
     except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"A step of {config.model_type!r} cannot be followed on shapes alone: {_line(error)}"
+            f"A step of {config.model_type!r} cannot be followed on shapes alone: "
+            f"{first_line(error)}"
         ) from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 @functools.lru_cache(maxsize=32)
@@ -142,7 +139,7 @@ def _build(
         )
     except Exception as error:  # a value of the config that its family's code cannot use
         raise ModelError(
-            f"A {config.model_type!r} cannot be built as a causal LM: {_line(error)}"
+            f"A {config.model_type!r} cannot be built as a causal LM: {first_line(error)}"
         ) from error
 
 

@@ -10,13 +10,13 @@ the model will see.
 
 import html
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError
+from ftlab.teaching.show import display, in_notebook
 from ftlab.training.preflight_checks import LOSS_CHECKS, Finding
 from ftlab.training.preflight_rows import Inspection, inspect
 from ftlab.training.preflight_setup import SETUP_CHECKS
@@ -148,11 +148,7 @@ def _example(seen: Inspection) -> Finding:
 
 def _show(report: Preflight) -> None:
     """Show the table as the notebook's output if there is a notebook, else print it."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None or not hasattr(shell, "kernel"):
+    if in_notebook():
+        display({"text/plain": str(report), "text/html": report.html()})
+    else:
         print(report)
-        return
-    from IPython.display import display
-
-    display({"text/plain": str(report), "text/html": report.html()}, raw=True)
