@@ -14,7 +14,6 @@ from ftlab.files import read_text, write_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-SLOWEST = 3
 LIMIT = 1800  # seconds that one cell may take
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -107,11 +106,10 @@ def table(rehearsed: Sequence[Sequence[dict[str, Any]]]) -> "Table":
 
     shown = Table("lesson", "takes", "slowest cells", "errors", box=box.SIMPLE)
     for cells in rehearsed:
-        slowest = sorted(cells, key=lambda cell: -cell["seconds"])[:SLOWEST]
+        slowest = sorted(cells, key=lambda cell: -cell["seconds"])[:3]
         lines = [f"{c['seconds']:.0f} s, cell {c['cell']}, {c['heading']}" for c in slowest]
-        errors = sum(bool(cell["error"]) for cell in cells)
-        takes = clock(sum(cell["seconds"] for cell in cells))
-        shown.add_row(cells[0]["lesson"], takes, "\n".join(lines), str(errors or "none"))
+        takes, errors = clock(sum(c["seconds"] for c in cells)), [c["error"] for c in cells]
+        shown.add_row(cells[0]["lesson"], takes, "\n".join(lines), str(sum(map(bool, errors)) or "none"))
     return shown
 
 
