@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ftlab.curation.near import THRESHOLD, NearIndex, jaccard, pairs_of_words
+from ftlab.curation.near_duplicates import THRESHOLD, NearIndex, jaccard, pairs_of_words
 
 WORDS = 60
 COPIES = 50  # one near copy in so many records

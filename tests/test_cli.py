@@ -86,7 +86,7 @@ def test_train_generate_compare_show(ftlab, file, model_folder, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     verdict = json.loads((tmp_path / "verdict" / "verdict.json").read_text())
-    assert verdict["n"] == 4 and list(verdict["contestants"]) == [str(model_folder), str(tuned)]
+    assert verdict["n"] == 4 and list(verdict["systems"]) == [str(model_folder), str(tuned)]
     assert "No difference" in out or "no difference" in out
     code, out, _ = ftlab("show", file, "--model", model_folder)
     assert code == 0 and "<|im_end|>" in out

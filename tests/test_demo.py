@@ -17,8 +17,8 @@ def test_the_demo_ends_in_a_verdict_and_restores_a_text(model_folder, tmp_path, 
             out=out, console=console,
         )  # fmt: skip
     told = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
-    assert told["n"] == 6 and list(told["contestants"]) == ["base", "tuned"]
-    assert set(told["contestants"]["tuned"]["f1"]) >= {"value", "low", "high"}
+    assert told["n"] == 6 and list(told["systems"]) == ["base", "tuned"]
+    assert set(told["systems"]["tuned"]["f1"]) >= {"value", "low", "high"}
     assert "f1" in told["differences"]["tuned"]
     made = told["provenance"]
     assert len(made["models"]["base sha256"]) == 64

@@ -101,7 +101,7 @@ def verdict() -> dict:
     right = [data.answer(record) for record in records]
     some = [text if i % 3 else right[0] for i, text in enumerate(right)]
     made = compare(task, records, {"one": [right[0]] * 45, "some": some}, seed=3).to_json()
-    return {key: made[key] for key in ("n", "sentence", "contestants", "differences", "outcomes")}
+    return {key: made[key] for key in ("n", "sentence", "systems", "differences", "outcomes")}
 
 
 def findings() -> list:

@@ -72,7 +72,7 @@ def compare(
 
     from ftlab import tasks
     from ftlab.data import Row, read
-    from ftlab.evaluation import contestants as who
+    from ftlab.evaluation import systems
     from ftlab.evaluation.contest import contest
     from ftlab.evaluation.costs import prices as price_table
     from ftlab.training import folder
@@ -93,9 +93,9 @@ def compare(
     learned: list[Row] = []
     if few_shot or baseline:
         learned = read(train) if train else wanted.examples(1000, seed)
-    lineup = who.lineup(
+    lineup = systems.lineup(
         base, tuned or [], instructions=_instructions(instructions, wanted.describe),
-        examples=who.shots(learned, rows, few_shot, seed=seed),
+        examples=systems.few_shot_examples(learned, rows, few_shot, seed=seed),
         baseline=wanted if baseline else None,
     )  # fmt: skip
     console = Console()

@@ -28,7 +28,7 @@ from threading import Lock
 from ftlab import data
 from ftlab.curation.answer_cache import Judged, Synthesis, run
 from ftlab.curation.cleaning import clean
-from ftlab.curation.near import pairs_of_words
+from ftlab.curation.near_duplicates import pairs_of_words
 from ftlab.curation.synthesis import key_of
 from ftlab.curation.teachers import Answer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, raise_unknown

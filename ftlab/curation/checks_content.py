@@ -20,7 +20,7 @@ from typing import Any
 from ftlab import data
 from ftlab.curation import checks_private
 from ftlab.curation.findings import Notes
-from ftlab.curation.near import pairs_of_words
+from ftlab.curation.near_duplicates import pairs_of_words
 
 __all__ = ["ContentChecks", "announced", "form", "unscramble"]
 

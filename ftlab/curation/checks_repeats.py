@@ -14,7 +14,7 @@ from typing import Any
 
 from ftlab import data
 from ftlab.curation.findings import Finding, finding
-from ftlab.curation.near import NearIndex
+from ftlab.curation.near_duplicates import NearIndex
 
 __all__ = ["Repeats", "leaks", "repetitions", "same", "spoken"]
 

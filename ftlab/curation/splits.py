@@ -27,7 +27,7 @@ from pathlib import Path
 
 from ftlab import data
 from ftlab.curation.mixture import shuffled, strata, table, values
-from ftlab.curation.near import NearIndex
+from ftlab.curation.near_duplicates import NearIndex
 from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
 

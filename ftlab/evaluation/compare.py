@@ -1,6 +1,6 @@
 """The verdict: did training help, by how much, and how sure can we be?
 
-Every contestant answers the same held-out records. Figures come with the intervals of
+Every system answers the same held-out records. Figures come with the intervals of
 `ftlab.evaluation.intervals`, differences are paired record by record and tested
 (`ftlab.evaluation.pairs`), and the sentence on top is derived from the figures
 (`ftlab.evaluation.words`): it says "no difference shown" where that is so.
@@ -31,11 +31,11 @@ from ftlab.evaluation.intervals import (
     SAMPLES,
     UNKNOWN,
     Interval,
-    at_the_end,
     bootstrap,
     interval,
     paired_bootstrap,
     ratios,
+    with_edges,
 )
 from ftlab.evaluation.pairs import Pair, pairs
 from ftlab.files import write_text
@@ -53,43 +53,43 @@ SLICED = ("slice", "difficulty")
 
 @dataclass(frozen=True)
 class Verdict:
-    """Contestants on the same records: figures, differences, and the sentence they add up to."""
+    """Systems on the same records: figures, differences, and the sentence they add up to."""
 
     task: str
     headline: str
     n: int
     seed: int
-    contestants: dict[str, dict[str, Interval]]
-    """Contestant -> metric -> figure; the first contestant is the baseline."""
+    systems: dict[str, dict[str, Interval]]
+    """System -> metric -> figure; the first system is the baseline."""
     differences: dict[str, dict[str, Interval]]
-    """Every other contestant -> metric -> its figure less the baseline's."""
+    """Every other system -> metric -> its figure less the baseline's."""
     outcomes: dict[str, dict[str, int]]
-    """Every other contestant -> win, tie, loss on the headline, record by record."""
+    """Every other system -> win, tie, loss on the headline, record by record."""
     slices: dict[str, dict[str, Any]]
-    """Slice -> n, contestants and differences on the headline alone."""
+    """Slice -> n, systems and differences on the headline alone."""
     sentence: str
     """What the figures say, in plain words."""
     examples: list[dict[str, Any]]
-    """Record by record: input, reference, slice, and each contestant's text and scores."""
+    """Record by record: input, reference, slice, and each system's text and scores."""
     provenance: dict[str, Any]
     """Who made this, from what: models, hashes, versions, device, seconds."""
     pairs: list[Pair] = field(default_factory=list)
-    """Every two contestants on the headline: difference, wins, tests, power."""
+    """Every two systems on the headline: difference, wins, tests, power."""
     behaviour: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Every contestant, and "reference" -> length, repetition, refusals of its raw answers."""
+    """Every system, and "reference" -> length, repetition, refusals of its raw answers."""
     costs: dict[str, Any] = field(default_factory=dict)
-    """The price table, and every contestant's tokens, seconds and money, if they were counted."""
+    """The price table, and every system's tokens, seconds and money, if they were counted."""
     forgetting: dict[str, Any] = field(default_factory=dict)
     """Bits per character of general text, if models were asked."""
     remarks: list[str] = field(default_factory=list)
     """What else the figures say: how sure, at what price, what got worse."""
 
     def table(self) -> "Table":
-        """Return the figures as a rich table: up to two contestants by metric, more by name."""
+        """Return the figures as a rich table: up to two systems by metric, more by name."""
         from rich import box
         from rich.table import Table
 
-        # Thin lines: two contestants and their difference fit a terminal of 80 columns.
+        # Thin lines: two systems and their difference fit a terminal of 80 columns.
         table = Table(
             title=f"{self.task}: {self.n} held-out examples, 95 % intervals",
             box=box.SIMPLE,
@@ -97,8 +97,8 @@ class Verdict:
             caption_justify="left",
             padding=(0, 0),
         )
-        if len(self.contestants) > 2:
-            self._by_contestant(table)
+        if len(self.systems) > 2:
+            self._by_system(table)
         else:
             self._by_metric(table)
         return table
@@ -106,11 +106,11 @@ class Verdict:
     def _by_metric(self, table: "Table") -> None:
         others = list(self.differences)
         table.add_column("metric")
-        for name in (*self.contestants, *(f"{name} less {self.baseline}" for name in others)):
+        for name in (*self.systems, *(f"{name} less {self.baseline}" for name in others)):
             table.add_column(name, justify="right")
-        metrics = list(self.contestants[self.baseline])
+        metrics = list(self.systems[self.baseline])
         for metric in sorted(metrics, key=lambda m: m != self.headline):
-            cells = [str(figures[metric]) for figures in self.contestants.values()]
+            cells = [str(figures[metric]) for figures in self.systems.values()]
             cells += [str(self.differences[name][metric]) for name in others]
             table.add_row(metric, *cells, style="bold" if metric == self.headline else None)
         table.caption = "\n".join(
@@ -120,15 +120,15 @@ class Verdict:
             for pair in self.pairs
         )
 
-    def _by_contestant(self, table: "Table") -> None:
-        counted = self.costs.get("contestants", {})
+    def _by_system(self, table: "Table") -> None:
+        counted = self.costs.get("systems", {})
         against = {pair.b: pair for pair in self.pairs if pair.a == self.baseline}
-        table.add_column("contestant", overflow="fold")
+        table.add_column("system", overflow="fold")
         for column in (
             self.headline, f"less {self.baseline}", "win/tie/loss", "p", "tokens in",
         ):  # fmt: skip
             table.add_column(column, justify="right")
-        for name, row in self.contestants.items():
+        for name, row in self.systems.items():
             pair, cost = against.get(name), counted.get(name, {})
             cells = [str(row.get(self.headline, UNKNOWN))]
             cells += (
@@ -142,8 +142,8 @@ class Verdict:
 
     @property
     def baseline(self) -> str:
-        """The contestant that the others are compared with."""
-        return next(iter(self.contestants))
+        """The system that the others are compared with."""
+        return next(iter(self.systems))
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain JSON data; a figure that cannot be known is None."""
@@ -199,24 +199,24 @@ def compare(
     costs: Mapping[str, Any] | None = None,
     forgetting: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """Score every contestant on the same records and say what the figures show.
+    """Score every system on the same records and say what the figures show.
 
     Args:
         task: what is asked, and how an answer is marked.
         records: the held-out records.
-        outputs: contestant -> its raw texts, one for each record; the first is the baseline.
+        outputs: system -> its raw texts, one for each record; the first is the baseline.
         seed: of the bootstrap.
         provenance: what else the verdict should say about its making.
-        costs: the `prices` and the `contestants`' costs (`ftlab.evaluation.costs`).
+        costs: the `prices` and the `systems`' costs (`ftlab.evaluation.costs`).
         forgetting: what became of `general` text and of other `tasks`.
 
     Raises:
-        ConfigError: no records, no contestants, or a contestant with too few or too many texts.
+        ConfigError: no records, no systems, or a system with too few or too many texts.
     """
     if not records:
         raise ConfigError("There are no records to compare on. Give at least one; 200 say more.")
     if not outputs:
-        raise ConfigError("There are no contestants. Give outputs as {'base': [...], ...}.")
+        raise ConfigError("There are no systems. Give outputs as {'base': [...], ...}.")
     wrong = [f"{name!r} has {len(texts)}" for name, texts in outputs.items()
              if len(texts) != len(records)]  # fmt: skip
     if wrong:
@@ -229,7 +229,7 @@ def compare(
         name: [task.score(record, text) for record, text in zip(records, texts, strict=True)]
         for name, texts in parsed.items()
     }
-    contestants, differences = _figures(scores, range(len(records)), seed)
+    systems, differences = _figures(scores, range(len(records)), seed)
     heads = {name: [marks[task.headline] for marks in rows] for name, rows in scores.items()}
     compared = pairs(heads, seed=seed)
     baseline = next(iter(outputs))
@@ -238,7 +238,7 @@ def compare(
         headline=task.headline,
         n=len(records),
         seed=seed,
-        contestants=contestants,
+        systems=systems,
         differences=differences,
         outcomes={
             pair.b: {"win": pair.win, "tie": pair.tie, "loss": pair.loss}
@@ -249,7 +249,7 @@ def compare(
         sentence=words.sentence(
             task.headline,
             len(records),
-            {name: row.get(task.headline) for name, row in contestants.items()},
+            {name: row.get(task.headline) for name, row in systems.items()},
             compared,
         ),
         examples=[
@@ -296,7 +296,7 @@ def _slices(
         figures, gaps = _figures(alone, where, seed)
         found[name] = {
             "n": len(where),
-            "contestants": {who: row.get("headline", UNKNOWN) for who, row in figures.items()},
+            "systems": {who: row.get("headline", UNKNOWN) for who, row in figures.items()},
             "differences": {who: row.get("headline", UNKNOWN) for who, row in gaps.items()},
         }
     return found
@@ -305,7 +305,7 @@ def _slices(
 def _figures(
     scores: dict[str, list[dict[str, Ratio]]], where: Sequence[int], seed: int
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
-    """Return every contestant's metrics and the differences from the first, over the same draws."""
+    """Return every system's metrics and the differences from the first, over the same draws."""
     import numpy as np
 
     baseline, *others = scores
@@ -321,9 +321,9 @@ def _figures(
     draws = draws.reshape(SAMPLES, len(scores), len(metrics))
     # A metric without a single case anywhere (no question mark in any text) is left out.
     kept = [k for k in range(len(metrics)) if not np.isnan(values[:, k]).all()]
-    contestants = {
+    systems = {
         name: {
-            metrics[k]: at_the_end(
+            metrics[k]: with_edges(
                 interval(values[c, k], draws[:, c, k], 0.95),
                 sum(ratio.den > 0 for ratio in rows[c * len(metrics) + k]),
             )
@@ -338,7 +338,7 @@ def _figures(
         }
         for c, name in enumerate(others, start=1)
     }
-    return contestants, differences
+    return systems, differences
 
 
 def _shown(raw: str, parsed: str, marks: dict[str, Ratio]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A whole comparison: load each model once, let its contestants answer, and write the verdict.
+"""A whole comparison: load each model once, let its systems answer, and write the verdict.
 
 This is `ftlab compare` as a function:
 
@@ -6,7 +6,7 @@ This is `ftlab compare` as a function:
     verdict.save("runs/verdict")
 
 Answers are kept in the folder as they come (`answers/`), under the hash of the model's weights, the
-prompts and the limit: a comparison that was broken off, or gets one more contestant, goes on from
+prompts and the limit: a comparison that was broken off, or gets one more system, goes on from
 there.
 """
 
@@ -21,8 +21,8 @@ from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.evaluation import forgetting
 from ftlab.evaluation.compare import Verdict, compare
-from ftlab.evaluation.contestants import Answers, Contestant, answer, answer_baseline
 from ftlab.evaluation.costs import Prices, costs, prices
+from ftlab.evaluation.systems import Answers, System, answer, answer_baseline
 from ftlab.files import write_text
 from ftlab.tasks import Task
 
@@ -32,7 +32,7 @@ __all__ = ["contest"]
 def contest(
     task: Task,
     records: "Sequence[data.Row]",
-    contestants: Sequence[Contestant],
+    systems: Sequence[System],
     *,
     train_records: "Sequence[data.Row]" = (),
     table: Prices | None = None,
@@ -42,12 +42,12 @@ def contest(
     folder: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Verdict:
-    """Let every contestant answer the same held-out records, and compare them.
+    """Let every system answer the same held-out records, and compare them.
 
     Args:
         task: what is asked, and how an answer is marked.
         records: the held-out records.
-        contestants: who answers, the baseline of all comparisons first (see `lineup`).
+        systems: who answers, the baseline of all comparisons first (see `lineup`).
         train_records: what a baseline without a language model learns from.
         table: prices; by default the examples in `prices.json`.
         max_new_tokens: most tokens in an answer.
@@ -57,44 +57,42 @@ def contest(
         say: called with each line of progress.
 
     Raises:
-        ConfigError: two contestants have one name, or a prompt does not fit a model.
+        ConfigError: two systems have one name, or a prompt does not fit a model.
         ModelError: a model cannot be found or read.
     """
     from ftlab import models
     from ftlab.hardware import versions
 
-    names = [contestant.name for contestant in contestants]
+    names = [system.name for system in systems]
     if len(set(names)) < len(names) or not names:
-        raise ConfigError(f"Contestants with a name of their own are wanted, got {names}.")
+        raise ConfigError(f"Systems with a name of their own are wanted, got {names}.")
     if not records:
         raise ConfigError("There are no records to compare on. Give at least one; 200 say more.")
     given: dict[str, Answers] = {}
     general: dict[str, Any] = {}
     made: dict[str, str] = {}
     device = ""
-    for name in dict.fromkeys(contestant.model for contestant in contestants):
-        mine = [contestant for contestant in contestants if contestant.model == name]
+    for name in dict.fromkeys(system.model for system in systems):
+        mine = [system for system in systems if system.model == name]
         if name is None:
-            for contestant in mine:
-                say(f"{contestant.name} learns from {len(train_records)} records")
-                given[contestant.name] = answer_baseline(contestant, task, train_records, records)
+            for system in mine:
+                say(f"{system.name} learns from {len(train_records)} records")
+                given[system.name] = answer_baseline(system, task, train_records, records)
             continue
         made[name] = _identity(name)
         model, tokenizer = models.load(name)
         device = f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
 
-        def ask(contestant: Contestant, rows: "Sequence[data.Row]") -> Answers:
-            say(f"{contestant.name} answers {len(rows)} records")
+        def ask(system: System, rows: "Sequence[data.Row]") -> Answers:
+            say(f"{system.name} answers {len(rows)} records")
             return answer(
-                contestant, model, tokenizer, rows, max_new_tokens=max_new_tokens,  # noqa: B023
+                system, model, tokenizer, rows, max_new_tokens=max_new_tokens,  # noqa: B023
                 batch_size=batch_size,
                 progress=lambda done, total, left: say(f"  {done} of {total}, {left:.0f} s left"),
             )  # fmt: skip
 
-        for contestant in mine:
-            given[contestant.name] = _kept(
-                folder, contestant, records, made[name], max_new_tokens, ask
-            )
+        for system in mine:
+            given[system.name] = _kept(folder, system, records, made[name], max_new_tokens, ask)
         general[name] = forgetting.bits_per_character(
             model, tokenizer, [text for _, text in forgetting.general_text()]
         )
@@ -108,13 +106,13 @@ def contest(
         seed=seed,
         provenance={
             "models": made,
-            "asked": {c.name: _asked(c) for c in contestants},
+            "asked": {c.name: _asked(c) for c in systems},
             "generation": {"max_new_tokens": max_new_tokens, "batch_size": batch_size,
                            "decoding": "greedy"},
             "versions": versions(),
             "device": device,
         },
-        costs={"prices": table.model_dump(mode="json"), "contestants": costs(given, table)},
+        costs={"prices": table.model_dump(mode="json"), "systems": costs(given, table)},
         forgetting=lost,
     )  # fmt: skip
 
@@ -130,38 +128,38 @@ def _identity(name: str) -> str:
     return f"{place} on the hub"
 
 
-def _asked(contestant: Contestant) -> dict[str, Any]:
-    """Return how a contestant was asked, for the provenance."""
-    told: dict[str, Any] = {"model": contestant.model or "none", "kind": contestant.kind}
-    if contestant.instructions:
-        told["instructions"] = contestant.instructions
-    if contestant.shots:
-        pairs = [(data.prompt(shot)[-1], data.answer(shot)) for shot in contestant.shots]
+def _asked(system: System) -> dict[str, Any]:
+    """Return how a system was asked, for the provenance."""
+    told: dict[str, Any] = {"model": system.model or "none", "kind": system.kind}
+    if system.instructions:
+        told["instructions"] = system.instructions
+    if system.few_shot_examples:
+        pairs = [(data.prompt(shot)[-1], data.answer(shot)) for shot in system.few_shot_examples]
         told["examples"] = [f"{asked['content']} -> {answer}" for asked, answer in pairs]
     return told
 
 
 def _kept(
     folder: str | os.PathLike[str] | None,
-    contestant: Contestant,
+    system: System,
     rows: "Sequence[data.Row]",
     identity: str,
     max_new_tokens: int,
-    ask: "Callable[[Contestant, Sequence[data.Row]], Answers]",
+    ask: "Callable[[System, Sequence[data.Row]], Answers]",
 ) -> Answers:
     """Return the answers from the folder if they are there; else ask, and keep them."""
     if folder is None:
-        return ask(contestant, rows)
-    prompts = [contestant.asks(data.prompt(row)) for row in rows]
+        return ask(system, rows)
+    prompts = [system.asks(data.prompt(row)) for row in rows]
     key = json.dumps([identity, prompts, max_new_tokens], ensure_ascii=True)
     path = Path(folder, "answers", hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
     fields = ("texts", "tokens_in", "tokens_out", "seconds")
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return Answers(contestant, *(kept[field] for field in fields))
+        return Answers(system, *(kept[field] for field in fields))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or not ours: ask
-    found = ask(contestant, rows)
+    found = ask(system, rows)
     text = json.dumps({field: getattr(found, field) for field in fields}, ensure_ascii=False)
     write_text(path, text + "\n", overwrite=True)
     return found

@@ -6,7 +6,7 @@ Money per 1,000 answers, two ways: at a service that charges by the token,
 
 and on a machine that costs by the hour: 1000 * seconds per answer * hourly price / 3600. The table
 `prices.json` beside this module holds examples; `ftlab compare --prices FILE` takes yours. A key of
-`per_million_tokens` is a contestant's name, a model's name, or its kind, "base" or "tuned"; the
+`per_million_tokens` is a system's name, a model's name, or its kind, "base" or "tuned"; the
 first that is found counts.
 
 >>> table = prices()
@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftlab.evaluation.contestants import Answers, Contestant
+from ftlab.evaluation.systems import Answers, System
 from ftlab.files import read_json
 
 __all__ = ["Prices", "TokenPrice", "costs", "prices"]
@@ -47,9 +47,9 @@ class Prices(BaseModel):
     per_million_tokens: dict[str, TokenPrice] = {}
     machine_per_hour: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
-    def of(self, contestant: Contestant) -> TokenPrice | None:
-        """Return the contestant's price by the token: by its name, its model, or its kind."""
-        keys = (contestant.name, contestant.model or "", contestant.kind)
+    def of(self, system: System) -> TokenPrice | None:
+        """Return the system's price by the token: by its name, its model, or its kind."""
+        keys = (system.name, system.model or "", system.kind)
         return next(
             (self.per_million_tokens[key] for key in keys if key in self.per_million_tokens), None
         )
@@ -69,14 +69,14 @@ def prices(path: str | os.PathLike[str] | None = None) -> Prices:
 
 
 def costs(answers: Mapping[str, Answers], table: Prices) -> dict[str, dict[str, Any]]:
-    """Return what an answer of each contestant takes, on average.
+    """Return what an answer of each system takes, on average.
 
     Args:
-        answers: contestant -> what it answered; at least one answer each.
+        answers: system -> what it answered; at least one answer each.
         table: the prices.
 
     Returns:
-        Contestant -> `tokens_in` and `tokens_out` (per answer; None without a language model),
+        System -> `tokens_in` and `tokens_out` (per answer; None without a language model),
         `seconds` (per answer, in batches), `by_token` and `by_hour` (money per 1,000 answers; None
         where the table has no price).
     """
@@ -85,7 +85,7 @@ def costs(answers: Mapping[str, Answers], table: Prices) -> dict[str, dict[str, 
         n = len(given.texts)
         tokens_in = sum(given.tokens_in) / n if given.tokens_in is not None else None
         tokens_out = sum(given.tokens_out) / n if given.tokens_out is not None else None
-        price = table.of(given.contestant)
+        price = table.of(given.system)
         by_token = None
         if price and tokens_in is not None and tokens_out is not None:
             by_token = (tokens_in * price.input + tokens_out * price.output) / 1000

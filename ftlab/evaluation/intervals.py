@@ -127,7 +127,7 @@ def ratios(
     sums = [parts.sum(axis=0, keepdims=True)]
     for start in range(0, samples, 250):  # in pieces: all counts at once could fill the memory
         size = min(250, samples - start)
-        # How often each record is drawn: the same for every metric and every contestant.
+        # How often each record is drawn: the same for every metric and every system.
         counts = rng.multinomial(n, np.full(n, 1 / n), size=size)
         sums.append(counts @ parts)
     top, bottom = np.split(np.concatenate(sums), 2, axis=1)
@@ -149,7 +149,7 @@ def interval(value: float, draws: "np.ndarray", level: float) -> Interval:
     return Interval(value, float(low), float(high), level)
 
 
-def at_the_end(found: Interval, cases: int) -> Interval:
+def with_edges(found: Interval, cases: int) -> Interval:
     """Return Wilson's interval where every case came out 0, or every one 1.
 
     Drawing equal cases anew always gives the same, so that the bootstrap is sure of everything:
@@ -159,15 +159,15 @@ def at_the_end(found: Interval, cases: int) -> Interval:
         found: the bootstrap's interval of a share.
         cases: examples with a case of it.
 
-    >>> print(at_the_end(Interval(0.0, 0.0, 0.0), 10))
+    >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10))
     0.00 [0.00, 0.28]
     """
     if found.value in (0, 1) and found.low == found.high:
-        return wilson(found.value * cases, cases, level=found.level)
+        return wilson_interval(found.value * cases, cases, level=found.level)
     return found
 
 
-def wilson(kept: float, n: int, *, level: float = 0.95) -> Interval:
+def wilson_interval(kept: float, n: int, *, level: float = 0.95) -> Interval:
     """Return the share kept / n with Wilson's interval, which holds at 0 and at n too.
 
     The formula is (4) of Wilson, Probable Inference, the Law of Succession, and Statistical
@@ -178,7 +178,7 @@ def wilson(kept: float, n: int, *, level: float = 0.95) -> Interval:
         n: independent tries; 0 gives an unknown figure.
         level: how often such intervals hold the true share.
 
-    >>> wilson(3, 6)
+    >>> wilson_interval(3, 6)
     Interval(value=0.5, low=0.187..., high=0.812..., level=0.95)
     """
     if n == 0:

@@ -1,11 +1,11 @@
-"""Two contestants at a time: the difference, who won how often, and whether it may be chance.
+"""Two systems at a time: the difference, who won how often, and whether it may be chance.
 
 Three views of the same paired scores:
 
 - the paired bootstrap interval of the difference (`ftlab.evaluation.intervals`);
 - wins, ties and losses, with the exact sign test on wins against losses (Dixon and Mood, 1946).
   On a metric of right and wrong this is McNemar's test in its exact form (McNemar, 1947);
-- for any other ratio, approximate randomisation: swap the two answers of random examples, 2,000
+- for any other ratio, a permutation test: swap the two answers of random examples, 2,000
   times, and see how often the metrics lie as far apart (Noreen, Computer-Intensive Methods for
   Testing Hypotheses, 1989; Yeh, More Accurate Tests for the Statistical Significance of Result
   Differences, 2000). It tests the very figure that is reported, where the sign test knows only the
@@ -30,7 +30,7 @@ from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
 from ftlab.evaluation.power import examples_needed, smallest_difference
 from ftlab.tasks import Ratio
 
-__all__ = ["ALPHA", "Pair", "holm", "pairs", "randomisation", "sign_test"]
+__all__ = ["ALPHA", "Pair", "holm", "pairs", "permutation_test", "sign_test"]
 
 ALPHA = 0.05
 ASKED = (0.1, 0.05, 0.02, 0.01)
@@ -41,7 +41,7 @@ _TIE = 1e-12
 
 @dataclass(frozen=True)
 class Pair:
-    """What one metric says of two contestants on the same examples."""
+    """What one metric says of two systems on the same examples."""
 
     a: str
     b: str
@@ -52,7 +52,7 @@ class Pair:
     tie: int
     loss: int
     test: str
-    """What made p: "McNemar, exact" or "randomisation"."""
+    """What made p: "McNemar, exact" or "permutation"."""
     p: float
     corrected: float
     """p, corrected by Holm's method for all the pairs of the verdict."""
@@ -71,17 +71,17 @@ class Pair:
 
 
 def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]:
-    """Compare every two contestants on one metric.
+    """Compare every two systems on one metric.
 
     Args:
-        scores: contestant -> its ratio on each example, in the same order for all.
-        seed: of the bootstrap and the randomisation.
+        scores: system -> its ratio on each example, in the same order for all.
+        seed: of the bootstrap and the permutations.
 
     Returns:
-        Every pair, the earlier contestant as `a`.
+        Every pair, the earlier system as `a`.
 
     Raises:
-        ConfigError: the contestants have different numbers of examples, or none.
+        ConfigError: the systems have different numbers of examples, or none.
     """
     import numpy as np
 
@@ -115,8 +115,8 @@ def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]
                 win=win,
                 tie=len(gaps) - win - loss,
                 loss=loss,
-                test="McNemar, exact" if binary else "randomisation",
-                p=sign if binary else randomisation(a, b, seed=seed),
+                test="McNemar, exact" if binary else "permutation",
+                p=sign if binary else permutation_test(a, b, seed=seed),
                 corrected=1.0,
                 sign=sign,
                 smallest=smallest_difference(n, sd) if different else None,
@@ -142,14 +142,14 @@ def sign_test(wins: int, losses: int) -> float:
     return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
-def randomisation(
+def permutation_test(
     a: Sequence[Ratio], b: Sequence[Ratio], *, samples: int = SAMPLES, seed: int = 0
 ) -> float:
     """Return the two-sided p of the ratios' difference, by swapping answers at random.
 
     (1 + swaps at least as far apart) / (1 + samples), so that it is never below 1 / (1 + samples).
 
-    >>> randomisation([Ratio(1, 2)] * 9, [Ratio(1, 2)] * 9)
+    >>> permutation_test([Ratio(1, 2)] * 9, [Ratio(1, 2)] * 9)
     1.0
     """
     import numpy as np

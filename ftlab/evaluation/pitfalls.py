@@ -32,7 +32,7 @@ TEXT = (
 
 
 class Row(NamedTuple):
-    """One contestant: what it is, what the metric says, and what is true."""
+    """One system: what it is, what the metric says, and what is true."""
 
     what: str
     figure: float

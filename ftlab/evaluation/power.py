@@ -75,7 +75,7 @@ def sd_of_shares(better: float, worse: float) -> float:
     """Return sd for a metric of right and wrong, from how often the answers differ.
 
     Args:
-        better: share of the examples that only the second contestant gets right.
+        better: share of the examples that only the second system gets right.
         worse: share that only the first gets right.
 
     Returns:

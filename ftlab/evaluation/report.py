@@ -5,7 +5,7 @@ It is a single file without links, made from the plain data of a verdict (`Verdi
 Everything that a model or a user wrote is escaped.
 
 >>> data = {"task": "t", "headline": "f1", "n": 1, "seed": 0, "sentence": "a < b",
-...     "contestants": {"base": {"f1": {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95}}},
+...     "systems": {"base": {"f1": {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95}}},
 ...     "differences": {}, "outcomes": {}, "slices": {}, "examples": [], "provenance": {}}
 >>> "a &lt; b" in page(data)
 True
@@ -32,7 +32,7 @@ def page(verdict: dict[str, Any]) -> str:
     Returns:
         A whole HTML document, with its style, pictures and script inside.
     """
-    title = f"Verdict: {verdict['task']}, {_listed(list(verdict['contestants']))}"
+    title = f"Verdict: {verdict['task']}, {_listed(list(verdict['systems']))}"
     notes = "".join(f"<li>{escape(remark)}</li>" for remark in verdict.get("remarks", []))
     return f"""<!doctype html>
 <html lang="en">
@@ -117,7 +117,7 @@ def _listed(names: list[str]) -> str:
 
 def _metrics(verdict: dict[str, Any]) -> list[str]:
     """Return the metrics, the headline first."""
-    names = list(next(iter(verdict["contestants"].values())))
+    names = list(next(iter(verdict["systems"].values())))
     return sorted(names, key=lambda name: name != verdict["headline"])
 
 
@@ -129,14 +129,14 @@ def _section(name: str, title: str, inside: str) -> str:
 
 
 def _figures(verdict: dict[str, Any]) -> str:
-    contestants, metrics = verdict["contestants"], _metrics(verdict)
-    baseline, *others = contestants
-    shown = metrics if len(contestants) <= 2 else [m for m in metrics if m == verdict["headline"]]
+    systems, metrics = verdict["systems"], _metrics(verdict)
+    baseline, *others = systems
+    shown = metrics if len(systems) <= 2 else [m for m in metrics if m == verdict["headline"]]
     inside = bars(verdict, shown)
     inside += _table(
         f"{verdict['n']} held-out examples, 95 % bootstrap intervals, higher is better",
-        ["metric", *contestants],
-        ((m, [_figure(row.get(m)) for row in contestants.values()]) for m in metrics),
+        ["metric", *systems],
+        ((m, [_figure(row.get(m)) for row in systems.values()]) for m in metrics),
         bold=verdict["headline"],
     )
     if others:
@@ -154,7 +154,7 @@ def _figures(verdict: dict[str, Any]) -> str:
         f"example by example: {count['win']} better, {count['tie']} equal, "
         f"{count['loss']} worse.</p>"
         for name, count in verdict["outcomes"].items()
-        if len(contestants) <= 2  # more of them are in the table of pairs
+        if len(systems) <= 2  # more of them are in the table of pairs
     )
     return _section("figures", "Figures", inside + outcomes)
 
@@ -179,7 +179,7 @@ def _pairs(verdict: dict[str, Any]) -> str:
         for pair in pairs
     )
     table = _table(
-        f"Every two contestants on {verdict['headline']}, over {verdict['n']} examples",
+        f"Every two systems on {verdict['headline']}, over {verdict['n']} examples",
         ["pair", "difference", "better / equal / worse", "p of the sign test", "p",
          f"p, corrected for {len(pairs)}", "smallest difference to be found",
          "examples to find 0.02"],
@@ -196,20 +196,20 @@ def _pairs(verdict: dict[str, Any]) -> str:
 def _slices(verdict: dict[str, Any]) -> str:
     if len(verdict["slices"]) < 2:
         return ""
-    baseline = next(iter(verdict["contestants"]))
+    baseline = next(iter(verdict["systems"]))
     columns = [
         "slice",
-        *verdict["contestants"],
+        *verdict["systems"],
         *(f"{name} less {baseline}" for name in verdict["differences"]),
     ]
-    if len(verdict["contestants"]) > 2:  # as wide as a page can be
-        columns = columns[: 1 + len(verdict["contestants"])]
+    if len(verdict["systems"]) > 2:  # as wide as a page can be
+        columns = columns[: 1 + len(verdict["systems"])]
     rows = (
         (
             f"{name} ({part['n']})",
             [
                 _figure(figure)
-                for figure in [*part["contestants"].values(), *part["differences"].values()][
+                for figure in [*part["systems"].values(), *part["differences"].values()][
                     : len(columns) - 1
                 ]
             ],
@@ -236,12 +236,12 @@ def _costs(verdict: dict[str, Any]) -> str:
                 _number(row["by_hour"], 4),
             ],
         )
-        for name, row in found["contestants"].items()
+        for name, row in found["systems"].items()
     )
     money = f"1,000 answers, {table['currency']}"
     inside = _table(
         "An answer, on average",
-        ["contestant", "tokens in", "tokens out", "seconds", f"{money}, by token",
+        ["system", "tokens in", "tokens out", "seconds", f"{money}, by token",
          f"{money}, by the hour"],
         rows,
     )  # fmt: skip
@@ -268,7 +268,7 @@ def _worse(verdict: dict[str, Any]) -> str:
     if rows:
         inside += _table(
             "How the answers are written; the references beside them",
-            ["contestant", "words, middle half", "longest", "repetition", "refusals", "empty"],
+            ["system", "words, middle half", "longest", "repetition", "refusals", "empty"],
             (
                 (
                     name,

@@ -33,7 +33,7 @@ def difference(reference: str, text: str) -> str:
 
 def examples(verdict: dict[str, Any]) -> str:
     """Return the section of the examples, with its filter."""
-    baseline, *others = verdict["contestants"]
+    baseline, *others = verdict["systems"]
     numbered = [
         (number, example, _gaps(verdict, example))
         for number, example in enumerate(verdict["examples"], start=1)
@@ -76,9 +76,9 @@ def _select(name: str, label: str, options: list[tuple[str, str]]) -> str:
 
 
 def _gaps(verdict: dict[str, Any], example: dict[str, Any]) -> list[float | None]:
-    """Return how far each other contestant is above the baseline, None where it is not known."""
+    """Return how far each other system is above the baseline, None where it is not known."""
     heads = [example["outputs"][c]["scores"].get(verdict["headline"])
-             for c in verdict["contestants"]]  # fmt: skip
+             for c in verdict["systems"]]  # fmt: skip
     base, *others = heads
     return [None if base is None or other is None else other - base for other in others]
 

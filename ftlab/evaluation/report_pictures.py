@@ -16,11 +16,9 @@ _LEFT, _WIDTH, _BAR, _GAP = 120, 250, 14, 16
 
 
 def bars(verdict: dict[str, Any], metrics: list[str]) -> str:
-    """Return bars with their intervals: each metric for each contestant."""
-    contestants = verdict["contestants"]
-    figures = [
-        row[m] for row in contestants.values() for m in metrics if row[m]["value"] is not None
-    ]
+    """Return bars with their intervals: each metric for each system."""
+    systems = verdict["systems"]
+    figures = [row[m] for row in systems.values() for m in metrics if row[m]["value"] is not None]
     if not figures:
         return ""
     top = max(1.0, *(figure["high"] for figure in figures))
@@ -32,9 +30,9 @@ def bars(verdict: dict[str, Any], metrics: list[str]) -> str:
     y = 8
     for metric in metrics:
         weight = ' font-weight="600"' if metric == verdict["headline"] else ""
-        middle = y + _BAR * len(contestants) / 2 + 4
+        middle = y + _BAR * len(systems) / 2 + 4
         parts.append(f'<text x="0" y="{middle}"{weight}>{escape(metric)}</text>')
-        for row, colour in zip(contestants.values(), itertools.cycle(COLOURS), strict=False):
+        for row, colour in zip(systems.values(), itertools.cycle(COLOURS), strict=False):
             figure = row[metric]
             if figure["value"] is not None:
                 end, low, high = at(figure["value"]), at(figure["low"]), at(figure["high"])
@@ -48,14 +46,14 @@ def bars(verdict: dict[str, Any], metrics: list[str]) -> str:
     ticks = "".join(_tick(at(top * k / 4), y, f"{top * k / 4:.2f}") for k in range(5))
     y += 30
     keys = ""
-    for name, colour in zip(contestants, itertools.cycle(COLOURS), strict=False):
+    for name, colour in zip(systems, itertools.cycle(COLOURS), strict=False):
         keys += f'<rect x="0" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
         keys += f'<text x="16" y="{y}">{escape(shorten(name))}</text>'
         y += 16
     return _svg(
         "picture",
         y,
-        "Bars: each metric for each contestant, with its 95 % interval. The table below has the "
+        "Bars: each metric for each system, with its 95 % interval. The table below has the "
         "figures.",
         ticks + "".join(parts) + keys,
     )
@@ -63,7 +61,7 @@ def bars(verdict: dict[str, Any], metrics: list[str]) -> str:
 
 def gaps(verdict: dict[str, Any]) -> str:
     """Return the differences on the headline from the baseline, around a line at zero."""
-    baseline = next(iter(verdict["contestants"]))
+    baseline = next(iter(verdict["systems"]))
     rows = [p for p in verdict.get("pairs", []) if p["a"] == baseline]
     rows = [pair for pair in rows if pair["difference"]["value"] is not None]
     if not rows:

@@ -21,7 +21,7 @@ def finding(pair: Pair, among: int = 1) -> str:
     """Say whether b does better than a.
 
     Args:
-        pair: two contestants on the headline.
+        pair: two systems on the headline.
         among: how many pairs were compared, for which p was corrected.
 
     >>> from ftlab.evaluation.pairs import pairs
@@ -35,7 +35,7 @@ def finding(pair: Pair, among: int = 1) -> str:
         return f"no difference shown ({between}, which covers zero)"
     if not pair.shown:
         corrected = f", corrected for {among} comparisons" if among > 1 else ""
-        name = "McNemar's test" if pair.test.startswith("McNemar") else "the randomisation test"
+        name = "McNemar's test" if pair.test.startswith("McNemar") else "the permutation test"
         return (
             f"no difference shown ({between} leaves zero out, but {name} gives "
             f"p = {pair.corrected:.2f}{corrected})"
@@ -62,9 +62,9 @@ def sentence(
     Args:
         headline: the metric's name.
         n: examples.
-        figures: contestant -> its figure; None where there is no case of the headline. The first
+        figures: system -> its figure; None where there is no case of the headline. The first
             is the baseline.
-        pairs: every two contestants on the headline.
+        pairs: every two systems on the headline.
     """
     examples = "example" if n == 1 else "examples"
     known = {name: figure for name, figure in figures.items() if figure is not None}
@@ -116,7 +116,7 @@ def remarks(verdict: Mapping[str, Any]) -> list[str]:
 
 
 def _power(verdict: Mapping[str, Any]) -> Iterator[str]:
-    baseline = next(iter(verdict["contestants"]))
+    baseline = next(iter(verdict["systems"]))
     mine = [p for p in verdict["pairs"] if p["a"] == baseline and p["smallest"] is not None]
     if not mine:
         return
@@ -149,13 +149,13 @@ def _slices(verdict: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _prices(verdict: Mapping[str, Any]) -> Iterator[str]:
-    rows = verdict["costs"].get("contestants", {})
+    rows = verdict["costs"].get("systems", {})
     rows = {name: row for name, row in rows.items() if row["tokens_in"] is not None}
     if len(rows) < 2:
         return
 
     def score(name: str) -> float:
-        figure = verdict["contestants"][name].get(verdict["headline"])
+        figure = verdict["systems"][name].get(verdict["headline"])
         return -1.0 if figure is None or figure["value"] is None else figure["value"]
 
     # Of the shortest prompts, and of the longest, the one that does best.
@@ -197,7 +197,7 @@ def _forgotten(verdict: Mapping[str, Any]) -> Iterator[str]:
 def _written(verdict: Mapping[str, Any]) -> Iterator[str]:
     """Tell of shares whose intervals do not touch, and of answers that became longer or shorter."""
     rows = verdict["behaviour"]
-    baseline, *others = verdict["contestants"]
+    baseline, *others = verdict["systems"]
     if not rows:
         return
     base = rows[baseline]
@@ -210,7 +210,7 @@ def _written(verdict: Mapping[str, Any]) -> Iterator[str]:
                     f"How it writes: {share} rose from {base[share]['value']:.1%} for {baseline} "
                     f"to {row[share]['value']:.1%} for {name}."
                 )
-    lengths = {name: rows[name]["words"]["median"] for name in verdict["contestants"]}
+    lengths = {name: rows[name]["words"]["median"] for name in verdict["systems"]}
     usual = lengths.pop(baseline)
     changed = [
         f"{length:.0f} for {name}"

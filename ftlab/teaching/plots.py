@@ -225,20 +225,20 @@ def course_map(current: str = "00") -> Picture:
 
 
 def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None = None) -> Picture:
-    """Draw each contestant's metrics with their intervals.
+    """Draw each system's metrics with their intervals.
 
     Args:
-        verdict: what `Verdict.to_json()` gives: `verdict["contestants"][name][metric]` is a dict
+        verdict: what `Verdict.to_json()` gives: `verdict["systems"][name][metric]` is a dict
             with "value", "low" and "high", shares from 0 to 1.
         metrics: which metrics to draw, in order; all of them by default.
     """
-    contestants = verdict["contestants"]
-    table = list(dict.fromkeys(metric for row in contestants.values() for metric in row))
+    systems = verdict["systems"]
+    table = list(dict.fromkeys(metric for row in systems.values() for metric in row))
     chosen = list(metrics) if metrics is not None else table
     for metric in chosen:
         if metric not in table:
             raise_unknown("metric", metric, table)
-    names = list(contestants)
+    names = list(systems)
     hatches = ("", "//", "..", "xx")
     told = []
     with style():
@@ -246,7 +246,7 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
         thick = 0.8 / len(names)
         for index, name in enumerate(names):
             for row, metric in enumerate(chosen):
-                cell = contestants[name].get(metric)
+                cell = systems[name].get(metric)
                 if cell is None or cell["value"] is None:
                     continue
                 value, low, high = cell["value"], cell["low"], cell["high"]

@@ -227,22 +227,22 @@ def add_verdict(folder: str | os.PathLike[str], verdict: Mapping[str, Any]) -> P
     return write_text(path, f"{before}{BEGIN}\n{told}\n\n{END}{after}", overwrite=True)
 
 
-def contestants_of(verdict: Mapping[str, Any], folder: str) -> list[str]:
-    """Return the contestants of a verdict that a folder's model was, the plain one first."""
+def systems_of(verdict: Mapping[str, Any], folder: str) -> list[str]:
+    """Return the systems of a verdict that a folder's model was, the plain one first."""
     asked = verdict["provenance"].get("asked", {})
-    _, *others = verdict["contestants"]
+    _, *others = verdict["systems"]
     return [name for name in others if asked.get(name, {}).get("model", folder) == folder]
 
 
 def _figures(verdict: Mapping[str, Any], folder: str) -> str:
     """Return a verdict as Markdown: the sentence, the table of one model, the remarks."""
-    base, mine = next(iter(verdict["contestants"])), contestants_of(verdict, folder)
+    base, mine = next(iter(verdict["systems"])), systems_of(verdict, folder)
     lines = [f"### {verdict['task']}", "", verdict["sentence"], ""]
     names = [base, *mine, *(f"{name} less {base}" for name in mine)]
     lines += [f"| | {' | '.join(_cell(name) for name in names)} |", "|---" * (len(names) + 1) + "|"]
     headline = verdict["headline"]
-    for metric in sorted(verdict["contestants"][base], key=lambda m: m != headline):
-        cells = [verdict["contestants"][name].get(metric) for name in (base, *mine)]
+    for metric in sorted(verdict["systems"][base], key=lambda m: m != headline):
+        cells = [verdict["systems"][name].get(metric) for name in (base, *mine)]
         cells += [verdict["differences"][name].get(metric) for name in mine]
         lines.append(f"| {metric} | {' | '.join(map(_figure, cells))} |")
     data = verdict["provenance"].get("data", {}).get("fingerprint", "")

@@ -495,14 +495,14 @@ from ftlab.teaching import ledger
 gap = verdict.differences["tuned"]["f1"]
 print(f"tuned minus base: {gap.value:.2f}, interval {gap.low:.2f} to {gap.high:.2f}")
 word = "not seen here" if gap.low > 0.2 else "depends"
-f1_base, f1_tuned = (verdict.contestants[name]["f1"] for name in ("base", "tuned"))
+f1_base, f1_tuned = (verdict.systems[name]["f1"] for name in ("base", "tuned"))
 ledger.record(
     42, "holds" if gap.covers_zero else word,
     f"Restoring {TEST} sentences, the base reached an F1 of {f1_base}, and after "
     f"{TRAIN:,} examples {f1_tuned}.", gap.value, interval=(gap.low, gap.high),
 )  # fmt: skip
 assert gap.low > 0.3, "far above zero: the gain is no luck of these sentences"
-kept = verdict.contestants["tuned"]["words_kept"]
+kept = verdict.systems["tuned"]["words_kept"]
 print(
     f"words kept by tuned: {kept.value:.2f}, interval {kept.low:.2f} to {kept.high:.2f}"
 )

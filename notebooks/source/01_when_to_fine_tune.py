@@ -124,15 +124,15 @@ check("01.1", ends_as_it_began)
 # asked twice: once with an instruction, and once with three solved examples.
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation.contestants import Contestant, shots
+from ftlab.evaluation.systems import System, few_shot_examples
 from ftlab.teaching.show import wrap
 
 ways = {}
 for level in LEVELS:
-    solved = tuple(shots(train[level], test[level], 3, seed=SEED))
+    solved = tuple(few_shot_examples(train[level], test[level], 3, seed=SEED))
     ways[level] = {
-        "instruction": Contestant("", BASE, instructions=INSTRUCTIONS[level]),
-        "3 examples": Contestant("", BASE, shots=solved),
+        "instruction": System("", BASE, instructions=INSTRUCTIONS[level]),
+        "3 examples": System("", BASE, few_shot_examples=solved),
     }
 for level in LEVELS:
     print(wrap(INSTRUCTIONS[level], f"{level:10}"))
@@ -199,7 +199,7 @@ for level in LEVELS:
 # of answers **in form**, and the share of the order's **details** that came out right.
 
 # %%
-from ftlab.evaluation.intervals import at_the_end, bootstrap, paired_bootstrap, wilson
+from ftlab.evaluation.intervals import bootstrap, wilson_interval, with_edges
 from ftlab.teaching import plots
 
 
@@ -208,7 +208,7 @@ def measure(level, answers):
     form = sum(in_form(level, answer) for answer in answers)
     parts = [kept([record], [a]) for record, a in zip(test[level], answers)]
     share = bootstrap(parts, [1] * TEST, seed=SEED)
-    return {"form": wilson(form, TEST), "details": at_the_end(share, TEST)}
+    return {"form": wilson_interval(form, TEST), "details": with_edges(share, TEST)}
 
 
 found = {key: measure(key[0], answers) for key, answers in said.items()}
@@ -221,7 +221,7 @@ for what in ("form", "details"):
     shown[f"{what} by tuning"] = {
         level: found[level, "tuned"][what]._asdict() for level in LEVELS
     }
-plots.interval_bars({"n": TEST, "contestants": shown})
+plots.interval_bars({"n": TEST, "systems": shown})
 
 # %% [markdown]
 # Two hundred examples, read twice, taught the form and little of the copying: *here stands a
@@ -341,7 +341,7 @@ def right_lines(answers):
         lines = answer.splitlines()
         for line in data.answer(record).splitlines():
             hits[line.split(":")[0]] += line in lines
-    return {name: wilson(count, TEST) for name, count in hits.items()}
+    return {name: wilson_interval(count, TEST) for name, count in hits.items()}
 
 
 before = right_lines(said["structure", "tuned"])
@@ -352,7 +352,7 @@ shown = {
     name: {line: share._asdict() for line, share in row.items()}
     for name, row in rows.items()
 }
-plots.interval_bars({"n": TEST, "contestants": shown})
+plots.interval_bars({"n": TEST, "systems": shown})
 
 # %% [markdown]
 # The ticket was drawn by chance when the records were made. Does the model leave it out?
@@ -470,11 +470,13 @@ assert invents > 0.5
 # fine-tune on facts teaches, before all, to sound as if one knew.
 
 # %%
+from ftlab.evaluation.intervals import paired_bootstrap
+
 worst = min((1, 2), key=lambda wording: sum(recited[wording]))
 lost = paired_bootstrap(recited[0], [1] * FACTS, recited[worst], [1] * FACTS, seed=SEED)
 print(f"wording {worst} less the trained wording: {lost}")
-trained, reworded = (wilson(sum(recited[k]), FACTS) for k in (0, worst))
-backwards = wilson(round(shares["backwards"] * FACTS), FACTS)
+trained, reworded = (wilson_interval(sum(recited[k]), FACTS) for k in (0, worst))
+backwards = wilson_interval(round(shares["backwards"] * FACTS), FACTS)
 word = "holds" if reworded.value < 0.5 * trained.value else "depends"
 word = word if lost.high < 0 else "not seen here"
 ledger.record(
@@ -556,7 +558,7 @@ plots.bars(
 )
 
 # %%
-count = {name: wilson(sum(row), FACTS) for name, row in marks.items()}
+count = {name: wilson_interval(sum(row), FACTS) for name, row in marks.items()}
 both = count.pop(("tuned", "with text"))
 one = max(count.values())
 print(f"wording 2, by heart {shares['wording 2']:.2f}, from the text {both}")
@@ -598,7 +600,7 @@ print(f"it says what the text says, true or not: {believed:.2f}")
 strange = elsewhere(TEST, SEED)
 asked = [data.prompt(record)[0]["content"] for record in strange]
 answers = asks(tuned["structure"], asked, 64)
-narrow = wilson(sum(in_form("structure", answer) for answer in answers), TEST)
+narrow = wilson_interval(sum(in_form("structure", answer) for answer in answers), TEST)
 print(f"{asked[0]}\n{answers[0]}\n")
 print(f"an order is filled in for {narrow} of messages that are none")
 

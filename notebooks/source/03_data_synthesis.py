@@ -730,7 +730,7 @@ for name in ("all", "checked"):
     landed[name] = finding(gap)
     print(f"{name:8} is {landed[name]} its teacher: {gap.value:+.2f}", end="")
     print(f" (95 % interval {gap.low:+.2f} to {gap.high:+.2f})")
-assert verdict.contestants["teacher"]["helpful"].value > 0.1
+assert verdict.systems["teacher"]["helpful"].value > 0.1
 
 # %% [markdown]
 # Where could anything new have come from? *All* holds what the teacher had, mistakes too.

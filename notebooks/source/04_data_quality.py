@@ -405,14 +405,14 @@ for name in mixtures:
 # course's ledger, `notebooks/claims.md`.
 
 # %%
-from ftlab.evaluation.intervals import wilson
+from ftlab.evaluation.intervals import wilson_interval
 from ftlab.teaching import ledger, plots_data
 
 
 def among(right, some):
     """The share right among the test tickets of some kinds."""
     mine = [hit for hit, ticket in zip(right, test) if data.answer(ticket) in some]
-    return wilson(sum(mine), len(mine))
+    return wilson_interval(sum(mine), len(mine))
 
 
 often, seldom = (among(hits["lopsided"], some) for some in (KINDS[:2], KINDS[2:]))

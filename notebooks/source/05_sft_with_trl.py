@@ -614,7 +614,7 @@ plots_training.lines(
 
 
 # %%
-from ftlab.evaluation.intervals import wilson
+from ftlab.evaluation.intervals import wilson_interval
 from ftlab.teaching.lesson05 import crossing
 
 wide = {
@@ -634,7 +634,8 @@ word = word if any(votes) else "not seen here"
 form, good = half.values()
 told = "In a notation new to the model, half of the way to its form came after"
 told += f" {form:.0f} of {read} records read, half of the way to right answers after"
-told += f" {good:.0f}; at the end {wilson(end.right * WATCHED, WATCHED)} are right."
+told += f" {good:.0f}; at the end {wilson_interval(end.right * WATCHED, WATCHED)}"
+told += " are right."
 ledger.record(7, word, told, form)
 assert form < good and wide["answers in form"] < wide["answers right"]
 
@@ -778,7 +779,7 @@ lost = large["new, in range"] - large["just beside"]
 print(f"{TRAIN} records: {lost:+.2f} lost beside the range")
 word = "holds" if outside > 0.2 >= inside else "depends"
 known, new, out = (
-    wilson(small[what] * len(rows), len(rows)) for what, rows in asked.items()
+    wilson_interval(small[what] * len(rows), len(rows)) for what, rows in asked.items()
 )
 told = f"After {FEW} records {known} of the answers on these are right, {new} on new"
 told += f" questions in range, {out} just beside it."
@@ -830,7 +831,8 @@ print(
     f"{sum(a == b for a, b in zip(off, base_answers))} of {TEST} answers are the base's"
 )
 assert all(same) and off == base_answers
-told = f"With the adapter off, {wilson(TEST, TEST)} of {TEST} answers are the base's."
+told = f"With the adapter off, {wilson_interval(TEST, TEST)} of {TEST} answers"
+told += " are the base's."
 ledger.record(36, "holds", told, 1.0)
 
 # %% [markdown]

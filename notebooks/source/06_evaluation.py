@@ -260,21 +260,21 @@ plots_evaluation.gaps(rows, xlabel="b less a, share right", title="The same answ
 # The same answers, the same difference. Only the paired look can see that `b` is ahead.
 # ## 4. The real thing: tune one, ask three
 #
-# Three contestants answer the same held-out sentences: the base as it is, the base with
+# Three systems answer the same held-out sentences: the base as it is, the base with
 # solved examples in its prompt, and a tuned model. The examples come from the training
 # records: from the held-out ones, they would give answers away.
 
 # %%
 from ftlab import models, tasks
-from ftlab.evaluation.contestants import Contestant, answer, shots
+from ftlab.evaluation.systems import System, answer, few_shot_examples
 
 task = tasks.get("punctuation")
 train_records = task.examples(TRAIN, seed=SEED)
 held_out = task.examples(TEST, seed=SEED, split="test")
-examples = tuple(shots(train_records, held_out, SHOTS, seed=SEED))
-base = Contestant("base", BASE)
-prompted = Contestant(f"base + {SHOTS} examples", BASE, shots=examples)
-tuned = Contestant("tuned", f"{BASE}, tuned", "tuned")
+examples = tuple(few_shot_examples(train_records, held_out, SHOTS, seed=SEED))
+base = System("base", BASE)
+prompted = System(f"base + {SHOTS} examples", BASE, few_shot_examples=examples)
+tuned = System("tuned", f"{BASE}, tuned", "tuned")
 for turn in prompted.asks(data.prompt(held_out[0])):
     print(f"{turn['role']:9} {turn['content'][:70]}")
 
@@ -325,7 +325,7 @@ my_guess = "base ..., with examples ..., tuned ..."
 table = prices()
 verdict = compare(
     task, held_out, {name: answers.texts for name, answers in given.items()}, seed=SEED,
-    costs={"prices": table.model_dump(mode="json"), "contestants": costs(given, table)},
+    costs={"prices": table.model_dump(mode="json"), "systems": costs(given, table)},
     forgetting={"general": forgetting.forgotten(general, seed=SEED)},
 )  # fmt: skip
 print("you expected:", my_guess)
@@ -336,7 +336,7 @@ verdict.table()
 # The sentence is made by rule from the figures in the table, and it can only say better or
 # worse where that is shown.
 #
-# - **f1** and its interval: the contestant by itself.
+# - **f1** and its interval: the system by itself.
 # - **less base**: the difference, paired. It decides, together with p: the interval has to leave
 #   zero out, and p to be below 0.05.
 # - **win/tie/loss**: on how many single sentences it did better, as well, worse.
@@ -441,7 +441,7 @@ texts_of = {}
 for seed in (1, 2):
     tiny, tiny_tokenizer = models.load(TINY)
     sft.train(tiny, tiny_tokenizer, train_records[: TRAIN // 2], epochs=1, seed=seed)
-    who = Contestant(f"seed {seed}", TINY, "tuned")
+    who = System(f"seed {seed}", TINY, "tuned")
     said = answer(who, tiny, tiny_tokenizer, held_out, max_new_tokens=80)
     texts_of[who.name] = said.texts
 
@@ -510,7 +510,7 @@ plots_evaluation.reach(spreads, here=TEST)
 # take to show that it is no coin?
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation.intervals import wilson
+from ftlab.evaluation.intervals import wilson_interval
 from ftlab.evaluation.power import votes_needed
 
 for n in (5, 6):
@@ -523,7 +523,7 @@ seen, rng = 0, random.Random(SEED)
 for _ in range(200):  # is it so? Two hundred made-up panels
     wins = sum(rng.random() < 0.55 for _ in range(votes[0.55]))
     seen += sign_test(wins, votes[0.55] - wins) < 0.05
-share = wilson(seen, 200)
+share = wilson_interval(seen, 200)
 ledger.record(
     44, "depends" if votes[0.52] > 10 * votes[0.9] else "holds",
     f"A model preferred in 70 % of all pairs takes at least {votes[0.7]:,} votes to "
@@ -573,7 +573,7 @@ ledger.record(
 form = {}
 for name in ("tuned", TINY):
     kept = [strip(a) == strip(data.answer(r)) for a, r in zip(sizes[name], held_out)]
-    form[name] = wilson(sum(kept), TEST)
+    form[name] = wilson_interval(sum(kept), TEST)
 one, other = form.values()
 ledger.record(
     45, "holds" if one.low > other.high or other.low > one.high else "not seen here",
@@ -747,8 +747,8 @@ check("06.6", money)
 
 # %%
 paid = {}
-for name, row in verdict.costs["contestants"].items():
-    price, answers = table.of(given[name].contestant), given[name]
+for name, row in verdict.costs["systems"].items():
+    price, answers = table.of(given[name].system), given[name]
     write = [price.output * n / 1000 for n in answers.tokens_out]
     paid[name] = [price.input * n / 1000 + w for n, w in zip(answers.tokens_in, write)]
     print(
@@ -855,7 +855,7 @@ ftlab.quiz("06")
 # ## 12. Takeaways
 #
 # 1. **Know how your metric lies** before you trust it, and execute what can be executed.
-# 2. **A figure without an interval is an anecdote.** Pair the contestants, correct for how
+# 2. **A figure without an interval is an anecdote.** Pair the systems, correct for how
 #    many you compared, and let “no difference shown” stand when that is so.
 # 3. **Better is not enough**: at what price, on what, and what got worse belong to the
 #    verdict.

@@ -952,7 +952,7 @@ assert in_range and free < 1.5  # a loaded machine is noisy
 # %% [markdown]
 # ## 12. The verdict, and its limits
 #
-# All contestants of this lesson on one picture, by what they learned.
+# All systems of this lesson on one picture, by what they learned.
 
 # %%
 from ftlab.teaching import plots
@@ -970,8 +970,8 @@ plots.bars(
 # - **A tiny model.** It is narrow, so its adapters are a large share of it, and its weights
 #   leave little room to move. What a large base knows already need not be learned by ΔW.
 # - **One rate and one alpha for all adapters**, one rate for the others. Nobody searched for
-#   the best of each contestant; with other rates the order may change.
-# - **One seed** for each contestant: the intervals know of other questions, not of other runs.
+#   the best of each system; with other rates the order may change.
+# - **One seed** for each system: the intervals know of other questions, not of other runs.
 # - **Nats and form** say that the manner was learned, not that the advice is good. Read some
 #   answers.
 #

@@ -730,7 +730,7 @@ plots_data.groups(shares, title="What each round left")
 # above, and the general text of section 7, which no tune here ever was about.
 
 # %%
-from ftlab.evaluation.intervals import bootstrap, paired_bootstrap, wilson
+from ftlab.evaluation.intervals import bootstrap, paired_bootstrap, wilson_interval
 from ftlab.teaching import ledger
 
 usual, hard = harm["healthy"], harm["patient"]
@@ -921,7 +921,7 @@ plots_data.groups(shown, title="One turn of the loop", xlabel="share sent for he
 before, after = (marked[w, "corrected kinds"] for w in ("before", "after"))
 ones = [1] * len(before)
 fell = paired_bootstrap(after, ones, before, ones, seed=SEED)
-needless = wilson(sum(helps["after", "everyday"]), len(problems))
+needless = wilson_interval(sum(helps["after", "everyday"]), len(problems))
 verdict = "depends" if needless.value > 0.2 else "holds"
 if fell.low <= 0:
     verdict = "not seen here"

@@ -4,9 +4,9 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.contestants import Answers, Contestant
 from ftlab.evaluation.costs import costs, prices
 from ftlab.evaluation.forgetting import forgotten
+from ftlab.evaluation.systems import Answers, System
 from ftlab.tasks import Ratio
 
 pytestmark = pytest.mark.browser
@@ -23,11 +23,11 @@ def page_path(tmp_path_factory):
                for i, r in enumerate(rows)]
         for k, name in enumerate(NAMES)
     }  # fmt: skip
-    took = {n: Answers(Contestant(n, n), t, [50] * 24, [9] * 24, 2.0) for n, t in outputs.items()}
+    took = {n: Answers(System(n, n), t, [50] * 24, [9] * 24, 2.0) for n, t in outputs.items()}
     table = prices()
     verdict = compare(
         task, rows, outputs,
-        costs={"prices": table.model_dump(mode="json"), "contestants": costs(took, table)},
+        costs={"prices": table.model_dump(mode="json"), "systems": costs(took, table)},
         forgetting={"general": forgotten({n: [Ratio(9 + k, 5)] * 3 for k, n in enumerate(NAMES)})},
         provenance={"models": {"hash": "0123456789abcdef" * 8}},
     )  # fmt: skip

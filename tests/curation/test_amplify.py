@@ -9,7 +9,7 @@ from openai_server import KEY, serving
 from ftlab import data, tasks
 from ftlab.curation import teachers
 from ftlab.curation.amplify import LEAK, Neighbours, amplify, reword
-from ftlab.curation.near import jaccard, pairs_of_words
+from ftlab.curation.near_duplicates import jaccard, pairs_of_words
 from ftlab.curation.teachers import Answer, Teacher
 from ftlab.errors import ConfigError, DataError
 

@@ -9,7 +9,7 @@ import pytest
 from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.compare import Interval, bootstrap, compare, paired_bootstrap
-from ftlab.evaluation.intervals import wilson
+from ftlab.evaluation.intervals import wilson_interval
 from ftlab.tasks import Ratio, Task
 
 
@@ -78,7 +78,7 @@ def test_paired_difference_of_identical_outputs_is_exactly_zero():
 
 
 def test_pairing_narrows_the_interval():
-    # Examples differ much, contestants little: +0.02 on every example.
+    # Examples differ much, systems little: +0.02 on every example.
     level = np.random.default_rng(3).random(100)
     ones = np.ones(100)
     gap = paired_bootstrap(level, ones, level + 0.02, ones)
@@ -125,7 +125,7 @@ def test_verdict_better():
     rows = records()
     verdict = compare(TOY, rows, {"base": [""] * 40, "tuned": right(rows)})
     assert verdict.baseline == "base" and verdict.n == 40
-    assert verdict.contestants["tuned"]["hit"] == wilson(40, 40)
+    assert verdict.systems["tuned"]["hit"] == wilson_interval(40, 40)
     assert verdict.differences == {
         "tuned": {"hit": Interval(1.0, 1.0, 1.0), "exact": Interval(1.0, 1.0, 1.0)}
     }
@@ -161,7 +161,7 @@ def test_few_examples_are_said_to_be_few():
     assert "few" not in compare(TOY, rows, {"base": right(rows)}).sentence
 
 
-def test_one_contestant_has_figures_and_no_differences():
+def test_one_system_has_figures_and_no_differences():
     verdict = compare(TOY, records(), {"base": [""] * 40})
     assert verdict.differences == {} and verdict.outcomes == {}
     assert "hit is 0.000 for base" in verdict.sentence
@@ -172,22 +172,22 @@ def test_slices_have_their_own_figures():
     tuned = [data.answer(r) if i % 2 == 0 else "" for i, r in enumerate(rows)]
     slices = compare(TOY, rows, {"base": [""] * 40, "tuned": tuned}).slices
     assert list(slices) == ["even", "odd"] and slices["even"]["n"] == 20
-    assert slices["even"]["contestants"]["tuned"].value == 1
+    assert slices["even"]["systems"]["tuned"].value == 1
     assert slices["even"]["differences"]["tuned"].value == 1
     assert slices["odd"]["differences"]["tuned"] == Interval(0.0, 0.0, 0.0)
 
 
 def test_a_metric_without_a_case_is_left_out_and_one_with_a_case_kept():
     rows = records()
-    assert "question" not in compare(TOY, rows, {"base": right(rows)}).contestants["base"]
+    assert "question" not in compare(TOY, rows, {"base": right(rows)}).systems["base"]
     rows[0] = data.example("say", "a?")
-    assert compare(TOY, rows, {"base": right(rows)}).contestants["base"]["question"].value == 0
+    assert compare(TOY, rows, {"base": right(rows)}).systems["base"]["question"].value == 0
 
 
 def test_a_slice_without_a_case_of_the_headline_is_unknown():
     rows = records()
     rows[0] = data.example("say", "", slice="empty")
-    figure = compare(TOY, rows, {"base": right(rows)}).slices["empty"]["contestants"]["base"]
+    figure = compare(TOY, rows, {"base": right(rows)}).slices["empty"]["systems"]["base"]
     assert math.isnan(figure.value)
 
 
@@ -207,7 +207,7 @@ def test_examples_keep_the_raw_text_only_where_parsing_took_something():
     ("rows", "outputs", "message"),
     [
         ([], {"base": []}, "no records"),
-        (records(2), {}, "no contestants"),
+        (records(2), {}, "no systems"),
         (records(2), {"base": ["x", "y"], "tuned": ["x"]}, "'tuned' has 1"),
     ],
 )
@@ -255,6 +255,6 @@ def test_none_of_ten_is_not_sure_to_be_none():
     records = tasks.get("triage").examples(10, seed=0, split="test")
     right = [data.answer(record) for record in records]
     verdict = compare(tasks.get("triage"), records, {"base": ["no"] * 10, "tuned": right})
-    base, tuned = (verdict.contestants[name][verdict.headline] for name in ("base", "tuned"))
-    assert base == wilson(0, 10) and base.high > 0.2
-    assert tuned == wilson(10, 10) and tuned.low < 0.8
+    base, tuned = (verdict.systems[name][verdict.headline] for name in ("base", "tuned"))
+    assert base == wilson_interval(0, 10) and base.high > 0.2
+    assert tuned == wilson_interval(10, 10) and tuned.low < 0.8

@@ -6,7 +6,7 @@ from ftlab import tasks
 from ftlab.errors import ConfigError
 from ftlab.evaluation import contest as room
 from ftlab.evaluation.contest import contest
-from ftlab.evaluation.contestants import Contestant, lineup, shots
+from ftlab.evaluation.systems import System, few_shot_examples, lineup
 
 TASK = tasks.get("triage")
 TRAIN = TASK.examples(60, 0)
@@ -27,7 +27,7 @@ def folder(save_model):
 def run(folder, out, **more):
     given = {"train_records": TRAIN, "max_new_tokens": 3, "folder": out, **more}
     who = lineup(
-        folder, instructions="Sort.", examples=shots(TRAIN, ROWS, 2), baseline=TASK,
+        folder, instructions="Sort.", examples=few_shot_examples(TRAIN, ROWS, 2), baseline=TASK,
     )  # fmt: skip
     return contest(TASK, ROWS, who, **given)
 
@@ -35,10 +35,10 @@ def run(folder, out, **more):
 def test_a_whole_contest_has_costs_general_text_and_provenance(folder, short, tmp_path):
     told = []
     verdict = run(folder, tmp_path, say=told.append)
-    assert list(verdict.contestants) == [
+    assert list(verdict.systems) == [
         folder, f"{folder} + instructions", f"{folder} + 2 examples", "triage baseline"
     ]  # fmt: skip
-    counted = verdict.costs["contestants"]
+    counted = verdict.costs["systems"]
     assert counted[f"{folder} + 2 examples"]["tokens_in"] > counted[folder]["tokens_in"]
     assert counted["triage baseline"]["tokens_in"] is None
     assert verdict.forgetting["general"]["models"][folder].value > 0
@@ -59,7 +59,7 @@ def test_answers_that_are_there_are_not_made_again(folder, short, tmp_path, monk
     monkeypatch.setattr(room, "answer", lambda *a, **k: asked.append(a))
     again = run(folder, tmp_path)
     assert asked == [] and again.examples == first.examples and again.costs["prices"]
-    seconds = [v.costs["contestants"][folder]["seconds"] for v in (first, again)]
+    seconds = [v.costs["systems"][folder]["seconds"] for v in (first, again)]
     assert seconds[0] == seconds[1]
     with pytest.raises(AttributeError):  # another limit asks anew, and our stand-in gives nothing
         run(folder, tmp_path, max_new_tokens=2)
@@ -68,8 +68,8 @@ def test_answers_that_are_there_are_not_made_again(folder, short, tmp_path, monk
 
 def test_bad_line_ups_are_refused_before_a_model_is_read():
     with pytest.raises(ConfigError, match="name of their own"):
-        contest(TASK, ROWS, [Contestant("a", "x"), Contestant("a", "y")])
+        contest(TASK, ROWS, [System("a", "x"), System("a", "y")])
     with pytest.raises(ConfigError, match="name of their own"):
         contest(TASK, ROWS, [])
     with pytest.raises(ConfigError, match="no records"):
-        contest(TASK, [], [Contestant("a", "x")])
+        contest(TASK, [], [System("a", "x")])

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from ftlab.errors import DataError
-from ftlab.evaluation.contestants import Answers, Contestant
 from ftlab.evaluation.costs import Prices, costs, prices
+from ftlab.evaluation.systems import Answers, System
 
 TABLE = {
     "date": "2026-01-02",
@@ -20,7 +20,7 @@ TABLE = {
 
 def given(name, model, kind="base", tokens=(100, 10)):
     counted = [[t - 1, t + 1] for t in tokens] if tokens else [None, None]
-    return {name: Answers(Contestant(name, model, kind), ["a", "b"], *counted, seconds=1.0)}
+    return {name: Answers(System(name, model, kind), ["a", "b"], *counted, seconds=1.0)}
 
 
 def test_money_by_hand():
@@ -33,10 +33,10 @@ def test_money_by_hand():
 
 def test_the_nearest_price_counts():
     table = Prices(**TABLE)
-    assert table.of(Contestant("mine + instructions", "mine", "tuned")).input == 3
-    assert table.of(Contestant("mine + 2 examples", "mine", "tuned")).input == 2
-    assert table.of(Contestant("other", "other")).input == 1
-    assert table.of(Contestant("other", "other", "tuned")) is None
+    assert table.of(System("mine + instructions", "mine", "tuned")).input == 3
+    assert table.of(System("mine + 2 examples", "mine", "tuned")).input == 2
+    assert table.of(System("other", "other")).input == 1
+    assert table.of(System("other", "other", "tuned")) is None
 
 
 def test_without_tokens_or_a_price_there_is_no_figure():

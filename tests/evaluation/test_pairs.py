@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ftlab.evaluation.pairs import holm, pairs, randomisation, sign_test
+from ftlab.evaluation.pairs import holm, pairs, permutation_test, sign_test
 from ftlab.tasks import Ratio
 
 
@@ -15,7 +15,7 @@ def test_sign_test_is_the_exact_binomial_test(wins, losses):
     assert sign_test(wins, losses) == pytest.approx(exact)
 
 
-def test_randomisation_agrees_with_all_the_swaps_there_are():
+def test_permutation_agrees_with_all_the_swaps_there_are():
     rng = np.random.default_rng(0)
     a = [Ratio(*row) for row in rng.integers(1, 5, size=(9, 2))]
     b = [Ratio(*row) for row in rng.integers(1, 5, size=(9, 2))]
@@ -28,10 +28,10 @@ def test_randomisation_agrees_with_all_the_swaps_there_are():
 
     all_gaps = [gap(swaps) for swaps in itertools.product((0, 1), repeat=9)]
     exact = np.mean([g >= gap((0,) * 9) - 1e-12 for g in all_gaps])
-    assert randomisation(a, b, samples=20_000) == pytest.approx(exact, abs=0.012)
+    assert permutation_test(a, b, samples=20_000) == pytest.approx(exact, abs=0.012)
 
 
-def test_randomisation_claims_a_difference_between_equals_as_often_as_it_says():
+def test_permutation_claims_a_difference_between_equals_as_often_as_it_says():
     rng, claims = np.random.default_rng(3), 0
     for world in range(300):
         dens = rng.integers(1, 6, size=60)
@@ -39,12 +39,12 @@ def test_randomisation_claims_a_difference_between_equals_as_often_as_it_says():
             [Ratio(num, den) for num, den in zip(rng.binomial(dens, 0.4), dens, strict=True)]
             for _ in range(2)
         )
-        claims += randomisation(a, b, samples=200, seed=world) < 0.05
+        claims += permutation_test(a, b, samples=200, seed=world) < 0.05
     assert 0.01 < claims / 300 < 0.09
 
 
 def test_no_case_at_all_is_no_evidence():
-    assert randomisation([Ratio(0, 0)] * 5, [Ratio(0, 0)] * 5) == 1.0
+    assert permutation_test([Ratio(0, 0)] * 5, [Ratio(0, 0)] * 5) == 1.0
 
 
 def test_holm_by_hand():
@@ -77,16 +77,16 @@ def test_a_few_wins_and_no_loss_are_not_shown_though_the_interval_leaves_zero_ou
     assert not pair.difference.covers_zero and pair.p == 0.0625 and not pair.shown
 
 
-def test_contestants_that_never_differ_say_nothing_of_power():
+def test_systems_that_never_differ_say_nothing_of_power():
     (pair,) = pairs({"a": right(1, 0, 1), "b": right(1, 0, 1)})
     assert (pair.smallest, pair.needed, pair.p, pair.shown) == (None, {}, 1.0, False)
     assert pairs({"a": right(1, 0)}) == []
 
 
-def test_other_ratios_are_tested_by_randomisation_with_the_sign_test_beside():
+def test_other_ratios_are_tested_by_permutation_with_the_sign_test_beside():
     rng = np.random.default_rng(0)
     a = [Ratio(2 * tp, 10) for tp in rng.integers(0, 4, 50)]
     b = [Ratio(r.num + 1, r.den) for r in a]
     (pair,) = pairs({"a": a, "b": b})
-    assert pair.test == "randomisation" and pair.p == pytest.approx(1 / 2001)
+    assert pair.test == "permutation" and pair.p == pytest.approx(1 / 2001)
     assert pair.sign == sign_test(50, 0) and pair.shown

@@ -56,7 +56,7 @@ def verdict():
         "n": 3,
         "seed": 7,
         "sentence": "On 3 examples, better.",
-        "contestants": {
+        "systems": {
             "base": {"words": figure(0.9), "f1": figure(0.1)},
             "tuned": {"words": figure(0.95), "f1": figure(0.7)},
         },
@@ -65,7 +65,7 @@ def verdict():
         "slices": {
             name: {
                 "n": n,
-                "contestants": {"base": figure(0.1), "tuned": figure(0.7)},
+                "systems": {"base": figure(0.1), "tuned": figure(0.7)},
                 "differences": {"tuned": figure(0.6)},
             }
             for name, n in (("topics", 1), ("docstrings", 2))
@@ -119,7 +119,7 @@ def test_the_worst_regression_comes_first_and_each_card_has_its_gaps(verdict):
 
 def test_everything_is_escaped(verdict):
     verdict["task"] = verdict["sentence"] = EVIL
-    verdict["contestants"] = {EVIL: verdict["contestants"]["base"]}
+    verdict["systems"] = {EVIL: verdict["systems"]["base"]}
     verdict["differences"], verdict["outcomes"] = {EVIL: {}}, {EVIL: verdict["outcomes"]["tuned"]}
     verdict["slices"][EVIL] = verdict["slices"].pop("topics")
     shown = {"text": EVIL, "raw": EVIL + "\n" + EVIL, "scores": {"f1": 0.5}}
@@ -135,15 +135,15 @@ def test_everything_is_escaped(verdict):
 
 def test_unknown_figures_are_dashes(verdict):
     unknown = {"value": None, "low": None, "high": None, "level": 0.95}
-    for row in (*verdict["contestants"].values(), *verdict["differences"].values()):
+    for row in (*verdict["systems"].values(), *verdict["differences"].values()):
         row["words"] = unknown
     read = Reader(page(verdict))
     assert "–" in read.text
     assert len([r for r in read.all("rect") if r["height"] == "12"]) == 2
 
 
-def test_one_contestant_alone(verdict):
-    verdict["contestants"].pop("tuned")
+def test_one_system_alone(verdict):
+    verdict["systems"].pop("tuned")
     verdict["differences"], verdict["outcomes"], verdict["slices"] = {}, {}, {}
     for example in verdict["examples"]:
         example["outputs"].pop("tuned")

@@ -4,10 +4,10 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.contestants import Answers, Contestant
 from ftlab.evaluation.costs import costs, prices
 from ftlab.evaluation.forgetting import forgotten
 from ftlab.evaluation.pairs import pairs
+from ftlab.evaluation.systems import Answers, System
 from ftlab.evaluation.words import finding, remarks, sentence
 from ftlab.tasks import Ratio
 
@@ -22,7 +22,7 @@ def part(k):
     return [*RIGHT[:k], *WRONG[k:]]
 
 
-def test_with_several_contestants_each_is_told_and_the_two_highest_are_compared():
+def test_with_several_systems_each_is_told_and_the_two_highest_are_compared():
     text = compare(TASK, ROWS, {"base": part(2), "a": part(30), "b": part(31)}).sentence
     assert "both is 0.050 for base. Against it: a 0.750, better by 0.700" in text
     assert "b 0.775, better by 0.725" in text
@@ -70,7 +70,7 @@ def test_power_is_told_with_the_examples_that_a_finer_difference_needs():
 
 def test_the_prompt_that_became_shorter():
     given = {
-        name: Answers(Contestant(name, name, kind), part(k), [tokens] * 40, [10] * 40, 1.0)
+        name: Answers(System(name, name, kind), part(k), [tokens] * 40, [10] * 40, 1.0)
         for name, kind, k, tokens in (
             ("base", "base", 2, 60), ("base + 4 examples", "base", 20, 400),
             ("tuned", "tuned", 30, 60),
@@ -79,7 +79,7 @@ def test_the_prompt_that_became_shorter():
     table = prices()
     verdict = compare(
         TASK, ROWS, {name: answers.texts for name, answers in given.items()},
-        costs={"prices": table.model_dump(mode="json"), "contestants": costs(given, table)},
+        costs={"prices": table.model_dump(mode="json"), "systems": costs(given, table)},
     )  # fmt: skip
     (note,) = [text for text in verdict.remarks if text.startswith("At what price")]
     assert "prompt of tuned has 60 tokens, that of base + 4 examples 400: 85% shorter" in note

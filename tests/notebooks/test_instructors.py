@@ -16,7 +16,7 @@ from ftlab.catalogue import catalogue, choose
 from ftlab.curation import doctor, mixture, splits, synthesis, teachers
 from ftlab.curation.mixture import nested
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.contestants import Contestant, answer, shots
+from ftlab.evaluation.systems import System, answer, few_shot_examples
 from ftlab.teaching import plots
 from ftlab.teaching.deciding import Calculator
 from ftlab.teaching.exercises import check, exercises, hint
@@ -68,13 +68,14 @@ def names():
     model, tokenizer = models.load("ftlab-1m")
     task = tasks.get("punctuation")
     return {
-        "Calculator": Calculator, "Contestant": Contestant, "FENCE": "`" * 3, "data.Row": data.Row,
+        "Calculator": Calculator, "System": System, "FENCE": "`" * 3, "data.Row": data.Row,
         "answer": answer, "catalogue": catalogue, "check": check, "choose": choose,
         "compare": compare, "copy": copy, "doctor": doctor, "hardware": hardware,
         "held_out": task.examples(8, 0, split="test"), "hint": hint, "math": math,
         "mixture": mixture, "model": model, "models": models, "nested": nested, "orders": orders,
         "os": os, "plots": plots, "record": data.example("where is anna", "Where is Anna?"),
-        "data": data, "rounds": rounds, "sft": sft, "shots": shots, "splits": splits,
+        "data": data, "rounds": rounds, "sft": sft, "splits": splits,
+        "few_shot_examples": few_shot_examples,
         "synthesis": synthesis, "task": task, "teachers": teachers, "templates": templates,
         "tokenizer": tokenizer, "train_records": task.examples(60, 0),
     }  # fmt: skip

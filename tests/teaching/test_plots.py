@@ -11,7 +11,7 @@ from ftlab.teaching import plots
 HISTORY = [{"step": step, "loss": 4.0 / step} for step in range(1, 30)]
 VERDICT = {
     "n": 40,
-    "contestants": {
+    "systems": {
         "base": {"f1": {"value": 0.1, "low": 0.05, "high": 0.15}},
         "tuned": {
             "f1": {"value": 0.7, "low": 0.6, "high": 0.8},
@@ -157,10 +157,10 @@ def test_live_curve_without_a_step_says_nothing(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_long_title_of_many_contestants_stays_inside_the_picture():
+def test_a_long_title_of_many_systems_stays_inside_the_picture():
     cell = {"value": 0.5, "low": 0.4, "high": 0.6}
     names = ("instruction", "examples", "a rather long name", "tuned")
-    many = {"n": 40, "contestants": {name: {"f1": cell} for name in names}}
+    many = {"n": 40, "systems": {name: {"f1": cell} for name in names}}
     figure = plots.interval_bars(many).figure
     figure.draw_without_rendering()
     for text in [*figure.axes[0].texts, figure.axes[0]._left_title, *figure.legends]:

@@ -62,13 +62,13 @@ def test_verdicts_come_into_the_card_task_by_task_and_leave_the_rest(run, tmp_pa
     path = mine / "README.md"
     path.write_text(path.read_text() + "\nMy own words.\n")
     assert folder.add_verdict(mine, verdict()) == path
-    assert folder.add_verdict(mine, verdict("style")) == path
+    assert folder.add_verdict(mine, verdict("kindness")) == path
     first = path.read_text()
-    assert "better by 1.000" in first and "| both | " in first and "No verdict yet" not in first
+    assert "better by 1.000" in first and "| helpful | " in first and "No verdict yet" not in first
     assert "1.000 [1.000, 1.000]" in first and "12 held-out examples" in first
     folder.add_verdict(mine, verdict(gain=False))
     second = path.read_text()
-    assert second.count("### triage") == second.count("### style") == 1
+    assert second.count("### triage") == second.count("### kindness") == 1
     assert "better by 1.000" not in second.split("### triage")[1].split("## Limits")[0]
     assert second.endswith("\nMy own words.\n") and "## Limits" in second
     path.write_text("# A card of mine\n")
@@ -81,12 +81,12 @@ def test_only_the_figures_of_this_folder_are_shown(run, tmp_path):
     mine = run.save(tmp_path / "mine")
     told = verdict(names=("tiny", str(mine)))
     other = json.loads(json.dumps(told).replace(json.dumps(str(mine)), '"runs/other"'))
-    for part in ("contestants", "differences"):
+    for part in ("systems", "differences"):
         told[part] |= other[part]
     told["provenance"]["asked"] = {
         str(mine): {"model": str(mine)}, "runs/other": {"model": "runs/other"}
     }  # fmt: skip
-    assert folder.contestants_of(told, str(mine)) == [str(mine)]
+    assert folder.systems_of(told, str(mine)) == [str(mine)]
     text = folder.add_verdict(mine, told).read_text()
     assert "runs/other" not in text
 

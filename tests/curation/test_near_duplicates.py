@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from ftlab.curation.near import SPARE, THRESHOLD, NearIndex, jaccard, pairs_of_words
+from ftlab.curation.near_duplicates import SPARE, THRESHOLD, NearIndex, jaccard, pairs_of_words
 
 
 def words(rng, n):

@@ -4,13 +4,13 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError
-from ftlab.evaluation.contestants import (
-    Contestant,
+from ftlab.evaluation.systems import (
+    System,
     answer,
     answer_baseline,
+    few_shot_examples,
     has_baseline,
     lineup,
-    shots,
 )
 from ftlab.generation import generate
 from ftlab.templates import prompt_ids
@@ -21,13 +21,13 @@ RECORDS = [data.example(f"Say {word}!", word) for word in ("fox", "dog", "the la
 
 def test_asking_changes_nothing_of_the_record_and_keeps_the_system_turn_first():
     messages = data.prompt(data.example("Say fox!", "fox", system="Be quick."))
-    asked = Contestant("x", "m", instructions="Short.", shots=(SHOT,)).asks(messages)
+    asked = System("x", "m", instructions="Short.", few_shot_examples=(SHOT,)).asks(messages)
     assert [(turn["role"], turn["content"]) for turn in asked] == [
         ("system", "Be quick."), ("user", "Short.\n\nSay hi!"), ("assistant", "hi"),
         ("user", "Say fox!"),
     ]  # fmt: skip
     assert messages[-1]["content"] == "Say fox!" and data.prompt(SHOT)[-1]["content"] == "Say hi!"
-    assert list(Contestant("x", "m").asks(messages)) == messages
+    assert list(System("x", "m").asks(messages)) == messages
 
 
 def test_the_whole_line_up_in_order():
@@ -41,7 +41,7 @@ def test_the_whole_line_up_in_order():
         ("u", "u", "tuned"), ("u + instructions", "u", "tuned"),
         ("triage baseline", None, "baseline"),
     ]  # fmt: skip
-    assert found[2].shots == (SHOT, SHOT) and not found[1].shots
+    assert found[2].few_shot_examples == (SHOT, SHOT) and not found[1].few_shot_examples
 
 
 def test_a_task_without_a_baseline_says_so():
@@ -52,30 +52,30 @@ def test_a_task_without_a_baseline_says_so():
 
 def test_examples_are_drawn_with_a_seed_and_never_from_the_held_out_records():
     train = [data.example(f"q{i}", f"a{i}") for i in range(50)]
-    assert shots(train, RECORDS, 3, seed=1) == shots(train, RECORDS, 3, seed=1)
-    assert shots(train, RECORDS, 3, seed=1) != shots(train, RECORDS, 3, seed=2)
+    one, again, other = (few_shot_examples(train, RECORDS, 3, seed=seed) for seed in (1, 1, 2))
+    assert one == again and one != other
     with pytest.raises(DataError, match="held-out record"):
-        shots(RECORDS, [data.example("Say fox!", "other")], 3)
+        few_shot_examples(RECORDS, [data.example("Say fox!", "other")], 3)
     with pytest.raises(ConfigError, match="51 examples"):
-        shots(train, RECORDS, 51)
+        few_shot_examples(train, RECORDS, 51)
 
 
 @pytest.mark.parametrize("family", ["chatml", "gemma"])  # gemma's template refuses a system turn
 def test_answers_are_those_of_generate_with_their_tokens_counted(make_model, family):
     model, tokenizer = make_model(family)
-    contestant = Contestant("x", "m", instructions="Be quick.", shots=(RECORDS[2],))
-    got = answer(contestant, model, tokenizer, RECORDS[:2], max_new_tokens=5)
-    prompts = [contestant.asks(data.prompt(record)) for record in RECORDS[:2]]
+    system = System("x", "m", instructions="Be quick.", few_shot_examples=(RECORDS[2],))
+    got = answer(system, model, tokenizer, RECORDS[:2], max_new_tokens=5)
+    prompts = [system.asks(data.prompt(record)) for record in RECORDS[:2]]
     assert got.texts == generate(model, tokenizer, prompts, max_new_tokens=5)
     assert got.tokens_in == [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
-    plain = answer(Contestant("y", "m"), model, tokenizer, RECORDS[:2], max_new_tokens=5)
+    plain = answer(System("y", "m"), model, tokenizer, RECORDS[:2], max_new_tokens=5)
     assert all(a > b for a, b in zip(got.tokens_in, plain.tokens_in, strict=True))
     assert len(got.tokens_out) == 2 and max(got.tokens_out) > 0 and got.seconds > 0
 
 
 def test_examples_that_do_not_fit_are_told_before_anything_is_generated(make_model):
     model, tokenizer = make_model("chatml")
-    many = Contestant("base + 40 examples", "m", shots=(RECORDS[2],) * 40)
+    many = System("base + 40 examples", "m", few_shot_examples=(RECORDS[2],) * 40)
     with pytest.raises(ConfigError, match=r"base \+ 40 examples.*context holds 512"):
         answer(many, model, tokenizer, RECORDS)
 
@@ -83,12 +83,12 @@ def test_examples_that_do_not_fit_are_told_before_anything_is_generated(make_mod
 def test_the_baseline_of_triage_answers_in_the_tasks_format():
     task = tasks.get("triage")
     rows = task.examples(10, 0, split="test")
-    (contestant,) = [c for c in lineup("b", baseline=task) if c.model is None]
-    got = answer_baseline(contestant, task, task.examples(150, 0), rows)
+    (system,) = [c for c in lineup("b", baseline=task) if c.model is None]
+    got = answer_baseline(system, task, task.examples(150, 0), rows)
     assert got.tokens_in is None and got.seconds > 0
     assert all(task.score(r, t)["valid"].value == 1 for r, t in zip(rows, got.texts, strict=True))
 
 
-def test_a_contestant_is_frozen():
+def test_a_system_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Contestant("a", "b").name = "c"
+        System("a", "b").name = "c"

@@ -14,9 +14,8 @@ Examples come from training records, never from the held-out ones. Instructions 
 of the first user turn, for not every chat template has a system turn.
 
 >>> shot = data.example("2 + 2?", "4")
->>> for turn in Contestant("base", "ftlab-7m", instructions="Be brief.", shots=(shot,)).asks(
-...     data.prompt(data.example("1 + 1?", "2"))
-... ):
+>>> base = System("base", "ftlab-7m", instructions="Be brief.", few_shot_examples=(shot,))
+>>> for turn in base.asks(data.prompt(data.example("1 + 1?", "2"))):
 ...     print(turn)
 {'role': 'user', 'content': 'Be brief.\\n\\n2 + 2?'}
 {'role': 'assistant', 'content': '4'}
@@ -34,11 +33,13 @@ from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.tasks import Task
 
-__all__ = ["Answers", "Contestant", "answer", "answer_baseline", "has_baseline", "lineup", "shots"]
+__all__ = [
+    "Answers", "System", "answer", "answer_baseline", "few_shot_examples", "has_baseline", "lineup",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Contestant:
+class System:
     """A way to answer: a model and how it is asked, or the task's own baseline."""
 
     name: str
@@ -47,14 +48,14 @@ class Contestant:
     kind: str = "base"
     """"base", "tuned" or "baseline": which price it has."""
     instructions: str = ""
-    shots: tuple[data.Row, ...] = ()
+    few_shot_examples: tuple[data.Row, ...] = ()
 
     def asks(self, messages: Sequence[dict[str, str]]) -> tuple[dict[str, str], ...]:
-        """Return the messages with which this contestant is asked a record's messages."""
+        """Return the messages with which this system is asked a record's messages."""
         system = [dict(turn) for turn in messages if turn["role"] == "system"]
         turns = [
             turn
-            for shot in self.shots
+            for shot in self.few_shot_examples
             for turn in (
                 *(dict(t) for t in data.prompt(shot) if t["role"] != "system"),
                 {"role": "assistant", "content": data.answer(shot)},
@@ -68,9 +69,9 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a contestant answered, and what that took."""
+    """What a system answered, and what that took."""
 
-    contestant: Contestant
+    system: System
     texts: list[str]
     tokens_in: list[int] | None
     """Tokens of each prompt, chat template included; None without a language model."""
@@ -87,8 +88,8 @@ def lineup(
     instructions: str = "",
     examples: Sequence[data.Row] = (),
     baseline: Task | None = None,
-) -> list[Contestant]:
-    """Return the contestants of a comparison, the plain base first.
+) -> list[System]:
+    """Return the systems of a comparison, the plain base first.
 
     Args:
         base: the base model: a shipped name, a folder, or a hub id.
@@ -103,29 +104,29 @@ def lineup(
     >>> [c.name for c in lineup("b", ["t"], instructions="Think.")]
     ['b', 'b + instructions', 't', 't + instructions']
     """
-    found = [Contestant(base, base)]
+    found = [System(base, base)]
     if instructions:
-        found.append(Contestant(f"{base} + instructions", base, instructions=instructions))
+        found.append(System(f"{base} + instructions", base, instructions=instructions))
     if examples:
         word = "example" if len(examples) == 1 else "examples"
         name = f"{base} + {len(examples)} {word}"
-        found.append(Contestant(name, base, shots=tuple(examples)))
+        found.append(System(name, base, few_shot_examples=tuple(examples)))
     for model in dict.fromkeys(name for name in tuned if name != base):
-        found.append(Contestant(model, model, "tuned"))
+        found.append(System(model, model, "tuned"))
         if instructions:
             name = f"{model} + instructions"
-            found.append(Contestant(name, model, "tuned", instructions=instructions))
+            found.append(System(name, model, "tuned", instructions=instructions))
     if baseline is not None:
         if not has_baseline(baseline):
             raise ConfigError(
                 f"The task {baseline.name} has no baseline without a language model. "
                 "Leave --baseline away."
             )
-        found.append(Contestant(f"{baseline.name} baseline", None, "baseline"))
+        found.append(System(f"{baseline.name} baseline", None, "baseline"))
     return found
 
 
-def shots(
+def few_shot_examples(
     train_records: Sequence[data.Row], held_out: Sequence[data.Row], k: int, *, seed: int = 0
 ) -> list[data.Row]:
     """Choose k solved examples for a prompt, at random from the training records.
@@ -157,7 +158,7 @@ def _question(record: data.Row) -> str:
 
 
 def answer(
-    contestant: Contestant,
+    system: System,
     model: Any,
     tokenizer: Any,
     records: Sequence[data.Row],
@@ -166,11 +167,11 @@ def answer(
     batch_size: int = 32,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Answers:
-    """Let a model answer the records as the contestant is asked, and count what it takes.
+    """Let a model answer the records as the system is asked, and count what it takes.
 
     Args:
-        contestant: how it is asked.
-        model: the contestant's model, loaded.
+        system: how it is asked.
+        model: the system's model, loaded.
         tokenizer: its tokenizer.
         records: what is asked; their completions are not looked at.
         max_new_tokens: most tokens in an answer.
@@ -183,12 +184,12 @@ def answer(
     from ftlab.generation import generate
     from ftlab.templates import prompt_ids
 
-    prompts = [contestant.asks(data.prompt(record)) for record in records]
+    prompts = [system.asks(data.prompt(record)) for record in records]
     tokens_in = [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
     context = getattr(model.config, "max_position_embeddings", None)
-    if context and contestant.shots and max(tokens_in) + max_new_tokens > context:
+    if context and system.few_shot_examples and max(tokens_in) + max_new_tokens > context:
         raise ConfigError(
-            f"{contestant.name}: the longest prompt has {max(tokens_in)} tokens and its answer up "
+            f"{system.name}: the longest prompt has {max(tokens_in)} tokens and its answer up "
             f"to {max_new_tokens}; the model's context holds {context}. Give fewer or shorter "
             "examples (--few-shot), or a smaller --max-new-tokens."
         )
@@ -199,7 +200,7 @@ def answer(
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     tokens_out = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    return Answers(contestant, texts, tokens_in, tokens_out, seconds)
+    return Answers(system, texts, tokens_in, tokens_out, seconds)
 
 
 def has_baseline(task: Task) -> bool:
@@ -208,7 +209,7 @@ def has_baseline(task: Task) -> bool:
 
 
 def answer_baseline(
-    contestant: Contestant,
+    system: System,
     task: Task,
     train_records: Sequence[data.Row],
     records: Sequence[data.Row],
@@ -216,7 +217,7 @@ def answer_baseline(
     """Let the task's own baseline learn from the training records and answer the held-out ones."""
     begun = time.perf_counter()
     texts = _home(task).baseline(train_records, records)
-    return Answers(contestant, texts, None, None, time.perf_counter() - begun)
+    return Answers(system, texts, None, None, time.perf_counter() - begun)
 
 
 def _home(task: Task) -> Any:
