@@ -108,8 +108,11 @@ def table(rehearsed: Sequence[Sequence[dict[str, Any]]]) -> "Table":
     for cells in rehearsed:
         slowest = sorted(cells, key=lambda cell: -cell["seconds"])[:3]
         lines = [f"{c['seconds']:.0f} s, cell {c['cell']}, {c['heading']}" for c in slowest]
-        takes, errors = clock(sum(c["seconds"] for c in cells)), [c["error"] for c in cells]
-        shown.add_row(cells[0]["lesson"], takes, "\n".join(lines), str(sum(map(bool, errors)) or "none"))
+        takes, errors = (
+            clock(sum(c["seconds"] for c in cells)),
+            sum(c["error"] != "" for c in cells),
+        )
+        shown.add_row(cells[0]["lesson"], takes, "\n".join(lines), str(errors or "none"))
     return shown
 
 
