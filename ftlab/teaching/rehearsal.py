@@ -58,8 +58,7 @@ def rehearse(notebook: Path, out: Path, say: Callable[[str], None] = print) -> l
         from nbclient import NotebookClient
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
     except ImportError as error:
-        message = "Rehearsing needs nbclient and a kernel: pip install 'ftlab[dev]'"
-        raise MissingExtraError(message) from error
+        raise MissingExtraError("Rehearsing needs nbclient: pip install 'ftlab[dev]'") from error
     try:
         lesson = nbformat.reads(read_text(notebook), as_version=4)
     except nbformat.reader.NotJSONError as error:
@@ -108,11 +107,8 @@ def table(rehearsed: Sequence[Sequence[dict[str, Any]]]) -> "Table":
     for cells in rehearsed:
         slowest = sorted(cells, key=lambda cell: -cell["seconds"])[:3]
         lines = [f"{c['seconds']:.0f} s, cell {c['cell']}, {c['heading']}" for c in slowest]
-        takes, errors = (
-            clock(sum(c["seconds"] for c in cells)),
-            sum(c["error"] != "" for c in cells),
-        )
-        shown.add_row(cells[0]["lesson"], takes, "\n".join(lines), str(errors or "none"))
+        takes, errors = sum(c["seconds"] for c in cells), sum(bool(c["error"]) for c in cells)
+        shown.add_row(cells[0]["lesson"], clock(takes), "\n".join(lines), str(errors or "none"))
     return shown
 
 
