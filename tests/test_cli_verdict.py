@@ -29,7 +29,6 @@ def test_what_can_be_refused_is_refused_before_a_model_is_read(compare, tmp_path
     told = compare("--task", "kindness", "--baseline", "--held-out", 3)
     assert "kindness has no baseline" in told
     assert "date" in compare("--task", "triage", "--prices", table)
-    assert "for the task unit_tests" in compare("--task", "triage", "--mutants")
     assert "--few-shot" in compare("--task", "triage", "--few-shot", -1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "verdict.json").write_text("{}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed
-from ftlab.errors import ConfigError, DataError
+from ftlab.errors import DataError
 
 VERDICT = ("verdict.json", "verdict.html")
 
@@ -56,10 +56,6 @@ def compare(
         typer.Option(help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."),
     ] = None,
     held_out: Annotated[int, typer.Option(min=1, help="How many of the task's own.")] = 200,
-    mutants: Annotated[
-        bool,
-        typer.Option("--mutants", help="For unit_tests: the headline is the mutants killed."),
-    ] = False,
     prices: Annotated[
         Path | None, typer.Option(help="Your price table; else the shipped examples.")
     ] = None,
@@ -78,12 +74,6 @@ def compare(
     from ftlab.training import folder
 
     wanted = tasks.get(task)
-    if mutants:
-        if task != "unit_tests":
-            raise ConfigError(f"--mutants is for the task unit_tests; {task} has no functions.")
-        from ftlab.evaluation import mutation
-
-        wanted = mutation.task()
     table = price_table(prices)
     if not overwrite and (found := [p for p in VERDICT if (out / p).exists()]):
         raise DataError(

@@ -3,8 +3,8 @@
     line 3    in  Where is my card?    out  card_arrival
     line 9    in  Where is my card?    out  lost_card         contradictions: 9 (like 3)
 
-Of each record only four numbers of 64 bits are kept, and the signature of `near.NearIndex`, which
-goes to a temporary file: so memory hardly grows, and no text is compared twice.
+Of each record only four numbers of 64 bits are kept, and the signature of
+`near_duplicates.NearIndex`, half a kilobyte: a large file fits in memory, no text is compared twice.
 """
 
 import json

@@ -7,7 +7,7 @@ A text is the set of its neighbouring word pairs, in lower case without marks. T
 when they share at least 80 % of the pairs that either has (the Jaccard index). MinHash (Broder
 1997, here from the library datasketch) gives each text a signature in which the share of equal
 places estimates that index; texts whose signature agrees in a whole band are compared (Leskovec,
-Rajaraman and Ullman, Mining of Massive Datasets, chapter 3). Signatures go to a temporary file.
+Rajaraman and Ullman, Mining of Massive Datasets, chapter 3).
 
 >>> index = NearIndex()
 >>> for text in ["I still wait for my card?", "Where is it now?", "i STILL wait for my card"]:
@@ -17,8 +17,6 @@ Rajaraman and Ullman, Mining of Massive Datasets, chapter 3). Signatures go to a
 """
 
 import re
-import tempfile
-import weakref
 from array import array
 from collections import Counter
 from typing import Any
@@ -32,7 +30,7 @@ PLACES = BANDS * ROWS  # of a signature; the estimate's standard error at 0.8 is
 SAMPLE = 400  # texts read before any is signed, to learn what they all have in common
 COMMON = 0.2  # word pairs in more than this share of them are scaffolding and do not count
 LEAST = 3  # word pairs that must remain; of shorter texts only exact copies can be told
-SPARE = 4096  # signatures kept in memory before they are written
+BLOCK = 4096  # candidates compared at once
 _WORDS = re.compile(r"\w+")
 _START = 0x9E3779B9  # stands before the first word and behind the last
 
@@ -71,11 +69,8 @@ class NearIndex:
         self.common: set[int] | None = None if like is None else like.common
         """The scaffolding's word pairs, once it is known."""
         self._numbers = array("Q")  # of the texts that were long enough to be signed
-        self._rows: list[Any] = []
-        self._file = tempfile.TemporaryFile(prefix="ftlab-near-")  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
+        self._rows: list[Any] = []  # half a kilobyte a text
         self._added = 0
-        self._written = 0
 
     def add(self, text: str) -> None:
         """Sign a text; its number is that of texts added before."""
@@ -106,29 +101,15 @@ class NearIndex:
             return
         self._minhash.clear()
         self._minhash.update_batch(left)
-        self._rows.append(self._minhash.hashvalues)
+        self._rows.append(self._minhash.hashvalues.astype("uint32"))
         self._numbers.append(number)
-        if len(self._rows) >= SPARE:
-            self._flush()
-
-    def _flush(self) -> None:
-        import numpy as np
-
-        if self._rows:
-            self._file.write(np.array(self._rows, dtype=np.uint32).tobytes())
-            self._written += len(self._rows)
-            self._rows = []
 
     def _signatures(self) -> Any:
-        """Return all signatures as an array on disk, (texts, places)."""
+        """Return all signatures, (texts, places)."""
         import numpy as np
 
         self._learn()
-        self._flush()
-        self._file.flush()
-        if not self._written:
-            return np.empty((0, PLACES), np.uint32)
-        return np.memmap(self._file, np.uint32, "r", shape=(self._written, PLACES))
+        return np.array(self._rows, np.uint32).reshape(-1, PLACES)
 
     def pairs(self, threshold: float = THRESHOLD) -> Any:
         """Return pairs (earlier, later) of near texts, as an array of shape (pairs, 2), sorted.
@@ -187,7 +168,7 @@ class NearIndex:
         candidates = np.unique(np.concatenate(found), axis=0)
         kept = [
             block[(mine[block[:, 0]] == theirs[block[:, 1]]).mean(axis=1) >= threshold]
-            for block in np.array_split(candidates, len(candidates) // SPARE + 1)
+            for block in np.array_split(candidates, len(candidates) // BLOCK + 1)
         ]
         rows = np.concatenate(kept).reshape(-1, 2)
         here, there = np.array(self._numbers, np.int64), np.array(other._numbers, np.int64)

@@ -32,7 +32,6 @@ and only a *plain* one is run, that has no means to keep anything from one mutan
 '''
 
 import ast
-import dataclasses
 import functools
 import json
 import os
@@ -48,13 +47,13 @@ from ftlab.evaluation import mutants as faults
 from ftlab.evaluation.intervals import Interval, bootstrap
 from ftlab.evaluation.mutants import Mutant
 from ftlab.evaluation.probes import calls_in, probes_near
-from ftlab.tasks import Ratio, Task, unit_tests
+from ftlab.tasks import Ratio, unit_tests
 from ftlab.tasks.unit_tests import MODULE, function_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Graded", "figures", "grade", "grade_all", "ratios", "score", "show", "table", "task"]
+__all__ = ["Graded", "figures", "grade", "grade_all", "ratios", "show", "table"]
 
 STAGES = ("parses", "style", "collects", "passes")
 MOST_PROBES = 200
@@ -336,18 +335,3 @@ def show(graded: Graded) -> str:
     for mutant in graded.survivors:
         lines += [f"{mutant.operator}, line {mutant.line}", faults.diff(graded.target, mutant)]
     return "\n".join(lines)
-
-
-# As a task, so that a verdict can be given on it.
-
-
-def score(record: data.Row, text: str) -> dict[str, Ratio]:
-    """Mark an answer as the task does, with `killed` and `killed_by_passing` besides."""
-    found = ratios(grade_all([record], [text])[0])
-    kills = {name: found[name] for name in ("killed", "killed_by_passing")}
-    return {**kills, **unit_tests.score(record, text)}
-
-
-def task() -> Task:
-    """Return the task `unit_tests` with the share of mutants killed as its headline."""
-    return dataclasses.replace(unit_tests.TASK, score=score, headline="killed")

@@ -1,5 +1,4 @@
 import ast
-import dataclasses
 
 import pytest
 
@@ -273,18 +272,6 @@ def test_the_figures_are_of_all_mutants_and_of_those_of_passing_tests():
     assert ratios(rows[1])["killed_by_passing"] == (0, 0)
     text = "".join(str(c) for column in mutation.table(rows).columns for c in column.cells)
     assert "2 of 2" in text and "0 of 2" in text
-
-
-def test_as_a_task_its_headline_is_scored():
-    record = unit_tests.examples(1, seed=7)[0]
-    task = mutation.task()
-    marks = task.score(record, data.answer(record))
-    assert task.headline == "killed" and marks["killed"].den > 0
-    assert {k: marks[k] for k in unit_tests.score(record, "")} == unit_tests.score(
-        record, data.answer(record)
-    )
-    assert task.score(record, "")["killed"].num == 0
-    assert dataclasses.replace(task, score=unit_tests.score, headline="passes") == unit_tests.TASK
 
 
 def test_probes_of_a_record_count():
