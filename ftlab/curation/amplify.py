@@ -28,6 +28,7 @@ from threading import Lock
 from ftlab import data
 from ftlab.curation.answer_cache import Judged, Synthesis, run
 from ftlab.curation.cleaning import clean
+from ftlab.curation.inputs import instruction
 from ftlab.curation.near_duplicates import pairs_of_words
 from ftlab.curation.synthesis import key_of
 from ftlab.curation.teachers import Answer, Request, Teacher
@@ -144,7 +145,7 @@ def amplify(
             f"None of the {len(seeds)} examples can be used: each is near a held-out record. "
             "Amplify examples of the training side."
         )
-    cue = _cue([_input(record) for record in kept])
+    cue = instruction([_input(record) for record in kept])
     rewritten = [record for record in kept if not _copies(record, cue)]
     if not rewritten:
         raise DataError(
@@ -225,15 +226,6 @@ def _plain(completion: str) -> str:
 
 def _input(record: data.Row) -> str:
     return data.prompt(record)[-1]["content"]
-
-
-def _cue(inputs: Sequence[str]) -> str:
-    """Return the lines that all inputs begin with: the instruction, which is not to be reworded."""
-    if len(inputs) < 2:
-        return ""
-    first, last = min(inputs), max(inputs)
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
-    return first[: first.rfind("\n", 0, same) + 1]
 
 
 def _copies(record: data.Row, cue: str) -> bool:

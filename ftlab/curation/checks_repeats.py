@@ -4,7 +4,7 @@
     line 9    in  Where is my card?    out  lost_card         contradictions: 9 (like 3)
 
 Of each record only four numbers of 64 bits are kept, and the signature of
-`near_duplicates.NearIndex`, half a kilobyte: a large file fits in memory, no text is compared twice.
+`near_duplicates.NearIndex`, half a kilobyte: a large file fits in memory.
 """
 
 import json

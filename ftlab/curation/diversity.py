@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ftlab import data
+from ftlab.curation.inputs import asked, instruction
 from ftlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def board(reference: Sequence[data.Row], *, areas: int = 10, seed: int = 0) -> B
             f"A board needs {LEAST} records or more to know which distances are small; got "
             f"{len(reference)}. Give a larger --reference, such as one from `ftlab synth`."
         )
-    head = _scaffold(_asked(reference))
+    head = instruction([asked(record) for record in reference])
     texts = _texts(reference, head)
     encoders: dict[str, Encode] = {}
     for part, size in SIZES.items():
@@ -302,30 +303,9 @@ def shorten(text: str, length: int) -> str:
 def _texts(records: Sequence[data.Row], head: str) -> dict[str, list[str]]:
     """Return what is asked, less the instruction `head`, and what is answered."""
     return {
-        "asked": [text.removeprefix(head) for text in _asked(records)],
+        "asked": [asked(record).removeprefix(head) for record in records],
         "answered": [data.answer(record) for record in records],
     }
-
-
-def _asked(records: Sequence[data.Row]) -> list[str]:
-    """Return all turns but the system's, as one text a record."""
-    return [
-        "\n".join(turn["content"] for turn in data.prompt(record) if turn["role"] != "system")
-        for record in records
-    ]
-
-
-def _scaffold(texts: list[str]) -> str:
-    """Return the instruction that every text begins with: whole lines.
-
-    >>> _scaffold(["Sort this:\\n\\na", "Sort this:\\n\\nand"])
-    'Sort this:\\n\\n'
-    """
-    first, last = min(texts), max(texts)  # what these two share, all share
-    shared = 0
-    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
-        shared += 1
-    return first[: first.rfind("\n", 0, shared) + 1]
 
 
 def _tfidf(texts: list[str], size: int, seed: int) -> Encode | None:

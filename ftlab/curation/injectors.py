@@ -37,6 +37,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 
 from ftlab import data
+from ftlab.curation.inputs import instruction
 from ftlab.curation.mixture import shuffled, table
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import read_data
@@ -156,7 +157,7 @@ def inject(
             f"{sum(counts.values()):,} records were to be spoilt; {len(records) - len(touched):,} "
             f"of {len(records):,} are untouched, and each is spoilt once. Lower the rates."
         )
-    start = _instruction(records)
+    start = len(instruction([data.prompt(record)[-1]["content"] for record in records]))
     out = list(records)
     for name, count in counts.items():
         free = [i for i in shuffled(records, seed, name) if i not in touched]
@@ -187,17 +188,6 @@ def _asked(record: data.Row) -> tuple[str, int]:
     """Return under which key, and where, the last message of the user is."""
     side = "messages" if record.get("messages") else "prompt"
     return side, max(i for i, turn in enumerate(record[side]) if turn["role"] == "user")
-
-
-def _instruction(records: Sequence[data.Row]) -> int:
-    """Return how many characters all inputs begin with, up to the end of a line."""
-    texts = {data.prompt(record)[-1]["content"] for record in records}
-    if len(texts) < 2:
-        return 0
-    first, last = min(texts), max(texts)  # what these two share, all share
-    pairs = enumerate(zip(first, last, strict=False))
-    end = next((i for i, (a, b) in pairs if a != b), len(first))
-    return first.rfind("\n", 0, end) + 1
 
 
 # Afterwards.

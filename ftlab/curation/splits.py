@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftlab import data
+from ftlab.curation.inputs import asked
 from ftlab.curation.mixture import shuffled, strata, table, values
 from ftlab.curation.near_duplicates import NearIndex
 from ftlab.errors import ConfigError, DataError
@@ -167,7 +168,7 @@ def clusters(
         ConfigError: no record has one of the fields.
     """
     links = [(i, i) for i in range(len(records))]
-    texts = [_asked(record) for record in records]
+    texts = [asked(record) for record in records]
     steps = [f"{len(records):,} records"]
     found, left = _components(links, len(records))
 
@@ -196,11 +197,6 @@ def clusters(
     most = max(Counter(found).values(), default=0)
     steps.append(f"= {left:,}  clusters, the largest of {most:,}")
     return found, steps
-
-
-def _asked(record: data.Row) -> str:
-    """Return what a record asks, without its system message."""
-    return "\n".join(turn["content"] for turn in data.prompt(record) if turn["role"] != "system")
 
 
 def _components(links: Sequence[tuple[int, int]], n: int) -> tuple[list[int], int]:
