@@ -34,8 +34,6 @@ from ftlab.curation.synthesis import key_of
 from ftlab.curation.teachers import Answer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, raise_unknown
 
-__all__ = ["WAYS", "Neighbours", "amplify", "reword"]
-
 WAYS = ("paraphrase", "back-translation")
 LEAK = 0.5  # of the word pairs in common with a held-out input
 COPY = 0.9  # with an example that is there

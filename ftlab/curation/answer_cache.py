@@ -23,8 +23,6 @@ from ftlab.endpoint import Answer, NoAnswer, Request, Teacher
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.files import write_text
 
-__all__ = ["AnswerCache", "Judge", "Judged", "Synthesis", "expected", "run"]
-
 FAILURES = 5  # requests in a row that come to nothing before a run gives up
 
 

@@ -22,8 +22,6 @@ from ftlab.curation import checks_private
 from ftlab.curation.findings import Notes
 from ftlab.curation.near_duplicates import pairs_of_words
 
-__all__ = ["ContentChecks", "announced", "form", "unscramble"]
-
 # What answers begin with.
 
 _PREAMBLE = re.compile(

@@ -18,8 +18,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["commands", "hidden", "luhn", "private", "secret"]
-
 # Secrets.
 
 _ALSO = (  # of services that the package does not know yet

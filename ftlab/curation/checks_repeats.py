@@ -16,8 +16,6 @@ from ftlab import data
 from ftlab.curation.findings import Finding, finding
 from ftlab.curation.near_duplicates import NearIndex
 
-__all__ = ["Repeats", "leaks", "repetitions", "same", "spoken"]
-
 LONG = 12
 """Words in an output from which on it counts as a text of its own, and not as a label."""
 

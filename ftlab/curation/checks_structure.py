@@ -17,8 +17,6 @@ from ftlab.data import Row
 from ftlab.errors import DataError
 from ftlab.formats import examine, extra_keys
 
-__all__ = ["HUGE", "is_array", "read_lines", "row_of"]
-
 HUGE = 1_000_000
 """Bytes in the longest line that is examined."""
 _PEEK = 1 << 16

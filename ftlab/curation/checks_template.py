@@ -19,8 +19,6 @@ from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.rendering import HELLO, PROBE, facts
 from ftlab.templates import Encoded, encode, end_of_turn_ids, problems, prompt_text
 
-__all__ = ["TemplateChecks", "faults"]
-
 RARE = {"tool_calls", "reasoning_content", "thinking"}
 """What a message may hold that not every template has a place for."""
 UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number

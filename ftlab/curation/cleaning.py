@@ -14,8 +14,6 @@ Only what models say to people is taken off: a first line is a preamble when it 
 
 import re
 
-__all__ = ["KINDS", "clean"]
-
 KINDS = ("thinking", "preamble", "code fence", "trailing chatter")
 """What can be cleaned off, in the order in which it is looked for."""
 

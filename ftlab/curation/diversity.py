@@ -44,8 +44,6 @@ from ftlab.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Area", "Board", "Diversity", "board", "expected_coverage", "measure"]
-
 NEIGHBOURS = 5
 LEAST = 20  # records of a board; fewer say nothing of distances
 SIZES = {"asked": 64, "answered": 32}  # dimensions of each block of the embedding

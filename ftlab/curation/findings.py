@@ -20,8 +20,6 @@ from ftlab.files import read_data
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["CHECKS", "SEVERITIES", "Check", "Finding", "Notes", "Report", "finding"]
-
 SHOWN = 10  # lines named in the table; the JSON has them all
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 

@@ -42,8 +42,6 @@ from ftlab.curation.mixture import shuffled, table
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import read_data
 
-__all__ = ["HOSTILE", "KINDS", "MESSY", "inject", "obeyed", "parse_rates", "tally"]
-
 Changed = tuple[str, dict[str, str]]  # the text, and what to add to meta
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from ftlab import data
 
-__all__ = ["asked", "instruction"]
-
 
 def asked(record: data.Row) -> str:
     """Return what a record asks, without its system message."""

@@ -25,8 +25,6 @@ from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
 from ftlab.formats import KEYS, ROLES, examine, extra_keys, format_of, loads
 
-__all__ = ["Change", "Mended", "fix"]
-
 BIGGEST = 256_000_000  # bytes of a JSON array, which must be read whole
 
 

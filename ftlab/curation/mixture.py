@@ -34,8 +34,6 @@ from statistics import fmean
 from ftlab import data
 from ftlab.errors import ConfigError, DataError, raise_unknown
 
-__all__ = ["Mixture", "balance", "mix", "nested", "shuffled", "table", "value", "values"]
-
 NONE = "(none)"
 """The stratum of records that lack the field."""
 STRATA = ("slice", "difficulty", "completion")

@@ -22,8 +22,6 @@ from collections import Counter
 from typing import Any
 from zlib import crc32
 
-__all__ = ["BANDS", "PLACES", "THRESHOLD", "NearIndex", "jaccard", "pairs_of_words"]
-
 THRESHOLD = 0.8
 BANDS, ROWS = 21, 6  # a pair with Jaccard 0.8 meets in some band with probability 0.998
 PLACES = BANDS * ROWS  # of a signature; the estimate's standard error at 0.8 is 0.036

@@ -32,8 +32,6 @@ from ftlab.curation.near_duplicates import NearIndex
 from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
 
-__all__ = ["Split", "clusters", "split"]
-
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
 LEFT = "(left out)"
 _WORDS = re.compile(r"\w+")

@@ -29,8 +29,6 @@ from ftlab.curation.cleaning import clean
 from ftlab.curation.teachers import Answer, Request, Teacher
 from ftlab.errors import ConfigError, raise_unknown
 
-__all__ = ["ACCEPT", "estimate", "key_of", "synthesise"]
-
 ACCEPT = {
     "punctuation": {"words_kept": 1.0, "f1": 0.8},  # commas are a matter of taste
     "unit_tests": {"passes": 1.0, "style": 1.0},

@@ -16,8 +16,6 @@ from typing import Any
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import bootstrap
 
-__all__ = ["behaviour", "refuses", "repetition"]
-
 _APOLOGY = r"(?:i['’]?m|i am|we are|we['’]re) (?:very |so |truly )?(?:sorry|afraid)"
 _CANNOT = (
     r"(?:i|we) (?:can['’]?t|cannot|can not|won['’]?t|will not|am (?:un|not )able to|"

@@ -26,8 +26,6 @@ from ftlab.evaluation.systems import Answers, System, answer, answer_baseline
 from ftlab.files import write_text
 from ftlab.tasks import Task
 
-__all__ = ["contest"]
-
 
 def contest(
     task: Task,

@@ -25,8 +25,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from ftlab.evaluation.systems import Answers, System
 from ftlab.files import read_json
 
-__all__ = ["Prices", "TokenPrice", "costs", "prices"]
-
 
 class TokenPrice(BaseModel):
     """What a million tokens cost."""

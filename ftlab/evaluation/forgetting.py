@@ -22,8 +22,6 @@ from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 from ftlab.files import read_text
 from ftlab.tasks import Ratio
 
-__all__ = ["bits_per_character", "forgotten", "general_text"]
-
 
 @functools.cache
 def general_text() -> tuple[tuple[str, str], ...]:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from ftlab.errors import ConfigError
 
-__all__ = ["bleu"]
-
 
 def bleu(given: Sequence[str], wanted: Sequence[str]) -> float:
     """Return corpus BLEU: how many runs of one to four words the answers share with the references.

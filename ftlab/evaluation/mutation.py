@@ -53,8 +53,6 @@ from ftlab.tasks.unit_tests import MODULE, function_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Graded", "figures", "grade", "grade_all", "ratios", "show", "table"]
-
 STAGES = ("parses", "style", "collects", "passes")
 MOST_PROBES = 200
 _TIMEOUT = 10.0

@@ -30,8 +30,6 @@ from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
 from ftlab.evaluation.power import examples_needed, smallest_difference
 from ftlab.tasks import Ratio
 
-__all__ = ["ALPHA", "Pair", "holm", "pairs", "permutation_test", "sign_test"]
-
 ALPHA = 0.05
 ASKED = (0.1, 0.05, 0.02, 0.01)
 """The differences for which a verdict says how many examples they need."""

@@ -23,8 +23,6 @@ from statistics import NormalDist
 
 from ftlab.errors import ConfigError
 
-__all__ = ["examples_needed", "sd_of_shares", "smallest_difference", "votes_needed"]
-
 
 def smallest_difference(n: int, sd: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
     """Return the smallest true difference that n examples would show.

@@ -6,8 +6,6 @@ from typing import Any
 
 from ftlab.files import data_path, read_text
 
-__all__ = ["difference", "examples"]
-
 
 def difference(reference: str, text: str) -> str:
     """Return `text` as HTML, word by word against the reference.

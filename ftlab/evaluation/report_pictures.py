@@ -10,8 +10,6 @@ from typing import Any
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, told apart by colour-blind readers; pictures also say everything in words."""
 
-__all__ = ["bars", "gaps"]
-
 _LEFT, _WIDTH, _BAR, _GAP = 120, 250, 14, 16
 
 

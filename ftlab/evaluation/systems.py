@@ -33,10 +33,6 @@ from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.tasks import Task
 
-__all__ = [
-    "Answers", "System", "answer", "answer_baseline", "few_shot_examples", "has_baseline", "lineup",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class System:

@@ -11,8 +11,6 @@ from typing import Any
 from ftlab.evaluation.intervals import Interval
 from ftlab.evaluation.pairs import Pair
 
-__all__ = ["finding", "remarks", "sentence"]
-
 FEW = 30
 """Below so many examples, an interval is a rough guide."""
 

@@ -23,8 +23,6 @@ from typing import NamedTuple, Protocol
 from ftlab import data
 from ftlab.errors import raise_unknown
 
-__all__ = ["Ratio", "Task", "get", "names", "total"]
-
 _HOME = {
     "kindness": "ftlab.tasks.kindness",
     "punctuation": "ftlab.tasks.punctuation",

@@ -25,9 +25,6 @@ from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import NEW, digest, draw, expand, open_to, pick, word_lists
 from ftlab.tasks.kindness_rules import check
 
-__all__ = ["TASK", "examples", "flagged", "parse", "probe", "prompt", "score"]
-
-
 FORMS = word_lists("kindness")
 
 

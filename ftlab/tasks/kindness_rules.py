@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 from ftlab.tasks.drawing import word_lists
 
-__all__ = ["RULES", "Flag", "Rule", "check", "is_large"]
-
 
 @dataclass(frozen=True)
 class Rule:
