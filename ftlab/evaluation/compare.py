@@ -31,17 +31,13 @@ from ftlab.evaluation.intervals import (
     SAMPLES,
     UNKNOWN,
     Interval,
-    bootstrap,
     interval,
-    paired_bootstrap,
     ratios,
     with_edges,
 )
 from ftlab.evaluation.pairs import Pair, pairs
 from ftlab.files import write_text
 from ftlab.tasks import Ratio, Task
-
-__all__ = ["Interval", "Verdict", "bootstrap", "compare", "paired_bootstrap"]
 
 if TYPE_CHECKING:
     from rich.table import Table

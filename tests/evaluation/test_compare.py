@@ -8,8 +8,8 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError
-from ftlab.evaluation.compare import Interval, bootstrap, compare, paired_bootstrap
-from ftlab.evaluation.intervals import wilson_interval
+from ftlab.evaluation.compare import compare
+from ftlab.evaluation.intervals import Interval, bootstrap, paired_bootstrap, wilson_interval
 from ftlab.tasks import Ratio, Task
 
 
