@@ -7,7 +7,8 @@ THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) //
 .PHONY: help setup demo test lab notebooks site lint matrix bench clean
 
 help:
-	@echo "make demo    set up, fine-tune, print base vs tuned (TEXT=my.txt restores a file of yours)"
+	@echo "make demo    set up, fine-tune, print base vs tuned"
+	@echo "             (TEXT=my.txt restores a file of yours, SENTENCE='...' shows a sentence)"
 	@echo "make test    set up, run every test and every notebook"
 	@echo "make lab     open JupyterLab at lesson 00"
 	@echo "make site    the course as a site, in build/site (Python 3.11 or newer)"
@@ -27,7 +28,8 @@ setup: .venv/ready
 	@touch $@
 
 demo: setup
-	$(BIN)/ftlab demo $(if $(TEXT),--text '$(TEXT)')
+	@# What is given to make is in the environment, so no quote in a sentence is the shell's.
+	$(BIN)/ftlab demo $(if $(TEXT),--text "$$TEXT") $(if $(SENTENCE),--sentence "$$SENTENCE")
 
 test: setup
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -36,7 +38,7 @@ test: setup
 	  --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab notebooks/00_first_fine_tune.ipynb
 
 notebooks: setup
 	$(BIN)/python -m ftlab.teaching.build --execute

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from ftlab.teaching.exercises import check
     from ftlab.teaching.quizzes import quiz
     from ftlab.training.callbacks import LiveCurve
-    from ftlab.training.config import dpo_config, grpo_config, sft_config
+    from ftlab.training.config import dpo_config, grpo_config, learning_rate, sft_config
     from ftlab.training.fast import faster_on_cpu, upper_half
     from ftlab.training.preflight import preflight
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "FtlabError",
     "LiveCurve",
@@ -24,6 +24,7 @@ __all__ = [
     "dpo_config",
     "faster_on_cpu",
     "grpo_config",
+    "learning_rate",
     "preflight",
     "profile",
     "quiz",
@@ -39,6 +40,7 @@ _HOME = {
     "dpo_config": "ftlab.training.config",
     "faster_on_cpu": "ftlab.training.fast",
     "grpo_config": "ftlab.training.config",
+    "learning_rate": "ftlab.training.config",
     "sft_config": "ftlab.training.config",
     "preflight": "ftlab.training.preflight",
     "upper_half": "ftlab.training.fast",

@@ -37,6 +37,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import data_path, faults, parse_yaml, read_text
 
+__all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held"]
+
 METHODS = ("inference", "full", "lora", "qlora")
 RANK = 32
 ROOM = 2e9  # bytes that a filter leaves for activations and for CUDA itself: an allowance, no law

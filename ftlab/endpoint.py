@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from ftlab.errors import ConfigError, MissingExtraError, ModelError, OfflineError
 
+__all__ = ["Answer", "NoAnswer", "Request", "Teacher", "connect"]
+
 LISTED = 20  # models of an endpoint that a message names
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from ftlab.errors import ConfigError
 
+__all__ = ["Progress", "continue_text", "generate"]
+
 Progress = Callable[[int, int, float], None]
 
 

@@ -33,6 +33,19 @@ from ftlab.errors import ConfigError, raise_unknown
 if TYPE_CHECKING:
     from rich.table import Table
 
+__all__ = [
+    "DEFAULTS",
+    "Profile",
+    "four_bit_works",
+    "huge_pages",
+    "keep_unpacked",
+    "matmul_rate",
+    "profile",
+    "reuse_memory",
+    "seed_everything",
+    "versions",
+]
+
 
 class Sizes(NamedTuple):
     """What a lesson trains on a kind of machine: a base model, examples per step and in all."""
@@ -46,14 +59,14 @@ class Sizes(NamedTuple):
 
 
 DEFAULTS = {
-    "cpu": Sizes("smollm2-135m", 8, 4000, 100),
-    "mps": Sizes("smollm2-135m", 8, 4000, 100),
+    "cpu": Sizes("smollm2-135m", 8, 4000, 150),
+    "mps": Sizes("smollm2-135m", 8, 4000, 150),
     "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16, 4000, 150),
     "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32, 4000, 150),
 }
 BIG_GPU_GB = 20.0  # full fine-tuning of 1.5 B parameters wants more than a T4's 15
 SLOW_CPU = 2000  # records, where there is only float32
-FAST_CPU, FEW = 300.0, 50  # a CPU below so many GFLOP/s takes so many examples
+FAST_CPU, FEW = 300.0, 100  # a CPU below so many GFLOP/s takes so many examples
 WORTH_IT = 1.5  # bf16 must be this much faster: it costs casts, and a few digits
 PACKS = "support_avx512bf16_for_cpu"  # the switch in bitsandbytes' Linear4bit, since 0.49
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes")
@@ -403,37 +416,67 @@ def _cpu_name() -> str:
 
 
 def _ram_gb() -> float:
-    """Return the memory that this process may use, in 10^9 bytes."""
-    import psutil
-
-    sizes = [psutil.virtual_memory().total]
+    """Return the memory that this process may use, in 10^9 bytes; 0 if nothing tells."""
+    sizes = []
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             sizes.append(int(Path(limit).read_text(encoding="ascii")))
         except (OSError, ValueError):
             continue
-    return min(sizes) / 1e9  # a limit of none reads "max", or more than there is
+    try:
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        sizes += _windows_ram()
+    return min(sizes, default=0) / 1e9  # a limit of none reads "max", or more than there is
+
+
+def _windows_ram() -> list[int]:
+    """Ask Windows, which has no sysconf."""
+    if sys.platform != "win32":
+        return []
+    import ctypes
+
+    class Status(ctypes.Structure):
+        """MEMORYSTATUSEX, as the Win32 documentation lays it out."""
+
+        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
+            (name, ctypes.c_ulonglong) for name in ("total", "b", "c", "d", "e", "f", "g")
+        ]
+
+    status = Status(length=ctypes.sizeof(Status))
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return [status.total]
+
+
+def reuse_memory() -> bool:
+    """Let the allocator keep freed memory for the next step; say whether it could be told.
+
+    Training frees and asks for the same large blocks at every step. glibc gives such blocks back
+    to the system, which must clear every page again. For processes of our own, such as the command
+    line: a notebook's kernel is the user's. See mallopt(3).
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    import ctypes
+
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    return bool(mallopt(trim_threshold, most)) & bool(mallopt(mmap_threshold, most))
 
 
 def huge_pages() -> None:
-    """Start this process again with memory in pages of 2 MB, and let freed memory be reused.
+    """Start this process again with memory in pages of 2 MB, and let it be reused.
 
     Only for a program of our own, before it has done anything: the setting is read when a process
     starts. Elsewhere than on Linux with glibc, nothing happens. On the CPU that the base models
-    were trained on, a step took a fifth less time. See glibc's manual on tunables, and mallopt(3).
+    were trained on, a step took a fifth less time. See glibc's manual on tunables.
     """
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return
     if "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
         os.execv(sys.executable, sys.orig_argv)
-    import ctypes
-
-    # A step frees large blocks and asks for them again. Given back to the system, every page of
-    # them would have to be cleared anew.
-    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
-    for setting in (trim_threshold, mmap_threshold):
-        ctypes.CDLL(None).mallopt(setting, most)
+    reuse_memory()
 
 
 def versions() -> dict[str, str]:

@@ -1,32 +1,59 @@
 import json
 
+import pytest
 from rich.console import Console
 
 from ftlab.demo import demo
+from ftlab.errors import DataError
 
 
-def test_the_demo_ends_in_a_verdict_and_restores_a_text(model_folder, tmp_path, monkeypatch):
+@pytest.fixture
+def run(model_folder, tmp_path, monkeypatch):
+    """Return `run(**options)`: a small demo with a tiny random model, and what it printed."""
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
+
+    def small(**options):
+        console = Console(record=True, width=100)
+        verdict = demo(
+            model=str(model_folder), examples=12, held_out=6, epochs=1, out=tmp_path / "runs",
+            console=console, **options,
+        )  # fmt: skip
+        return verdict, console.export_text()
+
+    return small
+
+
+def test_the_demo_ends_in_a_verdict_and_restores_a_text_and_a_sentence(run, tmp_path, capsys):
     text = tmp_path / "mine.txt"
     text.write_text("the quick brown fox\n\nsay hi", encoding="utf-8")
-    out = tmp_path / "runs"
-    console = Console(record=True, width=100)
     for _ in range(2):  # a second run replaces the verdict of the first
-        verdict = demo(
-            model=str(model_folder), method="lora", examples=24, held_out=6, epochs=1, text=text,
-            out=out, console=console,
-        )  # fmt: skip
-    told = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
-    assert told["n"] == 6 and list(told["systems"]) == ["base", "tuned"]
-    assert set(told["systems"]["tuned"]["f1"]) >= {"value", "low", "high"}
-    assert "f1" in told["differences"]["tuned"]
-    made = told["provenance"]
-    assert len(made["models"]["base sha256"]) == 64
-    assert made["training"]["seed"] == 0 and made["training"]["records"] == 24
-    assert {"torch", "trl", "transformers", "python"} <= set(made["versions"])
-    assert made["device"] == "cpu" and made["seconds"] > 0
+        verdict, printed = run(text=text, sentence="it's late, isn't it?")
+    out = tmp_path / "runs"
+    saved = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    assert saved["n"] == 6
+    assert list(saved["systems"]) == ["base", "base + 8 examples", "tuned"]
+    assert set(saved["systems"]["tuned"]["f1"]) >= {"value", "low", "high"}
+    assert ("base + 8 examples", "tuned") in [(pair["a"], pair["b"]) for pair in saved["pairs"]]
+    kept = saved["provenance"]
+    assert len(kept["models"]["base sha256"]) == 64
+    assert kept["training"]["seed"] == 0 and kept["training"]["records"] == 12
+    assert {"torch", "trl", "transformers", "python"} <= set(kept["versions"])
+    assert kept["device"] == "cpu" and kept["seconds"] > 0
     assert (out / "verdict.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert (out / "mine.restored.txt").exists()
-    printed = console.export_text()
-    assert printed.count("written") >= 10  # five passages, twice
-    assert "step 3 of 3" in printed and verdict.sentence[:30] in printed
+    restored = (out / "mine.restored.txt").read_text(encoding="utf-8")
+    assert restored.count("\n\n") == 1  # the paragraphs are kept
+    assert printed.count("written") >= 5
+    assert "it's late isn't it" in printed
+    assert verdict.sentence[:30] in printed
+    assert "step 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"sentence": "..."}, "no words"), ({"text": "?!\n"}, "no words")]
+)
+def test_nothing_to_restore_is_said_before_anything_is_trained(run, tmp_path, options, message):
+    if "text" in options:
+        options["text"] = tmp_path / "empty.txt"
+        options["text"].write_text("?!\n", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        run(**options)

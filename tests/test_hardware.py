@@ -121,7 +121,7 @@ def test_bf16_must_be_worth_it(machine, monkeypatch, seconds, dtype):
     assert hardware.profile().dtype == dtype
 
 
-@pytest.mark.parametrize(("seconds", "examples"), [((4.0, 0.004), 100), ((0.02, 0.03), 50)])
+@pytest.mark.parametrize(("seconds", "examples"), [((4.0, 0.004), 150), ((0.02, 0.03), 100)])
 def test_a_slow_processor_takes_fewer_examples(machine, monkeypatch, seconds, examples):
     machine()
     monkeypatch.setattr(hardware, "_time_matmuls", lambda: seconds)
@@ -229,3 +229,10 @@ def test_a_seed_repeats_every_generator():
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(ConfigError, match="whole number"):
         hardware.seed_everything(seed)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_the_allocator_can_be_told():
+    script = "import platform, ftlab.hardware as h; print(platform.libc_ver()[0], h.reuse_memory())"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-1] == str(run.stdout.startswith("glibc"))

@@ -32,13 +32,15 @@ def test_every_card_has_a_page(conf):
 
 
 def test_a_lesson_gets_its_downloads_and_the_home_page_its_menu(conf):
-    page = [(ROOT / "notebooks" / "00_start_here.ipynb").read_text()]
-    conf["prepare"](None, "notebooks/00_start_here", page)
-    assert "{download}`this lesson <00_start_here.ipynb>`" in page[0]
+    page = [(ROOT / "notebooks" / "00_first_fine_tune.ipynb").read_text()]
+    conf["prepare"](None, "notebooks/00_first_fine_tune", page)
+    assert "{download}`this lesson <00_first_fine_tune.ipynb>`" in page[0]
     home = [(ROOT / "README.md").read_text()]
     conf["prepare"](None, "README", home)
     assert "](https://github.com/ftlab-course/ftlab/tree/main/ftlab)" in home[0]  # a folder
-    assert home[0].count("```{toctree}") >= 4 and "\n/notebooks/00_start_here.ipynb\n" in home[0]
+    assert (
+        home[0].count("```{toctree}") >= 4 and "\n/notebooks/00_first_fine_tune.ipynb\n" in home[0]
+    )
 
 
 @pytest.mark.parametrize(

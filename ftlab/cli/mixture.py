@@ -8,6 +8,8 @@ import typer
 from ftlab.cli.options import Records, Seed
 from ftlab.errors import ConfigError
 
+__all__ = ["mix", "split"]
+
 
 def split(
     data: Records,

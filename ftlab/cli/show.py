@@ -8,6 +8,8 @@ import typer
 from ftlab.cli.options import Model, Records
 from ftlab.errors import DataError
 
+__all__ = ["show"]
+
 
 def show(
     file: Records,

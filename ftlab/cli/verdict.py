@@ -13,22 +13,24 @@ VERDICT = ("verdict.json", "verdict.html")
 
 def demo(
     text: Annotated[Path | None, typer.Option(help="Also restore this text file.")] = None,
-    model: Model = "ftlab-7m",
-    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    sentence: Annotated[
+        str | None, typer.Option(help="Also show this sentence before and after.")
+    ] = None,
+    model: Model = "smollm2-135m",
     examples: Annotated[
         int | None, typer.Option(min=1, help="Passages to train on; else by this machine's speed.")
     ] = None,
-    held_out: Annotated[int, typer.Option(min=1, help="Passages to compare on.")] = 200,
-    epochs: float = 2,
+    held_out: Annotated[int, typer.Option(min=1, help="Passages to compare on.")] = 120,
+    epochs: float = 3,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for the verdict.")] = Path("runs/demo"),
 ) -> None:
-    """Fine-tune the shipped base to restore punctuation; print base against tuned."""
+    """Fine-tune a real model to restore punctuation; print base, prompted base and tuned."""
     from ftlab.demo import demo as run_demo
 
     run_demo(
-        model=model, method=method, examples=examples, held_out=held_out, epochs=epochs,
-        seed=seed, text=text, out=out,
+        model=model, examples=examples, held_out=held_out, epochs=epochs, seed=seed, text=text,
+        sentence=sentence, out=out,
     )  # fmt: skip
 
 

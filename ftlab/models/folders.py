@@ -15,6 +15,11 @@ from typing import Any
 from ftlab.errors import ModelError
 from ftlab.hardware import cache_folder
 
+__all__ = [
+    "ModelCard", "cached", "checked", "downloads", "front_matter", "parameters", "read_json",
+    "roots", "shipped", "weights",
+]  # fmt: skip
+
 log = logging.getLogger("ftlab")
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

@@ -6,6 +6,8 @@ from typing import Any
 from ftlab.errors import ConfigError
 from ftlab.hardware import four_bit_works, profile
 
+__all__ = ["options", "widths"]
+
 
 def options(bits: int, device: str, folder: Path) -> dict[str, Any]:
     """Return what `from_pretrained` takes to load a model in NF4, doubly quantised.

@@ -15,6 +15,8 @@ from typing import Any
 
 from ftlab.errors import ModelError
 
+__all__ = ["write_folder"]
+
 LAYER = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",

@@ -7,6 +7,8 @@ from typing import Any
 from ftlab.errors import ModelError, OfflineError, first_line
 from ftlab.models.folders import PICKLES, checked
 
+__all__ = ["download"]
+
 SECONDS = 5.0  # to find out whether the hub answers; a download on its own retries for long
 WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "README.md"]
 UNWANTED = ["*/*", "consolidated*", "*.fp16.safetensors", "*.fp32.safetensors"]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from ftlab.errors import OfflineError
 
+__all__ = ["download"]
+
 CHECK_SECONDS = 0.2  # between two looks at how much has come
 
 

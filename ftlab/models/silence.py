@@ -4,6 +4,8 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
+__all__ = ["quiet"]
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:

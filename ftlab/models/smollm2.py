@@ -27,6 +27,8 @@ from ftlab.files import sha256
 from ftlab.models import gguf_folder, hub, pip
 from ftlab.models.folders import checked, downloads, front_matter, parameters, read_json, weights
 
+__all__ = ["NAME", "get"]
+
 NAME = "smollm2-135m"
 HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PAD, PAD_ID = "<|endoftext|>", 0

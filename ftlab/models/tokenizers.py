@@ -9,6 +9,8 @@ from ftlab.errors import FtlabError, ModelError, first_line
 from ftlab.models.folders import read_json
 from ftlab.models.silence import quiet
 
+__all__ = ["load_tokenizer"]
+
 log = logging.getLogger("ftlab")
 
 FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")

@@ -19,10 +19,12 @@ import difflib
 import hashlib
 import random
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ftlab import data
+from ftlab.data import Row
 from ftlab.errors import ConfigError
+from ftlab.files import read_data
 from ftlab.tasks import Ratio, Task, pydocs
 
 CUE = "Restore punctuation and capitals:\n"
@@ -176,13 +178,6 @@ def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     Raises:
         ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
     """
-    pool = list(pydocs.passages(split))
-    if not 1 <= n <= len(pool):
-        raise ConfigError(
-            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
-            f"Python's documentation. Ask for 1 to {len(pool)}."
-        )
-    random.Random(seed).shuffle(pool)
     return [
         data.example(
             CUE + strip(passage.text),
@@ -192,8 +187,19 @@ def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
             group=passage.group,
             source=passage.source,
         )
-        for passage in pool[:n]
+        for passage in _draw(n, seed, split)
     ]
+
+
+def _draw(n: int, seed: int, split: str) -> list[pydocs.Passage]:
+    pool = list(pydocs.passages(split))
+    if not 1 <= n <= len(pool):
+        raise ConfigError(
+            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
+            f"Python's documentation. Ask for 1 to {len(pool)}."
+        )
+    random.Random(seed).shuffle(pool)
+    return pool[:n]
 
 
 # The shortcut: a data set that teaches to look for capitals instead of reading.
@@ -237,6 +243,43 @@ def two_sentences(n: int, seed: int, split: str = "train") -> list[data.Row]:
         )
         for one, two in pairs
     ]
+
+
+# Rows for a model that follows instructions.
+
+SYSTEM = "Restore punctuation and capitals."
+"""The task's own system message: without one, a template may add a longer one of its own."""
+
+
+def question(text: str) -> list[dict[str, str]]:
+    """Return the messages that ask to restore `text`, which is stripped first."""
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": strip(text)}]
+
+
+def row(text: str, **meta: Any) -> Row:
+    """Return a row of the conversational form; further keywords become its meta."""
+    answer = [{"role": "assistant", "content": text}]
+    return {"prompt": question(text), "completion": answer, "meta": meta}
+
+
+def rows(n: int, seed: int, split: str = "train") -> list[Row]:
+    """Make `n` rows: passages of the documentation, and everyday sentences among them.
+
+    Three in ten are everyday sentences, as long as there are any (48 to train on, 16 to test). A
+    model that has read documentation alone restores a letter badly: it has seen no question, no
+    name and nobody speaking.
+
+    Raises:
+        ConfigError: as in `examples`.
+    """
+    rng = random.Random(f"{seed} {split}")
+    everyday = list(read_data("tasks/punctuation.yaml")["everyday"])
+    everyday = everyday[:48] if split == "train" else everyday[48:]
+    rng.shuffle(everyday)
+    made = [row(text, slice="everyday") for text in everyday[: n * 3 // 10]]
+    made += [row(one.text, slice=one.slice) for one in _draw(n - len(made), seed, split)]
+    rng.shuffle(made)
+    return made
 
 
 # A text of the user's own.

@@ -18,6 +18,8 @@ from ftlab.teaching.quizzes import lessons, quiz
 if TYPE_CHECKING:
     from rich.table import Table
 
+__all__ = ["Learner", "class_csv", "class_table", "items", "own_table", "read_class"]
+
 BIGGEST = 1_000_000  # bytes of an exported file; a real one has a few thousand
 
 

@@ -21,6 +21,18 @@ from ftlab.errors import ConfigError, raise_unknown
 from ftlab.evaluation.costs import TokenPrice
 from ftlab.files import read_data
 
+__all__ = [
+    "CASES",
+    "CHOICES",
+    "QUESTIONS",
+    "Advice",
+    "BreakEven",
+    "Case",
+    "break_even",
+    "decide",
+    "monthly",
+]
+
 
 @dataclass(frozen=True)
 class BreakEven:

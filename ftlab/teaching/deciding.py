@@ -18,6 +18,8 @@ from ftlab.evaluation.costs import TokenPrice, prices
 from ftlab.teaching.decide import QUESTIONS, Advice, BreakEven, break_even, decide
 from ftlab.teaching.show import box, in_notebook, live
 
+__all__ = ["Calculator", "Helper"]
+
 
 def _example(kind: str) -> TokenPrice:
     return prices().per_million_tokens[kind]

@@ -62,6 +62,8 @@ class Exercise:
     mistakes: tuple[Mistake, ...] = ()
     tolerance: float = 1e-6
     """How far numbers may be off, relatively."""
+    view: Callable[[Any], Any] | None = None
+    """What counts of a returned object, such as a LoraConfig; without it, all of it does."""
 
 
 def exercise(
@@ -169,8 +171,8 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
         )
         return Outcome(False, "not a function", text)
 
-    wanted = [_call(exercise.solution, case) for case in exercise.cases]
-    calls = [_call(answer, case) for case in exercise.cases]
+    wanted = [_call(exercise.solution, case, exercise.view) for case in exercise.cases]
+    calls = [_call(answer, case, exercise.view) for case in exercise.cases]
     if all(isinstance(call.error, NotImplementedError) for call in calls):
         return _unwritten(exercise)
     if all(call.error is None and (call.value is None or call.value is ...) for call in calls):
@@ -186,7 +188,7 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
     if all(alike):
         return Outcome(True, "right", f"{named} is right: {exercise.title}.")
     for mistake in exercise.mistakes:
-        wrong = [_call(mistake.wrong, case) for case in exercise.cases]
+        wrong = [_call(mistake.wrong, case, exercise.view) for case in exercise.cases]
         if all(_alike(a, b, exercise.tolerance) for a, b in zip(calls, wrong, strict=True)):
             text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
             return Outcome(False, "mistake", text)
@@ -230,7 +232,11 @@ def _unwritten(exercise: Exercise) -> Outcome:
     return Outcome(False, "unwritten", text)
 
 
-def _call(function: Callable[..., Any], case: tuple[Any, ...]) -> _Call:
+def _call(
+    function: Callable[..., Any],
+    case: tuple[Any, ...],
+    view: Callable[[Any], Any] | None = None,
+) -> _Call:
     """Call with a copy of the arguments, so that no call can change the next one's."""
     printed = io.StringIO()
     try:
@@ -242,6 +248,9 @@ def _call(function: Callable[..., Any], case: tuple[Any, ...]) -> _Call:
         return _Call(error=stopped, printed=printed.getvalue())
     except (Exception, SystemExit) as error:
         return _Call(error=error, printed=printed.getvalue())
+    if view is not None and value is not None and value is not ...:
+        with contextlib.suppress(Exception):  # what cannot be viewed is shown as it is
+            value = view(value)
     return _Call(value=value, printed=printed.getvalue())
 
 

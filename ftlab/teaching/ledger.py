@@ -37,6 +37,8 @@ class Claim:
     claim: str
     takes: str = ""
     """What a test, or a fuller one, would need that the course has not got."""
+    rule: dict[str, Any] | None = None
+    """How `ftlab.teaching.claims` decides it from a difference."""
 
 
 @dataclass(frozen=True)

@@ -1,208 +1,246 @@
-"""Lesson 00, Start here: its exercises, as data.
+"""Lesson 00, Your first fine-tune: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
-['00.1', '00.2', '00.3', '00.4', '00.5']
+['00.1', '00.2', '00.3', '00.4']
 """
 
-import math
+from typing import TYPE_CHECKING, Any
 
+from ftlab.tasks.punctuation import SYSTEM, strip
 from ftlab.teaching.exercises import Exercise, Mistake
 
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
-def _masked_mean(losses: list[float], mask: list[int]) -> float:
-    return sum(loss for loss, on in zip(losses, mask, strict=True) if on) / sum(mask)
+EVERYWHERE = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def _row(sentence: str, *, answer: str | None = None, role: str = "assistant") -> dict[str, Any]:
+    return {
+        "prompt": [
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": strip(sentence)},
+        ],
+        "completion": [{"role": role, "content": sentence if answer is None else answer}],
+    }
+
+
+def _not_stripped(sentence: str) -> dict[str, Any]:
+    row = _row(sentence)
+    row["prompt"][1]["content"] = sentence
+    return row
+
+
+def _all_in_the_prompt(sentence: str) -> dict[str, Any]:
+    row = _row(sentence)
+    return {"prompt": row["prompt"] + row["completion"], "completion": row["completion"]}
+
+
+def _without_system(sentence: str) -> dict[str, Any]:
+    row = _row(sentence)
+    return {**row, "prompt": row["prompt"][1:]}
+
+
+def _as_text(sentence: str) -> dict[str, Any]:
+    return {**_row(sentence), "completion": sentence}
+
+
+def _with_examples(question: list[dict], solved: list[dict]) -> list[dict]:
+    turns = [turn for row in solved for turn in (row["prompt"][1], row["completion"][0])]
+    return [question[0], *turns, question[1]]
+
+
+def _systems_repeated(question: list[dict], solved: list[dict]) -> list[dict]:
+    return [turn for row in solved for turn in (*row["prompt"], *row["completion"])] + question
+
+
+def _question_first(question: list[dict], solved: list[dict]) -> list[dict]:
+    return question + _with_examples(question, solved)[1:-1]
+
+
+def _without_answers(question: list[dict], solved: list[dict]) -> list[dict]:
+    return [question[0], *(row["prompt"][1] for row in solved), question[1]]
+
+
+def _adapter(
+    layers: int, *, first: int | None = None, alpha: int = 16, modules: Any = ("q_proj", "v_proj")
+) -> "LoraConfig":
+    from peft import LoraConfig
+
+    chosen = list(range(layers // 2 if first is None else first, layers))
+    return LoraConfig(
+        r=8, lora_alpha=alpha, target_modules=list(modules), layers_to_transform=chosen
+    )
+
+
+def _lower_half(layers: int) -> "LoraConfig":
+    config = _adapter(layers)
+    config.layers_to_transform = list(range(layers // 2))
+    return config
+
+
+def _no_layers(layers: int) -> "LoraConfig":
+    config = _adapter(layers)
+    config.layers_to_transform = None
+    return config
+
+
+def _what_counts(config: Any) -> dict[str, Any]:
+    """Return what the exercise asks of a LoraConfig, in an order of its own."""
+    layers = config.layers_to_transform
+    return {
+        "r": config.r,
+        "lora_alpha": config.lora_alpha,
+        "target_modules": sorted(config.target_modules or ()),
+        "layers_to_transform": None if layers is None else sorted(layers),
+    }
 
 
 def _read_interval(low: float, high: float) -> str:
     return "tuned" if low > 0 else "base" if high < 0 else "cannot tell"
 
 
+SOLVED = [_row("Who is she?"), _row("No, thank you.")]
+
 EXERCISES = (
     Exercise(
         id="00.1",
-        title="the loss of one token",
+        title="a sentence as a row",
         hints=(
-            "Only one number in the list matters: the probability of the right token.",
-            "Take it with probabilities[target]; the loss is -math.log of it.",
+            'Two keys, "prompt" and "completion"; each holds a list of messages.',
+            "The prompt is question(sentence). The completion is a list of one message, whose role "
+            'is "assistant" and whose content is the sentence as it was written.',
         ),
-        solution=lambda probabilities, target: -math.log(probabilities[target]),
-        cases=(
-            ([0.7, 0.2, 0.1], 0),
-            ([0.7, 0.2, 0.1], 2),
-            ([0.25, 0.25, 0.5], 1),
-            ([0.05, 0.95], 0),
-        ),
+        solution=_row,
+        cases=(("Where is Anna?",), ("Dear Mr. Smith, I'm late.",)),
         mistakes=(
             Mistake(
-                "the minus sign is missing",
-                lambda probabilities, target: math.log(probabilities[target]),
-                "The logarithm of a number below 1 is negative; a loss counts from 0 upwards.",
+                "the marks are still in the question",
+                _not_stripped,
+                "The model would see the answer in its prompt. Ask with question(sentence).",
             ),
             Mistake(
-                "the logarithm has base 2",
-                lambda probabilities, target: -math.log2(probabilities[target]),
-                "That is the loss in bits. Torch counts in nats: use math.log.",
+                "the answer stands in the prompt as well",
+                _all_in_the_prompt,
+                "The prompt is what the model is given; the answer belongs in the completion only.",
             ),
             Mistake(
-                "the logarithm has base 10",
-                lambda probabilities, target: -math.log10(probabilities[target]),
-                "Torch uses the natural logarithm: math.log.",
+                "the role of the answer is not assistant",
+                lambda sentence: _row(sentence, role="user"),
+                'A chat template knows "system", "user", "assistant" and "tool". What the model is '
+                'to write is the "assistant" role\'s.',
             ),
             Mistake(
-                "it takes the likeliest token",
-                lambda probabilities, target: -math.log(max(probabilities)),
-                "The model is judged on the token that really came, probabilities[target], "
-                "whether or not it was the favourite.",
+                "the system message is missing",
+                _without_system,
+                "The model would then be asked in another way than in the held-out questions.",
             ),
             Mistake(
-                "it returns what is missing to 1",
-                lambda probabilities, target: 1 - probabilities[target],
-                "A fair idea, but it punishes a hopeless guess hardly more than a poor one. "
-                "The logarithm does: use -math.log(...).",
+                "the completion is a text",
+                _as_text,
+                "In the conversational form a completion is a list of messages, as the prompt is: "
+                '[{"role": "assistant", "content": sentence}].',
             ),
             Mistake(
-                "it returns the probability",
-                lambda probabilities, target: probabilities[target],
-                "A loss is small when the guess is good. Take minus its logarithm.",
+                "the answer is the stripped sentence",
+                lambda sentence: _row(sentence, answer=strip(sentence)),
+                "That would train the model to copy. The completion is the sentence as written.",
             ),
         ),
     ),
     Exercise(
         id="00.2",
-        title="the loss of one record, masked",
+        title="a prompt with solved examples",
         hints=(
-            "Add up the losses where the mask is 1, and think about what to divide by.",
-            "Divide by how many tokens carry loss, sum(mask), not by how many there are.",
+            "Each solved example becomes two turns: its user message and its assistant message.",
+            "The order: the system message of the question, then for each row row['prompt'][1] and "
+            "row['completion'][0], and last the user message of the question.",
         ),
-        solution=_masked_mean,
+        solution=_with_examples,
         cases=(
-            ([3.0, 2.0, 1.0, 0.5], [0, 0, 1, 1]),
-            ([4.0, 1.0, 7.0], [0, 1, 0]),
-            ([2.0, 6.0, 1.0, 1.0, 5.0], [1, 0, 0, 1, 1]),
+            (_row("Is it late?")["prompt"], SOLVED),
+            (_row("Come in!")["prompt"], SOLVED[:1]),
         ),
         mistakes=(
             Mistake(
-                "it divides by all tokens",
-                lambda losses, mask: (
-                    sum(a * b for a, b in zip(losses, mask, strict=True)) / len(mask)
-                ),
-                "A long prompt would then make the same answer look better. "
-                "Divide by the number of tokens that carry loss, sum(mask).",
+                "the system message is repeated in every example",
+                _systems_repeated,
+                "A conversation has one system message, and it comes first. Many templates refuse "
+                "another one.",
             ),
             Mistake(
-                "it adds up and does not divide",
-                lambda losses, mask: sum(a * b for a, b in zip(losses, mask, strict=True)),
-                "Long answers would count more than short ones. A mean is wanted.",
+                "the question comes before the examples",
+                _question_first,
+                "The model goes on where the messages end, so the question must be the last turn.",
             ),
             Mistake(
-                "it does not look at the mask",
-                lambda losses, mask: sum(losses) / len(losses),
-                "Tokens of the prompt are in there too, and the model never writes those.",
-            ),
-            Mistake(
-                "the mask is upside down",
-                lambda losses, mask: _masked_mean(losses, [1 - on for on in mask]),
-                "1 stands for a token that carries loss, 0 for one that does not.",
+                "the answers are missing",
+                _without_answers,
+                "Unsolved examples show no pattern. Each user turn is followed by its assistant "
+                "turn.",
             ),
         ),
     ),
     Exercise(
         id="00.3",
-        title="how many steps a run takes",
+        title="a LoraConfig for the upper half of the layers",
         hints=(
-            "One step takes one batch. What happens to the last one when the division is not even?",
-            "Round up within an epoch, then multiply: math.ceil(records / batch_size) * epochs.",
+            "Four arguments: r, lora_alpha, target_modules and layers_to_transform.",
+            "layers_to_transform=list(range(layers // 2, layers)): layers are counted from 0, and "
+            "the highest number is nearest to the output.",
         ),
-        solution=lambda records, batch_size, epochs: math.ceil(records / batch_size) * epochs,
-        cases=((100, 16, 3), (64, 16, 2), (5, 8, 4), (1001, 10, 3)),
+        solution=_adapter,
+        cases=((30,), (12,)),
+        view=_what_counts,
         mistakes=(
             Mistake(
-                "the last, smaller batch is lost",
-                lambda records, batch_size, epochs: records // batch_size * epochs,
-                "The records left over make a batch too. Round up.",
+                "these are the lower layers",
+                _lower_half,
+                "The upper half is list(range(layers // 2, layers)).",
             ),
             Mistake(
-                "it rounds after multiplying",
-                lambda records, batch_size, epochs: math.ceil(records * epochs / batch_size),
-                "Each epoch ends with its own smaller batch, so round up within the epoch.",
+                "every layer gets an adapter",
+                _no_layers,
+                "Without layers_to_transform all layers are adapted, and the backward pass has to "
+                "go through all of them.",
             ),
             Mistake(
-                "it does not round",
-                lambda records, batch_size, epochs: records / batch_size * epochs,
-                "There is no such thing as half a step. Round up within an epoch.",
+                "alpha is the rank",
+                lambda layers: _adapter(layers, alpha=8),
+                "Twice the rank is asked for: the adapter's output is scaled by alpha / r.",
             ),
             Mistake(
-                "it counts one epoch",
-                lambda records, batch_size, epochs: math.ceil(records / batch_size),
-                "The run goes over the records several times: multiply by epochs.",
+                "every linear layer is a target",
+                lambda layers: _adapter(layers, modules=EVERYWHERE),
+                'Only the query and value projections are wanted: ["q_proj", "v_proj"].',
             ),
         ),
     ),
     Exercise(
         id="00.4",
-        title="F1 from three counts",
+        title="read the interval of a difference",
         hints=(
-            "A hit counts on both sides: among what the model set and among what was to be set.",
-            "2 * hits, divided by 2 * hits + wrong + missed.",
-        ),
-        solution=lambda hits, wrong, missed: 2 * hits / (2 * hits + wrong + missed),
-        cases=((8, 2, 2), (3, 0, 9), (5, 5, 0), (1, 7, 4)),
-        mistakes=(
-            Mistake(
-                "that is precision",
-                lambda hits, wrong, missed: hits / (hits + wrong),
-                "It does not see the marks that were missed: a model that sets one sure mark "
-                "would be perfect.",
-            ),
-            Mistake(
-                "that is recall",
-                lambda hits, wrong, missed: hits / (hits + missed),
-                "It does not see the marks that are wrong: a model that sets every mark "
-                "everywhere would be perfect.",
-            ),
-            Mistake(
-                "hits count once",
-                lambda hits, wrong, missed: hits / (hits + wrong + missed),
-                "That is a measure too (Jaccard's), but in F1 a hit counts twice, "
-                "above and below the line.",
-            ),
-            Mistake(
-                "it averages precision and recall plainly",
-                lambda hits, wrong, missed: (hits / (hits + wrong) + hits / (hits + missed)) / 2,
-                "F1 is their harmonic mean, which stays low while either of them is low.",
-            ),
-        ),
-    ),
-    Exercise(
-        id="00.5",
-        title="read an interval",
-        hints=(
-            "Where does the interval lie: all above zero, all below, or across it?",
-            "Three cases: low > 0 is 'tuned', high < 0 is 'base', all else is 'cannot tell'.",
+            "Three cases: the whole interval above zero, the whole interval below it, or zero in "
+            "it.",
+            '"tuned" if low > 0, "base" if high < 0, and "cannot tell" otherwise.',
         ),
         solution=_read_interval,
-        cases=((0.1, 0.3), (-0.02, 0.4), (-0.3, -0.1), (-0.4, 0.1), (0.001, 0.9)),
+        cases=((0.1, 0.3), (-0.4, -0.1), (-0.1, 0.2), (0.0, 0.2)),
         mistakes=(
             Mistake(
-                "it looks at the middle only",
+                "it decides by the middle of the interval",
                 lambda low, high: "tuned" if low + high > 0 else "base",
-                "An interval across zero says that the evidence allows both. Say 'cannot tell'.",
+                "An interval that holds zero allows both answers, wherever its middle lies.",
             ),
             Mistake(
-                "it looks at the upper end only",
+                "one end is enough",
                 lambda low, high: "tuned" if high > 0 else "base",
-                "The upper end is the best that can be hoped for. Claim a gain only when even "
-                "the lower end is above zero.",
+                "The upper end above zero says only that tuned *may* be better.",
             ),
             Mistake(
-                "base and tuned are swapped",
+                "tuned and base are exchanged",
                 lambda low, high: "base" if low > 0 else "tuned" if high < 0 else "cannot tell",
-                "The difference is tuned minus base: above zero, tuned is ahead.",
-            ),
-            Mistake(
-                "it never says base",
-                lambda low, high: "tuned" if low > 0 else "cannot tell",
-                "A fine-tune can make things worse, and then the verdict has to say so.",
+                "The difference is tuned minus base: above zero, tuned is better.",
             ),
         ),
     ),

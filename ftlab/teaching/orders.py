@@ -22,6 +22,16 @@ from ftlab import data
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
 
+__all__ = [
+    "INSTRUCTIONS",
+    "LEVELS",
+    "TICKET",
+    "elsewhere",
+    "in_form",
+    "kept",
+    "orders",
+]
+
 LEVELS = ("structure", "paragraph", "sentence", "style")
 LISTS = SimpleNamespace(**read_data("lessons/orders.yaml"))
 INSTRUCTIONS: dict[str, str] = LISTS.instructions

@@ -36,7 +36,7 @@ NINE = (*PALETTE, "#F0E442", GREY)  # for parts that lie side by side
 MARKERS = "osD^v"
 
 LESSONS = {
-    "00": "Start here",
+    "00": "First fine-tune",
     "01": "When to fine-tune",
     "02": "Model selection",
     "03": "Data synthesis",

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from ftlab.evaluation.intervals import Interval
 from ftlab.teaching.plots import GREY, MARKERS, PALETTE, Picture, _axes, style
 
+__all__ = ["curves", "groups"]
+
 HATCHES = ("", "//", "..", "xx")
 
 

@@ -11,6 +11,8 @@ from itertools import pairwise
 from ftlab.evaluation.power import smallest_difference
 from ftlab.teaching.plots import GREY, PALETTE, Picture, _axes, style
 
+__all__ = ["draws", "gaps", "reach"]
+
 
 def draws(
     values: Sequence[float], low: float, high: float, *, title: str, xlabel: str

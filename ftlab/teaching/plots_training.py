@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from ftlab.teaching.plots import GREY, PALETTE, Picture, _axes, _smooth, style
 
+__all__ = ["lines"]
+
 DASHES = ("-", "--", ":", "-.")
 MARKERS = "osD^v"
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from ftlab.teaching.plots import GREY, MARKERS, NINE, PALETTE, Picture, _axes, style
 
+__all__ = ["levels", "lines", "matrices", "stacked"]
+
 DASHES = ("-", "--", ":", "-.")
 
 

@@ -21,6 +21,8 @@ from typing import Any
 from ftlab.errors import DataError, FtlabError
 from ftlab.files import read_text, write_text
 
+__all__ = ["KIND", "Done", "done", "export", "note", "path", "understood"]
+
 Done = dict[str, dict[str, Any]]
 KIND = "ftlab progress"
 WAIT = 2.0  # seconds for another notebook that writes the same file

@@ -16,6 +16,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+__all__ = ["newest_whole", "problem"]
+
 
 def newest_whole(folder: str | os.PathLike[str], *, processes: int = 1) -> str | None:
     """Return the newest checkpoint in a folder that is whole, or None.

@@ -20,6 +20,8 @@ from ftlab.hardware import Profile, profile
 if TYPE_CHECKING:
     from trl import DPOConfig, GRPOConfig, SFTConfig
 
+__all__ = ["Rate", "dpo_config", "explain", "grpo_config", "learning_rate", "sft_config"]
+
 
 class Rate(NamedTuple):
     """A range of peak learning rates for AdamW, the first one to try, and where they are from."""
@@ -159,9 +161,10 @@ def _quietly(config: type, **arguments: Any) -> Any:
     """Call `config` without the warning that its own default for checkpointing has an old name."""
     import warnings
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
-        return config(**arguments)
+    # Left in place: peft and TRL ask for the old name again when the trainer is built, and no user
+    # of theirs can change that.
+    warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
+    return config(**arguments)
 
 
 def _short(value: Any) -> str:

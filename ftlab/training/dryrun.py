@@ -25,6 +25,8 @@ from ftlab.training import methods
 from ftlab.training.heads import is_plain
 from ftlab.training.ledger import Ledger, Step
 
+__all__ = ["read", "step"]
+
 
 def read(config: Mapping[str, Any]) -> Any:
     """Return the transformers config that a `config.json` describes.

@@ -48,6 +48,8 @@ from ftlab.training import dryrun, methods
 from ftlab.training.gpus import Table, matmul_rate, table
 from ftlab.training.ledger import Step
 
+__all__ = ["Estimate", "Plan", "cheaper", "config_of", "estimate"]
+
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 CUDA_BYTES, SLACK = 0.6e9, 0.04
 DTYPES = ("float32", "bfloat16", "float16")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from trl import SFTTrainer
 
+__all__ = ["faster_on_cpu", "upper_half"]
+
 
 def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
     """Replace the trainer's loss by one that computes logits at supervised positions only.

@@ -28,6 +28,8 @@ from ftlab.training.preflight import preflight
 if TYPE_CHECKING:
     from datasets import Dataset
 
+__all__ = ["encoded", "finetune"]
+
 METHODS = ("full", "lora", "qlora")
 LAYERS = ("all", "upper-half")
 

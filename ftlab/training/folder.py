@@ -22,6 +22,8 @@ from typing import Any
 from ftlab.errors import DataError, ModelError
 from ftlab.files import write_text
 
+__all__ = ["add_verdict", "card", "save", "summary_of", "systems_of"]
+
 BEGIN, END = "<!-- verdicts: ftlab compare writes here -->", "<!-- end of the verdicts -->"
 NONE = "No verdict yet: nothing is known of how well it answers. `ftlab compare` finds out."
 

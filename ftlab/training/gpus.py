@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftlab.files import read_json
 
+__all__ = ["Gpu", "Table", "matmul_rate", "table"]
+
 
 class Gpu(BaseModel):
     """What a GPU has and costs."""

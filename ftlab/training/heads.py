@@ -5,6 +5,8 @@ For those the logits can be computed where a token carries loss, and nowhere els
 
 from typing import Any
 
+__all__ = ["is_plain"]
+
 SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
     "output_multiplier", "output_router_logits",

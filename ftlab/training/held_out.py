@@ -7,6 +7,8 @@ from ftlab import data
 from ftlab.tasks import Ratio
 from ftlab.training.heads import is_plain
 
+__all__ = ["nats"]
+
 
 def nats(
     model: Any, tokenizer: Any, records: Sequence[data.Row], *, batch_size: int = 8

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = ["Ledger", "Step"]
+
 PARTS = ("gradients", "activations", "casts", "logits")
 
 

@@ -23,6 +23,8 @@ from ftlab import data
 from ftlab.curation.mixture import Mixture, mix
 from ftlab.errors import ConfigError, DataError
 
+__all__ = ["SHARE", "replayed"]
+
 SHARE = 0.2
 """Old records among all, where no share is given."""
 

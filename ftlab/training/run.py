@@ -7,6 +7,8 @@ from typing import Any
 
 from ftlab.training.folder import save
 
+__all__ = ["Run", "best", "remark"]
+
 RISE = 0.02  # of the held-out loss over its lowest: more than the last digits, less than a flaw
 
 

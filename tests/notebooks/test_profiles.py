@@ -24,7 +24,7 @@ from ftlab.training import sft
 
 SOURCES = build.sources(Path(__file__).parents[2] / "notebooks")
 FEW = 8  # records trained on, and prompts answered, at a time
-SHIPPED = ("ftlab-1m", "ftlab-7m")
+SHIPPED = ("smollm2-135m", "ftlab-1m", "ftlab-7m")
 FAMILY = {  # hub id, and the file of its chat template in TRL
     "qwen2.5": (hardware.DEFAULTS["t4"].model, "qwen2_5"),
     "llama3": ("meta-llama/Meta-Llama-3-8B-Instruct", "llama3"),
@@ -32,7 +32,7 @@ FAMILY = {  # hub id, and the file of its chat template in TRL
 }
 PLAN = [(path, family) for path in SOURCES for family in ("llama3", "qwen2.5")]
 SIZES = {
-    "00": {"TEST": 3, "EPOCHS": 1},
+    "00": {"TRAIN": 8, "TEST": 3, "EPOCHS": 1},
     "01": {"TRAIN": 6, "TEST": 3, "FACTS": 4, "TEXTS": 6, "MORE": 1, "DRILL": 1, "READ": 1},
     "02": {"RECORDS": 6, "TEST": 3},
     "03": {"WANTED": 30, "DOLL": 6, "TEST": 3},

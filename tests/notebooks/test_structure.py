@@ -50,7 +50,7 @@ def outputs(path):
 
 
 def test_lesson_00_is_there():
-    assert "00_start_here" in [path.stem for path in NOTEBOOKS]
+    assert "00_first_fine_tune" in [path.stem for path in NOTEBOOKS]
 
 
 def test_every_notebook_has_a_source_and_is_what_it_says():
