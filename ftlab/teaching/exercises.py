@@ -73,6 +73,7 @@ def exercise(
     mistakes: Mapping[str, Any],
     cases: tuple[tuple[Any, ...], ...] = (),
     tolerance: float = 1e-6,
+    view: Callable[[Any], Any] | None = None,
 ) -> Exercise:
     """Return an exercise whose words are those of `data/exercises/`.
 
@@ -83,10 +84,11 @@ def exercise(
             are those that the file has a message for.
         cases: the hidden cases.
         tolerance: how far numbers may be off, relatively.
+        view: what counts of a returned object; see `Exercise`.
     """
     words = read_data(f"exercises/{id[:2]}.yaml")[id]
     made = tuple(Mistake(name, wrong, words["mistakes"][name]) for name, wrong in mistakes.items())
-    return Exercise(id, words["title"], words["hints"], solution, cases, made, tolerance)
+    return Exercise(id, words["title"], words["hints"], solution, cases, made, tolerance, view)
 
 
 @dataclass(frozen=True)
