@@ -1,10 +1,10 @@
-"""Adapters as lenses: one base in memory, a small adapter for each task, switched in an instant.
+"""Switching adapters: one base in memory, and a small adapter for each task.
 
-    lenses = Lenses("ftlab-7m", {"tickets": "runs/triage", "kind": "runs/kindness"})
-    with lenses("json") as model:
-        generate(model, lenses.tokenizer, prompts)
-    with lenses(None) as model:               # the base, seen through no lens
-        generate(model, lenses.tokenizer, prompts)
+    adapters = Adapters("ftlab-7m", {"tickets": "runs/triage", "kind": "runs/kindness"})
+    with adapters("json") as model:
+        generate(model, adapters.tokenizer, prompts)
+    with adapters(None) as model:               # the base, with no adapter
+        generate(model, adapters.tokenizer, prompts)
 
 `merge` folds an adapter into its base, W + (alpha / r) B A, and checks that nothing changed: an
 adapter costs a little at every token, a merged model does not, and every server can load it.
@@ -24,8 +24,8 @@ TOLERANCE = 2e-3
 """Largest difference of two logits, as a share of the largest logit, that float32 explains."""
 
 
-class Lenses:
-    """One base model with several adapters, of which at most one is looked through at a time.
+class Adapters:
+    """One base model with several adapters, of which at most one is on at a time.
 
     Args:
         base: a shipped name, a folder, or a hub id.
@@ -43,7 +43,7 @@ class Lenses:
         from ftlab import models
 
         if not adapters:
-            raise ConfigError("Lenses wants at least one adapter, as {name: folder}.")
+            raise ConfigError("Adapters wants at least one adapter, as {name: folder}.")
         model, self.tokenizer = models.load(base, **load)
         for name, folder in adapters.items():
             if not (Path(folder) / "adapter_config.json").exists():
@@ -64,7 +64,7 @@ class Lenses:
 
     @contextlib.contextmanager
     def __call__(self, name: str | None) -> Iterator[Any]:
-        """Look through one adapter, or through none, for the length of a `with` block."""
+        """Switch one adapter on, or none, for the length of a `with` block."""
         if name is None:
             with self.model.disable_adapter():
                 yield self.model

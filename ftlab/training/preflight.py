@@ -62,7 +62,8 @@ class Preflight:
         body = ""
         for what, status, found, cure in self.findings:
             mark = (
-                f'<span style="background:{COLOURS[status]};padding:1px 6px;border-radius:3px">'
+                f'<span style="background:{COLOURS[status]};padding:1px 6px;border-radius:3px;'
+                f'white-space:nowrap">'
                 f"{MARKS[status]} {status}</span>"
             )
             texts = [html.escape(text, quote=False) for text in (what, found, cure)]

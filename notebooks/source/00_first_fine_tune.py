@@ -108,6 +108,7 @@ print(answer(model, [{"role": "user", "content": "What is the capital of France?
 
 # %% tags=["nbval-check-output"]
 from ftlab.tasks.punctuation import strip
+from ftlab.teaching.show import wrap
 
 written = "Where is Anna? She went to London, I think."
 print("question:", strip(written))
@@ -135,7 +136,7 @@ def question(sentence):
 before = answer(model, question(MINE))
 print("you expected:", my_prediction)
 print("asked:       ", strip(MINE))
-print("answered:    ", before)
+print(wrap(before, "answered:     "))
 
 # %% [markdown]
 # The model was never taught this task in this form. We could describe it better, we could show
@@ -192,8 +193,8 @@ asked = {row["completion"][0]["content"] for row in held_out}
 print(f"{len(train_rows)} rows to train on, {len(held_out)} held out")
 print(f"{len(learned & asked)} sentences are in both")
 for example in train_rows[:3]:
-    print("\nuser:     ", example["prompt"][-1]["content"])
-    print("assistant:", example["completion"][0]["content"])
+    print("\n" + wrap(example["prompt"][-1]["content"], "user:      "))
+    print(wrap(example["completion"][0]["content"], "assistant: "))
 
 # %% [markdown]
 # `datasets` is the library that holds such rows. A `Dataset` is a table with a column for each
@@ -279,9 +280,9 @@ answers["base + 8 examples"] = generate(
 
 # %%
 for number in range(3):
-    print("wanted:    ", held_out[number]["completion"][0]["content"])
+    print(wrap(held_out[number]["completion"][0]["content"], "wanted: "))
     for name, texts in answers.items():
-        print(f"{name}: {texts[number]}")
+        print(wrap(texts[number], f"{name}: "))
     print()
 
 # %% [markdown]
@@ -291,11 +292,11 @@ for number in range(3):
 # %% [markdown]
 # ## 6. The fine-tune
 #
-# A fine-tune changes the model by examples. We do not change its 134 million weights: **LoRA**
-# adds two thin matrices beside each chosen weight matrix, and trains those alone. Together
-# they are called an **adapter**. peft is the library for adapters, and a `LoraConfig` says
-# where they go. Adapters on the upper half of the layers learn this task as well as adapters
-# on all of them, in about two thirds of the time.
+# A fine-tune changes the model by examples. We do not change its own weights: **LoRA** adds two
+# thin matrices beside each chosen weight matrix, and trains those alone. Together they are
+# called an **adapter**. peft is the library for adapters, and a `LoraConfig` says where they
+# go. Here they go on the upper half of the layers only: the training then has to compute
+# nothing backwards through the lower half, which saves time.
 
 # %%
 from peft import LoraConfig
@@ -395,8 +396,8 @@ print(f"{trainer.state.global_step} steps")
 # %%
 after = answer(tuned, question(MINE))
 print("asked:  ", strip(MINE))
-print("before: ", before)
-print("after:  ", after)
+print(wrap(before, "before:  "))
+print(wrap(after, "after:   "))
 
 # %% [markdown]
 # One sentence is an anecdote. So the tuned model answers all held-out questions, asked plainly:
@@ -405,8 +406,8 @@ print("after:  ", after)
 # %%
 answers["tuned"] = generate(tuned, tokenizer, plain, max_new_tokens=80)
 for number in range(3):
-    print("wanted:  ", held_out[number]["completion"][0]["content"])
-    print("answered:", answers["tuned"][number], "\n")
+    print(wrap(held_out[number]["completion"][0]["content"], "wanted:   "))
+    print(wrap(answers["tuned"][number], "answered: "), "\n")
 
 # %% [markdown]
 # ## 8. The verdict
@@ -427,7 +428,7 @@ from ftlab.evaluation.compare import compare
 
 verdict = compare(tasks.get("punctuation"), held_out, answers, seed=SEED)
 print("you expected:", my_guess)
-print(verdict.sentence)
+print(wrap(verdict.sentence))
 plots.interval_bars(verdict.to_json(), metrics=["f1", "words_kept"])
 
 # %% [markdown]
@@ -487,8 +488,8 @@ def tuned_f1(example):
 
 for example in sorted(verdict.examples, key=tuned_f1)[:3]:
     print(f"F1 {tuned_f1(example):.2f}")
-    print("  wanted:  ", example["reference"])
-    print("  answered:", example["outputs"]["tuned"]["text"])
+    print(wrap(example["reference"], "  wanted:   "))
+    print(wrap(example["outputs"]["tuned"]["text"], "  answered: "))
 
 # %% [markdown]
 # Where words are lost or invented, the model is wrong. Elsewhere the answer may be correct
@@ -562,8 +563,8 @@ for note in NEW:
     ]
     print("note: ", note)
     with second.model.disable_adapter():
-        print("base: ", answer(second.model, asked))
-    print("tuned:", answer(second.model, asked), "\n")
+        print(wrap(answer(second.model, asked), "base:  "))
+    print(wrap(answer(second.model, asked), "tuned: "), "\n")
 
 # %% [markdown]
 # With its adapter off, the model is the base again. Ten rows show the form. They show nothing

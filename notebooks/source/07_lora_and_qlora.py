@@ -4,7 +4,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/07_lora_and_qlora.ipynb)
 #
 # **What you will build**: LoRA in ten lines, which agrees with the library; adapters that you
-# swap like lenses; a 4-bit weight made by hand; and a table of what each of them saves, and
+# switch; a 4-bit weight made by hand; and a table of what each of them saves, and
 # what it costs.
 #
 # **Prerequisites**: lesson 00. Lesson 06 explains the intervals. You should have seen a matrix
@@ -789,7 +789,7 @@ ledger.record(33, verdict, told, qlora_total)
 assert 35 < qlora_total < 55
 
 # %% [markdown]
-# ## 10. Lenses
+# ## 10. Switching adapters
 #
 # One base, and a second adapter, for another task: restore capitals and punctuation.
 
@@ -809,38 +809,38 @@ size = {
 print(f"bytes on disk: {size}, the base in float32: {4 * counted(shipped(BASE))[0]:,}")
 
 # %% [markdown]
-# **Predict.** The same two questions, seen through each lens and through none. Who answers
+# **Predict.** The same two questions, with each adapter on and with none. Who answers
 # what? Look at the manner, not at the sense: so small a base, after so few records, restores
 # nothing yet.
 
 # %%
-from ftlab.training.adapters import Lenses, merge
+from ftlab.training.adapters import Adapters, merge
 
-lenses = Lenses(BASE, {name: FOLDER / name for name in size})
+adapters = Adapters(BASE, {name: FOLDER / name for name in size})
 asked = [data.prompt(exam[0]), data.prompt(other_exam[0])]
 for question in asked:
     print(f"asked: {question[-1]['content'][:75]!r}")
-    for lens in (None, *size):
-        with lenses(lens) as model:
+    for which in (None, *size):
+        with adapters(which) as model:
             said = generate(model, tokenizer, [question], max_new_tokens=30)[0]
-        print(f"  {lens or 'no lens':12} {said[:70]!r}")
+        print(f"  {which or 'no adapter':12} {said[:70]!r}")
 begun = time.perf_counter()
 for _ in range(10):
-    with lenses("punctuation"):
+    with adapters("punctuation"):
         pass
 switch = (time.perf_counter() - begun) / 10
-print(f"to put a lens on and take it off: {1000 * switch:.1f} ms")
+print(f"to put an adapter on and take it off: {1000 * switch:.1f} ms")
 
 # %%
-with lenses("kindness") as model:
+with adapters("kindness") as model:
     again = nats(model, tokenizer, exam)
-with lenses(None) as model:
+with adapters(None) as model:
     bare = nats(model, tokenizer, exam)
-through_lens = max(abs(a.num - b.num) for a, b in zip(again, cost["LoRA, rank 8"]))
-through_none = max(abs(a.num - b.num) for a, b in zip(bare, cost["base"]))
-print(f"nats as from the tuned model, to {through_lens:.0e}")
-print(f"and through none as from the base, to {through_none:.0e}")
-assert through_none < 0.5 > through_lens
+with_adapter = max(abs(a.num - b.num) for a, b in zip(again, cost["LoRA, rank 8"]))
+with_none = max(abs(a.num - b.num) for a, b in zip(bare, cost["base"]))
+print(f"nats as from the tuned model, to {with_adapter:.0e}")
+print(f"and with none as from the base, to {with_none:.0e}")
+assert with_none < 0.5 > with_adapter
 
 # %% [markdown]
 # *One narrow task at a time*, it is said. Here is one adapter of the same rank, trained on

@@ -7,7 +7,7 @@ from ftlab import data, models
 from ftlab.errors import ConfigError, ModelError
 from ftlab.generation import generate
 from ftlab.training import sft
-from ftlab.training.adapters import Lenses, merge
+from ftlab.training.adapters import Adapters, merge
 
 PROMPT = data.prompt(data.example("Say hi!", ""))
 
@@ -15,7 +15,7 @@ PROMPT = data.prompt(data.example("Say hi!", ""))
 @pytest.fixture(scope="module")
 def home(make_model, tmp_path_factory):
     """A tiny base and two adapters of it that learned different answers."""
-    folder = tmp_path_factory.mktemp("lenses")
+    folder = tmp_path_factory.mktemp("adapters")
     model, tokenizer = make_model("chatml")
     model.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
@@ -29,45 +29,45 @@ def home(make_model, tmp_path_factory):
     return folder
 
 
-def test_each_lens_answers_as_it_learned_and_none_as_the_base(home):
+def test_each_adapter_answers_as_it_learned_and_none_as_the_base(home):
     base, tokenizer = models.load(home / "base")
     plain = generate(base, tokenizer, [PROMPT], max_new_tokens=6)
-    lenses = Lenses(home / "base", {"animal": home / "fox", "city": home / "Paris"})
+    adapters = Adapters(home / "base", {"animal": home / "fox", "city": home / "Paris"})
     for _ in range(2):
         for name, word in (("animal", "fox"), ("city", "Paris")):
-            with lenses(name) as model:
-                assert generate(model, lenses.tokenizer, [PROMPT], max_new_tokens=6) == [word]
-    with lenses(None) as model:
-        assert generate(model, lenses.tokenizer, [PROMPT], max_new_tokens=6) == plain
+            with adapters(name) as model:
+                assert generate(model, adapters.tokenizer, [PROMPT], max_new_tokens=6) == [word]
+    with adapters(None) as model:
+        assert generate(model, adapters.tokenizer, [PROMPT], max_new_tokens=6) == plain
 
 
-def test_a_lens_is_taken_off_even_when_something_fails(home):
-    lenses = Lenses(home / "base", {"animal": home / "fox", "city": home / "Paris"})
-    before = lenses.model.active_adapter
-    with pytest.raises(RuntimeError), lenses("city"):
+def test_an_adapter_is_switched_off_even_when_something_fails(home):
+    adapters = Adapters(home / "base", {"animal": home / "fox", "city": home / "Paris"})
+    before = adapters.model.active_adapter
+    with pytest.raises(RuntimeError), adapters("city"):
         raise RuntimeError
-    assert lenses.model.active_adapter == before == "animal"
+    assert adapters.model.active_adapter == before == "animal"
 
 
-def test_what_is_no_lens_is_said(home):
+def test_what_is_no_adapter_is_said(home):
     with pytest.raises(ConfigError, match="at least one"):
-        Lenses(home / "base", {})
+        Adapters(home / "base", {})
     with pytest.raises(ModelError, match="adapter_config"):
-        Lenses(home / "base", {"animal": home / "base"})
+        Adapters(home / "base", {"animal": home / "base"})
     with (
         pytest.raises(ConfigError, match="Did you mean 'animal'"),
-        Lenses(home / "base", {"animal": home / "fox"})("animl"),
+        Adapters(home / "base", {"animal": home / "fox"})("animl"),
     ):
         pass
 
 
-def test_a_pickled_lens_is_refused_before_peft_opens_it(home, tmp_path):
+def test_a_pickled_adapter_is_refused_before_peft_opens_it(home, tmp_path):
     folder = tmp_path / "pickled"
     folder.mkdir()
     (folder / "adapter_config.json").write_text((home / "fox" / "adapter_config.json").read_text())
     (folder / "adapter_model.bin").write_bytes(b"not to be opened")
     with pytest.raises(ModelError, match=r"only pickled weights .*can run code"):
-        Lenses(home / "base", {"animal": home / "fox", "theirs": folder})
+        Adapters(home / "base", {"animal": home / "fox", "theirs": folder})
 
 
 def test_merged_is_base_plus_the_product_and_agrees(home):
@@ -95,8 +95,8 @@ def test_nothing_to_merge_is_said(home):
         merge(*models.load(home / "base"))
 
 
-def test_lenses_are_put_together_without_a_warning(home):
+def test_adapters_are_put_together_without_a_warning(home):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", FutureWarning)
-        Lenses(home / "base", {"animal": home / "fox"})
+        Adapters(home / "base", {"animal": home / "fox"})
     assert [str(one.message) for one in told] == []
