@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ftlab.display import box, in_notebook, live
 from ftlab.evaluation.costs import TokenPrice, prices
 from ftlab.teaching.decide import QUESTIONS, Advice, BreakEven, break_even, decide
-from ftlab.teaching.show import box, in_notebook, live
 
 __all__ = ["Calculator", "Helper"]
 

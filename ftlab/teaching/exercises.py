@@ -31,10 +31,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ftlab.display import say
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
 from ftlab.teaching import progress
-from ftlab.teaching.show import say
 
 
 @dataclass(frozen=True)

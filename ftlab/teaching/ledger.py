@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ftlab.display import box, display, in_notebook
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import read_data, read_text, write_text
-from ftlab.teaching.show import box, display, in_notebook
 
 KIND = "application/vnd.ftlab.claim+json"
 VERDICTS = ("holds", "depends", "not seen here")

@@ -1,39 +1,21 @@
-"""The course's pictures: one style, legible on a projector and without telling red from green.
+"""The course's pictures of lessons and verdicts, on the base of `ftlab.pictures`.
 
-Every function returns a `Picture`: a notebook shows it, and it carries a sentence that says what is
-to be seen, for those who cannot see it and for a saved notebook read as text.
-
->>> picture = loss_curve([{"step": 1, "loss": 3.0}, {"step": 9, "loss": 1.5}])
->>> print(picture.alt)
-Loss curve over 9 steps, from 3.00 to 1.50.
 >>> course_map("00")
-Course map: nine lessons in five groups, 00 "Start here" highlighted.
+Course map: nine lessons in five groups, 00 "First fine-tune" highlighted.
 """
 
-import io
 import math
-import os
 import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ftlab.display import in_notebook
 from ftlab.errors import raise_unknown
-from ftlab.files import writing
-from ftlab.teaching.show import in_notebook
+from ftlab.pictures import GREY, PALETTE, Picture, loss_curve, new_axes, style
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-# Okabe and Ito, "Color Universal Design" (2008): told apart with any kind of colour vision. The
-# first three also differ in lightness, so that they survive a pale projector and a grey print.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-GREY = "#5f6368"
-NINE = (*PALETTE, "#F0E442", GREY)  # for parts that lie side by side
-MARKERS = "osD^v"
+    pass
 
 LESSONS = {
     "00": "First fine-tune",
@@ -55,122 +37,13 @@ GROUPS = (
 )
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A drawn figure, and a sentence that says what it shows."""
-
-    figure: "Figure"
-    alt: str
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the picture as PNG."""
-        with writing(path, overwrite=overwrite) as temporary:
-            temporary.write_bytes(self.png())
-        return Path(path)
-
-    def png(self) -> bytes:
-        """Return the picture as PNG, the same bytes for the same figure."""
-        stream = io.BytesIO()
-        with style():
-            self.figure.savefig(stream, format="png", metadata={"Software": None})
-        return stream.getvalue()
-
-    def __repr__(self) -> str:
-        return self.alt
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        import base64
-
-        return {"image/png": base64.b64encode(self.png()).decode("ascii"), "text/plain": self.alt}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Draw in the course's style: `with style(): …`."""
-    import matplotlib
-    from cycler import cycler
-
-    settings: Any = {
-        "figure.figsize": (8, 4),
-        "figure.dpi": 100,
-        "savefig.dpi": 100,
-        "figure.facecolor": "white",  # on a dark page a picture is a white card, with a margin
-        "figure.constrained_layout.w_pad": 0.12,
-        "figure.constrained_layout.h_pad": 0.1,
-        "axes.prop_cycle": cycler(color=PALETTE),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#dddddd",
-        "axes.titlesize": 15,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.labelsize": 13,
-        "xtick.labelsize": 12,
-        "ytick.labelsize": 12,
-        "legend.fontsize": 12,
-        "legend.frameon": False,
-        "lines.linewidth": 2.2,
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
-    }
-    with matplotlib.rc_context(settings):
-        yield
-
-
-def loss_curve(
-    history: Sequence[Mapping[str, float]],
-    *,
-    title: str = "Training loss",
-    eval_loss: float | None = None,
-    total: int | None = None,
-) -> Picture:
-    """Draw the loss of a run, each step and smoothed.
-
-    Args:
-        history: dicts with "step", and "loss" or "eval_loss" (nats per supervised token).
-        title: what stands above the picture.
-        eval_loss: the held-out loss after training, drawn as a line across.
-        total: steps of the whole run, when it is still going.
-    """
-    points, held_out = (
-        [(row["step"], row[key]) for row in history if math.isfinite(row.get(key, math.nan))]
-        for key in ("loss", "eval_loss")
-    )
-    steps = [step for step, _ in points]
-    losses = [loss for _, loss in points]
-    with style():
-        figure, axes = _axes()
-        axes.plot(steps, losses, color=PALETTE[4], linewidth=1, alpha=0.8, label="each step")
-        if len(points) > 1:
-            smooth = _smooth(losses)
-            axes.plot(steps, smooth, color=PALETTE[0], label="smoothed")
-        if held_out:
-            axes.plot(*zip(*held_out, strict=True), "o--", color=PALETTE[1], label="held out")
-            eval_loss = held_out[-1][1]
-        elif eval_loss is not None and math.isfinite(eval_loss):
-            label = f"held-out: {eval_loss:.2f}"
-            axes.axhline(eval_loss, color=PALETTE[1], linestyle="--", label=label)
-        if total:
-            axes.set_xlim(0, total)
-        axes.set_ylim(bottom=0)
-        axes.set(title=title, xlabel="optimiser step", ylabel="loss (nats per token)")
-        axes.legend()
-    if not points:
-        return Picture(figure, "Loss curve without a step yet.")
-    alt = f"Loss curve over {steps[-1]} steps, from {losses[0]:.2f} to {losses[-1]:.2f}"
-    if eval_loss is not None:
-        alt += f"; held-out loss {eval_loss:.2f}"
-    return Picture(figure, alt + ".")
-
-
 def bars(
     values: Mapping[str, float], *, title: str, xlabel: str, highlight: Sequence[str] = ()
 ) -> Picture:
     """Draw one bar a name, its value written beside it: a count as a whole number."""
     said = {name: f"{v:,}" if isinstance(v, int) else f"{v:.2f}" for name, v in values.items()}
     with style():
-        figure, axes = _axes(height=1.2 + 0.45 * len(values))
+        figure, axes = new_axes(height=1.2 + 0.45 * len(values))
         colours = [PALETTE[1] if name in highlight else PALETTE[0] for name in values]
         axes.barh(list(values), list(values.values()), color=colours, height=0.6)
         axes.invert_yaxis()
@@ -195,7 +68,7 @@ def course_map(current: str = "00") -> Picture:
     if current not in LESSONS:
         raise_unknown("lesson", str(current), LESSONS)
     with style():
-        figure, axes = _axes(width=12, height=3.9)
+        figure, axes = new_axes(width=12, height=3.9)
         axes.set_axis_off()
         axes.set(xlim=(-0.05, len(GROUPS) - 0.05), ylim=(-0.05, 2.75))
         for column, (question, lessons) in enumerate(GROUPS):
@@ -242,7 +115,7 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
     hatches = ("", "//", "..", "xx")
     told = []
     with style():
-        figure, axes = _axes(height=1.4 + 0.42 * len(chosen) * len(names))
+        figure, axes = new_axes(height=1.4 + 0.42 * len(chosen) * len(names))
         thick = 0.8 / len(names)
         for index, name in enumerate(names):
             for row, metric in enumerate(chosen):
@@ -333,25 +206,6 @@ class LiveCurve:
             self._handle = display(picture, display_id=True)
         else:
             self._handle.update(picture)
-
-
-def _axes(width: float = 8, height: float = 4) -> tuple["Figure", Any]:
-    """Make a figure outside pyplot, so that no notebook shows it a second time by itself."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _smooth(losses: Sequence[float], keep: float = 0.9) -> list[float]:
-    """Return an exponential moving average that starts without a bias towards zero."""
-    total = weight = 0.0
-    smooth = []
-    for loss in losses:
-        total = keep * total + (1 - keep) * loss
-        weight = keep * weight + (1 - keep)
-        smooth.append(total / weight)
-    return smooth
 
 
 def _left(seconds: float | None) -> str:

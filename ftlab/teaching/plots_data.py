@@ -9,7 +9,7 @@ Curves over records, share right: seed 0: 50 0.20 (0.10 to 0.30), 100 0.50 (0.40
 from collections.abc import Mapping, Sequence
 
 from ftlab.evaluation.intervals import Interval
-from ftlab.teaching.plots import GREY, MARKERS, PALETTE, Picture, _axes, style
+from ftlab.pictures import GREY, MARKERS, PALETTE, Picture, new_axes, style
 
 __all__ = ["curves", "groups"]
 
@@ -38,7 +38,7 @@ def curves(
     told = []
     places = sorted({x for row in points.values() for x in row})
     with style():
-        figure, axes = _axes(height=4.4)
+        figure, axes = new_axes(height=4.4)
         for index, (name, row) in enumerate(points.items()):
             values = list(row.values())
             reach = [
@@ -85,7 +85,7 @@ def groups(
     rows = list(dict.fromkeys(row for column in values.values() for row in column))
     thick = 0.8 / len(values)
     with style():
-        figure, axes = _axes(height=1.4 + 0.26 * len(rows) * len(values))
+        figure, axes = new_axes(height=1.4 + 0.26 * len(rows) * len(values))
         for index, (name, column) in enumerate(values.items()):
             shift = (index - (len(values) - 1) / 2) * thick
             axes.barh(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ftlab.evaluation.power import smallest_difference
-from ftlab.teaching.plots import GREY, PALETTE, Picture, _axes, style
+from ftlab.pictures import GREY, PALETTE, Picture, new_axes, style
 
 __all__ = ["draws", "gaps", "reach"]
 
@@ -27,7 +27,7 @@ def draws(
         xlabel: the figure's name and unit.
     """
     with style():
-        figure, axes = _axes()
+        figure, axes = new_axes()
         each = Counter(round(value, 9) for value in values)
         if len(each) <= 40:  # as of twenty answers: one bar for each figure there is
             spots = sorted(each)
@@ -60,7 +60,7 @@ def gaps(
     """
     told = []
     with style():
-        figure, axes = _axes(height=1.5 + 0.5 * len(rows))
+        figure, axes = new_axes(height=1.5 + 0.5 * len(rows))
         for row, (name, (value, low, high)) in enumerate(rows.items()):
             inside = low <= 0 <= high
             axes.errorbar(
@@ -90,7 +90,7 @@ def reach(spreads: Mapping[str, float], *, most: int = 3000, here: int | None = 
     counts = [round(20 * (most / 20) ** (k / 60)) for k in range(61)]
     told = []
     with style():
-        figure, axes = _axes()
+        figure, axes = new_axes()
         for index, (name, sd) in enumerate(spreads.items()):
             seen = [smallest_difference(n, sd) for n in counts]
             axes.plot(

@@ -6,7 +6,7 @@ Lines over step, loss: a from 2.00 to 1.00, lowest 1.00 at 9.
 
 from collections.abc import Mapping, Sequence
 
-from ftlab.teaching.plots import GREY, PALETTE, Picture, _axes, _smooth, style
+from ftlab.pictures import GREY, PALETTE, Picture, new_axes, smoothed, style
 
 __all__ = ["lines"]
 
@@ -39,12 +39,12 @@ def lines(
     """
     told = []
     with style():
-        figure, axes = _axes(width=9, height=4.4)
+        figure, axes = new_axes(width=9, height=4.4)
         for index, (name, points) in enumerate(curves.items()):
             xs, ys = [x for x, _ in points], [y for _, y in points]
             colour, dash = (index // 2, index % 2) if pairs else (index, index)
             axes.plot(
-                xs, _smooth(ys, 0.7) if smooth else ys, label=name,
+                xs, smoothed(ys, 0.7) if smooth else ys, label=name,
                 color=PALETTE[colour % len(PALETTE)], linestyle=DASHES[dash % len(DASHES)],
                 marker=MARKERS[index % len(MARKERS)] if len(points) <= 25 and not smooth else "",
             )  # fmt: skip

@@ -7,7 +7,7 @@ Lines over layer, share: full: 0 0.3, 1 0.1.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftlab.teaching.plots import GREY, MARKERS, NINE, PALETTE, Picture, _axes, style
+from ftlab.pictures import GREY, MARKERS, NINE, PALETTE, Picture, new_axes, style
 
 __all__ = ["levels", "lines", "matrices", "stacked"]
 
@@ -35,7 +35,7 @@ def lines(
     """
     places = sorted({x for row in points.values() for x in row})
     with style():
-        figure, axes = _axes()
+        figure, axes = new_axes()
         for index, (name, row) in enumerate(points.items()):
             axes.plot(
                 list(row), list(row.values()), label=name, color=PALETTE[index % 4],
@@ -78,7 +78,7 @@ def levels(values: Sequence[float], rows: Mapping[str, Sequence[float]], *, titl
         title: what is to be seen.
     """
     with style():
-        figure, axes = _axes(height=4.4)
+        figure, axes = new_axes(height=4.4)
         top = max(axes.hist(values, bins=80, range=(-1, 1), color=PALETTE[4])[0])
         for index, (name, row) in enumerate(rows.items()):
             height = -top * (0.09 + 0.13 * index)
@@ -133,7 +133,7 @@ def stacked(rows: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str)
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     hatches = ("", "//", "..", "xx", "\\\\", "oo", "--")
     with style():
-        figure, axes = _axes(height=max(1.6 + 0.5 * len(rows), 0.7 + 0.29 * len(parts)))
+        figure, axes = new_axes(height=max(1.6 + 0.5 * len(rows), 0.7 + 0.29 * len(parts)))
         left = dict.fromkeys(rows, 0.0)
         for index, part in enumerate(parts):
             sizes = [row.get(part, 0.0) for row in rows.values()]

@@ -27,10 +27,10 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
+from ftlab.display import box, in_notebook, live, say
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
 from ftlab.teaching import progress
-from ftlab.teaching.show import box, in_notebook, live, say
 
 LETTERS = string.ascii_lowercase
 

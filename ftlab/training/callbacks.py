@@ -12,8 +12,8 @@ from typing import Any
 
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
-from ftlab.teaching.plots import Picture, loss_curve
-from ftlab.teaching.show import in_notebook
+from ftlab.display import in_notebook
+from ftlab.pictures import Picture, loss_curve
 
 
 class ProgressLines(TrainerCallback):

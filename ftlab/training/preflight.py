@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ftlab.display import display, in_notebook
 from ftlab.errors import ConfigError, DataError
-from ftlab.teaching.show import display, in_notebook
 from ftlab.training.preflight_checks import LOSS_CHECKS, Finding
 from ftlab.training.preflight_rows import Inspection, inspect
 from ftlab.training.preflight_setup import SETUP_CHECKS

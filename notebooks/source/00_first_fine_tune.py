@@ -107,8 +107,8 @@ print(answer(model, [{"role": "user", "content": "What is the capital of France?
 # as it was written.
 
 # %% tags=["nbval-check-output"]
+from ftlab.display import wrap
 from ftlab.tasks.punctuation import strip
-from ftlab.teaching.show import wrap
 
 written = "Where is Anna? She went to London, I think."
 print("question:", strip(written))

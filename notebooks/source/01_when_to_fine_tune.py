@@ -124,8 +124,8 @@ check("01.1", ends_as_it_began)
 # asked twice: once with an instruction, and once with three solved examples.
 
 # %% tags=["nbval-check-output"]
+from ftlab.display import wrap
 from ftlab.evaluation.systems import System, few_shot_examples
-from ftlab.teaching.show import wrap
 
 ways = {}
 for level in LEVELS:

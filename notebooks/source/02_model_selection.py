@@ -167,8 +167,8 @@ print((FOLDER / "note.txt").read_text())
 
 # %% tags=["nbval-check-output"]
 from ftlab import models
+from ftlab.display import wrap
 from ftlab.errors import ModelError
-from ftlab.teaching.show import wrap
 
 (FOLDER / "note.txt").unlink()
 (FOLDER / "config.json").write_text('{"model_type": "llama"}')

@@ -251,7 +251,7 @@ check("03.2", to_ask)
 # to the bill?
 
 # %%
-from ftlab.teaching.show import wrap
+from ftlab.display import wrap
 
 prices = (0.15, 0.60)  # in prompts, in answers; made up: put in those of your endpoint
 settings = {"seed": SEED, "shots": 2}

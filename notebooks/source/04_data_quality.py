@@ -179,7 +179,7 @@ print(report.count("error"), "errors,", report.count("warning"), "warnings")
 # after it has read four fifths of the file without it.
 
 # %%
-from ftlab.teaching.show import wrap
+from ftlab.display import wrap
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict

@@ -181,8 +181,8 @@ for name in (
 # `assistant_only_loss`; as prompt and completion. Which tokens does each of them train on?
 
 # %%
+from ftlab.display import wrap
 from ftlab.teaching.lesson05 import as_messages, as_pair
-from ftlab.teaching.show import wrap
 from ftlab.training import sft
 
 print(wrap(as_messages(record), "as messages: "))

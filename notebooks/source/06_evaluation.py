@@ -317,9 +317,9 @@ for name, answers in given.items():
 # examples in the prompt help the base?
 
 # %%
+from ftlab.display import wrap
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.costs import costs, prices
-from ftlab.teaching.show import wrap
 
 my_guess = "base ..., with examples ..., tuned ..."
 table = prices()

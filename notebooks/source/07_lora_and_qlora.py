@@ -231,7 +231,7 @@ assert apart < 1e-5
 
 # %% tags=["nbval-check-output"]
 from ftlab import tasks
-from ftlab.teaching.show import wrap
+from ftlab.display import wrap
 
 task = tasks.get("kindness")
 lessons = task.examples(TRAIN, seed=SEED)

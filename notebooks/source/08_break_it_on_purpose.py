@@ -197,7 +197,7 @@ for name, batch in batches.items():
 
 # %%
 from ftlab import templates
-from ftlab.teaching.show import wrap
+from ftlab.display import wrap
 
 control, _ = fit(plain, epochs=2, collate=stock)
 said["control"] = ask(control, few_tickets)

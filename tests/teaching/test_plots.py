@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ftlab import pictures
 from ftlab.errors import ConfigError
 from ftlab.teaching import plots
 
@@ -41,8 +42,8 @@ def test_loss_curve():
 
 
 def test_the_smoothed_curve_starts_where_the_losses_do_and_stays_on_a_constant():
-    assert plots._smooth([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
-    assert plots._smooth([1.0, 0.0])[0] == pytest.approx(1.0)
+    assert pictures.smoothed([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
+    assert pictures.smoothed([1.0, 0.0])[0] == pytest.approx(1.0)
 
 
 def test_losses_that_are_no_numbers_are_left_out():

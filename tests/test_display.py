@@ -1,6 +1,6 @@
 import pytest
 
-from ftlab.teaching import show
+from ftlab import display as show
 
 PAGES = {"white": "#ffffff", "the black of JupyterLab": "#111111"}
 
