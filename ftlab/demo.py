@@ -108,7 +108,8 @@ def demo(
         _show(console, punctuation.strip(sentence), None, parsed)
     if text:
         restored = iter(ask(tuned, [punctuation.question(p) for p in passages if p], text.name))
-        whole = [punctuation.parse(next(restored)) if p else "" for p in passages]
+        # A passage that the model answered with nothing stays as it is: no text is lost.
+        whole = [punctuation.parse(next(restored)) or p if p else "" for p in passages]
         written = write_text(
             out / f"{text.stem}.restored.txt", punctuation.rejoin(whole), overwrite=True
         )
@@ -148,7 +149,7 @@ def _train(
     base: Any, tokenizer: Any, rows: list[dict[str, Any]], epochs: float, seed: int
 ) -> tuple[Any, dict[str, Any]]:
     """Train LoRA on the upper half of the layers; return the tuned model and what it took."""
-    from datasets import Dataset
+    import datasets
     from peft import LoraConfig
     from trl import SFTTrainer
 
@@ -158,6 +159,7 @@ def _train(
     from ftlab.training.fast import faster_on_cpu, upper_half
 
     seed_everything(seed)
+    datasets.disable_progress_bars()
     trainer: Any = SFTTrainer(
         base,
         args=sft_config(
@@ -166,7 +168,7 @@ def _train(
             learning_rate=learning_rate("lora", base.num_parameters()).high,
             seed=seed,
         ),
-        train_dataset=Dataset.from_list(rows).remove_columns("meta"),
+        train_dataset=datasets.Dataset.from_list(rows).remove_columns("meta"),
         processing_class=tokenizer,
         peft_config=LoraConfig(r=16, lora_alpha=32, **upper_half(base)),
         callbacks=[ProgressLines()],

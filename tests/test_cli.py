@@ -133,7 +133,7 @@ def test_mistakes_are_one_message_and_exit_code_2(ftlab, file, tmp_path, model_f
         ("demo", "--text", tmp_path / "none.txt", "--out", new): "does not exist",
         ("demo", "--text", binary, "--out", new): "binary",
         ("demo", "--model", "ftlab-7n", "--out", new): "ftlab-7n",
-        ("demo", "--method", "lorra", "--model", model_folder, "--out", new): "'lora'",
+        ("demo", "--sentence", "...", "--out", new): "no words",
         ("compare", "--base", "a", "--tuned", "b", "--task", "punctuaton", "--out", new): (
             "Did you mean 'punctuation'"
         ),

@@ -49,6 +49,7 @@ def file(tmp_path):
 @pytest.fixture
 def ftlab(monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("ftlab.hardware.huge_pages", lambda: None)  # it would start pytest again
 
     def run(*arguments):
         code, out, err = command(*arguments)
@@ -88,7 +89,7 @@ def test_split_and_mix_and_diversity(ftlab, file, tmp_path):
     other = data.write(tmp_path / "other.jsonl", parts[0])
     ftlab("mix", file, other, "--out", tmp_path / "mixed.jsonl")
     assert len(data.read(tmp_path / "mixed.jsonl")) == 48 + len(parts[0])
-    assert "48 records" in ftlab("diversity", file)
+    assert "48 records" in ftlab("diversity", file, "--reference", file)
 
 
 def test_train_compare_and_show(ftlab, file, tmp_path, model_folder):

@@ -8,9 +8,11 @@ from ftlab.errors import DataError
 
 
 @pytest.fixture
-def run(model_folder, tmp_path, monkeypatch):
+def run(save_model, tmp_path, monkeypatch):
     """Return `run(**options)`: a small demo with a tiny random model, and what it printed."""
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
+    # A tiny vocabulary spells words out, and eight examples stand in front of a question.
+    model_folder = save_model(max_position_embeddings=4096)
 
     def small(**options):
         console = Console(record=True, width=100)

@@ -613,7 +613,6 @@ for said in (0.5, 2 / 3, 0.9, 0.99):  # the probability it gives to refund
 
 # %%
 import random
-from dataclasses import replace
 
 from ftlab.curation.mixture import shuffled
 
@@ -624,7 +623,8 @@ def mislabel(some, share, alike=False):
     for i in shuffled(some, SEED, "mislabel")[: round(share * len(some))]:
         place = KINDS.index(data.answer(some[i]))
         wrong = KINDS[(place + (1 if alike else rng.randint(1, 5))) % 6]
-        out[i] = replace(some[i], completion=wrong)
+        answer = {"role": "assistant", "content": wrong}
+        out[i] = {**some[i], "completion": [answer]}
     return out
 
 

@@ -760,15 +760,14 @@ assert kinds_lost.low > 0.1 and hard.value > usual.value
 # models learn from the same problems, for as many epochs. One of them is found curt.
 
 # %%
-from dataclasses import replace
-
 from ftlab.tasks import kindness
 
 plenty = kindness.examples(2000, SEED)
 some = [r for r in plenty if data.meta(r)["slice"] in ("dropped", "spilled", "heavy")]
 deeds, problems = some[:KIND], some[-24:]
 firsts = [data.answer(r).split(". ")[0].rstrip(".") + "." for r in deeds]
-short = [replace(r, completion=first) for r, first in zip(deeds, firsts)]
+curt_answers = [[{"role": "assistant", "content": first}] for first in firsts]
+short = [{**r, "completion": one} for r, one in zip(deeds, curt_answers)]
 kind, _ = fit(sft.prepare(tokenizer, deeds, max_length=1024), epochs=5, rate=2e-3)
 curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=5, rate=2e-3)
 advice, brief = ask(kind, problems, 60), ask(curt, problems, 60)
