@@ -25,7 +25,7 @@ def estimate(
     batch_size: Annotated[int, typer.Option("--batch", min=1, help="Records in a step.")],
     model: Annotated[
         str, typer.Option(help="A shipped name, a folder, a config.json or a hub id.")
-    ] = "ftlab-7m",
+    ] = "smollm2-135m",
     method: Annotated[
         str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
     ] = "full",

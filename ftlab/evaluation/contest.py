@@ -2,7 +2,7 @@
 
 This is `ftlab compare` as a function:
 
-    verdict = contest(task, records, lineup("ftlab-7m", ["runs/mine"]), folder="runs/verdict")
+    verdict = contest(task, records, lineup("smollm2-135m", ["runs/mine"]), folder="runs/verdict")
     verdict.save("runs/verdict")
 
 Answers are kept in the folder as they come (`answers/`), under the hash of the model's weights, the
