@@ -4,7 +4,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/00_first_fine_tune.ipynb)
 #
 # **What you will build**: a model that puts capitals and punctuation back into English
-# sentences, made from a real open model in about a minute of training. You write the same
+# sentences, made from a real open model in a minute or two of training. You write the same
 # code that people write at work: transformers, datasets, peft and TRL. Then you compare it with
 # the model before, asked in two ways, on sentences that it has never seen.
 #
