@@ -41,8 +41,8 @@ lab: setup
 	$(BIN)/jupyter lab notebooks/00_first_fine_tune.ipynb
 
 notebooks: setup
-	$(BIN)/python -m ftlab.teaching.build --execute
-	$(BIN)/python -m ftlab.teaching.ledger
+	$(BIN)/python scripts/build_lessons.py --execute
+	$(BIN)/python scripts/claims_page.py
 
 site: .venv/site
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site

@@ -13,13 +13,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import build_lessons as build
 import pytest
 
 from ftlab import generation, hardware
 from ftlab.curation import teachers
 from ftlab.errors import ConfigError
 from ftlab.models import folders
-from ftlab.teaching import build
 from ftlab.training import sft
 
 SOURCES = build.sources(Path(__file__).parents[2] / "notebooks")

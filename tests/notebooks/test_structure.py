@@ -8,11 +8,11 @@ import math
 import re
 from pathlib import Path
 
+import build_lessons as build
 import nbformat
 import pytest
 
 import ftlab
-from ftlab.teaching import build
 from ftlab.teaching.exercises import find, judge
 from ftlab.teaching.plots import LESSONS
 

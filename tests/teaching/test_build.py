@@ -2,11 +2,11 @@
 
 import json
 
+import build_lessons as build
 import nbformat
 import pytest
 
 from ftlab.errors import DataError
-from ftlab.teaching import build
 
 SOURCE = """# %% [markdown]
 # # 07 A lesson

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import claims_page
 import nbformat
 import pytest
 
@@ -61,10 +62,10 @@ def test_what_a_notebook_records_is_on_the_page(tmp_path):
         "from ftlab.teaching import ledger\n"
         "ledger.record(7, 'depends', 'share of steps', 0.25, interval=(0.2, 0.3))",
     )
-    (entry,) = ledger.read(path)
+    (entry,) = claims_page.read(path)
     assert (entry.value, entry.interval, entry.lesson) == (0.25, (0.2, 0.3), "05_x")
     assert entry.section == "3. The run | its curve"
-    page = ledger.page([path])
+    page = claims_page.page([path])
     assert "| Share of steps: 0.25 [0.2, 0.3]. | **depends** |" in page
     assert "[05](05_x.ipynb), 3. The run \\| its curve" in page
     assert "1 of 47 claims are measured." in page
@@ -80,21 +81,21 @@ def test_a_claim_measured_twice_has_two_rows_and_is_counted_once(tmp_path):
         )
         for number, sentence in enumerate(told)
     ]
-    rows = [line for line in ledger.page(paths).splitlines() if "was kept" in line]
+    rows = [line for line in claims_page.page(paths).splitlines() if "was kept" in line]
     assert rows[0].startswith("| 7 | The base can do it") and rows[1].startswith("| | | | [01]")
     assert [row.split(" | ")[-2] for row in rows] == told
-    assert "1 of 47 claims are measured." in ledger.page(paths)
+    assert "1 of 47 claims are measured." in claims_page.page(paths)
 
 
 def test_a_stale_page_is_found(tmp_path, capsys):
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "01_x.ipynb")
-    assert ledger.main(["--root", str(tmp_path), "--check"]) == 1
-    assert ledger.main(["--root", str(tmp_path)]) == 0
-    assert ledger.main(["--root", str(tmp_path), "--check"]) == 0
+    assert claims_page.main(["--root", str(tmp_path), "--check"]) == 1
+    assert claims_page.main(["--root", str(tmp_path)]) == 0
+    assert claims_page.main(["--root", str(tmp_path), "--check"]) == 0
     (tmp_path / "02_y.ipynb").write_text("no notebook")
     with pytest.raises(DataError, match="02_y"):
-        ledger.page([tmp_path / "02_y.ipynb"])
+        claims_page.page([tmp_path / "02_y.ipynb"])
 
 
 def test_the_committed_page_is_what_the_lessons_recorded():
-    assert ledger.main(["--root", str(ROOT), "--check"]) == 0
+    assert claims_page.main(["--root", str(ROOT), "--check"]) == 0

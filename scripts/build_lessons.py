@@ -1,8 +1,8 @@
 """Build the notebooks, each from one source file.
 
-    python -m ftlab.teaching.build               every lesson, outputs kept where code is unchanged
-    python -m ftlab.teaching.build 00 --execute  lesson 00, run from top to bottom
-    python -m ftlab.teaching.build --check       exit 1 when a notebook is not what its source says
+    python scripts/build_lessons.py               every lesson, outputs kept where code is unchanged
+    python scripts/build_lessons.py 00 --execute  lesson 00, run from top to bottom
+    python scripts/build_lessons.py --check       exit 1 when a notebook is not what its source says
 
 `notebooks/source/NN_name.py`, in jupytext's percent format, gives the learner's notebook
 `notebooks/NN_name.ipynb` and, with the solutions in, `notebooks/solutions/NN_name.ipynb`.
@@ -256,7 +256,8 @@ def stale(source: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m ftlab.teaching.build", description="Build the notebooks from their sources."
+        prog="python scripts/build_lessons.py",
+        description="Build the notebooks from their sources.",
     )
     parser.add_argument("lesson", nargs="*", help="two digits, as in 00; all when none is given")
     parser.add_argument("--execute", action="store_true", help="run the lessons, keep the outputs")
@@ -277,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in found:
         print(line, file=sys.stderr)
     if found:
-        print("Run `python -m ftlab.teaching.build` and commit the notebooks.", file=sys.stderr)
+        print("Run `python scripts/build_lessons.py` and commit the notebooks.", file=sys.stderr)
     return 1 if found else 0
 
 
