@@ -66,7 +66,7 @@ DEFAULTS = {
 }
 BIG_GPU_GB = 20.0  # full fine-tuning of 1.5 B parameters wants more than a T4's 15
 SLOW_CPU = 2000  # records, where there is only float32
-FAST_CPU, FEW = 300.0, 100  # a CPU below so many GFLOP/s takes so many examples
+FAST_CPU, FEW = 100.0, 100  # a CPU below so many GFLOP/s takes so many examples
 WORTH_IT = 1.5  # bf16 must be this much faster: it costs casts, and a few digits
 PACKS = "support_avx512bf16_for_cpu"  # the switch in bitsandbytes' Linear4bit, since 0.49
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes")
