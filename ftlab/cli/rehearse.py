@@ -16,13 +16,13 @@ def rehearse(
     """Run lessons beforehand on this machine: their time and their errors."""
     from rich.console import Console
 
-    from ftlab.teaching import rehearsal
+    from ftlab.teaching import time_lessons
 
     console, done = Console(), []
-    for path in rehearsal.lessons(notebooks, only or ()):
+    for path in time_lessons.lessons(notebooks, only or ()):
         print(path.stem)
-        done.append(rehearsal.rehearse(path, out))
-    console.print(rehearsal.table(done))
+        done.append(time_lessons.rehearse(path, out))
+    console.print(time_lessons.table(done))
     errors = [cell for cells in done for cell in cells if cell["error"]]
     for cell in errors:
         print(f"{cell['lesson']}, cell {cell['cell']} ({cell['heading']}): {cell['error']}")

@@ -7,7 +7,7 @@ import pytest
 
 from ftlab import cli
 from ftlab.errors import ConfigError, DataError
-from ftlab.teaching import rehearsal
+from ftlab.teaching import time_lessons
 
 CELLS = [
     "# 07 A lesson",
@@ -50,7 +50,7 @@ def test_the_slowest_cells_come_first():
         {"lesson": "07", "cell": n, "heading": "", "seconds": s, "error": ""}
         for n, s in enumerate((1.0, 70.4, 58.6, 0.0), 1)
     ]
-    shown = rehearsal.table([cells])
+    shown = time_lessons.table([cells])
     row = [next(iter(column.cells)) for column in shown.columns]
     assert row[:2] == ["07", "2:10"] and row[3] == "none"
     assert [line.split(",")[0] for line in row[2].splitlines()] == ["70 s", "59 s", "1 s"]
@@ -58,8 +58,8 @@ def test_the_slowest_cells_come_first():
 
 def test_lessons_are_found_by_number(lesson, tmp_path):
     root = lesson.parent
-    assert rehearsal.lessons(root) == rehearsal.lessons(root, ["07"]) == [lesson]
+    assert time_lessons.lessons(root) == time_lessons.lessons(root, ["07"]) == [lesson]
     with pytest.raises(ConfigError, match="lesson"):
-        rehearsal.lessons(root, ["70"])
+        time_lessons.lessons(root, ["70"])
     with pytest.raises(DataError, match="no lessons"):
-        rehearsal.lessons(tmp_path)
+        time_lessons.lessons(tmp_path)
