@@ -56,6 +56,7 @@ def demo(
 
     from ftlab import models, tasks
     from ftlab.evaluation.compare import compare
+    from ftlab.evaluation.systems import System
     from ftlab.hardware import profile, versions
     from ftlab.tasks import punctuation
 
@@ -77,8 +78,8 @@ def demo(
     ask = _Asking(tokenizer, console, test)
     plain = [row["prompt"] for row in test]
     mine = [punctuation.question(sentence)] if sentence else []
-    shots = [turn for row in train[:SHOTS] for turn in (row["prompt"][-1], *row["completion"])]
-    few_shot = [[system, *shots, user] for system, user in plain]
+    prompted = System(FEW_SHOT, model, few_shot_examples=tuple(train[:SHOTS]))
+    few_shot = [prompted.asks(messages) for messages in plain]
     answers = {PLAIN: ask(base, plain, PLAIN), FEW_SHOT: ask(base, few_shot, FEW_SHOT)}
     before = ask(base, mine)
     tuned, training = _train(base, tokenizer, train, epochs, seed)

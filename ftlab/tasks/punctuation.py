@@ -22,7 +22,6 @@ import re
 from typing import Any, NamedTuple
 
 from ftlab import data
-from ftlab.data import Row
 from ftlab.errors import ConfigError
 from ftlab.files import read_data
 from ftlab.tasks import Ratio, Task, pydocs
@@ -256,13 +255,12 @@ def question(text: str) -> list[dict[str, str]]:
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": strip(text)}]
 
 
-def row(text: str, **meta: Any) -> Row:
+def row(text: str, **meta: Any) -> data.Row:
     """Return a row of the conversational form; further keywords become its meta."""
-    answer = [{"role": "assistant", "content": text}]
-    return {"prompt": question(text), "completion": answer, "meta": meta}
+    return data.example(strip(text), text, system=SYSTEM, **meta)
 
 
-def rows(n: int, seed: int, split: str = "train") -> list[Row]:
+def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Make `n` rows: passages of the documentation, and everyday sentences among them.
 
     Three in ten are everyday sentences, as long as there are any (48 to train on, 16 to test). A
