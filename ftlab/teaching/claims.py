@@ -3,12 +3,15 @@
     rule: {of: "Tuned minus base, in F1", none: holds, large: not seen here, margin: 0.2}
 
 `none` is the verdict where the interval holds zero, `large` where all of it lies beyond the margin,
-and between the two the claim *depends*.
+and between the two the claim *depends*. A rule with `below` gives that verdict where all of the
+interval lies under zero.
 
 >>> from ftlab.evaluation.intervals import Interval
 >>> rule = {"of": "a gap", "none": "holds", "large": "not seen here", "margin": 0.2}
 >>> [decide(rule, Interval(v, v - 0.1, v + 0.1)) for v in (0.0, 0.2, 0.5)]
 ['holds', 'depends', 'not seen here']
+>>> decide({**rule, "below": "not seen here"}, Interval(-0.1, -0.15, -0.05))
+'not seen here'
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,8 @@ def decide(rule: dict[str, Any], gap: "Interval") -> str:
     """Return a rule's verdict on a difference."""
     if gap.covers_zero:
         return rule["none"]
+    if gap.high < 0 and "below" in rule:
+        return rule["below"]
     return rule["large"] if min(abs(gap.low), abs(gap.high)) > rule["margin"] else "depends"
 
 

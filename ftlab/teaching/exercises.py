@@ -1,6 +1,6 @@
 """Exercises that run the learner's code and answer each usual mistake by name.
 
-An exercise is plain data beside its lesson (`ftlab/teaching/lesson05.py`): the reference solution,
+An exercise is plain data beside its lesson (`ftlab/teaching/lesson03.py`): the reference solution,
 the hidden cases, and the usual mistakes, each one written as the wrong function that makes it. Its
 title, its hints and what helps against each mistake are in `data/exercises/`, a file a lesson. A
 learner's function is run on the cases; when it behaves as one of the wrong functions does, the

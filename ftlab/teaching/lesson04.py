@@ -1,119 +1,222 @@
-"""Lesson 04, Data quality: its exercises, as data.
+"""Lesson 04, LoRA and QLoRA: its exercises, as data, and what it measures with.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['04.1', '04.2', '04.3', '04.4', '04.5']
+>>> whole, linear = counted(SHAPES["Llama-3-8B"])
+>>> f"{whole / 1e9:.2f} billion, {len(linear)} linear layers"
+'8.03 billion, 224 linear layers'
 """
 
-import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+
+from ftlab import data
 from ftlab.teaching.exercises import exercise
+from ftlab.training.shapes import SHAPES
+
+__all__ = ["EXERCISES", "SHAPES", "counted", "shipped"]
 
 
-def _agreed(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [row for row in rows if len({b for a, b in rows if a == row[0]}) == 1]
+def counted(config: Mapping[str, Any]) -> tuple[int, list[tuple[int, int]]]:
+    """Return a model's parameters, and (in, out) of each linear layer that LoRA goes beside.
+
+    The model is built of shapes alone, so that any size takes a moment and no memory.
+
+    Args:
+        config: the fields of its `config.json`.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    fields = dict(config)
+    made = AutoConfig.for_model(fields.pop("model_type"), **fields)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(made)
+    head = model.get_output_embeddings()
+    linear = [
+        (module.in_features, module.out_features)
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    ]
+    return sum(weight.numel() for weight in model.parameters()), linear
 
 
-def _first_only(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    known: dict[str, str] = {}
-    return [row for row in rows if known.setdefault(row[0], row[1]) == row[1]]
+def shipped(name: str) -> dict[str, Any]:
+    """Return the fields of a model's `config.json`; a hub model goes by name too."""
+    from ftlab.training.estimate import config_of
+
+    return config_of(name)
 
 
-def _asked_once(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [row for row in rows if [a for a, _ in rows].count(row[0]) == 1]
+def batch_of(records: Sequence[data.Row], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:
+    """Return records as the trainer sees them, padded to one length.
+
+    Args:
+        records: what is to be in the batch.
+        tokenizer: the model's.
+        device: where the batch goes.
+
+    Returns:
+        `input_ids` and `labels`, shape (records, tokens); -100 carries no loss.
+    """
+    import torch
+
+    from ftlab.training.sft import prepare
+
+    rows = prepare(tokenizer, records, max_length=tokenizer.model_max_length)
+    longest = max(len(row["input_ids"]) for row in rows)
+    fills = {"input_ids": tokenizer.pad_token_id, "labels": -100}
+    return {
+        key: torch.tensor(
+            [row[key] + [fill] * (longest - len(row[key])) for row in rows], device=device
+        )
+        for key, fill in fills.items()
+    }
 
 
-def _entropy(shares: list[float]) -> float:
-    return -sum(share * math.log(share) for share in shares if share > 0)
+def kept_for_backward(
+    model: Any, batch: Mapping[str, Any], *, words: int = 0
+) -> tuple[dict[str, int], float]:
+    """Take one step forward and back; return what autograd kept in between, and the loss.
+
+    Args:
+        model: a causal LM with weights that train; its gradients are added to.
+        batch: `input_ids` and `labels`, shape (records, tokens).
+        words: the size of the vocabulary, by which logits are known.
+
+    Returns:
+        Bytes of activations and of logits, each storage once and the model's own weights not
+        counted; and the loss.
+    """
+    import torch
+
+    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    seen: dict[int, tuple[str, int]] = {}
+    held = []
+
+    def keep(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            part = "logits" if words and tensor.shape[-1:] == (words,) else "activations"
+            seen[storage.data_ptr()] = (part, storage.nbytes())
+            held.append(tensor)  # or its place might be given to another
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model(**batch).loss
+    sizes = {"activations": 0, "logits": 0}
+    for part, size in seen.values():
+        sizes[part] += size
+    held.clear()
+    loss.backward()
+    return sizes, loss.item()
 
 
-def _capitals(words: list[str], first: int = 1, back: int = 1) -> list[int]:
-    return [i - back for i in range(first, len(words)) if words[i][0].isupper()]
+# The solutions and the mistakes, as functions.
 
+
+def _numbers(rows: int, columns: int, rank: int) -> int:
+    return rank * (rows + columns)
+
+
+def _adapted(x: Any, W: Any, A: Any, B: Any, alpha: float) -> Any:
+    return x @ W.T + alpha / len(A) * (x @ A.T @ B.T)
+
+
+def _coarse(weights: list[float], levels: list[float]) -> list[float]:
+    top = max(abs(weight) for weight in weights)
+    return [top * min(levels, key=lambda level: abs(w / top - level)) for w in weights]
+
+
+def _bytes(weights: int, block: int) -> float:
+    return weights / 2 + 4 * weights / block
+
+
+def _unmerge(merged: Any, A: Any, B: Any, alpha: float) -> Any:
+    return merged - alpha / len(A) * (B @ A)
+
+
+def _drawn(seed: int, *shape: int) -> Any:
+    return np.random.default_rng(seed).normal(size=shape).round(2)
+
+
+_LEVELS = [-1.0, -0.5, -0.2, 0.0, 0.15, 0.4, 1.0]
+_BLOCKS = ([0.02, -0.05, 0.031, 0.001], [-3.0, 0.5, 1.1, 0.35, 2.2], [0.9, -0.25, 0.31, -0.66])
+_LORA = [
+    (_drawn(1, 2, 5), _drawn(2, 3, 5), _drawn(3, 2, 5), _drawn(4, 3, 2), 8.0),
+    (_drawn(5, 4, 6), _drawn(6, 5, 6), _drawn(7, 4, 6), _drawn(8, 5, 4), 8.0),
+]
+_MERGED = [(W, A, B, alpha) for _, W, A, B, alpha in _LORA]
 
 EXERCISES = (
     exercise(
         "04.1",
-        solution=lambda a, b: len(a & b) / len(a | b),
-        cases=(
-            ({"my card", "card is"}, {"my card", "card was"}),
-            ({"a b", "b c", "c d"}, {"a b", "b c"}),
-            ({"a b"}, {"c d"}),
-            ({"a b"}, {"a b", "b c", "c d"}),
-            ({"a b", "b c"}, {"a b", "b c"}),
-        ),
+        solution=_numbers,
+        cases=((96, 96, 1), (320, 864, 8), (4096, 4096, 16)),
         mistakes={
-            "it divides by the first text alone": lambda a, b: len(a & b) / len(a),
-            "it divides by the longer text": lambda a, b: len(a & b) / max(len(a), len(b)),
-            "it counts what they share": lambda a, b: len(a & b),
-            "common pairs count twice": lambda a, b: 2 * len(a & b) / (len(a) + len(b)),
+            "that is the whole matrix": lambda m, n, r: m * n,
+            "it counts one of the two matrices": lambda m, n, r: r * m,
+            "it counts the whole matrix rank times": lambda m, n, r: r * m * n,
+            "it adds the rank instead of multiplying": lambda m, n, r: r + m + n,
         },
     ),
     exercise(
         "04.2",
-        solution=_agreed,
-        cases=(
-            ([("a", "x"), ("b", "y"), ("a", "z")],),
-            ([("a", "x"), ("a", "x"), ("b", "y")],),
-            ([("a", "x"), ("a", "x"), ("a", "z"), ("b", "y")],),
-            ([("a", "x"), ("b", "x")],),
-        ),
+        solution=_adapted,
+        cases=tuple(_LORA),
         mistakes={
-            "the first answer wins": _first_only,
-            "repeated rows go as well": _asked_once,
-            "it keeps the contradictions": lambda rows: [
-                row for row in rows if row not in _agreed(rows)
-            ],
-            "it keeps everything": lambda rows: list(rows),
+            "the scale is missing": lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T,
+            "the scale is alpha alone": lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T),
+            "the scale is that of rsLoRA": lambda x, W, A, B, alpha: (
+                x @ W.T + alpha / len(A) ** 0.5 * (x @ A.T @ B.T)
+            ),
+            "the frozen weight is missing": lambda x, W, A, B, alpha: (
+                alpha / len(A) * (x @ A.T @ B.T)
+            ),
         },
     ),
     exercise(
         "04.3",
-        solution=lambda shares: math.exp(_entropy(shares)),
-        cases=(
-            ([0.25, 0.25, 0.25, 0.25],),
-            ([0.7, 0.1, 0.1, 0.1],),
-            ([0.5, 0.5, 0.0, 0.0],),
-            ([1.0, 0.0],),
-        ),
+        solution=_coarse,
+        cases=tuple((block, _LEVELS) for block in _BLOCKS),
         mistakes={
-            "that is the entropy itself": _entropy,
-            "it counts the areas that were hit": lambda shares: sum(share > 0 for share in shares),
-            "the minus sign is missing": lambda shares: math.exp(-_entropy(shares)),
-            "it is one over the sum of squares": lambda shares: (
-                1 / sum(share * share for share in shares)
-            ),
+            "the block is not scaled": lambda ws, levels: [
+                min(levels, key=lambda level: abs(w - level)) for w in ws
+            ],
+            "the scale does not come back": lambda ws, levels: [
+                c / max(map(abs, ws)) for c in _coarse(ws, levels)
+            ],
+            "the largest is taken without its sign removed": lambda ws, levels: [
+                max(ws) * min(levels, key=lambda level: abs(w / max(ws) - level)) for w in ws
+            ],
+            "it takes the next level below": lambda ws, levels: [
+                max(map(abs, ws)) * max(lv for lv in levels if lv <= w / max(map(abs, ws)))
+                for w in ws
+            ],
         },
     ),
     exercise(
         "04.4",
-        solution=_capitals,
-        cases=(
-            (["Copy", "the", "file", "Return", "its", "size"],),
-            (["Stop", "Wait", "for", "Anna"],),
-            (["return", "its", "size"],),
-            (["Close", "the", "window"],),
-        ),
+        solution=_bytes,
+        cases=((6400, 64), (6400, 32), (1_000_000, 100)),
         mistakes={
-            "it returns the capitalised word": lambda words: _capitals(words, back=0),
-            "the first word counts too": lambda words: _capitals(words, first=0),
-            "it returns every capitalised word": lambda words: _capitals(words, first=0, back=0),
-            "the last word counts too": lambda words: [*_capitals(words), len(words) - 1],
+            "it forgets the scales": lambda weights, block: weights / 2,
+            "it takes 4 bits for 4 bytes": lambda weights, block: 4 * weights + 4 * weights / block,
+            "it keeps a scale for each weight": lambda weights, block: weights / 2 + 4 * weights,
+            "it takes a scale for one byte": lambda weights, block: weights / 2 + weights / block,
         },
     ),
     exercise(
         "04.5",
-        solution=lambda have, others, share: share * others / ((1 - share) * have),
-        cases=((40, 200, 0.5), (100, 900, 0.25), (30, 60, 0.9), (50, 50, 0.5)),
+        solution=_unmerge,
+        cases=tuple(_MERGED),
         mistakes={
-            "the total was taken to stay": lambda have, others, share: (
-                share * (have + others) / have
-            ),
-            "it forgets how many there are": lambda have, others, share: share / (1 - share),
-            "it returns a number of records": lambda have, others, share: (
-                share * others / (1 - share)
-            ),
-            "the sources are swapped": lambda have, others, share: (
-                share * have / ((1 - share) * others)
+            "it merges once more": lambda merged, A, B, alpha: merged + alpha / len(A) * (B @ A),
+            "the scale is missing": lambda merged, A, B, alpha: merged - B @ A,
+            "A and B are the wrong way round": lambda merged, A, B, alpha: (
+                merged - alpha / len(A) * (A @ B)
             ),
         },
     ),

@@ -15,7 +15,7 @@ from typing import Any
 from ftlab import data
 from ftlab.errors import DataError
 from ftlab.teaching.exercises import exercise
-from ftlab.teaching.lesson05 import kept
+from ftlab.teaching.lesson03 import kept
 from ftlab.teaching.tickets import short_tickets
 
 

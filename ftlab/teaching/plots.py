@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 LESSONS = {
     "00": "First fine-tune",
-    "01": "When to fine-tune",
-    "02": "Model selection",
-    "03": "Data synthesis",
-    "04": "Data quality",
-    "05": "SFT with TRL",
-    "06": "Evaluation",
-    "07": "LoRA and QLoRA",
+    "01": "Prompt or tune?",
+    "02": "Choosing a base",
+    "03": "What the trainer does",
+    "04": "LoRA and QLoRA",
+    "05": "Making data",
+    "06": "Judging data",
+    "07": "Judging answers",
     "08": "Break it on purpose",
 }
 GROUPS = (
     ("What is\nfine-tuning?", ("00",)),
     ("Should I, and\nwhich model?", ("01", "02")),
-    ("What should it\nlearn from?", ("03", "04")),
-    ("How do I train it,\nand did it learn?", ("05", "06")),
-    ("How cheaply, and\nhow does it fail?", ("07", "08")),
+    ("What happens\nin training?", ("03", "04")),
+    ("What should it\nlearn from?", ("05", "06")),
+    ("Did it help, and\nhow does it fail?", ("07", "08")),
 )
 
 

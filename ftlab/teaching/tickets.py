@@ -1,5 +1,5 @@
 """Support tickets to sort by what they are about: short ones of the task "triage", and twenty of
-lesson 03, written one by one: the text, its intent, its priority.
+lesson 05, written one by one: the text, its intent, its priority.
 
 >>> len(TICKETS), TICKETS[0][1:]
 (20, ('billing', 'normal'))

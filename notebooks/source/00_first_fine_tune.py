@@ -228,7 +228,7 @@ HTML(templates.mask_html(tokenizer, encoded))
 # that ends the turn. The marker matters: a model that has not learned it does not stop.
 #
 # The other tokens are read and not learned. TRL does this by itself for rows with `prompt` and
-# `completion`. Lesson 05 shows what happens when it goes wrong.
+# `completion`. Lesson 03 shows what happens when it goes wrong.
 
 # %% [markdown]
 # ## 5. First, a better prompt
@@ -576,7 +576,7 @@ for note in NEW:
 # - It speaks of these sentences: documentation, and some letters. Try a line of a poem as `MINE`.
 # - It speaks of one training run. Another `SEED` gives a slightly different model, and the
 #   interval does not include that.
-# - What the model *forgot* while it learned was not measured. Lesson 06 does that.
+# - What the model *forgot* while it learned was not measured. Lesson 07 does that.
 # - The prompt with examples could perhaps be improved further. Lesson 01 tries.
 #
 # ## 11. Quiz
@@ -595,5 +595,5 @@ ftlab.quiz("00")
 # 3. **The opponent is the best prompt, not the plain one**, on held-out rows, with an interval of
 #    the difference.
 #
-# Next: [01 When to fine-tune](01_when_to_fine_tune.ipynb).
+# Next: [01 Prompt or tune?](01_prompt_retrieve_tune_or_neither.ipynb).
 # When is a prompt enough, when does a search help more, and when does training pay?

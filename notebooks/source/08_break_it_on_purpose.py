@@ -6,7 +6,7 @@
 # **What you will build**: a ward of thirteen broken models and batches, each with its
 # symptom, the printout that proves the cause, and a cure that you check.
 #
-# **Prerequisites**: lessons 00 and 06. Lesson 05 helps.
+# **Prerequisites**: lessons 00 and 07. Lesson 03 helps.
 #
 # | where | reading, doing and running | of it, computing |
 # |---|---|---|

@@ -1,136 +1,137 @@
-"""Lesson 07 counts, measures and draws what it says it does."""
+"""Lesson 07's toys do what the lesson says of them, and its pictures show what they are given."""
 
-import math
-from functools import partial
+import ast
+import statistics
 
+import numpy as np
 import pytest
-import torch
-from torch.utils.checkpoint import checkpoint
 
 from ftlab import data
-from ftlab.teaching import plots_weights
-from ftlab.teaching.exercises import find
+from ftlab.errors import ConfigError
+from ftlab.evaluation.metrics import bleu
+from ftlab.evaluation.mutants import make
+from ftlab.tasks import unit_tests
+from ftlab.teaching import plots_evaluation
+from ftlab.teaching.exercises import find, judge
 from ftlab.teaching.lesson07 import (
-    SHAPES,
-    batch_of,
-    counted,
-    kept_for_backward,
-    shipped,
+    FEE,
+    FEES,
+    only_typical,
+    other_names,
+    told_apart,
+    wrong_value,
 )
-from ftlab.templates import encode
 
-RECORDS = [data.example("Say hi!", "fox"), data.example("Say it again, Paris!", "user and model")]
+MODULE = data.answer(unit_tests.examples(1, seed=0)[0])
 
 
 @pytest.mark.parametrize(
-    ("name", "billions"),
-    [("Qwen2.5-0.5B", 0.494), ("Llama-3.2-1B", 1.236), ("Llama-3-8B", 8.03), ("LLaMA-65B", 65.29)],
+    ("middle", "kind"),
+    [
+        (lambda d: [(cuts := statistics.quantiles(d, n=40))[0], cuts[-1]], "right"),
+        (lambda d: [sorted(d)[int(0.025 * len(d))], sorted(d)[int(0.975 * len(d))]], "right"),
+        (lambda d: np.quantile(d, [0.025, 0.975]), "right"),
+        (lambda d: [d[int(0.025 * len(d))], d[int(0.975 * len(d))]], "mistake"),
+        (lambda d: np.quantile(d, [0.05, 0.95]), "mistake"),
+        (lambda d: np.quantile(d, [0, 0.95]), "mistake"),
+        (lambda d: np.quantile(d, [0.05, 1]), "mistake"),
+        (lambda d: np.quantile(d, [0.03, 0.97]), "wrong"),
+    ],
 )
-def test_the_shapes_are_those_of_models_of_that_size(name, billions):
-    assert counted(SHAPES[name])[0] / 1e9 == pytest.approx(billions, rel=1e-3)
+def test_any_usual_way_to_cut_2_5_percent_is_right_and_another_share_is_not(middle, kind):
+    assert judge(find("07.2"), middle).kind == kind
 
 
-def test_an_adapter_has_as_many_numbers_as_the_exercise_says():
-    from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
-
-    from ftlab import models
-
-    model, _ = models.load("ftlab-1m", device="cpu")
-    whole, linear = counted(shipped("ftlab-1m"))
-    assert whole == sum(weight.numel() for weight in model.parameters())
-    options = LoraConfig(r=3, target_modules="all-linear", task_type="CAUSAL_LM")
-    names = sorted({n.split(".")[-1] for n, _ in model.named_modules() if n.endswith("_proj")})
-    options.target_modules = names
-    adapter = get_peft_model_state_dict(inject_adapter_in_model(options, model))
-    numbers = find("07.1").solution
-    assert sum(numbers(b, a, 3) for a, b in linear) == sum(w.numel() for w in adapter.values())
+def test_the_fees_are_the_function_and_faults_of_it():
+    space = {}
+    exec(FEE, space)
+    true, *mutants = FEES
+    totals = range(200)
+    assert [true(total) for total in totals] == [space["fee"](total) for total in totals]
+    for mutant in mutants:
+        assert [mutant(total) for total in totals] != [true(total) for total in totals]
+    assert "mutant 'total > 50'" in repr(mutants[0])
 
 
-def test_a_batch_is_padded_where_no_loss_is(make_model):
-    model, tokenizer = make_model("chatml")
-    batch = batch_of(RECORDS, tokenizer)
-    short = len(encode(tokenizer, RECORDS[0]).input_ids)
-    assert batch["input_ids"].shape == batch["labels"].shape
-    assert set(batch["input_ids"][0, short:].tolist()) == {tokenizer.pad_token_id}
-    assert set(batch["labels"][0, short:].tolist()) == {-100}
-    mask = [t != -100 for t in batch["labels"][1].tolist()]
-    assert mask == [bool(kept) for kept in encode(tokenizer, RECORDS[1]).loss_mask]
-    assert math.isfinite(model(**batch).loss.item())
+def test_no_fault_that_the_course_makes_of_the_fee_outlives_the_exercises_solution():
+    passes = find("07.5").solution
+    for mutant in make(FEE):
+        space = {}
+        exec(mutant.source, space)
+        # `return 0 -> return None` and the like included
+        assert not passes(space["fee"]), mutant.source
 
 
-def test_checkpointing_keeps_less_and_gives_the_same_gradient(make_model):
-    sizes, grads = [], []
-    for checkpointed in (False, True):
-        model, tokenizer = make_model("chatml", num_hidden_layers=4)
-        model.train()
-        if checkpointed:
-            for layer in model.model.layers:
-                layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-        batch = batch_of(RECORDS * 4, tokenizer) | {"use_cache": False}
-        size, loss = kept_for_backward(model, batch, words=len(tokenizer))
-        sizes.append(size["activations"])
-        tokens = batch["input_ids"].numel()
-        assert size["logits"] % (4 * tokens * len(tokenizer)) == 0 < size["logits"]
-        grads.append(model.model.layers[0].mlp.up_proj.weight.grad)
-    assert sizes[1] < sizes[0] / 2
-    assert torch.allclose(*grads, atol=1e-6)
-    assert loss == pytest.approx(model.eval()(**batch).loss.item(), rel=1e-5)
-
-
-def test_what_autograd_keeps_of_one_product_is_its_input():
-    class Square(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.ones(10, 10))
-
-        def forward(self, x):
-            outputs = (x @ self.weight).exp()
-            return type("Output", (), {"loss": outputs.sum()})
-
-    size, loss = kept_for_backward(Square(), {"x": torch.zeros(5, 10)})
-    assert loss == 50
-    # x, of which the weight's gradient is made, and what exp gave
-    assert size == {"activations": 4 * (50 + 50), "logits": 0}
-
-
-def test_lines_show_every_point_and_the_levels_across():
-    picture = plots_weights.lines(
-        {"full": {1: 2.0, 8: 1.0}, "LoRA": {1: 3.0, 8: 1.5}},
-        title="Rank", xlabel="rank", ylabel="nats", log="x", across={"base": 4.0},
-    )  # fmt: skip
-    (axes,) = picture.figure.axes
-    assert [list(line.get_ydata()) for line in axes.lines[:2]] == [[2.0, 1.0], [3.0, 1.5]]
-    assert axes.get_xscale() == "log" and axes.get_yscale() == "linear"
-    assert picture.alt == (
-        "Lines over rank, nats: full: 1 2, 8 1; LoRA: 1 3, 8 1.5; base: 4 across."
+def test_other_names_leave_a_function_as_it_was():
+    source = (
+        "def keep(values, limit=3):\n    total = 0\n    for v in values:\n        total += v\n"
+        "    return [w for w in values if w > limit] + [total]\n"
     )
+    spaces = [{}, {}]
+    exec(source, spaces[0])
+    exec(other_names(source), spaces[1])
+    assert spaces[0]["keep"]([1, 4, 9]) == spaces[1]["keep"]([1, 4, 9]) == [4, 9, 14]
+    names = {node.id for node in ast.walk(ast.parse(other_names(source)))
+             if isinstance(node, ast.Name)}  # fmt: skip
+    assert names.isdisjoint({"values", "limit", "total", "v", "w"})
+
+
+def test_the_lazy_writer_keeps_one_test_and_the_sloppy_one_all_but_a_value():
+    lazy, sloppy = only_typical(MODULE), wrong_value(MODULE)
+    assert lazy.count("def test_") == 1 < MODULE.count("def test_")
+    assert "def test_typical" in lazy
+    assert sloppy.count("self.assertEqual") == MODULE.count("self.assertEqual")
+    assert sloppy.count("'something else'") == 1
+    assert bleu([sloppy], [MODULE]) > bleu([lazy], [MODULE])
+
+
+def test_draws_show_one_bar_for_each_figure_there_is():
+    picture = plots_evaluation.draws(
+        [0.5, 0.55, 0.55, 0.6], 0.5, 0.6, title="Drawn", xlabel="share right"
+    )
+    (axes,) = picture.figure.axes
+    heights = [bar.get_height() for bar in axes.containers[0]]
+    assert heights == [1, 2, 1]
+    assert picture.alt == "Histogram of 4 draws, share right: 95 % lie in 0.50 to 0.60."
     assert picture.png().startswith(b"\x89PNG")
 
 
-def test_levels_say_where_the_weights_are():
-    picture = plots_weights.levels(
-        [-1.0, -0.1, 0.0, 0.2], {"even": [-1, 0, 1], "NF4": [-1, -0.1, 0.1, 1]}, title="Levels"
-    )
+def test_many_figures_are_put_into_bins():
+    values = [k / 1000 for k in range(1000)]
+    (axes,) = plots_evaluation.draws(values, 0, 1, title="", xlabel="").figure.axes
+    assert len(axes.containers[0]) == 40
+
+
+@pytest.mark.parametrize(("low", "word"), [(-0.1, "zero inside"), (0.1, "zero outside")])
+def test_gaps_tell_zero_inside_from_zero_outside(low, word):
+    picture = plots_evaluation.gaps({"b": (0.2, low, 0.3)}, xlabel="F1")
+    assert word in picture.alt
+    assert picture.png()
+
+
+def test_reach_falls_as_examples_come():
+    picture = plots_evaluation.reach({"a": 0.5, "b": 0.1}, most=2000, here=200)
     (axes,) = picture.figure.axes
-    assert [list(line.get_xdata()) for line in axes.lines] == [[-1, 0, 1], [-1, -0.1, 0.1, 1]]
-    assert "75% lie nearer to 0" in picture.alt and "4 levels of NF4" in picture.alt
+    for line in axes.lines[:2]:
+        heights = list(line.get_ydata())
+        assert heights == sorted(heights, reverse=True)
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(5 * axes.lines[1].get_ydata()[0])
     assert picture.png()
 
 
-def test_matrices_share_one_scale_of_colours():
-    shown = {"a": torch.tensor([[0.0, 2.0]]), "b": torch.tensor([[-4.0, 1.0]])}
-    picture = plots_weights.matrices(shown, title="Two")
-    assert {axes.images[0].get_clim() for axes in picture.figure.axes} == {(-4.0, 4.0)}
-    assert picture.alt == "Two: pictures of matrices, a, b."
-    assert picture.png()
+def test_right_answers_are_told_from_wrong_ones_as_the_roc_curve_says():
+    from sklearn.metrics import roc_auc_score
+
+    sure = [(7 * i) % 11 / 10 for i in range(40)]
+    right = [i % 3 == 0 or i % 7 == 1 for i in range(40)]
+    found = told_apart(sure, right)
+    assert found.value == pytest.approx(roc_auc_score(right, sure))
+    assert found.low < found.value < found.high
+    assert told_apart(right, right)[:3] == (1, 1, 1)
+    assert told_apart([0.0] * 40, right).value == 0.5, "ties count half"
+    assert told_apart(sure, right, less=sure)[:3] == (0, 0, 0)
 
 
-def test_stacked_parts_begin_where_the_part_before_ends():
-    picture = plots_weights.stacked(
-        {"full": {"weights": 3.0, "optimiser": 6.0}, "lora": {"weights": 3.5, "optimiser": 0.5}},
-        title="Memory", xlabel="MB",
-    )  # fmt: skip
-    (axes,) = picture.figure.axes
-    assert [bar.get_x() for bar in axes.containers[1]] == [3.0, 3.5]
-    assert "full 9 (weights 3, optimiser 6)" in picture.alt
-    assert picture.png()
+def test_without_right_or_wrong_answers_nothing_is_told_apart():
+    with pytest.raises(ConfigError, match="3 answers are right and 0 wrong"):
+        told_apart([1.0, 2.0, 3.0], [True] * 3)

@@ -1,4 +1,4 @@
-"""The pictures of lesson 04 show what they are given, and say it in words."""
+"""The pictures of lesson 06 show what they are given, and say it in words."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 05 SFT with TRL: the trainer itself, nothing hidden
+# # 03 SFT with TRL: the trainer itself, nothing hidden
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/05_sft_with_trl.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/03_what_the_trainer_does.ipynb)
 #
 # **What you will build**: a supervised fine-tune whose every part you have seen. You count
 # the tokens that it learns from, work its loss out by hand, choose its settings by a sweep,
@@ -67,7 +67,7 @@ hardware.versions()
 # ours will know of it comes from our records.
 
 # %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson05 import BESIDE, RANGE, bookings
+from ftlab.teaching.lesson03 import BESIDE, RANGE, bookings
 
 train_records = bookings(TRAIN, SEED)
 watched = bookings(WATCHED, SEED + 1, apart_from=train_records)
@@ -113,7 +113,7 @@ HTML(templates.mask_html(tokenizer, encoded))
 # A trainer wants the mask in another form, the **labels**: the token where it is to be
 # learned, and -100 where it is not.
 #
-# **Exercise 05.1.** Write the labels. Stuck? `hint("05.1", 1)`, then `hint("05.1", 2)`.
+# **Exercise 03.1.** Write the labels. Stuck? `hint("03.1", 1)`, then `hint("03.1", 2)`.
 
 # %% tags=["exercise", "nbval-check-output"]
 from ftlab import check
@@ -129,7 +129,7 @@ def labels_of(ids, mask):
     # end
 
 
-check("05.1", labels_of)
+check("03.1", labels_of)
 
 # %% [markdown]
 # ## 3. TRL's own trainer, openly
@@ -182,7 +182,7 @@ for name in (
 
 # %%
 from ftlab.display import wrap
-from ftlab.teaching.lesson05 import as_messages, as_pair
+from ftlab.teaching.lesson03 import as_messages, as_pair
 from ftlab.training import sft
 
 print(wrap(as_messages(record), "as messages: "))
@@ -223,7 +223,7 @@ for name in ("messages, assistant only", "prompt and completion"):
 # A model reads a text and at each place guesses the *next* token. To compare guesses with
 # labels, somebody has to shift them by one.
 #
-# **Exercise 05.2.** For each label that is not -100, return the place of the logits that
+# **Exercise 03.2.** For each label that is not -100, return the place of the logits that
 # guess it, and the label.
 
 
@@ -237,7 +237,7 @@ def guesses(labels):
     # end
 
 
-check("05.2", guesses)
+check("03.2", guesses)
 
 # %% [markdown]
 # Now on three tokens that you can count. All labels of our record but the last three become
@@ -282,7 +282,7 @@ assert abs(mean - by_trl([three])) < 0.01
 # A batch has answers of different length. **Predict.** Is its loss the mean of the records'
 # losses?
 #
-# **Exercise 05.3.** Each row holds the losses of one record's tokens. Return the loss of the
+# **Exercise 03.3.** Each row holds the losses of one record's tokens. Return the loss of the
 # batch, in which every *token* counts alike.
 
 
@@ -296,7 +296,7 @@ def batch_loss(rows):
     # end
 
 
-check("05.3", batch_loss)
+check("03.3", batch_loss)
 
 # %% [markdown]
 # Which of the two is it in TRL? Ask it: a row with one label, and the one with three.
@@ -416,11 +416,11 @@ assert abs(mine - theirs) < 0.05
 # ## 6. Which settings? A sweep is the friend
 #
 # Before anything moves, the base answers. (An adapter, a few small matrices beside the
-# weights, is what we train; lesson 07 has more on it.)
+# weights, is what we train; lesson 04 has more on it.)
 
 # %%
 from ftlab.generation import generate
-from ftlab.teaching.lesson05 import in_form, share_right
+from ftlab.teaching.lesson03 import in_form, share_right
 
 
 def answers_of(model, records):
@@ -553,7 +553,7 @@ assert theirs > 1.2 * best
 
 # %%
 from ftlab.teaching import plots
-from ftlab.teaching.lesson05 import probe
+from ftlab.teaching.lesson03 import probe
 
 PROBE_AT = (5, 10, 15, 20, 40, 60, 90, 120)
 model, tokenizer = models.load(BASE)
@@ -615,7 +615,7 @@ plots_training.lines(
 
 # %%
 from ftlab.evaluation.intervals import wilson_interval
-from ftlab.teaching.lesson05 import crossing
+from ftlab.teaching.lesson03 import crossing
 
 wide = {
     name: crossing(curve, 0.9) - crossing(curve, 0.1) for name, curve in way.items()
@@ -698,7 +698,7 @@ plots_training.lines(
 # A training point is the mean over its epoch, a held-out point is taken after it. So the
 # held-out curve may begin lower, and that says nothing more.
 #
-# **Exercise 05.4.** Stop in time: given the held-out loss of each epoch, return the epoch
+# **Exercise 03.4.** Stop in time: given the held-out loss of each epoch, return the epoch
 # (from 0) whose weights are kept. The run ends when `patience` epochs in a row have passed
 # without a new lowest loss; what would have come after it is never known.
 
@@ -719,7 +719,7 @@ def kept(losses, patience):
     # end
 
 
-check("05.4", kept)
+check("03.4", kept)
 
 # %% [markdown]
 # The trainer does it on request: `early_stopping=2`.
@@ -840,7 +840,7 @@ ledger.record(36, "holds", told, 1.0)
 # folder. And one that is **merged** has no switch either: what B A adds to a weight is added
 # once and for all.
 #
-# **Exercise 05.5.** Here is one weight of the base, the row `b` of B and the column `a` of A
+# **Exercise 03.5.** Here is one weight of the base, the row `b` of B and the column `a` of A
 # that meet in it. What is it after merging? W + (alpha / rank) B A.
 
 
@@ -854,7 +854,7 @@ def merged_weight(weight, b, a, alpha, rank):
     # end
 
 
-check("05.5", merged_weight)
+check("03.5", merged_weight)
 
 # %%
 from ftlab.training import adapters
@@ -885,7 +885,7 @@ for name, sizes in hardware.DEFAULTS.items():
 #
 # ## 11. The limits of this lesson
 #
-# - **One task, made up**, with short answers, and one seed. Lesson 06 puts intervals on such
+# - **One task, made up**, with short answers, and one seed. Lesson 07 puts intervals on such
 #   figures; fifty questions leave wide ones.
 # - **A coarse sweep**: rates ten times apart, one short pass each. The best of a short run
 #   need not be the best of a long one.
@@ -899,7 +899,7 @@ for name, sizes in hardware.DEFAULTS.items():
 # Five questions. Each option explains itself.
 
 # %% tags=["nbval-check-output"]
-ftlab.quiz("05")
+ftlab.quiz("03")
 
 # %% [markdown]
 # ## 13. Takeaways
@@ -910,5 +910,5 @@ ftlab.quiz("05")
 # 3. **The training loss does not know.** Held-out records say when to stop, records beside
 #    the range say what was never learned, and an adapter can be taken off.
 #
-# Next: [06 Evaluation](06_evaluation.ipynb).
-# Did it help, and how sure are you?
+# Next: [04 LoRA and QLoRA](04_lora_and_qlora.ipynb).
+# How little of a model must be trained, and in how little memory?

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # 04 Data quality: what should it read?
+# # 06 Data quality: what should it read?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/04_data_quality.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/06_judging_data.ipynb)
 #
 # **What you will build**: a data file mended finding by finding, and four measurements of
 # what data does to a model: where it falls, how much there is, how wrong it is, and which
 # shortcut it leaves open.
 #
-# **Prerequisites**: lesson 00. Lesson 03, where data is made, helps and is not needed.
+# **Prerequisites**: lesson 00. Lesson 05, where data is made, helps and is not needed.
 #
 # | where | reading, doing and running | of it, training |
 # |---|---|---|
@@ -246,7 +246,7 @@ report = examine(save("second.jsonl", rows))
 # *nearly* the same? It cuts both into pairs of neighbouring words, and takes what they share
 # as a share of what either has (**Jaccard's index**).
 #
-# **Exercise 04.1.** Write it, for two sets. Stuck? `hint("04.1", 1)`, then `hint("04.1", 2)`.
+# **Exercise 06.1.** Write it, for two sets. Stuck? `hint("06.1", 1)`, then `hint("06.1", 2)`.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -263,12 +263,12 @@ def jaccard(a, b):
     # end
 
 
-check("04.1", jaccard)
+check("06.1", jaccard)
 
 # %% [markdown]
 # Now the contradictions. Nobody is here to ask which label is right, so neither may stay.
 #
-# **Exercise 04.2.** Keep the rows, pairs of input and output, whose input has one output
+# **Exercise 06.2.** Keep the rows, pairs of input and output, whose input has one output
 # only.
 
 
@@ -285,7 +285,7 @@ def agreed(rows):
     # end
 
 
-check("04.2", agreed)
+check("06.2", agreed)
 
 # %% tags=["nbval-check-output"]
 contradicted = report.of("contradictions")
@@ -318,7 +318,7 @@ assert report.count("error") == 0 and report.of("contradictions") is None
 # the board: data that fall as the board does are perfectly even. And a file's **score** is the
 # root of coverage times evenness, so that neither makes up for the other.
 #
-# **Exercise 04.3.** Write it. A share may be 0.
+# **Exercise 06.3.** Write it. A share may be 0.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -334,7 +334,7 @@ def effective(shares):
     # end
 
 
-check("04.3", effective)
+check("06.3", effective)
 
 # %% [markdown]
 # Three files of 300 tickets: **spread** evenly over the kinds, **lopsided** with most from
@@ -742,7 +742,7 @@ print(bootstrap(lower, full))
 # %% [markdown]
 # What did it look at? Find the rule that needs no reading, and write it down.
 #
-# **Exercise 04.4.** Given a passage as a list of words, return the positions of those that
+# **Exercise 06.4.** Given a passage as a list of words, return the positions of those that
 # end a sentence, going by the capitals alone. The last word does not count.
 
 
@@ -756,7 +756,7 @@ def ends_by_capitals(words):
     # end
 
 
-check("04.4", ends_by_capitals)
+check("06.4", ends_by_capitals)
 
 # %% [markdown]
 # How far does such a rule go, without any model?
@@ -839,7 +839,7 @@ print(f"mean loss, weighted by 3:    {weighted / (3 * len(senior) + len(junior))
 # The same mean, so the same gradient, and any trainer can repeat a record. Which weight, if
 # the seniors' reviews are to be a quarter, or half of all?
 #
-# **Exercise 04.5.** The source has `have` records, all others together have `others`. How
+# **Exercise 06.5.** The source has `have` records, all others together have `others`. How
 # often must each of its records be read for it to make up `share` of the whole?
 
 
@@ -853,7 +853,7 @@ def weight_for(have, others, share):
     # end
 
 
-check("04.5", weight_for)
+check("06.5", weight_for)
 
 # %% [markdown]
 # Does it help? Try it with our tickets: seniors label rightly, and of the juniors' labels
@@ -902,7 +902,7 @@ ledger.record(
 # Five questions. Each option, right or wrong, explains itself.
 
 # %% tags=["nbval-check-output"]
-ftlab.quiz("04")
+ftlab.quiz("06")
 
 # %% [markdown]
 # ## 10. Takeaways
@@ -914,5 +914,5 @@ ftlab.quiz("04")
 # 3. **What the data lets a model ignore, it will ignore.** Test on inputs that lack the
 #    clue.
 #
-# Next: [05 SFT with TRL](05_sft_with_trl.ipynb).
-# The trainer that has done its work in one line here is taken apart.
+# Next: [07 Judging answers](07_judging_answers.ipynb).
+# Did it help, and how sure are you?

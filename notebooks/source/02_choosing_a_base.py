@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 Model selection: which base?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/02_model_selection.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/02_choosing_a_base.ipynb)
 #
 # **What you will build**: a shortlist of open models that meet your demands, a healthy
 # distrust of their benchmarks, and a bake-off that decides between bases by tuning them.
@@ -816,7 +816,7 @@ ledger.record(19, verdict, told, moved.value, interval=(moved.low, moved.high))
 # ## 6. The verdict, and its limits
 #
 # - **One task, one budget, one seed.** The bake-off ranks these bases for capitals and marks,
-#   after a short training. Lesson 06 has the tools for more.
+#   after a short training. Lesson 07 has the tools for more.
 # - **Size and reading are mixed.** The largest base also read by far the most tokens, so that
 #   its lead is not that of size. To part the two, bases of several sizes must have read
 #   alike.
@@ -844,5 +844,5 @@ ftlab.quiz("02")
 # 3. **Tune the shortlist and ask it your task.** A cheap signal helps to drop candidates; the
 #    bake-off decides.
 #
-# Next: [03 Data synthesis](03_data_synthesis.ipynb).
-# The base is chosen; now it needs something to learn from.
+# Next: [03 What the trainer does](03_what_the_trainer_does.ipynb).
+# The base is chosen; now what happens when it is trained?

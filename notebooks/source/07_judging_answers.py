@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 06 Evaluation: did it help, and how sure are you?
+# # 07 Evaluation: did it help, and how sure are you?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/06_evaluation.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/07_judging_answers.ipynb)
 #
 # **What you will build**: a verdict on a model that you tune yourself, which says better by
 # how much, on what, how sure, at what price, and what got worse.
@@ -76,7 +76,7 @@ for row in pitfalls.accuracy_on_imbalance():
 # %% [markdown]
 # Accuracy prefers the program that does nothing, since most tickets are ordinary.
 #
-# **Exercise 06.1.** Write the accuracy that is not fooled: the mean of the accuracy among the
+# **Exercise 07.1.** Write the accuracy that is not fooled: the mean of the accuracy among the
 # urgent tickets and that among the others. Both lists hold True for urgent.
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -97,7 +97,7 @@ def balanced_accuracy(truth, said):
     # end
 
 
-check("06.1", balanced_accuracy)
+check("07.1", balanced_accuracy)
 
 # %% [markdown]
 # **BLEU** counts runs of words that an answer shares with the reference. Is it any good for
@@ -144,7 +144,7 @@ for _ in range(4):
 # %% [markdown]
 # Do it two thousand times, and leave out the lowest and the highest few.
 #
-# **Exercise 06.2.** Return the two ends of the middle 95 % of a list of draws.
+# **Exercise 07.2.** Return the two ends of the middle 95 % of a list of draws.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -159,7 +159,7 @@ def middle(draws):
     # end
 
 
-check("06.2", middle)
+check("07.2", middle)
 
 # %% [markdown]
 # Here is the whole of it, in ten lines.
@@ -219,7 +219,7 @@ assert 0.88 < inside / 300 < 0.99
 # Some questions are easy for everybody. A draw with many easy ones lifts both models, and
 # the *difference* hardly moves. So it is taken within each draw: the **paired** bootstrap.
 #
-# **Exercise 06.3.** `a` and `b` hold the scores of two models on the same examples; `drawn`
+# **Exercise 07.3.** `a` and `b` hold the scores of two models on the same examples; `drawn`
 # holds positions, some of them twice.
 
 
@@ -233,7 +233,7 @@ def gap(a, b, drawn):
     # end
 
 
-check("06.3", gap)
+check("07.3", gap)
 
 # %% [markdown]
 # A toy: on forty questions, `b` knows all that `a` knows, and five more.
@@ -470,7 +470,7 @@ for n in (10, 20, 40, 80, TEST):
 plots_evaluation.gaps(rows, xlabel="tuned less base, F1", title="Fewer is less sure")
 
 # %% [markdown]
-# **Exercise 06.4.** Zero is not the only line that matters. Below some gain, `matters`, nobody
+# **Exercise 07.4.** Zero is not the only line that matters. Below some gain, `matters`, nobody
 # would bother. Return `"worth it"` when the whole interval reaches it, `"not worth it"` when
 # all of it lies below, and `"more examples"` when it may be either.
 
@@ -487,7 +487,7 @@ def advice(low, high, matters):
     # end
 
 
-check("06.4", advice)
+check("07.4", advice)
 
 # %% [markdown]
 # ### How many examples do I need?
@@ -583,7 +583,7 @@ ledger.record(
 )  # fmt: skip
 
 # %%
-from ftlab.teaching.lesson06 import told_apart
+from ftlab.teaching.lesson07 import told_apart
 from ftlab.training.held_out import nats
 
 texts = given["tuned"].texts
@@ -620,7 +620,7 @@ ledger.record(
 # makes the task's records, and three spoilt versions of it.
 
 # %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson06 import only_typical, wrong_value
+from ftlab.teaching.lesson07 import only_typical, wrong_value
 
 unit_tests = tasks.get("unit_tests")
 asked = unit_tests.examples(MODULES, seed=SEED, split="test")
@@ -668,7 +668,7 @@ mutation.table(graded["careful"])
 
 # %%
 from ftlab.evaluation.mutants import normal
-from ftlab.teaching.lesson06 import other_names
+from ftlab.teaching.lesson07 import other_names
 
 fooled, pairs = [], []  # of each function
 for record, one in zip(asked, graded["careful"]):
@@ -696,7 +696,7 @@ print(worst.target)
 print("\n".join(mutation.show(worst).splitlines()[:13]))
 
 # %% [markdown]
-# **Exercise 06.5.** Now you. Orders of 50 or more are free of charge, others cost 5:
+# **Exercise 07.5.** Now you. Orders of 50 or more are free of charge, others cost 5:
 #
 #     def fee(total):
 #         if total >= 50:
@@ -717,7 +717,7 @@ def passes(fee):
     # end
 
 
-check("06.5", passes)
+check("07.5", passes)
 
 # %% [markdown]
 # ## 8. What do 1,000 answers cost?
@@ -726,7 +726,7 @@ check("06.5", passes)
 # them once. The price table is a file that you can edit; its prices here are made up, and a
 # tuned model's tokens have twice the price.
 #
-# **Exercise 06.6.** Return what 1,000 answers cost.
+# **Exercise 07.6.** Return what 1,000 answers cost.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -739,7 +739,7 @@ def money(tokens_in, tokens_out, price_in, price_out):
     # end
 
 
-check("06.6", money)
+check("07.6", money)
 
 # %% [markdown]
 # **Predict.** By how much is the tuned model's prompt shorter than the one with examples? And
@@ -840,7 +840,7 @@ print(wrap(said[:160], "after:  "))
 #   where it matters, train several.
 # - **One kind of text.** Documentation of Python. Letters may come out otherwise.
 # - **A small model**, and a hard push: all of its weights moved, at a high rate. A larger
-#   one may gain more from examples in its prompt. Lesson 07 has gentler ways to tune.
+#   one may gain more from examples in its prompt. Lesson 04 has gentler ways to tune.
 # - **Sixteen texts** show damage, not nuances. And the unit tests came from programs, since a
 #   model that writes them takes longer to tune.
 #
@@ -849,7 +849,7 @@ print(wrap(said[:160], "after:  "))
 # Five questions. Each option explains itself.
 
 # %% tags=["nbval-check-output"]
-ftlab.quiz("06")
+ftlab.quiz("07")
 
 # %% [markdown]
 # ## 12. Takeaways
@@ -860,5 +860,5 @@ ftlab.quiz("06")
 # 3. **Better is not enough**: at what price, on what, and what got worse belong to the
 #    verdict.
 #
-# Next: [07 LoRA and QLoRA](07_lora_and_qlora.ipynb).
-# Most of the weights stay where they are; how much of the gain does that keep?
+# Next: [08 Break it on purpose](08_break_it_on_purpose.ipynb).
+# Everything that went well so far, gone wrong.

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 03 Data synthesis: from four functions to a thousand records
+# # 05 Data synthesis: from four functions to a thousand records
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/03_data_synthesis.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/05_making_data.ipynb)
 #
 # **What you will build**: a file of a thousand training examples that a teacher wrote and a
 # sandbox checked, a hundred more out of fifteen written by hand (five others are held out),
@@ -125,7 +125,7 @@ print(raw[0])
 # It learns what it sees, the "Sure!" as well as the test, and a file that opens with "Sure!"
 # is no Python. So the answers are cleaned before anything else.
 #
-# **Exercise 03.1.** Return what is inside the first fence, without the word behind the
+# **Exercise 05.1.** Return what is inside the first fence, without the word behind the
 # opening one; the whole text, if there is no fence. Either way without blanks around it.
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -145,7 +145,7 @@ def unfence(text):
     # end
 
 
-check("03.1", unfence)
+check("05.1", unfence)
 
 # %% [markdown]
 # The course's own cleaner also knows preambles without a fence, chatter at the end, and
@@ -224,7 +224,7 @@ assert seconds[8] < seconds[1]
 # %% [markdown]
 # How many requests will it take? Some answers will be turned down.
 #
-# **Exercise 03.2.** `accepted` is the share of answers that are kept, from 0 to 1. How many
+# **Exercise 05.2.** `accepted` is the share of answers that are kept, from 0 to 1. How many
 # must be asked for, to keep `wanted`?
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -240,7 +240,7 @@ def to_ask(wanted, accepted):
     # end
 
 
-check("03.2", to_ask)
+check("05.2", to_ask)
 
 # %% [markdown]
 # And what will it cost? Nothing here, but an endpoint counts **tokens**, those of the prompt
@@ -471,7 +471,7 @@ ledger.record(
 # Back to the thousand tests. Their functions come from families: `at_most` with 16 and
 # `at_most` with 21 are siblings. A record's `group` names its family.
 #
-# **Exercise 03.3.** A test record *leaks* when its group also stands in the training part.
+# **Exercise 05.3.** A test record *leaks* when its group also stands in the training part.
 # Count them.
 
 
@@ -486,7 +486,7 @@ def leaking(train, test):
     # end
 
 
-check("03.3", leaking)
+check("05.3", leaking)
 
 
 # %% [markdown]
@@ -543,7 +543,7 @@ for name in formats.FORMATS[1:]:
     print(wrap(json.dumps(formats.line_of({"messages": short}, name)), f"{name:18}"))
 
 # %% [markdown]
-# **Exercise 03.4.** Write one of them yourself: the messages of a record, as ShareGPT has
+# **Exercise 05.4.** Write one of them yourself: the messages of a record, as ShareGPT has
 # them. It is the second line above.
 
 
@@ -559,7 +559,7 @@ def sharegpt(messages):
     # end
 
 
-check("03.4", sharegpt)
+check("05.4", sharegpt)
 
 # %% [markdown]
 # A format that cannot hold something has to refuse, instead of dropping it in silence. Our
@@ -741,7 +741,7 @@ assert verdict.systems["teacher"]["helpful"].value > 0.1
 # %% [markdown]
 # A score says what is kept of quality. What is kept of *variety*?
 #
-# **Exercise 03.5.** In how many different ways do some texts begin, counted by their first
+# **Exercise 05.5.** In how many different ways do some texts begin, counted by their first
 # three words? Here capitals count.
 
 
@@ -755,7 +755,7 @@ def ways_to_begin(texts):
     # end
 
 
-check("03.5", ways_to_begin)
+check("05.5", ways_to_begin)
 
 # %% [markdown]
 # **Predict.** The answers to the held-out problems: which of the three models has the most
@@ -801,7 +801,7 @@ ledger.record(
 # - The offline teacher's mistakes were put in on purpose, at a rate that we chose. How often
 #   yours errs, and how, only its own rejects tell.
 # - A test that passes can still be a poor test. How many faults it would notice is another
-#   question, and lesson 06 asks it.
+#   question, and lesson 07 asks it.
 # - In section 8 the rules that picked the answers also mark the students. A student may have
 #   learned to please the rules. Reading its answers is the only cure.
 # - Each doll was trained once, and the intervals know nothing of the luck in that. With a few
@@ -816,7 +816,7 @@ ledger.record(
 # Five questions. Each option, right or wrong, explains itself.
 
 # %% tags=["nbval-check-output"]
-ftlab.quiz("03")
+ftlab.quiz("05")
 
 # %% [markdown]
 # ## 11. Takeaways
@@ -828,5 +828,5 @@ ftlab.quiz("03")
 # 3. **What a model teaches itself is no more than what it knew, minus what a check throws
 #    out.** The check is where the knowledge comes in.
 #
-# Next: [04 Data quality](04_data_quality.ipynb).
+# Next: [06 Judging data](06_judging_data.ipynb).
 # What is wrong with a data file, and what does each fault cost?

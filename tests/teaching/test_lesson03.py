@@ -1,4 +1,4 @@
-"""Lesson 05's bookings have the range they say, and its pictures show what they are given."""
+"""Lesson 03's bookings have the range they say, and its pictures show what they are given."""
 
 import importlib.resources
 
@@ -8,7 +8,7 @@ from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.teaching import plots_training
 from ftlab.teaching.exercises import find, judge
-from ftlab.teaching.lesson05 import (
+from ftlab.teaching.lesson03 import (
     BESIDE,
     RANGE,
     as_messages,
@@ -85,7 +85,7 @@ def test_the_pairs_of_the_shift_give_the_loss_that_the_model_gives(make_model):
     model, tokenizer = make_model("chatml")
     ids = tokenizer("What is the capital of France? Paris.")["input_ids"]
     labels = [-100] * 3 + ids[3:]
-    pairs = find("05.2").solution(labels)
+    pairs = find("03.2").solution(labels)
     with torch.no_grad():
         row = torch.tensor([ids])
         logits = model(input_ids=row).logits[0].log_softmax(-1)
@@ -107,7 +107,7 @@ def test_the_merged_weight_is_peft_s(make_model):
     weight = layer.base_layer.weight[3, 5].item()
     b, a = layer.lora_B["default"].weight[3].tolist(), layer.lora_A["default"].weight[:, 5].tolist()
     merged = tuned.merge_and_unload().model.layers[0].self_attn.q_proj.weight[3, 5].item()
-    assert find("05.5").solution(weight, b, a, 6, 2) == pytest.approx(merged, rel=1e-4)
+    assert find("03.5").solution(weight, b, a, 6, 2) == pytest.approx(merged, rel=1e-4)
 
 
 def test_early_stopping_keeps_what_the_trainer_keeps():
@@ -115,7 +115,7 @@ def test_early_stopping_keeps_what_the_trainer_keeps():
 
     losses = [2.0, 1.2, 1.0, 1.1, 1.3]
     evals = [{"step": i + 1, "eval_loss": loss} for i, loss in enumerate(losses)]
-    assert find("05.4").solution(losses, 2) == best(evals) - 1
+    assert find("03.4").solution(losses, 2) == best(evals) - 1
 
 
 def test_stubs_are_met_kindly():

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # 07 LoRA and QLoRA: how little has to move?
+# # 04 LoRA and QLoRA: how little has to move?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/07_lora_and_qlora.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/04_lora_and_qlora.ipynb)
 #
 # **What you will build**: LoRA in ten lines, which agrees with the library; adapters that you
 # switch; a 4-bit weight made by hand; and a table of what each of them saves, and
 # what it costs.
 #
-# **Prerequisites**: lesson 00. Lesson 06 explains the intervals. You should have seen a matrix
+# **Prerequisites**: lesson 00. Lesson 07 explains the intervals. You should have seen a matrix
 # multiplied.
 #
 # | where | reading, doing and running | of it, computing |
@@ -32,7 +32,7 @@ if "google.colab" in sys.modules:
 # ## 1. Settings
 #
 # Many small trainings on the smallest base, so that each takes seconds. The adapters get a
-# higher learning rate than the full fine-tune, as is usual; lesson 05 looks for such rates.
+# higher learning rate than the full fine-tune, as is usual; lesson 03 looks for such rates.
 
 # %%
 import tempfile
@@ -98,7 +98,7 @@ plots_weights.matrices(shown, title="A ring, and the heaviest of its products")
 # to a weight can be written in this way: `B` is the columns, `A` the rows, their number is the
 # **rank** r, and only they are trained. The weight itself stays.
 #
-# **Exercise 07.1.** How many numbers do `B` (rows × rank) and `A` (rank × columns) hold?
+# **Exercise 04.1.** How many numbers do `B` (rows × rank) and `A` (rank × columns) hold?
 
 # %% tags=["exercise", "nbval-check-output"]
 from ftlab import check
@@ -114,7 +114,7 @@ def numbers(rows, columns, rank):
     # end
 
 
-check("07.1", numbers)
+check("04.1", numbers)
 
 # %% [markdown]
 # A matrix grows in two directions, its adapter in one. So what share of a model is an adapter
@@ -123,7 +123,7 @@ check("07.1", numbers)
 # **Predict.** The share, for a model of 8 billion: 10 %, 1 %, 0.1 %?
 
 # %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson07 import SHAPES, counted, shipped
+from ftlab.teaching.lesson04 import SHAPES, counted, shipped
 
 shares, adapter = {}, {}
 ours = {name: shipped(name) for name in (BASE, LARGER)}
@@ -173,7 +173,7 @@ assert torch.equal(LoRALinear(layer, 8, 16)(x), layer(x))
 print("before the first step it gives what the frozen layer gives, exactly")
 
 # %% [markdown]
-# **Exercise 07.2.** The same as one function of plain matrices. The scale is alpha divided by
+# **Exercise 04.2.** The same as one function of plain matrices. The scale is alpha divided by
 # the rank, so that with the same alpha a higher rank is no louder. (The matrices that come in
 # are NumPy arrays: `@`, `.T` and `len` work on them as on torch's.)
 
@@ -188,7 +188,7 @@ def adapted(x, W, A, B, alpha):
     # end
 
 
-check("07.2", adapted)
+check("04.2", adapted)
 
 # %% [markdown]
 # Is it the real thing? We put **peft**, the library that everybody uses, beside one layer of
@@ -494,7 +494,7 @@ assert 0 < both < lower and lower > 0.7
 import time
 from functools import partial
 
-from ftlab.teaching.lesson07 import batch_of, kept_for_backward
+from ftlab.teaching.lesson04 import batch_of, kept_for_backward
 from torch.utils.checkpoint import checkpoint
 
 batch, grads = batch_of(lessons[:8], tokenizer), {}
@@ -555,7 +555,7 @@ plots_weights.levels(
 )
 
 # %% [markdown]
-# **Exercise 07.3.** Send a block through the levels and back: divide by its largest absolute
+# **Exercise 04.3.** Send a block through the levels and back: divide by its largest absolute
 # value, take the nearest level, multiply again.
 
 
@@ -570,7 +570,7 @@ def coarse(weights, levels):
     # end
 
 
-check("07.3", coarse)
+check("04.3", coarse)
 
 # %% [markdown]
 # The same for a whole matrix at once. **Predict.** How far off is a weight after that, as a
@@ -631,7 +631,7 @@ else:
 # %% [markdown]
 # The scales want room as well: one float32 a block.
 #
-# **Exercise 07.4.** How many bytes do `weights` weights take in 4 bits, with a scale of 4 bytes
+# **Exercise 04.4.** How many bytes do `weights` weights take in 4 bits, with a scale of 4 bytes
 # for each block?
 
 
@@ -645,7 +645,7 @@ def bytes_in_4_bits(weights, block):
     # end
 
 
-check("07.4", bytes_in_4_bits)
+check("04.4", bytes_in_4_bits)
 
 # %% [markdown]
 # QLoRA holds the scales themselves in 8 bits, in blocks of 256 (*double quantisation*), and
@@ -890,7 +890,7 @@ print(agreement)
 assert torch.allclose(theirs, by_hand, atol=1e-6) and agreement
 
 # %% [markdown]
-# **Exercise 07.5.** And back: the base out of a merged weight, if you still have the adapter.
+# **Exercise 04.5.** And back: the base out of a merged weight, if you still have the adapter.
 # (NumPy arrays again: `@`, `.T` and `len`.)
 
 
@@ -904,7 +904,7 @@ def unmerge(merged, A, B, alpha):
     # end
 
 
-check("07.5", unmerge)
+check("04.5", unmerge)
 
 # %% [markdown]
 # **Predict.** The time for a short prompt: the base, the base with its adapter beside it, and
@@ -980,7 +980,7 @@ plots.bars(
 # Five questions. Each option explains itself.
 
 # %% tags=["nbval-check-output"]
-ftlab.quiz("07")
+ftlab.quiz("04")
 
 # %% [markdown]
 # ## 14. Takeaways
@@ -992,5 +992,5 @@ ftlab.quiz("07")
 # 3. **Rank, layers and rate are settings, not laws.** Measure on your own task; it takes
 #    minutes.
 #
-# Next: [08 Break it on purpose](08_break_it_on_purpose.ipynb).
-# Everything that went well here, gone wrong.
+# Next: [05 Making data](05_making_data.ipynb).
+# Where do the examples come from?

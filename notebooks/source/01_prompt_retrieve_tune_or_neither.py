@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 When to fine-tune: prompt, retrieval, fine-tune, or neither?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/01_when_to_fine_tune.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/01_prompt_retrieve_tune_or_neither.ipynb)
 #
 # **What you will build**: four small models that each learned a pattern, one that tried to
 # learn facts, one that answers from a text it is given; and a helper that tells you in ten
@@ -809,5 +809,5 @@ ftlab.quiz("01")
 # 3. **“Do not fine-tune” is a good answer**: when a program will do, when nobody can measure
 #    it, and when the bill never comes back.
 #
-# Next: [02 Model selection](02_model_selection.ipynb).
+# Next: [02 Choosing a base](02_choosing_a_base.ipynb).
 # You decided to tune; now which base?
