@@ -35,7 +35,8 @@ test: setup
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile
 	@# In their own order: the first lesson trains longest, and as the last it would run alone.
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile \
-	  --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=600 notebooks/*.ipynb
+	  --no-loadscope-reorder --nbval-lax --nbval-sanitize-with=tests/nbval.cfg \
+	  --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/00_first_fine_tune.ipynb

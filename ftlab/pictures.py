@@ -55,8 +55,14 @@ class Picture:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         import base64
+        import html
 
-        return {"image/png": base64.b64encode(self.png()).decode("ascii"), "text/plain": self.alt}
+        # An image tag, for it alone takes the alternative text along: JupyterLab, nbconvert and
+        # the site have no place for one beside a bare PNG.
+        data = base64.b64encode(self.png()).decode("ascii")
+        alt = html.escape(self.alt)
+        tag = f'<img alt="{alt}" src="data:image/png;base64,{data}" style="max-width:100%">'
+        return {"text/html": tag, "text/plain": self.alt}
 
 
 @contextmanager

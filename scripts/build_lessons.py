@@ -168,7 +168,7 @@ def clean(notebook: "NotebookNode") -> None:
             if "data" in output:
                 # Without its kernel a live widget is an error message; the text beside it is not.
                 output.data.pop(LIVE, None)
-                if output.data.get("text/plain") in EMPTY and "image/png" not in output.data:
+                if output.data.get("text/plain") in EMPTY:
                     output.data.clear()  # a progress bar that is gone
             if "metadata" in output:
                 output.metadata = {}

@@ -1,6 +1,7 @@
 """What is shown while a trainer trains: lines, a picture, and a history that is complete."""
 
 import base64
+import re
 
 import pytest
 from datasets import Dataset
@@ -126,7 +127,10 @@ def test_a_notebook_gets_one_picture_that_is_redrawn(monkeypatch, train, capsys)
     assert capsys.readouterr().out == ""
     assert [kind for kind, _ in shown] == ["display"] + ["update"] * (len(shown) - 1)
     last = shown[-1][1]._repr_mimebundle_()
-    assert base64.b64decode(last["image/png"]).startswith(b"\x89PNG")
+    alt, picture = re.fullmatch(
+        '<img alt="(.+)" src="data:image/png;base64,([^"]+)" style=.+>', last["text/html"]
+    ).groups()
+    assert base64.b64decode(picture).startswith(b"\x89PNG") and alt == last["text/plain"]
     assert last["text/plain"].startswith("Loss curve over 6 steps, from ")
     assert "held-out loss" in last["text/plain"]
 
