@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two test processes at a time, each with half of the cores: two notebooks share a machine well.
 THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) // 2))')
 
-.PHONY: help setup demo test lab notebooks site lint matrix bench clean
+.PHONY: help setup demo test lab notebooks site slides lint matrix bench clean
 
 help:
 	@echo "make demo    set up, fine-tune, print base vs tuned"
@@ -12,6 +12,7 @@ help:
 	@echo "make test    set up, run every test and every notebook"
 	@echo "make lab     open JupyterLab at lesson 00"
 	@echo "make site    the course as a site, in build/site (Python 3.11 or newer)"
+	@echo "make slides  the lessons as slides that need no network, in build/slides (likewise)"
 	@echo "make setup   the set-up alone; leaves .venv/bin/ftlab"
 
 setup: .venv/ready
@@ -48,6 +49,9 @@ notebooks: setup
 site: .venv/site
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs -d build/doctrees . build/site
 	$(BIN)/python docs/check.py build/site
+
+slides: .venv/site
+	$(BIN)/python scripts/slides.py build/slides
 
 .venv/site: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[site]'
