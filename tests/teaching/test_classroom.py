@@ -25,6 +25,7 @@ def test_a_learner_sees_and_exports_and_an_instructor_merges(
     progress_file, command, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LINES", "50")  # without it rich takes 80 columns where TERM is dumb
     command = functools.partial(command, "progress")
     code, _, err = command("--name", "Ada", "--export", tmp_path / "ada.json")
     assert code == 2 and "Nothing to export" in err
