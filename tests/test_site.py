@@ -1,5 +1,6 @@
 """The site's list of pages, and its check of links; `make site` builds it."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -84,3 +85,9 @@ def test_the_site_builds_and_its_links_lead_somewhere(tmp_path):
             [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_glossary_is_in_order_and_has_every_term_once():
+    terms = re.findall(r"^\*\*(.+?)\*\*: [A-Z`]", (ROOT / "docs/glossary.md").read_text(), re.M)
+    assert terms == sorted(set(terms), key=str.lower)
+    assert len(terms) > 60
