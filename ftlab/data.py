@@ -19,12 +19,13 @@ import hashlib
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.files import read_text, writing
+from ftlab.files import decoded, read_bytes, read_text, writing
 from ftlab.formats import FORMATS, UPLOADS, conversation, examine, learned, line_of, loads
 
 __all__ = ["FORMATS", "Row", "answer", "check", "columns", "conversation", "example", "fingerprint",
@@ -122,7 +123,7 @@ def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read(path: str | os.PathLike[str]) -> list[Row]:
-    """Read a file of examples in any of the formats: JSONL, also as .gz, or Parquet.
+    """Read a file of examples in any of the formats: JSONL, also in gzip, or Parquet.
 
     Keys that a format does not know are kept in the row's `meta`; blank lines are skipped.
 
@@ -130,7 +131,12 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
         DataError: the file cannot be read, holds no row, or has bad lines; the message lists
             the bad lines by number.
     """
-    return _gather(path, _lines(path), check)
+    if is_table(path):
+        raise DataError(f"{path} is a table: {TABLE}.")
+    return _gather(path, lines(path), check)
+
+
+TABLE = "make records of it with ftlab convert FILE NEW.jsonl --input COLUMN --output COLUMN"
 
 
 def read_table(
@@ -172,7 +178,7 @@ def read_table(
         made = example(_cell(line, input), _cell(line, output), system=system)
         return check(made | ({"meta": rest} if rest else {}))
 
-    return _gather(path, _cells(path) if is_table(path) else _lines(path), row)
+    return _gather(path, _cells(path) if is_table(path) else lines(path), row)
 
 
 _MISSING = object()
@@ -188,12 +194,12 @@ def _cell(line: dict[str, Any], name: str) -> str:
 
 
 def _gather(
-    path: str | os.PathLike[str], lines: Iterable[tuple[int, Any]], make: Callable[[Any], Row]
+    path: str | os.PathLike[str], numbered: Iterable[tuple[int, Any]], make: Callable[[Any], Row]
 ) -> list[Row]:
     """Make a row of each numbered line; raise one error that lists all bad ones."""
     rows: list[Row] = []
     bad: list[str] = []
-    for number, line in lines:
+    for number, line in numbered:
         try:
             rows.append(make(loads(line) if isinstance(line, str) else line))
         except DataError as error:
@@ -210,32 +216,50 @@ def _gather(
     return rows
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
-    """Yield the number of each line that is not blank, and its text; or of a table, its object."""
-    if Path(path).suffix.lower() == ".parquet" and Path(path).is_file():
+def lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not blank; of Parquet, each row's JSON.
+
+    A line ends with a newline; in a file without one, with a carriage return.
+
+    Raises:
+        DataError: the file cannot be read, or is of another kind; the text says of which.
+    """
+    raw, kind = read_bytes(path), Path(path).suffix.lower()
+    if raw.startswith(b"\x1f\x8b") or kind == ".gz":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path} is no gzip of text: {error}.") from None
+    if raw.startswith(b"PAR1") or kind == ".parquet":
         import pyarrow.parquet
 
         try:
-            table = pyarrow.parquet.read_table(path)
+            table = pyarrow.parquet.read_table(io.BytesIO(raw))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is no Parquet file: {error}.") from None
-        yield from enumerate(table.to_pylist(), start=1)
+        for number, row in enumerate(table.to_pylist(), start=1):
+            yield number, json.dumps(row, ensure_ascii=False, default=_plain)
         return
-    if Path(path).suffix.lower() == ".gz" and Path(path).is_file():
-        try:
-            whole = gzip.decompress(Path(path).read_bytes()).decode("utf-8-sig")
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is no gzip of UTF-8 text: {error}.") from None
-    else:
-        whole = read_text(path)
+    whole = decoded(raw, path)
     if whole.lstrip().startswith("["):
         raise DataError(
             f"{path} is one JSON array; JSONL is wanted, one object on each line. "
             f"Convert it with: jq -c '.[]' {path}"
         )
-    for number, line in enumerate(whole.split("\n"), start=1):
+    end = "\r" if "\r" in whole and "\n" not in whole.rstrip() else "\n"
+    for number, line in enumerate(whole.split(end), start=1):
         if line.strip():
             yield number, line
+
+
+def _plain(value: Any) -> str:
+    """Return a date or time of a table as JSON can hold it."""
+    if not hasattr(value, "isoformat"):
+        raise DataError(
+            f"A column holds {type(value).__name__}, which JSON cannot hold. Drop it, or make it "
+            "text, before the file is read."
+        )
+    return str(value.isoformat())
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
@@ -254,7 +278,10 @@ def columns(path: str | os.PathLike[str]) -> list[str]:
 
 def _table(path: str | os.PathLike[str]) -> "csv.DictReader[str]":
     text = io.StringIO(read_text(path), newline="")
-    tab = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    first = text.readline()
+    text.seek(0)
+    semicolons = ";" in first and "," not in first  # as Excel writes where the comma is decimal
+    tab = "\t" if Path(path).suffix.lower() == ".tsv" else ";" if semicolons else ","
     table = csv.DictReader(text, restval=_MISSING, delimiter=tab, strict=True)  # type: ignore[call-overload]
     try:
         names = list(table.fieldnames or ())

@@ -13,6 +13,7 @@ Traceback (most recent call last):
 ftlab.errors.DataError: ...a.txt exists already. Choose another name, or ask for overwriting.
 """
 
+import codecs
 import contextlib
 import functools
 import hashlib
@@ -73,23 +74,69 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises:
         DataError: the file is missing, a folder, binary, or not UTF-8.
     """
-    path = Path(path)
+    return decoded(read_bytes(path), path)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a file.
+
+    Raises:
+        DataError: the file is missing, a folder, or cannot be read.
+    """
     try:
-        raw = path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
     except OSError as error:
         raise DataError(f"Could not read {path}: {error.strerror or error}.") from error
+
+
+def decoded(raw: bytes, path: str | os.PathLike[str]) -> str:
+    """Return a file's bytes as text.
+
+    Raises:
+        DataError: they are not UTF-8; the text says what they are, if that shows.
+    """
+    if kind := foreign(raw[:4096]):
+        raise DataError(f"{path} is {kind}.")
     if b"\0" in raw:
         raise DataError(f"{path} is a binary file; a text file in UTF-8 is wanted.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
+        bad = raw[error.start : error.start + 1]
         raise DataError(
-            f"{path} is not UTF-8 text (first bad byte in line {line}). "
-            "Save it as UTF-8 and try again."
+            f"{path} is not UTF-8 text: line {line} has the byte 0x{bad.hex()}, which is "
+            f"{bad.decode('cp1252', 'replace')!r} in Windows-1252, as Excel and old editors write. "
+            "Save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
         ) from None
+
+
+def foreign(head: bytes) -> str | None:
+    """Return what a file is that is no text in UTF-8, and what to do; None if nothing shows it.
+
+    >>> foreign('{"prompt": "Hi"}'.encode("utf-16-be"))[:9]
+    'UTF-16-BE'
+    """
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        name = "UTF-16"
+    elif head[1:64:2].count(0) > len(head[:64]) / 3:  # of letters, every second byte is 0
+        name = "UTF-16-LE"
+    elif head[:64:2].count(0) > len(head[:64]) / 3:
+        name = "UTF-16-BE"
+    elif head.startswith(b"PK\x03\x04"):
+        return "a ZIP or an Excel workbook: unpack it, or save it as CSV in UTF-8"
+    elif head.startswith(b"PAR1"):
+        return "Parquet: ftlab convert FILE NEW.jsonl writes it as JSONL"
+    elif head.startswith(b"\x1f\x8b"):
+        return "packed with gzip: gunzip FILE"
+    else:
+        return None
+    return (
+        f"{name}, as PowerShell and Excel write; UTF-8 is wanted: iconv -f {name} -t UTF-8 "
+        "FILE > NEW, or Set-Content -Encoding utf8 in PowerShell"
+    )
 
 
 def data_path(name: str) -> Path:

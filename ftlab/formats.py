@@ -22,8 +22,11 @@ hold tools: what a format cannot hold is refused. The schemas, as read in Novemb
   https://docs.aws.amazon.com/bedrock/latest/userguide/preparing-text-data.html
 """
 
+import ast
 import json
 import math
+import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -187,7 +190,9 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
         return {}, [("unknown_format", f"no known format (keys: {keys}); wanted {wanted}")]
     given = _given(line, format)
     if not isinstance(given, list):
-        faults.add("bad_record", f"the messages must be a list, got {type(given).__name__}")
+        text = ": the list itself, not its text" if isinstance(given, str) else ""
+        got = type(given).__name__
+        faults.add("bad_record", f"the messages must be a list, got {got}{text}")
         given = []
     turns = [_message(turn, number, faults) for number, turn in enumerate(given, start=1)]
     _order(turns, faults)
@@ -279,7 +284,7 @@ def _text(content: Any, number: int, faults: _Faults) -> str | None:
             return faults.add("not_text", f"message {number} has parts that are not text: {kinds}")
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
-        got = type(content).__name__
+        got = "null: it has no text" if content is None else type(content).__name__
         return faults.add(
             "not_text", f"the content of message {number} must be a string, got {got}"
         )
@@ -352,21 +357,30 @@ def _order(turns: list[dict[str, Any]], faults: _Faults) -> None:
         before = role
 
 
+class NotJsonError(DataError):
+    """A text is not JSON; the message is the reason alone."""
+
+    def __init__(self, reason: str, check: str = "broken_json") -> None:
+        super().__init__(reason)
+        self.check = check
+        """The name of the doctor's check."""
+
+
 def loads(text: str) -> Any:
     """Return what JSON holds.
 
     Raises:
-        DataError: it is not JSON, holds NaN, Infinity or a number too large, or names a key twice;
-            the text is the reason alone.
+        NotJsonError: it is not JSON, holds NaN, Infinity or a number too large, or names a key
+            twice.
 
     >>> loads('{"a": 1, "a": 2}')
     Traceback (most recent call last):
         ...
-    ftlab.errors.DataError: the key 'a' stands twice in one object: keep one
+    ftlab.formats.NotJsonError: the key 'a' stands twice in one object: keep one
     """
 
     def constant(name: str) -> float:
-        raise DataError(f"not JSON: {name} is no JSON number; write null")
+        raise NotJsonError(f"not JSON: {name} is no JSON number; write null", "bad_number")
 
     def number(digits: str) -> float:
         value = float(digits)
@@ -377,7 +391,8 @@ def loads(text: str) -> Any:
         if len(made) < len(items):
             keys = [key for key, _ in items]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise DataError(f"the key {twice!r} stands twice in one object: keep one")
+            reason = f"the key {twice!r} stands twice in one object: keep one"
+            raise NotJsonError(reason, "repeated_key")
         return made
 
     try:
@@ -385,13 +400,36 @@ def loads(text: str) -> Any:
             text, parse_constant=constant, parse_float=number, object_pairs_hook=pairs
         )
     except RecursionError:
-        raise DataError("the JSON is nested too deeply") from None
+        raise NotJsonError("the JSON is nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error.msg} (column {error.colno})") from None
-    except DataError:
+        if of_repr(text) is not None:
+            reason = "Python's repr, not JSON: write json.dumps(record), not str(record)"
+            raise NotJsonError(reason, "python_repr") from None
+        raise NotJsonError(f"not JSON: {error.msg} (column {error.colno})") from None
+    except NotJsonError:
         raise
     except ValueError as error:  # such as a whole number of too many digits
-        raise DataError(f"not JSON: {error}") from None
+        raise NotJsonError(f"not JSON: {error}") from None
+
+
+_PYTHON = re.compile(r"[{\[,:]\s*(?:'|(?:True|False|None)\b)")
+
+
+def of_repr(text: str) -> dict[str, Any] | None:
+    """Return the object of which a text is Python's repr; None if it is none.
+
+    >>> of_repr("{'checked': True, 'note': None}")
+    {'checked': True, 'note': None}
+    """
+    if not text.lstrip().startswith("{") or not _PYTHON.search(text):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that are none
+            found = ast.literal_eval(text.strip())
+        return dict(json.loads(json.dumps(found, allow_nan=False)))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 # Writing.

@@ -7,6 +7,7 @@
 """
 
 import html
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ SPECIAL = "border:1px dashed rgba(128,128,128,0.9);"
 """The CSS of a token that carries loss, of one that does not, and what a special one adds.
 
 JupyterLab drops `currentColor` from a notebook that it does not trust yet, but no rgba()."""
+
+
+_UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2060-\u2064\ufeff]")
 
 
 class _Piece(NamedTuple):
@@ -79,8 +83,9 @@ def mask_html(tokenizer: Any, encoded: "Encoded") -> str:
 
 
 def visible(text: str) -> str:
-    """Return text whose line ends and tabs can be seen."""
-    return text.replace("\r", "␍").replace("\t", "⇥").replace("\n", "↵\n")
+    """Return text whose line ends, tabs and characters without a picture can be seen."""
+    text = text.replace("\r", "␍").replace("\t", "⇥").replace("\n", "↵\n")
+    return _UNSEEN.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", text)
 
 
 def _pieces(tokenizer: Any, encoded: "Encoded") -> list[_Piece]:

@@ -224,7 +224,7 @@ BAD = [
     ({"messages": [USER, {"role": "tool", "content": "x"}, ANSWER]}, "got user, tool"),
     ({"messages": [USER, ANSWER], "tools": [{"functionDeclarations": []}]}, "tools must be a list"),
     ({"messages": [USER, ANSWER], "tools": "[{"}, "tools are not JSON"),
-    ({"prompt": "q", "completion": None}, "content of message|completion must be .* got NoneType"),
+    ({"prompt": "q", "completion": None}, "content of message|completion must be .* got null"),
     ({"prompt": [USER], "completion": [USER, ANSWER]}, "got user, user|begin with the assistant"),
     ({"prompt": [USER, ANSWER], "completion": [HI, HELLO]}, "must begin with the assistant"),
     ({"instruction": "q", "output": 3}, "content of message 2 must be a string, got int"),
@@ -235,7 +235,7 @@ BAD = [
     ({"contents": "q"}, "the messages must be a list, got str"),
     ({"contents": ["q"]}, "message 1 must be an object"),
     ({"contents": [{"role": "user", "parts": [{"fileData": {}}]}]}, "not text: .'fileData'"),
-    ({"contents": [{"role": "user", "parts": None}]}, "must be a string, got NoneType"),
+    ({"contents": [{"role": "user", "parts": None}]}, "must be a string, got null: it has no"),
     ({"schemaVersion": "x", "messages": [{"role": "user", "content": [{"image": {}}]}]},
      "not text: .'image'"),
 ]  # fmt: skip
@@ -493,6 +493,20 @@ def test_chosen_columns_of_a_table_are_rows(tmp_path):
     path.write_bytes(b"a\tb\r\n1\t2,3\r\n")
     tabs = path.rename(tmp_path / "a.TSV")
     assert read_table(tabs, input="a", output="b") == [example("1", "2,3")]
+
+
+def test_a_table_as_excel_writes_it_where_the_comma_is_decimal(tmp_path):
+    path, text = tmp_path / "a.csv", 'frage;antwort;punkte\r\n"Heiß; oder?";Ja.;1,5\r\n'
+    path.write_bytes(text.encode("cp1252"))
+    for refused in (lambda: columns(path), lambda: read_table(path, input="a", output="b")):
+        with pytest.raises(DataError, match=r"0xdf, which is 'ß' in Windows-1252.*iconv"):
+            refused()
+    with pytest.raises(DataError, match=r"is a table.*ftlab convert.*--input COLUMN"):
+        read(path)
+    path.write_text(text, "utf-8", newline="")
+    assert read_table(path, input="frage", output="antwort") == [
+        example("Heiß; oder?", "Ja.", punkte="1,5")
+    ]
 
 
 def test_values_that_are_no_text_become_json(tmp_path):

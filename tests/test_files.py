@@ -56,7 +56,7 @@ def test_text_that_is_no_text(tmp_path):
         read_text(tmp_path / "none.txt")
     with pytest.raises(DataError, match="Could not read"):
         read_text(tmp_path)
-    (tmp_path / "a.bin").write_bytes(b"PK\x03\x04\x00\x00")
+    (tmp_path / "a.bin").write_bytes(b"\x89PNG\x00\x00")
     with pytest.raises(DataError, match="binary file"):
         read_text(tmp_path / "a.bin")
     (tmp_path / "latin.txt").write_bytes("one\ntwo\ncafé".encode("latin-1"))

@@ -148,6 +148,8 @@ class ContentChecks:
             notes.add("secrets", line, f"The first is of the kind {kind!r}.")
         for check, example in checks_private.private(text).items():
             notes.add(check, line, f"For example {example}.")
+        if "\r" in text:
+            notes.add("carriage_returns", line)
         if not text.isascii():
             if "\ufffd" in text:
                 notes.add("mojibake", line, "For example \ufffd, where a character was lost.")

@@ -6,15 +6,20 @@ Nothing stops the reading: where `data.read` raises, a line is put down under it
 """
 
 import codecs
+import contextlib
+import gzip
+import io
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
+from ftlab import data
 from ftlab.curation.findings import Notes
-from ftlab.data import Row
 from ftlab.errors import DataError
+from ftlab.files import foreign
 from ftlab.formats import examine, extra_keys
 
 HUGE = 1_000_000
@@ -35,21 +40,26 @@ def read_lines(
     Raises:
         DataError: the file is missing, a folder, or cannot be read.
     """
-    try:
-        stream = Path(path).open("rb")  # noqa: SIM115
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
-    except OSError as error:
-        raise DataError(f"Could not read {path}: {error.strerror or error}.") from error
-    with stream:
-        start = stream.read(4)
-        stream.seek(0)
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            notes.add("not_utf8", 1, "The whole file is UTF-16, so nothing else was examined.")
+    with _opened(path) as file:
+        head = file.read(_PEEK)
+        file.seek(0)
+        if data.is_table(path):
+            notes.add("other_file", None, f"It is a table: {data.TABLE}.")
             return
+        if head.startswith(b"PAR1"):
+            for notes.read, text in data.lines(path):
+                yield notes.read, text
+            return
+        if kind := foreign(head):
+            notes.add("other_file", None, f"It is {kind}.")
+            return
+        stream: BinaryIO = file
+        if b"\r" in head and b"\n" not in head.rstrip():
+            notes.add("carriage_returns_alone", None)
+            stream = io.BytesIO(file.read().replace(b"\r", b"\n"))
         blank: list[int] = []
         for number, raw in enumerate(_raw_lines(stream), start=1):
-            notes.read, notes.bytes = number, stream.tell()
+            notes.read, notes.bytes = number, file.tell()
             if number == 1 and raw is not None and raw.startswith(codecs.BOM_UTF8):
                 notes.add("bom", 1)
                 raw = raw[len(codecs.BOM_UTF8) :]
@@ -70,6 +80,22 @@ def read_lines(
                     yield number, raw.decode("cp1252", "replace")
 
 
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for its bytes, unpacked if it is packed with gzip."""
+    try:
+        with Path(path).open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is no gzip of text: {error}.") from None
+    except OSError as error:
+        raise DataError(f"Could not read {path}: {error.strerror or error}.") from error
+
+
 def _raw_lines(stream: BinaryIO) -> Iterator[bytes | None]:
     """Yield lines of bytes without their end; None for one that is too long to hold."""
     while line := stream.readline(HUGE + 1):
@@ -83,9 +109,9 @@ def _raw_lines(stream: BinaryIO) -> Iterator[bytes | None]:
 
 def is_array(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is one JSON array, over one line or many."""
-    with Path(path).open("rb") as stream:
+    with _opened(path) as stream:
         head = stream.read(_PEEK).removeprefix(codecs.BOM_UTF8).lstrip()
-    if not head.startswith(b"["):
+    if not head.startswith(b"[") or foreign(head):
         return False
     first, _, rest = head.partition(b"\n")
     try:
@@ -95,7 +121,7 @@ def is_array(path: str | os.PathLike[str]) -> bool:
     return not rest.strip()  # a list alone in its line, with other lines behind: one bad line
 
 
-def row_of(parsed: Any, line: int, notes: Notes) -> Row | None:
+def row_of(parsed: Any, line: int, notes: Notes) -> data.Row | None:
     """Return the row of a line's object; None, with its faults put down, when it is none."""
     row, faults = examine(parsed)
     for check, reason in dict(reversed(faults)).items():  # of each check the first reason

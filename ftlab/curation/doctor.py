@@ -34,7 +34,7 @@ from ftlab.curation.checks_template import TemplateChecks
 from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report
 from ftlab.curation.mend import Change, Mended, fix
 from ftlab.errors import ConfigError, DataError
-from ftlab.formats import format_of, loads
+from ftlab.formats import NotJsonError, format_of, loads
 
 __all__ = ["CHECKS", "Change", "Check", "Finding", "Mended", "Report", "examine", "fix"]
 
@@ -81,8 +81,8 @@ def examine(
         for line, text in _watched(read_lines(path, notes), path, notes, progress):
             try:
                 row = loads(text)
-            except DataError as error:
-                notes.add("broken_json", line, f"Line {line}: {error}")
+            except NotJsonError as error:
+                notes.add(error.check, line, f"Line {line}: {error}")
                 continue
             record = row_of(row, line, notes)
             if record is None:
@@ -162,6 +162,8 @@ def _remember(path: str | os.PathLike[str], train: Repeats, notes: Notes) -> Rep
             seen.see(line, data.check(loads(text)))
         except DataError as error:
             notes.add("eval_bad_lines", line, f"Line {line} of {path}: {error}")
+    if found := faults.detail("other_file"):
+        notes.add("eval_bad_lines", None, f"{path}: {found}")
     for line in faults.lines("not_utf8") + faults.lines("huge_line"):
         notes.add("eval_bad_lines", line, f"Line {line} of {path} cannot be read.")
     return seen

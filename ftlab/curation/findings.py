@@ -112,6 +112,10 @@ class Notes:
         """Return the lines in which a check fired, each once."""
         return sorted(set(self._lines.get(check, ())))
 
+    def detail(self, check: str) -> str | None:
+        """Return the detail of a check, None if it did not fire."""
+        return self._details.get(check)
+
     def items(self) -> list[tuple[str, list[int]]]:
         """Return each check that fired, with its lines."""
         return [(check, self.lines(check)) for check in self._lines]

@@ -22,8 +22,8 @@ from ftlab.curation.checks_repeats import same, spoken
 from ftlab.curation.checks_structure import is_array, read_lines
 from ftlab.curation.findings import Notes
 from ftlab.errors import ConfigError, DataError
-from ftlab.files import write_text
-from ftlab.formats import KEYS, ROLES, examine, extra_keys, format_of, loads
+from ftlab.files import read_text, write_text
+from ftlab.formats import KEYS, ROLES, NotJsonError, examine, extra_keys, format_of, loads, of_repr
 
 BIGGEST = 256_000_000  # bytes of a JSON array, which must be read whole
 
@@ -105,8 +105,8 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
         if Path(path).stat().st_size > BIGGEST:
             raise DataError(f"{path} is a JSON array too large to read whole; use: jq -c '.[]'.")
         try:
-            items = loads(Path(path).read_bytes().decode("utf-8-sig"))
-        except ValueError as error:
+            items = loads(read_text(path))
+        except DataError as error:
             raise DataError(f"{path} starts as a JSON array, and is broken: {error}.") from None
         done.add("mended: json_array", None)
         yield from enumerate(items, start=1)
@@ -115,10 +115,15 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
     for line, text in read_lines(path, faults, guess=True):
         try:
             yield line, loads(text)
-        except DataError:
-            done.add("dropped: broken_json", line)
-    if faults.lines("not_utf8") and not faults.read:
-        raise DataError(f"{path} is UTF-16. Save it as UTF-8 and try again.")
+        except NotJsonError as error:
+            meant = of_repr(text) if error.check == "python_repr" else None
+            done.add(f"{'dropped' if meant is None else 'mended'}: {error.check}", line)
+            if meant is not None:
+                yield line, meant
+    if (kind := faults.detail("other_file")) is not None:
+        raise DataError(f"{path} cannot be mended. {kind}")
+    if faults.detail("carriage_returns_alone") is not None:
+        done.add("mended: carriage_returns_alone", None)
     for check, verb in (
         ("not_utf8", "mended"), ("bom", "mended"), ("blank_lines", "dropped"),
         ("huge_line", "dropped"),

@@ -1,6 +1,8 @@
 """Every check fires on a planted fault, with its lines, and is silent on clean data."""
 
+import gzip
 import json
+import math
 import random
 import re
 import time
@@ -73,6 +75,31 @@ FAULTS = {
     "huge_line": (planted(b'"' + b"a" * HUGE + b'"', *clean(1, 9)), [41], set()),
     "json_array": ([b"[", json.dumps(clean(1)[0]).encode(), b"]"], [], set()),
     "broken_json": (planted(b'{"prompt": "a",}', b"[" * 99999), [41, 42], set()),
+    "other_file": ([repr(clean(2)).encode("utf-16-le")], [], set()),
+    "carriage_returns_alone": (
+        [b"\r".join(json.dumps(r).encode() for r in clean(3))], [], set()
+    ),
+    "python_repr": (
+        planted(repr(pc("It's late.", "a", seen=None)).encode(), b"{'prompt': 'a\\d'}"),
+        [41, 42],
+        set(),
+    ),
+    "bad_number": (
+        planted(
+            *(b'{"prompt": "a", "completion": "b", "meta": {"s": [1, %b]}}' % n
+              for n in (b"NaN", b"-Infinity", b"1e400"))
+        ),
+        [41, 42, 43],
+        set(),
+    ),
+    "repeated_key": (
+        planted(
+            b'{"prompt": "a", "completion": "b", "completion": "c"}',
+            b'{"messages": [{"role": "user", "role": "assistant", "content": "c"}]}',
+        ),
+        [41, 42],
+        set(),
+    ),
     "mixed_formats": (planted({"instruction": LONG, "output": NEAR}), [41], set()),
     "not_an_object": ([b"[1, 2]", *clean(3), b"7"], [1, 5], set()),
     "unknown_format": (planted({"question": "a", "answer": "b"}, {}), [41, 42], set()),
@@ -170,6 +197,7 @@ FAULTS = {
         set(),
     ),
     "hidden_text": (planted(pc("Pay \u202eyadot me, will you, and soon", LONG)), [41], set()),
+    "carriage_returns": (planted(pc(f"{LONG}\r\nagain", "a\rb")), [41], set()),
     "low_diversity": (
         [
             pc(f"Please book a table at {n} in the {a} hall for all of us, thanks", r["completion"])
@@ -428,6 +456,72 @@ def test_progress_shows_on_a_terminal_and_never_on_stdout(tmp_path, capsys, monk
     assert examine(path, progress=True).records == 30
     out, err = capsys.readouterr()
     assert (out, "Examining" in err) == ("", True)
+
+
+# Files of other kinds.
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "cure"),
+    [
+        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16"), "UTF-16.*iconv"),
+        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-le"), "UTF-16-LE.*iconv"),
+        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-be"), "UTF-16-BE.*PowerShell"),
+        ("a.jsonl", b"PK\x03\x04\0\0", "Excel workbook: unpack it, or save it as CSV"),
+        ("a.csv", "frage;antwort\nheiß?;ja\n".encode("cp1252"), "table.*ftlab convert.*--input"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_its_cure(tmp_path, name, raw, cure):
+    path, good = tmp_path / name, save(tmp_path / "good.jsonl", clean(2))
+    path.write_bytes(raw)
+    report = examine(path)
+    assert fired(report) == {"other_file": []} and re.search(cure, report.findings[0].detail)
+    assert re.search(cure, examine(good, eval_path=path).of("eval_bad_lines").detail)
+    for refused in (lambda: data.read(path), lambda: fix(path, tmp_path / "b.jsonl")):
+        with pytest.raises(DataError, match=cure):
+            refused()
+
+
+def test_what_is_packed_in_gzip_or_parquet_is_examined(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [{**row, "score": 1.5} for row in clean(3)] + [pc("q", "a", score=math.nan)]
+    packed, table = tmp_path / "a.gz", tmp_path / "a.parquet"
+    packed.write_bytes(gzip.compress(save(tmp_path / "a.jsonl", rows).read_bytes()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+    for path in (packed, table):
+        assert examine(path).of("bad_number").lines == (4,)
+        with pytest.raises(DataError, match="line 4: not JSON: NaN"):
+            data.read(path)
+        assert fix(path, tmp_path / "b.jsonl", overwrite=True).records == 3
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(DataError, match="no gzip of text"):
+        examine(packed)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_what_looks_like_a_line_end_stays_in_a_record(tmp_path, end):
+    said = ["one\u2028two", "one\u2029two", "one\u0085two", "one\r\ntwo", "one\rtwo"]
+    rows = [pc(f"{r['prompt']} {text}", text) for r, text in zip(clean(5), said, strict=True)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(end.join(json.dumps(r, ensure_ascii=False).encode() for r in rows) + end)
+    assert [data.answer(row) for row in data.read(path)] == said
+    report = examine(path)
+    assert (report.records, fired(report).keys() - {"carriage_returns_alone"}) == (
+        5,
+        {"carriage_returns"},
+    )
+    mended = fix(path, tmp_path / "b.jsonl")
+    assert [data.answer(row) for row in data.read(mended.path)] == said
+    assert [change.done for change in mended.changes] == (
+        ["mended: carriage_returns_alone"] if end == b"\r" else []
+    )
+
+
+def test_fix_reads_what_python_wrote(tmp_path):
+    path = save(tmp_path / "a.jsonl", [repr(pc("It's late.", "a", seen=None)).encode()])
+    assert data.read(fix(path, tmp_path / "b.jsonl").path) == [data.example("It's late.", "a")]
 
 
 # Bad arguments.
