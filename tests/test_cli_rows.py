@@ -1,6 +1,8 @@
 """Every command takes rows of several answers, with tools, calls, weights and nulls among them."""
 
+import io
 import json
+import sys
 
 import pytest
 
@@ -102,6 +104,37 @@ def test_train_compare_and_show(ftlab, file, tmp_path, model_folder):
     assert json.loads((tmp_path / "verdict/verdict.json").read_text())["n"] == 48
     shown = ftlab("show", file, "--model", model_folder)
     assert "carry loss" in shown and "drops the tool tide" in shown
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_without_a_character_is_no_traceback(file, tmp_path, model_folder, encoding):
+    from ftlab import cli
+
+    rows = [{"prompt": f"Wie heißt das 漢字 {w}\x81?", "completion": "→ 日本"} for w in WORDS]
+    rows += [{"prompt": "\ud800", "completion": "half a pair"}]
+    path, lone = tmp_path / "größe漢.jsonl", tmp_path / "lone.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows[:-1]), "utf-8")
+    lone.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    said = {}
+    for command in (
+        ("doctor", lone), ("doctor", path, "--json"), ("doctor", tmp_path / "漢.jsonl"),
+        ("convert", path, tmp_path / "漢字.jsonl"), ("show", path, "--model", model_folder),
+        ("diversity", path, "--reference", file, "--json"),
+        ("split", path, "--sizes", "0.5,0.5", "--out", tmp_path / "漢"),
+        ("mix", path, "--out", tmp_path / "漢2.jsonl"),
+        ("generate", "漢字 →?", "--model", model_folder, "--max-new-tokens", 2),
+    ):  # fmt: skip
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("stdout", "stderr"):
+                patch.setattr("sys." + name, io.TextIOWrapper(io.BytesIO(), encoding, "strict"))
+            patch.setattr("sys.argv", ["ftlab", *map(str, command)])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+            sys.stdout.flush()
+            said[command[0], command[-1]] = sys.stdout.buffer.getvalue().decode(encoding)
+        assert ended.value.code in (0, 2), command
+    assert json.loads(said["doctor", "--json"])["path"].endswith("größe漢.jsonl")
+    assert json.loads(said["diversity", "--json"])
 
 
 def test_what_no_json_holds_is_never_written(file, tmp_path):

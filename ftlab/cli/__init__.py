@@ -3,6 +3,7 @@
 An error that the user can mend is one message on stderr and exit code 2, never a traceback.
 """
 
+import io
 import os
 import sys
 import time
@@ -40,6 +41,9 @@ app.add_typer(group, name="models")
 
 def main() -> None:
     """Run the command line; turn the errors a user can mend into one message."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may not have every character
+            stream.reconfigure(errors="backslashreplace")
     if sys.argv[1:2] in (["demo"], ["train"]):
         from ftlab.hardware import huge_pages
 

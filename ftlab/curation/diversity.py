@@ -131,7 +131,7 @@ class Diversity:
         hidden = ("board", "points", "covered", "near", "order", "areas")
         plain = {k: v for k, v in self.__dict__.items() if k not in hidden}
         plain["areas"] = [{"state": area.state, **area.__dict__} for area in self.areas]
-        return json.dumps(plain, indent=1, ensure_ascii=False)
+        return json.dumps(plain, indent=1)
 
     def sentences(self) -> str:
         """Say what the figures mean, a line each."""

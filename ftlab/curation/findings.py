@@ -162,8 +162,8 @@ class Report:
         return 1 if strict and self.count("warning") else 0
 
     def to_json(self) -> str:
-        """Return the whole report, every line number included."""
-        return json.dumps({**asdict(self), "exit_code": self.exit_code()}, ensure_ascii=False)
+        """Return the whole report, every line number included, in ASCII: any console prints it."""
+        return json.dumps({**asdict(self), "exit_code": self.exit_code()})
 
     def table(self) -> "Group":
         """Return the report for a terminal or a notebook: print it with rich."""
