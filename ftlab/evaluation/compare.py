@@ -11,7 +11,7 @@ Every system answers the same held-out records. Figures come with the intervals 
 >>> perfect = [data.answer(record) for record in records]
 >>> print(compare(task, records, {"silent": [""] * 40, "perfect": perfect}).sentence)
 On 40 held-out examples, both is 1.000 for perfect and 0.000 for silent: better by 1.000 (95 %
-interval 1.000 to 1.000).
+interval 0.825 to 1.000).
 """
 
 import json
@@ -31,6 +31,7 @@ from ftlab.evaluation.intervals import (
     SAMPLES,
     UNKNOWN,
     Interval,
+    cases,
     interval,
     ratios,
     with_edges,
@@ -282,7 +283,7 @@ def _slices(
     parts: dict[str, list[int]] = {}
     for key in SLICED:
         for value in sorted(
-            {str(data.meta(record)[key]) for record in records if key in data.meta(record)}
+            {str(data.meta(r)[key]) for r in records if data.meta(r).get(key) is not None}
         ):
             name = value if key == "slice" else f"{key} {value}"
             parts[name] = [i for i, r in enumerate(records) if str(data.meta(r).get(key)) == value]
@@ -321,7 +322,7 @@ def _figures(
         name: {
             metrics[k]: with_edges(
                 interval(values[c, k], draws[:, c, k], 0.95),
-                sum(ratio.den > 0 for ratio in rows[c * len(metrics) + k]),
+                cases(rows[c * len(metrics) + k]),
             )
             for k in kept
         }
@@ -329,7 +330,11 @@ def _figures(
     }
     differences = {
         name: {
-            metrics[k]: interval(values[c, k] - values[0, k], draws[:, c, k] - draws[:, 0, k], 0.95)
+            metrics[k]: with_edges(
+                interval(values[c, k] - values[0, k], draws[:, c, k] - draws[:, 0, k], 0.95),
+                cases(rows[k], rows[c * len(metrics) + k]),
+                least=-1,
+            )
             for k in kept
         }
         for c, name in enumerate(others, start=1)

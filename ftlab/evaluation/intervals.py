@@ -6,6 +6,8 @@ percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 19
 difference is computed within each draw, so that the luck of easy and hard examples cancels: the
 paired bootstrap (Koehn, Statistical Significance Tests for Machine Translation Evaluation, 2004).
 
+Where every example came out alike there is nothing to draw from: see `with_edges`.
+
 The intervals speak of other examples like these. They know nothing of another training seed, and
 they are too narrow where examples come in clumps that resemble each other.
 
@@ -14,7 +16,7 @@ they are too narrow where examples come in clumps that resemble each other.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,7 +75,7 @@ def bootstrap(
     0.75
     """
     figures, draws = ratios([nums], [dens], samples=samples, seed=seed, level=level)
-    return interval(figures[0], draws[:, 0], level)
+    return with_edges(interval(figures[0], draws[:, 0], level), cases(zip(nums, dens, strict=True)))
 
 
 def paired_bootstrap(
@@ -90,13 +92,28 @@ def paired_bootstrap(
 
     The arguments are those of `bootstrap`; position i is the same example in all four.
 
-    >>> paired_bootstrap([0, 1], [1, 1], [0, 1], [1, 1])
-    Interval(value=0.0, low=0.0, high=0.0, level=0.95)
+    >>> print(paired_bootstrap([0, 1] * 30, [1] * 60, [0, 1] * 30, [1] * 60))
+    0.00 [-0.06, 0.06]
     """
     figures, draws = ratios(
         [a_nums, b_nums], [a_dens, b_dens], samples=samples, seed=seed, level=level
     )
-    return interval(figures[1] - figures[0], draws[:, 1] - draws[:, 0], level)
+    found = interval(figures[1] - figures[0], draws[:, 1] - draws[:, 0], level)
+    return with_edges(
+        found, cases(zip(a_nums, a_dens, strict=True), zip(b_nums, b_dens, strict=True)), least=-1
+    )
+
+
+def cases(*systems: Iterable[tuple[float, float]]) -> int:
+    """Return of how many examples every system has a case; 0 where a ratio is no share.
+
+    Args:
+        systems: the numerator and denominator of each example, for each system.
+    """
+    known = [list(system) for system in systems]
+    if not all(0 <= num <= den for system in known for num, den in system):
+        return 0
+    return min(sum(den > 0 for _, den in system) for system in known)
 
 
 def ratios(
@@ -149,22 +166,32 @@ def interval(value: float, draws: "np.ndarray", level: float) -> Interval:
     return Interval(value, float(low), float(high), level)
 
 
-def with_edges(found: Interval, cases: int) -> Interval:
-    """Return Wilson's interval where every case came out 0, or every one 1.
+def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
+    """Widen the bootstrap's interval where every case came out alike.
 
     Drawing equal cases anew always gives the same, so that the bootstrap is sure of everything:
-    0 of 10 would read 0.00 [0.00, 0.00].
+    0 of 10 would read 0.00 [0.00, 0.00], and so would 0 of 10 less 0 of 10. Of what was seen in
+    none of n cases, Wilson's interval allows a share of z² / (n + z²); it is put at either end.
+    That is Wilson's interval for 0 or n of n, and Tango's for pairs that all come out alike
+    (Equivalence Test and Confidence Interval for the Difference in Proportions, 1998).
 
     Args:
-        found: the bootstrap's interval of a share.
-        cases: examples with a case of it.
+        found: the bootstrap's interval of a share, or of a difference of shares.
+        n: examples with a case of it; 0 leaves the interval as it is.
+        least: the lowest that a case can be: 0 for a share, -1 for a difference; the highest is 1.
+            A difference between these is left as it is: 0.02 in every case is no chance.
 
     >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10))
     0.00 [0.00, 0.28]
+    >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10, least=-1))
+    0.00 [-0.28, 0.28]
     """
-    if found.value in (0, 1) and found.low == found.high:
-        return wilson_interval(found.value * cases, cases, level=found.level)
-    return found
+    if not n or found.low != found.high or (least < 0 and found.value not in (-1, 0, 1)):
+        return found
+    square = NormalDist().inv_cdf((1 + found.level) / 2) ** 2
+    unseen = square / (n + square)
+    low, high = found.low - unseen * (found.low - least), found.high + unseen * (1 - found.high)
+    return found._replace(low=low, high=high)
 
 
 def wilson_interval(kept: float, n: int, *, level: float = 0.95) -> Interval:

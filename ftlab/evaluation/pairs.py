@@ -26,7 +26,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
+from ftlab.evaluation.intervals import (
+    SAMPLES,
+    Interval,
+    cases,
+    interval,
+    ratios,
+    with_edges,
+)
 from ftlab.evaluation.power import examples_needed, smallest_difference
 from ftlab.tasks import Ratio
 
@@ -109,7 +116,11 @@ def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]
             Pair(
                 a=names[i],
                 b=names[j],
-                difference=interval(values[j] - values[i], draws[:, j] - draws[:, i], 0.95),
+                difference=with_edges(
+                    interval(values[j] - values[i], draws[:, j] - draws[:, i], 0.95),
+                    cases(a, b),
+                    least=-1,
+                ),
                 win=win,
                 tie=len(gaps) - win - loss,
                 loss=loss,

@@ -25,7 +25,7 @@ def finding(pair: Pair, among: int = 1) -> str:
     >>> from ftlab.evaluation.pairs import pairs
     >>> from ftlab.tasks import Ratio
     >>> finding(pairs({"a": [Ratio(0, 1)] * 30, "b": [Ratio(1, 1)] * 30})[0])
-    'better by 1.000 (95 % interval 1.000 to 1.000)'
+    'better by 1.000 (95 % interval 0.773 to 1.000)'
     """
     gap = pair.difference
     between = f"95 % interval {gap.low:.3f} to {gap.high:.3f}"
@@ -85,8 +85,10 @@ def sentence(
         text = f"{base.value:.3f} for {baseline}. Against it: {'; '.join(parts)}."
         text += _top_two(known, pairs, len(pairs))
     text = f"On {n} held-out {examples}, {headline} is {text}"
-    if n < FEW:
-        text += f" {n} {examples} are few: read the interval as a rough guide."
+    if n == 1:
+        text += " One example is no verdict: 200 say more."
+    elif n < FEW:
+        text += f" {n} examples are few: read the interval as a rough guide."
     return text
 
 

@@ -9,7 +9,13 @@ import pytest
 from ftlab import data, tasks
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.intervals import Interval, bootstrap, paired_bootstrap, wilson_interval
+from ftlab.evaluation.intervals import (
+    Interval,
+    bootstrap,
+    paired_bootstrap,
+    wilson_interval,
+    with_edges,
+)
 from ftlab.tasks import Ratio, Task
 
 
@@ -71,10 +77,13 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.90 <= covered / 200 <= 0.99
 
 
-def test_paired_difference_of_identical_outputs_is_exactly_zero():
+def test_paired_difference_of_identical_outputs_is_zero_and_nearly_sure():
     rng = np.random.default_rng(2)
     nums, dens = rng.random(333), rng.random(333) + 0.5
-    assert paired_bootstrap(nums, dens, nums, dens) == Interval(0.0, 0.0, 0.0)
+    assert paired_bootstrap(nums, dens, nums, dens) == Interval(0.0, 0.0, 0.0)  # no shares
+    nums, dens = np.minimum(nums, dens), dens
+    gap = paired_bootstrap(nums, dens, nums, dens)
+    assert gap.value == 0 and gap.high == -gap.low == pytest.approx(0.0114, abs=1e-4)
 
 
 def test_pairing_narrows_the_interval():
@@ -89,8 +98,9 @@ def test_pairing_narrows_the_interval():
 
 def test_paired_difference_has_a_direction():
     a, b, ones = [0.0] * 50, [1.0] * 50, [1.0] * 50
-    assert paired_bootstrap(a, ones, b, ones) == Interval(1.0, 1.0, 1.0)
-    assert paired_bootstrap(b, ones, a, ones) == Interval(-1.0, -1.0, -1.0)
+    up, down = paired_bootstrap(a, ones, b, ones), paired_bootstrap(b, ones, a, ones)
+    assert up == (1.0, pytest.approx((50 - 3.8415) / (50 + 3.8415), abs=1e-4), 1.0, 0.95)
+    assert down == (-1.0, -1.0, pytest.approx(-up.low), 0.95)
 
 
 def test_bootstrap_depends_on_the_seed_and_the_level():
@@ -125,12 +135,11 @@ def test_verdict_better():
     rows = records()
     verdict = compare(TOY, rows, {"base": [""] * 40, "tuned": right(rows)})
     assert verdict.baseline == "base" and verdict.n == 40
-    assert verdict.systems["tuned"]["hit"] == wilson_interval(40, 40)
-    assert verdict.differences == {
-        "tuned": {"hit": Interval(1.0, 1.0, 1.0), "exact": Interval(1.0, 1.0, 1.0)}
-    }
+    assert verdict.systems["tuned"]["hit"] == pytest.approx(wilson_interval(40, 40))
+    sure = with_edges(Interval(1.0, 1.0, 1.0), 40, least=-1)
+    assert verdict.differences == {"tuned": {"hit": sure, "exact": sure}}
     assert verdict.outcomes == {"tuned": {"win": 40, "tie": 0, "loss": 0}}
-    assert "better by 1.000 (95 % interval 1.000 to 1.000)" in verdict.sentence
+    assert "better by 1.000 (95 % interval 0.825 to 1.000)" in verdict.sentence
 
 
 def test_verdict_worse_tells_the_interval_in_its_direction():
@@ -174,7 +183,7 @@ def test_slices_have_their_own_figures():
     assert list(slices) == ["even", "odd"] and slices["even"]["n"] == 20
     assert slices["even"]["systems"]["tuned"].value == 1
     assert slices["even"]["differences"]["tuned"].value == 1
-    assert slices["odd"]["differences"]["tuned"] == Interval(0.0, 0.0, 0.0)
+    assert slices["odd"]["differences"]["tuned"] == with_edges(Interval(0, 0, 0), 20, least=-1)
 
 
 def test_a_metric_without_a_case_is_left_out_and_one_with_a_case_kept():
@@ -246,7 +255,7 @@ def test_table_puts_the_headline_first():
     console.print(table)
     text = console.export_text()
     assert text.index("exact") < text.index("hit")
-    assert "1.00 [1.00, 1.00]" in text and "tuned less base" in text
+    assert "1.00 [0.82, 1.00]" in text and "tuned less base" in text
     assert "…" not in text
     assert "40 better, 0 equal, 0 worse" in " ".join(text.split())
 
@@ -256,5 +265,26 @@ def test_none_of_ten_is_not_sure_to_be_none():
     right = [data.answer(record) for record in records]
     verdict = compare(tasks.get("triage"), records, {"base": ["no"] * 10, "tuned": right})
     base, tuned = (verdict.systems[name][verdict.headline] for name in ("base", "tuned"))
-    assert base == wilson_interval(0, 10) and base.high > 0.2
-    assert tuned == wilson_interval(10, 10) and tuned.low < 0.8
+    assert base == pytest.approx(wilson_interval(0, 10)) and base.high > 0.2
+    assert tuned == pytest.approx(wilson_interval(10, 10)) and tuned.low < 0.8
+    gap = verdict.differences["tuned"][verdict.headline]
+    assert gap == verdict.pairs[0].difference and gap.value == gap.high == 1 and 0.4 < gap.low < 0.5
+    verdict = compare(tasks.get("triage"), records, {"base": ["no"] * 10, "tuned": ["no"] * 10})
+    gap = verdict.differences["tuned"][verdict.headline]
+    assert gap == verdict.pairs[0].difference and gap.high == -gap.low > 0.25
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_three_of_three_and_one_of_one_are_no_verdict(n):
+    records = tasks.get("triage").examples(n, seed=0, split="test")
+    right = [data.answer(record) for record in records]
+    verdict = compare(tasks.get("triage"), records, {"base": ["no"] * n, "tuned": right})
+    assert "no difference shown" in verdict.sentence and not verdict.pairs[0].shown
+    assert ("One example is no verdict" in verdict.sentence) == (n == 1)
+    assert all(part["differences"]["tuned"].covers_zero for part in verdict.slices.values())
+
+
+def test_what_is_no_share_has_no_edge():
+    assert bootstrap([2, 2, 2], [1, 1, 1]) == Interval(2.0, 2.0, 2.0)
+    half = bootstrap([1, 1, 1], [2, 2, 2])
+    assert half.low < 0.3 and half.high > 0.7
