@@ -20,13 +20,24 @@ import io
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import decoded, read_bytes, read_text, writing
-from ftlab.formats import FORMATS, UPLOADS, conversation, examine, learned, line_of, loads
+from ftlab.formats import (
+    FORMATS,
+    THOUGHTS,
+    UPLOADS,
+    conversation,
+    examine,
+    learned,
+    line_of,
+    loads,
+    unread,
+)
 
 __all__ = ["FORMATS", "Row", "answer", "check", "columns", "conversation", "example", "fingerprint",
            "is_table", "learned", "meta", "prompt", "read", "read_table", "write"]  # fmt: skip
@@ -79,6 +90,19 @@ def meta(row: Mapping[str, Any]) -> dict[str, Any]:
     return dict(row.get("meta") or {})
 
 
+def rare(row: Mapping[str, Any]) -> set[str]:
+    """Return what a row holds that not every chat template has a place for: tools, names, …"""
+    found = {"tools"} if row.get("tools") else set()
+    for side in ("messages", "prompt", "completion"):
+        turns = row.get(side)
+        for turn in turns if isinstance(turns, list) else ():
+            found.update(key for key in _RARE & turn.keys() if turn[key])
+    return found
+
+
+_RARE = {"tool_calls", "name", *THOUGHTS}
+
+
 def check(row: Any) -> Row:
     """Return an object in any of the formats as a row: known roles, text contents, no nulls.
 
@@ -122,10 +146,14 @@ def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
 # Reading.
 
 
-def read(path: str | os.PathLike[str]) -> list[Row]:
+def read(path: str | os.PathLike[str], *, left_out: "Counter[str] | None" = None) -> list[Row]:
     """Read a file of examples in any of the formats: JSONL, also in gzip, or Parquet.
 
     Keys that a format does not know are kept in the row's `meta`; blank lines are skipped.
+
+    Args:
+        path: the file.
+        left_out: counts the keys of messages that are unknown and not kept, by record.
 
     Raises:
         DataError: the file cannot be read, holds no row, or has bad lines; the message lists
@@ -133,7 +161,13 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
     """
     if is_table(path):
         raise DataError(f"{path} is a table: {TABLE}.")
-    return _gather(path, lines(path), check)
+
+    def row(line: Any) -> Row:
+        if left_out is not None and isinstance(line, dict):
+            left_out.update(unread(line))
+        return check(line)
+
+    return _gather(path, lines(path), row)
 
 
 TABLE = "make records of it with ftlab convert FILE NEW.jsonl --input COLUMN --output COLUMN"

@@ -54,8 +54,9 @@ KEYS = {
 }
 OURS = {"tools", "chat_template_kwargs", "meta"}
 """A row's keys beside its messages; keys that are neither these nor its format's go to the meta."""
-MESSAGE = ("role", "content", "name", "weight", "tool_calls", "tool_call_id", "reasoning_content",
-           "thinking")  # fmt: skip
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""The keys under which a message holds what was thought before it; templates read one of them."""
+MESSAGE = ("role", "content", "name", "weight", "tool_calls", "tool_call_id", *THOUGHTS)
 """The keys of a message; others are left out."""
 ROLES = {
     "system": "system", "developer": "system",
@@ -154,8 +155,13 @@ def extra_keys(line: Mapping[str, Any]) -> set[str]:
     format = format_of(line)
     if format is None:
         return set()
-    unknown = {key for key in line.keys() - KEYS[format] - OURS
-               if line[key] is not None}  # fmt: skip
+    own = {key for key in line.keys() - KEYS[format] - OURS if line[key] is not None}
+    return own | unread(line)
+
+
+def unread(line: Mapping[str, Any]) -> set[str]:
+    """Return the keys of a line's messages that are unknown, hold something, and are left out."""
+    unknown: set[str] = set()
     for name in ("messages", "conversations", "prompt", "completion"):
         turns = line.get(name)
         for turn in turns if isinstance(turns, list) else ():
@@ -272,7 +278,7 @@ def _message(message: Any, number: int, faults: _Faults) -> dict[str, Any]:
         made["tool_calls"] = _calls(calls, number, faults)
     if made.get("weight", 1) not in (0, 1):
         got = made["weight"]
-        faults.add("bad_record", f"message {number} has the weight {got!r}; wanted 0 or 1")
+        faults.add("bad_weight", f"message {number} has the weight {got!r}; wanted 0 or 1")
     return made
 
 
@@ -345,7 +351,10 @@ def _order(turns: list[dict[str, Any]], faults: _Faults) -> None:
     """Add what is wrong with the order of the turns."""
     roles = [turn["role"] for turn in turns]
     if not roles or roles[-1] != "assistant":
-        faults.add("no_assistant", "the last message must be the assistant's: it is learned")
+        faults.add(
+            "no_assistant",
+            "the last message must be the assistant's: it is learned; cut what comes after it",
+        )
     before: str | None = None
     for i, role in enumerate(roles if set(roles) <= AFTER.keys() else []):
         unanswered = before == "assistant" and bool(turns[i - 1].get("tool_calls"))
@@ -498,10 +507,23 @@ def line_of(row: Mapping[str, Any], format: str) -> dict[str, Any]:
     return head | {"messages": _alternating(parts)}
 
 
+def lost(row: Mapping[str, Any], format: str) -> set[str]:
+    """Return the keys of a row that `line_of` leaves out, for the format has no place for them.
+
+    >>> lost({"prompt": "q", "completion": [{"role": "assistant", "reasoning": "…"}]}, "openai")
+    {'reasoning'}
+    """
+    if format in ("messages", "prompt_completion"):
+        return set()
+    kept = MESSAGE[:-3] if format == "openai" else MESSAGE[:2]
+    gone = {key for turn in conversation(row) for key in turn.keys() - {*kept, "weight"}}
+    return gone | ({"chat_template_kwargs"} if row.get("chat_template_kwargs") else set())
+
+
 def _openai(turn: dict[str, Any]) -> dict[str, Any]:
     """Return a message as OpenAI's service takes it."""
     kept = {key: value for key, value in turn.items()
-            if key not in ("reasoning_content", "thinking")}  # fmt: skip
+            if key not in THOUGHTS}  # fmt: skip
     if "tool_calls" not in kept:
         return kept
     calls = []

@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import DataError
+from ftlab.formats import THOUGHTS
 from ftlab.rendering import Span, facts, render
 
 __all__ = ["Talk", "find", "missing", "shared", "talk"]
-
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # the keys that templates read
 
 
 class Talk(NamedTuple):
@@ -196,6 +195,8 @@ def missing(said: Talk, text: str, number: int | None = None) -> list[str]:
         found += [kind for part in _texts(message.get("content")) if not _has(text, part)]
         if any(not _has(text, message.get(key) or "") for key in THOUGHTS):
             found.append("the thoughts before an answer")
+        if message["role"] in ("user", "assistant") and not _has(text, message.get("name") or ""):
+            found.append("a name")
         for call in message.get("tool_calls") or []:
             if not _has(text, (call.get("function") or call)["name"]):
                 found.append("a call of a tool")

@@ -23,6 +23,7 @@ from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
 
 __all__ = [
     "Encoded",
+    "dropped",
     "encode",
     "end_of_turn_ids",
     "mask_html",
@@ -204,6 +205,16 @@ def problems(tokenizer: Any, row: Mapping[str, Any] | None = None) -> list[str]:
     if row is not None:
         return found + _row_problems(tokenizer, row)
     return found + _system_problems(tokenizer)
+
+
+def dropped(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
+    """Return what a template leaves out of a row: the tool f, a name, what the user says, ...
+
+    Raises:
+        DataError: the template refuses the row.
+    """
+    said = spans.talk(row)
+    return spans.missing(said, spans.find(tokenizer, said)[0])
 
 
 def _marker_problems(tokenizer: Any) -> list[str]:

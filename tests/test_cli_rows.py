@@ -96,7 +96,8 @@ def test_split_and_mix_and_diversity(ftlab, file, tmp_path):
 
 def test_train_compare_and_show(ftlab, file, tmp_path, model_folder):
     tuned = tmp_path / "tuned"
-    ftlab("train", file, "--model", model_folder, "--out", tuned, "--epochs", 1)
+    said = ftlab("train", file, "--model", model_folder, "--out", tuned, "--epochs", 1)
+    assert "drops the tool tide in 16 of 48 rows" in said and "drops a name in 16 of" in said
     ftlab(
         "compare", "--base", model_folder, "--tuned", tuned, "--task", "triage", "--data", file,
         "--max-new-tokens", 2, "--out", tmp_path / "verdict",
@@ -104,6 +105,20 @@ def test_train_compare_and_show(ftlab, file, tmp_path, model_folder):
     assert json.loads((tmp_path / "verdict/verdict.json").read_text())["n"] == 48
     shown = ftlab("show", file, "--model", model_folder)
     assert "carry loss" in shown and "drops the tool tide" in shown
+
+
+def test_convert_says_what_it_leaves_out_and_what_is_learned(ftlab, tmp_path):
+    rows = [{**agent(0), "meta": None}, {**talk(1), "meta": None}]
+    rows[0]["messages"][-3] |= {"reasoning": "By the table.", "audio": None, "mood": "calm"}
+    path, out = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    said = ftlab("convert", path, out, "--to", "openai")
+    assert "openai has no place for it: mood (in 1), reasoning (in 1)." in said
+    assert "Answers without loss: in 1 of 2 records, written with weight 0." in said
+    assert "Several answers carry loss: in 2 of 2 records." in said
+    weights = [[turn.get("weight") for turn in json.loads(line)["messages"]]
+               for line in out.read_text("utf-8").splitlines()]  # fmt: skip
+    assert weights == [[None] * 6 + [0], [None] * 4]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -1,12 +1,17 @@
 """Commands about data: tasks, convert, doctor, diversity."""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ftlab.cli.options import Records
 from ftlab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ftlab.data import Row
 
 
 def tasks() -> None:
@@ -43,6 +48,7 @@ def convert(
     """Write records in another format, or make records of a table's columns."""
     from ftlab.data import columns, is_table, read, read_table, write
 
+    left_out: Counter[str] = Counter()
     if is_table(data) and (input is None or output is None):
         names = ", ".join(columns(data))
         raise ConfigError(f"{data} is a table: choose --input and --output among {names}.")
@@ -51,9 +57,33 @@ def convert(
     elif input is not None or output is not None or system is not None:
         raise ConfigError("Give both --input and --output, the columns of a table, or neither.")
     else:
-        rows = read(data)
+        rows = read(data, left_out=left_out)
     write(out, rows, format=to, drop_meta=drop_meta)
     print(f"{len(rows)} records in {out}, as {to}")
+    for line in _written(rows, to.replace("-", "_"), left_out):
+        print(line)
+
+
+def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iterator[str]:
+    """Say what could surprise in a written file: what was left out, which answers are learned."""
+    from ftlab.data import conversation, learned
+    from ftlab.formats import lost
+
+    for row in rows:
+        left_out.update(lost(row, format))
+    if left_out:
+        keys = ", ".join(f"{key} (in {count:,})" for key, count in sorted(left_out.items()))
+        yield f"Left out, for {format} has no place for it: {keys}."
+    answers = [sum(turn["role"] == "assistant" for turn in conversation(row)) for row in rows]
+    carry = [len(learned(row)) for row in rows]
+    if silent := sum(a > b for a, b in zip(answers, carry, strict=True)):
+        where = "in the prompt" if format == "prompt_completion" else "with weight 0"
+        yield (
+            f"Answers without loss: in {silent:,} of {len(rows):,} records, written {where}. "
+            "To learn each, make a record of each answer and the turns before it."
+        )
+    if several := sum(count > 1 for count in carry):
+        yield f"Several answers carry loss: in {several:,} of {len(rows):,} records."
 
 
 def doctor(

@@ -19,7 +19,7 @@ from typing import Any
 
 from ftlab import data
 from ftlab.curation import checks_private
-from ftlab.curation.findings import Notes
+from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
 
 # What answers begin with.
@@ -117,7 +117,14 @@ SIGMAS = 5.0  # and robust standard deviations of the logarithm
 class ContentChecks:
     """Examine each record as it passes, and at the end what only the whole shows."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, rendered: bool = False) -> None:
+        """Begin.
+
+        Args:
+            seed: of the samples.
+            rendered: whether a template is examined too, which says what it has a place for.
+        """
+        self._rendered, self._rare = rendered, Counter[str]()
         self._random = random.Random(seed)
         self._seen = self._several = 0
         self._lines = array("Q")
@@ -136,6 +143,11 @@ class ContentChecks:
         turns = data.conversation(record)
         learned = [turns[i]["content"] for i in data.learned(record)]
         self._several += len(learned) > 1
+        if sum(turn["role"] == "assistant" for turn in turns) > len(learned):
+            notes.add("answers_without_loss", line)
+        if not self._rendered and (rare := data.rare(record)):
+            self._rare.update(rare)
+            notes.add("needs_a_place", line)
         if match := next(filter(None, map(_PREAMBLE.match, learned)), None):
             notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")
         refusals = (_REFUSAL.search(text, 0, _REFUSES_WITHIN) for text in learned)
@@ -192,6 +204,8 @@ class ContentChecks:
     def finish(self, notes: Notes) -> dict[str, Any]:
         """Examine the whole; return facts."""
         facts: dict[str, Any] = {"outputs": {k: len(v) for k, v in sorted(self._forms.items())}}
+        if self._rare:
+            notes.tell("needs_a_place", counted(self._rare))
         if self._several:
             facts["several_learned_answers"] = self._several
         if self._seen < FEW:

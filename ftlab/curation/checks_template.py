@@ -11,16 +11,15 @@ The tokens and the mask are those of `ftlab.templates.encode`, which training us
 """
 
 import re
+from collections import Counter
 from typing import Any
 
 from ftlab import data
-from ftlab.curation.findings import Notes
+from ftlab.curation.findings import Notes, counted
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.rendering import HELLO, PROBE, facts
-from ftlab.templates import Encoded, encode, end_of_turn_ids, problems, prompt_text
+from ftlab.templates import Encoded, dropped, encode, end_of_turn_ids, prompt_text
 
-RARE = {"tool_calls", "reasoning_content", "thinking"}
-"""What a message may hold that not every template has a place for."""
 UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
 
 
@@ -88,7 +87,7 @@ class TemplateChecks:
         # Names of two characters and less, or of letters alone, are words too.
         marked = sorted(t for t in special if len(t) > 2 and not t.isalnum())
         self._special = re.compile("|".join(map(re.escape, marked)) or r"(?!)")
-        self._problems = set(problems(tokenizer)) if self._renders else set()
+        self._lost: Counter[str] = Counter()
         self._tokens = self._supervised = self._answerless = self._cut = 0
 
     def see(self, line: int, record: data.Row, notes: Notes) -> None:
@@ -110,10 +109,9 @@ class TemplateChecks:
             notes.add("template_refuses", line, f"For example: {error}")
             return
         self._count(line, encoded, notes)
-        if record.get("tools") or any(turn.keys() & RARE for turn in turns):
-            lost = [it for it in problems(self.tokenizer, record) if it not in self._problems]
-            for reason in lost[:1]:
-                notes.add("template_drops", line, f"For example: {reason}")
+        if data.rare(record) and (lost := dropped(self.tokenizer, record)):
+            notes.add("template_drops", line)
+            self._lost.update(lost)
 
     def _count(self, line: int, encoded: Encoded, notes: Notes) -> None:
         ids, mask = encoded.input_ids, encoded.loss_mask
@@ -131,8 +129,12 @@ class TemplateChecks:
         self._tokens += len(ids)
         self._supervised += sum(mask)
 
-    def facts(self) -> dict[str, Any]:
+    def finish(self, notes: Notes) -> dict[str, Any]:
         """Return counts of tokens, the share that carries loss, and what truncation costs."""
+        for check, detail in self.faults.items():
+            notes.add(check, None, detail)
+        if self._lost:
+            notes.tell("template_drops", counted(self._lost))
         share = f"{self._supervised / self._tokens:.1%}" if self._tokens else "none"
         cut = {"lose_end_token": self._cut, "lose_answer": self._answerless} if self._cut else {}
         return {"tokens": self._tokens, "supervised": share, **cut}

@@ -72,7 +72,7 @@ def examine(
         raise ConfigError(f"{path} is both the training and the evaluation file; name two files.")
     notes = Notes()
     template = None if model is None else TemplateChecks(_tokenizer(model), max_length)
-    content = ContentChecks()
+    content = ContentChecks(rendered=template is not None)
     seen = Repeats(outputs=eval_path is not None)
     formats: dict[str, array[int]] = {}
     if Path(path).is_file() and is_array(path):
@@ -97,10 +97,11 @@ def examine(
     facts: dict[str, Any] = {"formats": {k: len(v) for k, v in sorted(formats.items())}}
     _judge_formats(formats, notes)
     facts |= content.finish(notes)
+    endless = len(notes.lines("no_assistant"))
+    if endless > max(1, len(seen.lines)):
+        notes.tell("no_assistant", f"{endless:,} of {notes.read:,} lines: are two roles exchanged?")
     if template is not None:
-        for check, detail in template.faults.items():
-            notes.add(check, None, detail)
-        facts |= template.facts()
+        facts |= template.finish(notes)
     found = repetitions(seen, labelled=content.labelled())
     if eval_path is not None:
         found += leaks(seen, _remember(eval_path, seen, notes))

@@ -11,7 +11,7 @@
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -90,6 +90,15 @@ def finding(
     )
 
 
+def counted(kinds: Mapping[str, int]) -> str:
+    """Return kinds with their counts, as the detail of a check.
+
+    >>> counted({"tools": 2, "name": 1})
+    'By records: tools 2, name 1.'
+    """
+    return f"By records: {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}."
+
+
 class Notes:
     """Where each check fired, collected line by line; becomes findings at the end."""
 
@@ -111,6 +120,10 @@ class Notes:
     def lines(self, check: str) -> list[int]:
         """Return the lines in which a check fired, each once."""
         return sorted(set(self._lines.get(check, ())))
+
+    def tell(self, check: str, detail: str) -> None:
+        """Put another detail in place of the first."""
+        self._details[check] = detail
 
     def detail(self, check: str) -> str | None:
         """Return the detail of a check, None if it did not fire."""

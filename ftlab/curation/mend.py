@@ -132,9 +132,24 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
             done.add(f"{verb}: {check}", line)
 
 
+def _ended(line: int, row: Any, done: Notes) -> Any:
+    """Return a row without user turns behind its last answer: nothing is learned of them."""
+    for name in ("messages", "conversations") if isinstance(row, dict) else ():
+        turns = row.get(name)
+        roles = [
+            ROLES.get(str(turn.get("role", turn.get("from")))) if isinstance(turn, dict) else None
+            for turn in (turns if isinstance(turns, list) else [])
+        ]
+        if "assistant" in roles and roles[-1] == "user":
+            done.add("mended: no_assistant", line)
+            end = len(roles) - roles[::-1].index("assistant")
+            row = {**row, name: row[name][:end]}
+    return row
+
+
 def _mended(line: int, parsed: Any, done: Notes, known: set[int]) -> data.Row | None:
     """Return the row of a line, mended; None, with the reason put down, if it is dropped."""
-    parsed = _named_roles(line, parsed, done)
+    parsed = _ended(line, _named_roles(line, parsed, done), done)
     row, faults = examine(parsed)
     for check in sorted({check for check, _ in faults}):
         done.add(f"dropped: {check}", line)

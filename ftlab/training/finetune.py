@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,7 @@ def finetune(
     first = trainer.is_world_process_zero()
     if first:
         preflight(trainer)
+        _warn_of_drops(tokenizer, rows)
     quiet(trainer)
     faster_on_cpu(trainer)
 
@@ -212,6 +214,19 @@ def encoded(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> "Dataset":
         labels = [token if carries else -100 for token, carries in pairs]
         made.append({"input_ids": list(tokens.input_ids), "labels": labels})
     return Dataset.from_list(made)
+
+
+def _warn_of_drops(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Print what of tools, thoughts and names never reaches the tokens, and in how many rows."""
+    lost: Counter[str] = Counter()
+    for row in filter(data.rare, rows):
+        lost.update(templates.dropped(tokenizer, row))
+    for what, count in lost.items():
+        print(
+            f"! template       drops {what} in {count:,} of {len(rows):,} rows: the model is "
+            "trained without it, and must be served without it. Take a model whose template "
+            "has a place for it, or write it into a message."
+        )
 
 
 def _size(model: Any) -> int:

@@ -128,6 +128,38 @@ FAULTS = {
         set(),
     ),
     "bad_record": (planted(pc("a", "b", meta=[1])), [41], set()),
+    "bad_weight": (
+        planted(*(
+            {"messages": [{"role": "user", "content": "a"},
+                          {"role": "assistant", "content": "b", "weight": weight}]}
+            for weight in (0.5, "1", 2)
+        )),
+        [41, 42, 43],
+        set(),
+    ),
+    "answers_without_loss": (
+        planted(
+            {"prompt": [{"role": "user", "content": "Say"}, {"role": "assistant", "content": "x"},
+                        {"role": "user", "content": "Again"}], "completion": "y"},
+            {"messages": [{"role": "user", "content": "Tell me"},
+                          {"role": "assistant", "content": "b", "weight": 1},
+                          {"role": "user", "content": "Thanks"},
+                          {"role": "assistant", "content": "Bye.", "weight": 0}]},
+        ),
+        [41, 42],
+        set(),
+    ),
+    "needs_a_place": (
+        planted(
+            {**talk(("user", "Tide?"), ("assistant", "At two.")), "tools": [{"name": "tide"}]},
+            {"messages": [{"role": "user", "content": "Depth?", "name": "ann"},
+                          {"role": "assistant", "content": "Four.", "reasoning": "Low water."}]},
+            {"messages": [{"role": "user", "content": "Berth?", "name": None},
+                          {"role": "assistant", "content": "B.", "tool_calls": None}]},
+        ),
+        [41, 42],
+        set(),
+    ),
     "extra_keys": (
         planted(
             pc(LONG, NEAR, weight=1),
@@ -321,6 +353,24 @@ def test_labels_in_both_files_are_no_leak(tmp_path):
     assert fired(report) == {}
 
 
+# Roles.
+
+
+def test_last_turns_of_the_user_are_counted_and_cut(tmp_path):
+    turns = [("user", "Say hi"), ("assistant", "Hi."), ("user", "Thanks")]
+    rows = [talk(*turns), talk(*turns[2:], *turns), talk(*turns[:1])]
+    path = save(tmp_path / "a.jsonl", [*rows, *clean(2)])
+    report = examine(path)
+    assert fired(report)["no_assistant"] == [1, 2, 3]
+    assert "3 of 5 lines: are two roles exchanged?" in report.of("no_assistant").detail
+    with pytest.raises(DataError, match=r"3 bad lines.*(.|\n)*cut what comes after it"):
+        data.read(path)
+    mended = fix(path, tmp_path / "b.jsonl")
+    assert [data.answer(row) for row in data.read(mended.path)][:1] == ["Hi."]
+    done = {change.done: change.lines for change in mended.changes}
+    assert done["mended: no_assistant"] == (1, 2) and done["dropped: no_assistant"] == (3,)
+
+
 # A model's template.
 
 
@@ -403,7 +453,17 @@ def test_tools_that_a_template_drops_are_named(tmp_path, make_tokenizer):
     row = talk(("user", "High water?"), ("assistant", "At 14:20."), tools=[tool])
     report = examine(save(tmp_path / "a.jsonl", [TALKS[0], row]), model=make_tokenizer("chatml"))
     assert fired(report) == {"template_drops": [2]}
-    assert "tide" in report.of("template_drops").detail
+    assert report.of("template_drops").detail == "By records: the tool tide 1."
+
+
+def test_what_a_template_drops_is_counted_by_kind(tmp_path, make_tokenizer):
+    think = {"role": "assistant", "content": "Four.", "reasoning_content": "Low water is at two."}
+    rows = [{"messages": [{"role": "user", "content": f"{i}?", "name": "deckhand"}, think]}
+            for i in range(3)]  # fmt: skip
+    rows[0]["messages"][0]["name"] = None
+    report = examine(save(tmp_path / "a.jsonl", rows), model=make_tokenizer("chatml"))
+    detail = report.of("template_drops").detail
+    assert "the thoughts before an answer 3" in detail and "a name 2" in detail
 
 
 def test_special_tokens_in_text_are_found(tmp_path, make_tokenizer):
