@@ -19,6 +19,7 @@ from typing import Any
 
 from ftlab import data
 from ftlab.curation import checks_private
+from ftlab.curation.checks_leftovers import leftovers
 from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
 
@@ -128,6 +129,7 @@ class ContentChecks:
         self._random = random.Random(seed)
         self._seen = self._several = 0
         self._lines = array("Q")
+        self._empty: list[tuple[int, str]] = []
         self._lengths = (array("L"), array("L"))
         self._forms: dict[str, array[int]] = {}
         self._labels: Counter[str] | None = Counter()
@@ -153,6 +155,11 @@ class ContentChecks:
         refusals = (_REFUSAL.search(text, 0, _REFUSES_WITHIN) for text in learned)
         if match := next(filter(None, refusals), None):
             notes.add("refusals", line, f"For example {match.group()[:50]!r}.")
+        for check, example in leftovers(asked, learned).items():
+            if check == "placeholder_output":  # in a file of labels, one may be "N/A"
+                self._empty.append((line, example))
+            else:
+                notes.add(check, line, f"For example {example[:60]!r}.")
         text = f"{asked}\n{answer}"
         if (command := checks_private.commands(text)) is not None:
             notes.add("instructions", line, f"For example {command!r}.")
@@ -208,6 +215,8 @@ class ContentChecks:
             notes.tell("needs_a_place", counted(self._rare))
         if self._several:
             facts["several_learned_answers"] = self._several
+        for line, example in self._empty if not self.labelled() else ():
+            notes.add("placeholder_output", line, f"For example {example!r}.")
         if self._seen < FEW:
             return facts
         self._judge_forms(notes)

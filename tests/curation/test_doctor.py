@@ -191,6 +191,44 @@ FAULTS = {
         [41, 42],
         set(),
     ),
+    "placeholder_input": (
+        planted(*(
+            pc(f"{row['prompt']}\n\n{gap}", row["completion"])
+            for row, gap in zip(
+                clean(7, 9),
+                ["<noinput>", "No input", "noinput", "<no input>", "N/A", "none", "Input: []"],
+                strict=True,
+            )
+        )),
+        [41, 42, 43, 44, 45, 46],
+        set(),
+    ),
+    "placeholder_output": (
+        planted(pc("Draw it", "<No Output>"), pc("Tell it", "N/A"),
+                pc("Say it", "[Your answer here]"), pc("What is absent?", "None")),
+        [41, 42, 43],
+        set(),
+    ),
+    "two_in_one": (
+        planted(
+            pc("How?", "Keep it dry.\n##\n7. Instruction: Add.\n7. Input:\n2, 3\n7. Output:\n5"),
+            pc("Why?", "Because.\n### Human: And now?\n### Assistant: Now too."),
+            pc("Explain.", "User: whoever asks.\nIt is one who pays."),
+        ),
+        [41, 42],
+        set(),
+    ),
+    "unseen": (
+        planted(
+            {"instruction": "Summarise the page.", "input": "https://news.example.com/a-b",
+             "output": "It says that the heron is back."},
+            pc("Describe it.\n<Picture Attached>", "A heron on a pond."),
+            pc("What is the host?\nhttps://news.example.com/a-b", "news.example.com"),
+            pc("What does <image> mean in it?", "A picture stood there."),
+        ),
+        [41, 42],
+        set(),
+    ),
     "invalid_json": ([*JSONS, pc(LONG, '{"n": 1'), pc("Who?", "{'n': 2}")], [41, 42], set()),
     "mixed_outputs": ([*JSONS, pc(LONG, "It is seven.")], [41], set()),
     "label_variants": ([*LABELS, *labelled(("Refund", 2), seed=6)], [101, 102], set()),
@@ -305,7 +343,9 @@ def test_ordinary_text_is_no_fault(tmp_path, text):
     assert fired(examine(save(tmp_path / "a.jsonl", rows))) == {}
 
 
-@pytest.mark.parametrize("text", ["://a" * 20_000, "(212) " * 20_000, "x@" * 50_000, "{" * 50_000])
+@pytest.mark.parametrize(
+    "text", ["://a" * 20_000, "(212) " * 20_000, "x@" * 50_000, "{" * 50_000, "\n" * 50_000 + ":"]
+)
 def test_long_texts_without_sense_take_no_time(tmp_path, text):
     path = save(tmp_path / "a.jsonl", [pc(text, LONG)])
     begun = time.process_time()
