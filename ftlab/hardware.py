@@ -452,8 +452,7 @@ def reuse_memory() -> bool:
     """Let the allocator keep freed memory for the next step; say whether it could be told.
 
     Training frees and asks for the same large blocks at every step. glibc gives such blocks back
-    to the system, which must clear every page again. For processes of our own, such as the command
-    line: a notebook's kernel is the user's. See mallopt(3).
+    to the system, which must clear every page again. See mallopt(3).
     """
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False

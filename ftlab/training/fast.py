@@ -10,6 +10,7 @@ most expensive one. On a CPU TRL computes it at every position, and the entropy 
 
 from typing import TYPE_CHECKING, Any
 
+from ftlab import hardware
 from ftlab.errors import ConfigError
 from ftlab.training.heads import is_plain
 
@@ -25,6 +26,8 @@ def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
 
     The losses are the same. The logs lose TRL's entropy and token accuracy. On a GPU, and for
     models or settings that need all the logits, nothing is changed, and one line says why.
+    This process also keeps freed memory for the next step (`hardware.reuse_memory`): on two old
+    cores a quarter of the processor time went into clearing pages that were handed back.
 
     Args:
         trainer: an SFTTrainer; it is changed in place.
@@ -38,6 +41,7 @@ def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
     if reason := _reason_against(trainer):
         print(f"faster_on_cpu changed nothing: {reason}.")
         return trainer
+    hardware.reuse_memory()
     args, from_trl = trainer.args, trainer.compute_loss
     model: Any = trainer.model
     output_layer = model.get_output_embeddings()
