@@ -11,12 +11,12 @@ its time: `ftlab.decoding` says how, `benchmarks/generation.py` how much.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ftlab.errors import ConfigError
 
-__all__ = ["Progress", "continue_text", "generate"]
+__all__ = ["Progress", "continue_text", "generate", "split_thought"]
 
 Progress = Callable[[int, int, float], None]
 
@@ -31,11 +31,14 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    thoughts: bool = False,
 ) -> list[str]:
     """Return the model's answer to each conversation, in the order given.
 
-    An answer ends where the template ends a turn; special tokens are not part of it. Of the
-    model's generation settings, its end tokens and its repetition penalty are kept.
+    An answer ends where the template ends a turn; special tokens are not part of it, nor is a
+    thought before it. Of the model's generation settings, its end tokens and its repetition
+    penalty are kept.
 
     Args:
         model: a causal LM, or an adapter on one.
@@ -48,17 +51,43 @@ def generate(
         seed: of the sampling. An answer follows from it and its prompt's place in the list.
         progress: called with (done, all, seconds left) after `batch_size` answers each, and at the
             end.
+        rows: where each prompt is from: the template gets its tools and chat_template_kwargs.
+        thoughts: keep thoughts; one that the prompt opens begins with <think> too.
 
     Raises:
         ConfigError: a value out of range, or a prompt that leaves no room in the context.
     """
     _check(max_new_tokens, batch_size, temperature)
     report = _reporter(progress, len(conversations), batch_size)
-    from ftlab.templates import prompt_ids
+    from ftlab.templates import opens_thought, prompt_ids
 
-    prompts = [prompt_ids(tokenizer, messages) for messages in conversations]
+    given: list[tuple[Any, dict[str, Any]]] = [
+        (row.get("tools"), row.get("chat_template_kwargs") or {})
+        for row in (rows or [{}] * len(conversations))
+    ]
+    asked = list(zip(conversations, given, strict=True))
+    prompts = [prompt_ids(tokenizer, turns, tools, **more) for turns, (tools, more) in asked]
     sampling = {"temperature": temperature, "seed": seed}
-    return _from_model(model, tokenizer, prompts, max_new_tokens, batch_size, sampling, report)
+    texts = _from_model(model, tokenizer, prompts, max_new_tokens, batch_size, sampling, report)
+    texts = [
+        f"<think>{text}" if opens_thought(tokenizer, turns, tools, **more) else text
+        for text, (turns, (tools, more)) in zip(texts, asked, strict=True)
+    ]
+    return texts if thoughts else [split_thought(text)[1] for text in texts]
+
+
+def split_thought(text: str) -> tuple[str | None, str]:
+    """Return the thought before an answer, None if there is none, and the answer.
+
+    A thought that does not end leaves no answer.
+
+    >>> split_thought("<think>\\n3 + 4\\n</think>\\n\\nSeven."), split_thought("<think> 3 +")
+    (('3 + 4', 'Seven.'), ('3 +', ''))
+    """
+    if not text.lstrip().startswith("<think>"):
+        return None, text
+    thought, _, answer = text.lstrip().removeprefix("<think>").partition("</think>")
+    return thought.strip(), answer.lstrip()
 
 
 def continue_text(

@@ -12,6 +12,7 @@ Without that token in the loss a tuned model never stops; with the prompt in it,
 """
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,15 @@ from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
 __all__ = [
     "Encoded",
     "dropped",
+    "empty_thought",
     "encode",
     "end_of_turn_ids",
     "mask_html",
+    "opens_thought",
     "problems",
     "prompt_ids",
     "prompt_text",
+    "removes_thoughts",
     "show_mask",
 ]
 
@@ -217,6 +221,41 @@ def dropped(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
     return spans.missing(said, spans.find(tokenizer, said)[0])
 
 
+# Thoughts: what stands between <think> and </think> before an answer.
+
+_EMPTY = re.compile(r"<think>\s*</think>")
+
+
+def opens_thought(
+    tokenizer: Any, messages: Sequence[Message] = (HELLO,), tools: Any = None, **options: Any
+) -> bool:
+    """Return whether the prompt ends within a thought, so that an answer begins in it."""
+    if "<think>" not in str(tokenizer.chat_template):
+        return False
+    return prompt_text(tokenizer, messages, tools, **options).rstrip().endswith("<think>")
+
+
+def removes_thoughts(tokenizer: Any) -> bool:
+    """Return whether a template takes the thoughts out of all answers but the last."""
+    thought = {"role": "assistant", "content": f"<think>\n{PROBE}\n</think>\n\nhi"}
+    try:
+        text, _ = render(tokenizer, [HELLO, thought, HELLO, {"role": "assistant", "content": "hi"}])
+    except DataError:
+        return False
+    return PROBE not in text
+
+
+def empty_thought(tokenizer: Any, row: Mapping[str, Any]) -> bool | None:
+    """Return whether an empty thought in a row carries loss; None if there is none.
+
+    Raises:
+        DataError: the template refuses the row.
+    """
+    text, learned = spans.find(tokenizer, spans.talk(row))
+    empty = [match.span() for match in _EMPTY.finditer(text)]
+    return any(a < end and begin < b for a, b in empty for begin, end in learned) if empty else None
+
+
 def _marker_problems(tokenizer: Any) -> list[str]:
     from trl.chat_template_utils import is_chat_template_stop_token_trained
 
@@ -263,6 +302,14 @@ def _row_problems(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
         found.append(
             f"The template drops {', '.join(lost)}: the model never sees it. Put its text in a "
             "user message, or take a model whose template has a place for it."
+        )
+    if (carries := empty_thought(tokenizer, row)) is not None:
+        found.append(
+            "There is an empty thought before an answer, and it carries loss: the model learns not "
+            'to think. Give the row "chat_template_kwargs": {"enable_thinking": false}, if the '
+            "template knows it, and generate with the same; or write thoughts."
+            if carries
+            else "There is an empty thought before an answer; it is in the prompt, without loss."
         )
     if said.learned:
         prompt = said.prompt(tokenizer, said.learned[0])

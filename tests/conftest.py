@@ -269,6 +269,34 @@ def command(monkeypatch, capsys):
 
 
 @pytest.fixture
+def thinking_template():
+    """A template that opens a thought in the prompt, and drops those of earlier answers."""
+    return (
+        "{%- set asked = namespace(at=0) -%}"
+        "{%- for m in messages -%}"
+        "{%- if m.role == 'user' -%}{%- set asked.at = loop.index0 -%}{%- endif -%}"
+        "{%- endfor -%}"
+        "{%- for m in messages -%}"
+        "{%- set parts = m.content.split('</think>') -%}"
+        "{{- '<|im_start|>' ~ m.role ~ '\\n' -}}"
+        "{%- if m.role != 'assistant' -%}{{- m.content -}}"
+        "{%- else -%}"
+        "{%- set thought = parts[0].replace('<think>', '')|trim if parts|length > 1 else '' -%}"
+        "{%- if loop.index0 > asked.at -%}"
+        "{{- '<think>\\n' ~ thought ~ '\\n</think>\\n\\n' -}}"
+        "{%- endif -%}"
+        "{{- parts[-1].lstrip() -}}"
+        "{%- endif -%}"
+        "{{- '<|im_end|>\\n' -}}"
+        "{%- endfor -%}"
+        "{%- if add_generation_prompt -%}"
+        "{{- '<|im_start|>assistant\\n<think>\\n' -}}"
+        "{%- if enable_thinking is false -%}{{- '\\n</think>\\n\\n' -}}{%- endif -%}"
+        "{%- endif -%}"
+    )
+
+
+@pytest.fixture
 def progress_file(monkeypatch, tmp_path):
     """Return where a learner's progress is kept in this test; the file is not there yet."""
     path = tmp_path / "home" / "progress.json"

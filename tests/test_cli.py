@@ -1,10 +1,12 @@
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from ftlab import catalogue, data
+from ftlab import catalogue, data, models
+from ftlab.generation import generate
 
 RECORDS = [data.example(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
 
@@ -108,6 +110,32 @@ def test_synth_then_doctor_finds_nothing_wrong_until_something_is(ftlab, tmp_pat
     assert len(data.read(tmp_path / "mended.jsonl")) == 30
     code, out, err = ftlab("synth", "triage", "--split", "trian", "--out", tmp_path / "x")
     assert code == 2 and "'train'" in err
+
+
+def test_a_template_that_thinks(ftlab, file, model_folder, thinking_template, tmp_path):
+    model, tuned, rows = tmp_path / "model", tmp_path / "tuned", data.read(file)
+    shutil.copytree(model_folder, model)
+    (model / "chat_template.jinja").write_text(thinking_template)
+    code, out, _ = ftlab("train", file, "--out", tuned, "--model", model, "--epochs", 1)
+    assert code == 0 and "learn an empty <think></think>" in out
+    code, out, _ = ftlab("show", file, "--model", tuned)
+    assert code == 0 and "empty thought before an answer, and it carries loss" in " ".join(
+        out.split()
+    )
+    asked = ("generate", "Is it odd?", "--model", tuned, "--max-new-tokens", 3)
+    code, out, err = ftlab(*asked)
+    assert (code, out.strip()) == (0, "") and "did not end" in err
+    for row in rows:
+        row["chat_template_kwargs"] = {"enable_thinking": False}
+    closed = data.write(tmp_path / "closed.jsonl", rows)
+    code, out, _ = ftlab("show", closed, "--model", tuned)
+    assert code == 0 and "in the prompt, without loss" in " ".join(out.split())
+    loaded, tokenizer = models.load(str(tuned))
+    told = [data.prompt(row) for row in rows]
+    thinking = generate(loaded, tokenizer, told, max_new_tokens=3, thoughts=True)
+    assert all(text.startswith("<think>") for text in thinking)
+    answers = generate(loaded, tokenizer, told, max_new_tokens=3, thoughts=True, rows=rows)
+    assert not any(text.startswith("<think>") for text in answers)
 
 
 def test_tasks_lists_every_task(ftlab):

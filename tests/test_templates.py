@@ -11,12 +11,15 @@ from ftlab.data import example
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.templates import (
     Encoded,
+    empty_thought,
     encode,
     end_of_turn_ids,
     mask_html,
+    opens_thought,
     problems,
     prompt_ids,
     prompt_text,
+    removes_thoughts,
     show_mask,
 )
 
@@ -276,6 +279,26 @@ def test_the_page_view_is_whole_and_escaped(make_tokenizer):
     assert "currentColor" not in page  # a Lab that does not trust the notebook drops it
     cut = mask_html(tokenizer, Encoded(made.input_ids, made.loss_mask, True))
     assert "Cut at max_length" in cut and "Cut at max_length" not in page
+
+
+def test_a_prompt_that_opens_a_thought_is_the_same_in_training(make_tokenizer, thinking_template):
+    tokenizer = make_tokenizer("chatml")
+    tokenizer.chat_template = thinking_template
+    ask = [{"role": "user", "content": "Is it odd?"}]
+    for answer, options, empty in (
+        ("Yes.", {}, True), ("Yes.", {"enable_thinking": False}, False),
+        ("<think>\nNo two halves.\n</think>\n\nYes.", {}, None),
+    ):  # fmt: skip
+        row = {"prompt": ask, "completion": [{"role": "assistant", "content": answer}]}
+        row |= {"chat_template_kwargs": options}
+        prompt, made = prompt_ids(tokenizer, ask, **options), encode(tokenizer, row)
+        assert made.input_ids[: len(prompt)] == prompt
+        assert made.loss_mask == [0] * len(prompt) + [1] * (len(made.input_ids) - len(prompt))
+        assert empty_thought(tokenizer, row) is empty
+        said = " ".join(problems(tokenizer, row))
+        assert ("carries loss" in said, "without loss" in said) == (empty is True, empty is False)
+    assert opens_thought(tokenizer) and not opens_thought(tokenizer, ask, enable_thinking=False)
+    assert removes_thoughts(tokenizer) and not removes_thoughts(make_tokenizer("chatml"))
 
 
 def test_show_colours_a_row_and_says_what_the_template_drops(command, model_folder, tmp_path):

@@ -1,5 +1,6 @@
 """The command that asks a model one thing: generate."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -27,4 +28,13 @@ def generate(
         print(prompt + generation.continue_text(loaded, tokenizer, prompt, **options))
     else:
         message = {"role": "user", "content": prompt}
-        print(generation.generate(loaded, tokenizer, [[message]], **options)[0])
+        (text,) = generation.generate(loaded, tokenizer, [[message]], thoughts=True, **options)
+        thought, answer = generation.split_thought(text)
+        print(answer)
+        if thought is not None:
+            words = f"A thought of {len(thought.split())} words was cut off before the answer."
+            ended = "</think>" in text
+            print(
+                words if ended else "The thought did not end, so there is no answer: raise "
+                "--max-new-tokens.", file=sys.stderr,
+            )  # fmt: skip

@@ -18,7 +18,16 @@ from ftlab import data
 from ftlab.curation.findings import Notes, counted
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.rendering import HELLO, PROBE, facts
-from ftlab.templates import Encoded, dropped, encode, end_of_turn_ids, prompt_text
+from ftlab.templates import (
+    Encoded,
+    dropped,
+    empty_thought,
+    encode,
+    end_of_turn_ids,
+    opens_thought,
+    prompt_text,
+    removes_thoughts,
+)
 
 UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
 
@@ -32,6 +41,10 @@ def faults(tokenizer: Any) -> dict[str, str]:
         return {**found, "no_template": ""}
     if facts(tokenizer).marked is None:
         found["no_generation_markers"] = ""
+    if opens_thought(tokenizer):
+        found["opens_thought"] = ""
+    if removes_thoughts(tokenizer):
+        found["removes_thoughts"] = ""
     text, bos = prompt_text(tokenizer, [HELLO]), tokenizer.bos_token_id
     if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
         found["double_bos"] = f"Both write {tokenizer.bos_token}."
@@ -87,6 +100,7 @@ class TemplateChecks:
         # Names of two characters and less, or of letters alone, are words too.
         marked = sorted(t for t in special if len(t) > 2 and not t.isalnum())
         self._special = re.compile("|".join(map(re.escape, marked)) or r"(?!)")
+        self._thinks = self._renders and "<think>" in str(tokenizer.chat_template)
         self._lost: Counter[str] = Counter()
         self._tokens = self._supervised = self._answerless = self._cut = 0
 
@@ -109,6 +123,12 @@ class TemplateChecks:
             notes.add("template_refuses", line, f"For example: {error}")
             return
         self._count(line, encoded, notes)
+        if self._thinks:
+            asked = (turn["content"] for turn in turns if turn["role"] != "assistant")
+            if any("<think>" in text or "</think>" in text for text in asked):
+                notes.add("thought_marks", line)
+            if empty_thought(self.tokenizer, record):
+                notes.add("empty_thought", line)
         if data.rare(record) and (lost := dropped(self.tokenizer, record)):
             notes.add("template_drops", line)
             self._lost.update(lost)

@@ -38,6 +38,7 @@ from ftlab.evaluation.intervals import (
 )
 from ftlab.evaluation.pairs import Pair, pairs
 from ftlab.files import write_text
+from ftlab.generation import split_thought
 from ftlab.tasks import Ratio, Task
 
 if TYPE_CHECKING:
@@ -201,7 +202,8 @@ def compare(
     Args:
         task: what is asked, and how an answer is marked.
         records: the held-out records.
-        outputs: system -> its raw texts, one for each record; the first is the baseline.
+        outputs: system -> its raw texts, one for each record; the first is the baseline. Thoughts
+            (<think>…</think>) before an answer are cut off before marking.
         seed: of the bootstrap.
         provenance: what else the verdict should say about its making.
         costs: the `prices` and the `systems`' costs (`ftlab.evaluation.costs`).
@@ -221,7 +223,9 @@ def compare(
             f"{len(records)} records, but {', '.join(wrong)} outputs. "
             "Give one text for each record, in the same order."
         )
-    parsed = {name: [task.parse(text) for text in texts] for name, texts in outputs.items()}
+    parts = {name: [split_thought(text) for text in texts] for name, texts in outputs.items()}
+    spoken = {name: [answer for _, answer in found] for name, found in parts.items()}
+    parsed = {name: [task.parse(text) for text in texts] for name, texts in spoken.items()}
     scores = {
         name: [task.score(record, text) for record, text in zip(records, texts, strict=True)]
         for name, texts in parsed.items()
@@ -266,14 +270,23 @@ def compare(
         behaviour={
             name: behaviour(texts, seed=seed)
             for name, texts in {
-                **outputs,
+                **spoken,
                 "reference": [data.answer(record) for record in records],
             }.items()
         },
         costs=dict(costs or {}),
         forgetting=dict(forgetting or {}),
     )
-    return replace(verdict, remarks=words.remarks(verdict.to_json()))
+    thought = {
+        name: (
+            sum(thought is not None for thought, _ in found),
+            sum(thought is not None and "</think>" not in text
+                for (thought, _), text in zip(found, outputs[name], strict=True)),
+        )
+        for name, found in parts.items()
+    }  # fmt: skip
+    remarks = [*words.thoughts(thought, len(records)), *words.remarks(verdict.to_json())]
+    return replace(verdict, remarks=remarks)
 
 
 def _slices(

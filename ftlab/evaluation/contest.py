@@ -22,7 +22,7 @@ from ftlab.errors import ConfigError
 from ftlab.evaluation import forgetting
 from ftlab.evaluation.compare import Verdict, compare
 from ftlab.evaluation.costs import Prices, costs, prices
-from ftlab.evaluation.systems import Answers, System, answer, answer_baseline
+from ftlab.evaluation.systems import OPTIONS, Answers, System, answer, answer_baseline
 from ftlab.files import write_text
 from ftlab.tasks import Task
 
@@ -149,7 +149,8 @@ def _kept(
     if folder is None:
         return ask(system, rows)
     prompts = [system.asks(data.prompt(row)) for row in rows]
-    key = json.dumps([identity, prompts, max_new_tokens], ensure_ascii=True)
+    more = [{k: row[k] for k in ("tools", OPTIONS) if row.get(k)} for row in rows]
+    key = json.dumps([identity, prompts, max_new_tokens, *([more] if any(more) else [])])
     path = Path(folder, "answers", hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
     fields = ("texts", "tokens_in", "tokens_out", "seconds")
     try:

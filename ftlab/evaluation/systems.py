@@ -33,6 +33,8 @@ from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.tasks import Task
 
+OPTIONS = "chat_template_kwargs"
+
 
 @dataclass(frozen=True)
 class System:
@@ -69,6 +71,7 @@ class Answers:
 
     system: System
     texts: list[str]
+    """As they came, thoughts included."""
     tokens_in: list[int] | None
     """Tokens of each prompt, chat template included; None without a language model."""
     tokens_out: list[int] | None
@@ -181,7 +184,10 @@ def answer(
     from ftlab.templates import prompt_ids
 
     prompts = [system.asks(data.prompt(record)) for record in records]
-    tokens_in = [len(prompt_ids(tokenizer, prompt)) for prompt in prompts]
+    tokens_in = [
+        len(prompt_ids(tokenizer, prompt, row.get("tools"), **(row.get(OPTIONS) or {})))
+        for prompt, row in zip(prompts, records, strict=True)
+    ]
     context = getattr(model.config, "max_position_embeddings", None)
     if context and system.few_shot_examples and max(tokens_in) + max_new_tokens > context:
         raise ConfigError(
@@ -192,7 +198,7 @@ def answer(
     begun = time.perf_counter()
     texts = generate(
         model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size,
-        progress=progress,
+        progress=progress, rows=records, thoughts=True,
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     tokens_out = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]

@@ -115,6 +115,22 @@ def remarks(verdict: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def thoughts(counts: Mapping[str, tuple[int, int]], n: int) -> Iterator[str]:
+    """Say how many answers came with a thought, and how many of those never ended.
+
+    Args:
+        counts: system -> answers with a thought, and those of them without an end.
+        n: examples.
+
+    >>> list(thoughts({"a": (3, 1), "b": (0, 0)}, 4))
+    ['What was not marked: a thought before 3 of 4 answers; 1 did not end, which is no answer.']
+    """
+    for name, (begun, endless) in counts.items():
+        if begun:
+            text = f"What was not marked: {name} thought before {begun} of {n} answers"
+            yield f"{text}; {endless} did not end, which is no answer." if endless else f"{text}."
+
+
 def _power(verdict: Mapping[str, Any]) -> Iterator[str]:
     baseline = next(iter(verdict["systems"]))
     mine = [p for p in verdict["pairs"] if p["a"] == baseline and p["smallest"] is not None]

@@ -12,6 +12,7 @@ __all__ = ["TEMPLATE_CHECKS"]
 
 NAMES = {"system": "a system message", "tools": "tools", "messages": "messages"}
 EMPTY_THOUGHT = re.compile(r"<think>\s*</think>")
+LEARNED_EMPTY = re.compile(r"(?:\A|<think>)\s*</think>")  # a template may open it in the prompt
 
 
 def dropped_messages(seen: Inspection) -> Iterator[Finding]:
@@ -82,7 +83,7 @@ def unlearned_weight(seen: Inspection) -> Finding | None:
 def thinking(seen: Inspection) -> Finding | None:
     """Find empty reasoning that is learned, and reasoning that the template drops."""
     empty = sum(
-        bool(EMPTY_THOUGHT.search(e.text) and EMPTY_THOUGHT.search(seen.learned(e)))
+        bool(EMPTY_THOUGHT.search(e.text) and LEARNED_EMPTY.search(seen.learned(e)))
         for e in seen.examples
     )
     of = len(seen.examples)

@@ -283,7 +283,7 @@ TEMPLATE = {
     "no_template", "template_refuses", "system_unsupported", "template_drops",
     "no_generation_markers", "double_bos",
     "end_token_missing", "end_is_not_eos", "pad_is_eos", "no_supervised_tokens", "truncated",
-    "special_tokens_in_text",
+    "special_tokens_in_text", "opens_thought", "removes_thoughts", "empty_thought", "thought_marks",
 }  # fmt: skip
 
 
@@ -504,6 +504,24 @@ def test_what_a_template_drops_is_counted_by_kind(tmp_path, make_tokenizer):
     report = examine(save(tmp_path / "a.jsonl", rows), model=make_tokenizer("chatml"))
     detail = report.of("template_drops").detail
     assert "the thoughts before an answer 3" in detail and "a name 2" in detail
+
+
+def test_what_a_template_does_to_thoughts(tmp_path, make_tokenizer, thinking_template):
+    tokenizer = make_tokenizer("chatml")
+    tokenizer.chat_template = thinking_template
+    thought = ("assistant", "<think>\nNo two halves.\n</think>\n\nYes.")
+    rows = [
+        talk(("user", "How many?"), ("assistant", "Nine.")),
+        talk(("user", "Is it odd?"), thought),
+        talk(("user", "Is one odd?"), thought, ("user", "Sure?"), ("assistant", "Quite.")),
+        talk(("user", "What is <think> for?"), thought),
+        talk(("user", "How few?"), ("assistant", "One."))
+        | {"chat_template_kwargs": {"enable_thinking": False}},
+    ]
+    assert with_model(tmp_path, tokenizer, rows) == {
+        "template_refuses": [3], "empty_thought": [1], "opens_thought": [], "removes_thoughts": [],
+        "thought_marks": [4], "no_generation_markers": [],
+    }  # fmt: skip
 
 
 def test_special_tokens_in_text_are_found(tmp_path, make_tokenizer):

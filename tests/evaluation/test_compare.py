@@ -274,6 +274,22 @@ def test_none_of_ten_is_not_sure_to_be_none():
     assert gap == verdict.pairs[0].difference and gap.high == -gap.low > 0.25
 
 
+def test_a_thought_is_cut_off_before_marking_and_one_without_an_end_is_no_answer():
+    rows = records()
+    plain = right(rows)
+    thought = [f"<think>\nwell\n</think>\n\n{text}" for text in plain]
+    thought[0] = f"<think>\n{plain[0]}"
+    verdict = compare(TOY, rows, {"base": plain, "tuned": thought})
+    assert verdict.outcomes["tuned"] == {"win": 0, "tie": 39, "loss": 1}
+    shown = verdict.examples[1]["outputs"]["tuned"]
+    assert (shown["text"], shown["raw"]) == (plain[1], thought[1])
+    assert verdict.behaviour["tuned"]["empty"]["value"] == 1 / 40
+    assert verdict.remarks[0] == (
+        "What was not marked: tuned thought before 40 of 40 answers; 1 did not end, which is no "
+        "answer."
+    )
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_three_of_three_and_one_of_one_are_no_verdict(n):
     records = tasks.get("triage").examples(n, seed=0, split="test")
