@@ -27,7 +27,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ftlab.errors import DataError, raise_unknown
@@ -518,6 +518,45 @@ def lost(row: Mapping[str, Any], format: str) -> set[str]:
     kept = MESSAGE[:-3] if format == "openai" else MESSAGE[:2]
     gone = {key for turn in conversation(row) for key in turn.keys() - {*kept, "weight"}}
     return gone | ({"chat_template_kwargs"} if row.get("chat_template_kwargs") else set())
+
+
+def refused(rows: Sequence[Mapping[str, Any]], format: str) -> Iterator[str]:
+    """Say what a provider is known to refuse, though the file has its format.
+
+    Nova's reserved words and counts are those of the validator in aws-samples/amazon-nova-samples
+    (customization/bedrock-finetuning/understanding/dataset_validation), as read in November 2026.
+
+    >>> list(refused([{"prompt": "q", "completion": "a"}], "openai"))
+    ['OpenAI takes no file of fewer than 10 records; this one has 1.']
+    """
+    count = len(rows)
+    if format == "openai" and count < 10:
+        yield f"OpenAI takes no file of fewer than 10 records; this one has {count}."
+    if format != "bedrock":
+        return
+    if count < 200:
+        least = (
+            "8 records, Nova 2 Lite none of fewer than 200" if count < 8 else "200 (Nova 2 Lite)"
+        )
+        yield f"Amazon Nova takes no file of fewer than {least}; this one has {count}."
+    found: dict[int, str] = {}
+    for number, row in enumerate(rows, start=1):
+        text = "\n".join(turn["content"] for turn in conversation(row))
+        if match := _RESERVED.search(text):
+            found[number] = match.group()
+    if found:
+        where = ", ".join(map(str, list(found)[:10])) + ", ..." * (len(found) > 10)
+        words = ", ".join(sorted(set(found.values()))[:9])
+        yield (
+            f"Amazon Nova refuses reserved words in a text, whatever their case: {words}; in "
+            f"{len(found):,} records: {where}. Write them otherwise, such as 'User -'. Other "
+            "models of Bedrock take them."
+        )
+
+
+_RESERVED = re.compile(  # case counts for nothing, and neither do the letters before
+    r"(?:system|user|bot|assistant|thought):|\[EOS\]|<(?:image|video|unk)>", re.IGNORECASE
+)
 
 
 def _openai(turn: dict[str, Any]) -> dict[str, Any]:

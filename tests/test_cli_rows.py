@@ -121,6 +121,24 @@ def test_convert_says_what_it_leaves_out_and_what_is_learned(ftlab, tmp_path):
     assert weights == [[None] * 6 + [0], [None] * 4]
 
 
+def test_convert_says_what_a_provider_refuses(ftlab, tmp_path):
+    rows = [{"prompt": f"Say {w}", "completion": f"The {w}."} for w in WORDS]
+    for number, text in enumerate(["Bot: hi", "My superuser: ann", "thought:", "[EOS]", "<video>"]):
+        rows[number]["completion"] = text
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    said = ftlab("convert", path, tmp_path / "nova.jsonl", "--to", "bedrock")
+    assert "fewer than 200 (Nova 2 Lite); this one has 16" in said
+    assert ": <video>, Bot:, [EOS], thought:, user:; in 5 records: 1, 2, 3, 4, 5." in said
+    assert len(data.read(tmp_path / "nova.jsonl")) == 16
+    assert "fewer" not in ftlab("convert", path, tmp_path / "openai.jsonl", "--to", "openai")
+    data.write(path, data.read(path)[5:12], overwrite=True)
+    said = ftlab("convert", path, tmp_path / "few.jsonl", "--to", "bedrock")
+    assert "fewer than 8 records" in said and "reserved" not in said
+    said = ftlab("convert", path, tmp_path / "short.jsonl", "--to", "openai")
+    assert "OpenAI takes no file of fewer than 10 records; this one has 7." in said
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_console_without_a_character_is_no_traceback(file, tmp_path, model_folder, encoding):
     from ftlab import cli

@@ -37,7 +37,7 @@ def convert(
     to: Annotated[
         str,
         typer.Option(
-            help="messages, prompt-completion, sharegpt, alpaca, openai, vertex, bedrock or cohere."
+            help="messages, prompt-completion, sharegpt, alpaca, openai, vertex or bedrock."
         ),
     ] = "messages",
     input: Annotated[str | None, typer.Option(help="A table's column: what is asked.")] = None,
@@ -67,7 +67,7 @@ def convert(
 def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iterator[str]:
     """Say what could surprise in a written file: what was left out, which answers are learned."""
     from ftlab.data import conversation, learned
-    from ftlab.formats import lost
+    from ftlab.formats import lost, refused
 
     for row in rows:
         left_out.update(lost(row, format))
@@ -84,6 +84,7 @@ def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iter
         )
     if several := sum(count > 1 for count in carry):
         yield f"Several answers carry loss: in {several:,} of {len(rows):,} records."
+    yield from refused(rows, format)
 
 
 def doctor(
