@@ -414,7 +414,8 @@ def loads(text: str) -> Any:
         if of_repr(text) is not None:
             reason = "Python's repr, not JSON: write json.dumps(record), not str(record)"
             raise NotJsonError(reason, "python_repr") from None
-        raise NotJsonError(f"not JSON: {error.msg} (column {error.colno})") from None
+        alone = "; a carriage return stands in the line" if "\r" in text.strip() else ""
+        raise NotJsonError(f"not JSON: {error.msg} (column {error.colno}){alone}") from None
     except NotJsonError:
         raise
     except ValueError as error:  # such as a whole number of too many digits

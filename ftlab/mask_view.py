@@ -2,8 +2,8 @@
 
     <|im_start|>user↵ ... <|im_start|>assistant↵ Hi.<|im_end|>     the last four carry loss
 
->>> visible("a\\r\\n\\tb")
-'a␍↵\\n⇥b'
+>>> visible("a\\r\\n\\tb\\u2028c")
+'a␍↵\\n⇥b⟨U+2028⟩c'
 """
 
 import html

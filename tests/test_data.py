@@ -193,6 +193,9 @@ def test_tools_calls_and_weights_are_kept(tmp_path):
 
 BAD = [
     ('{"messages": [', "not JSON"),
+    ('{"prompt": "q", "completion": "a"}\r{"prompt": "q", "completion": "a"}', "a carriage ret"),
+    (str({"prompt": "q", "completion": None}), "Python's repr, not JSON: write json.dumps"),
+    ({"messages": str([USER, ANSWER])}, "got str: the list itself, not its text"),
     ("[" * 100_000, "nested too deeply|not JSON"),
     ("3", "a JSON object is wanted, got int"),
     ('{"prompt": "q", "completion": "a", "quality": NaN}', "NaN is no JSON number"),

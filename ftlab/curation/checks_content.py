@@ -10,7 +10,6 @@
 'a café in München'
 """
 
-import json
 import random
 import re
 from array import array
@@ -22,6 +21,7 @@ from ftlab.curation import checks_private
 from ftlab.curation.checks_leftovers import leftovers
 from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
+from ftlab.formats import NotJsonError, loads
 
 # What answers begin with.
 
@@ -71,9 +71,9 @@ def form(text: str) -> str:
     if not text.startswith(("{", "[")):
         return "plain"
     try:
-        json.loads(text)
+        loads(text)
         return "json"
-    except (ValueError, RecursionError):
+    except NotJsonError:
         return "broken json" if re.match(r"[{\[]\s*[\"'{\[}\d]", text) else "plain"
 
 

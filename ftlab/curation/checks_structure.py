@@ -44,7 +44,11 @@ def read_lines(
         head = file.read(_PEEK)
         file.seek(0)
         if data.is_table(path):
-            notes.add("other_file", None, f"It is a table: {data.TABLE}.")
+            try:
+                known = f"Its columns: {', '.join(data.columns(path))}."
+            except DataError as error:
+                known = str(error)
+            notes.add("other_file", None, f"It is a table: {data.TABLE}. {known}")
             return
         if head.startswith(b"PAR1"):
             for notes.read, text in data.lines(path):

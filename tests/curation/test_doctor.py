@@ -229,7 +229,9 @@ FAULTS = {
         [41, 42],
         set(),
     ),
-    "invalid_json": ([*JSONS, pc(LONG, '{"n": 1'), pc("Who?", "{'n': 2}")], [41, 42], set()),
+    "invalid_json": ([*JSONS, pc(LONG, '{"n": 1'), pc("Who?", "{'n': 2}"),
+                      pc("What?", '{"n": NaN}'), pc("Why?", '{"n": 1, "n": 2}')],
+                     [41, 42, 43, 44], set()),
     "mixed_outputs": ([*JSONS, pc(LONG, "It is seven.")], [41], set()),
     "label_variants": ([*LABELS, *labelled(("Refund", 2), seed=6)], [101, 102], set()),
     "label_imbalance": ([*LABELS, pc(LONG, "fraud"), pc("Who?", "fraud")], [101, 102], set()),
@@ -587,6 +589,7 @@ def test_progress_shows_on_a_terminal_and_never_on_stdout(tmp_path, capsys, monk
         ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-be"), "UTF-16-BE.*PowerShell"),
         ("a.jsonl", b"PK\x03\x04\0\0", "Excel workbook: unpack it, or save it as CSV"),
         ("a.csv", "frage;antwort\nheiß?;ja\n".encode("cp1252"), "table.*ftlab convert.*--input"),
+        ("b.csv", b"frage;antwort\nja;ja\n", "table.*ftlab convert.*--input"),
     ],
 )
 def test_a_file_of_another_kind_is_named_with_its_cure(tmp_path, name, raw, cure):
@@ -594,6 +597,8 @@ def test_a_file_of_another_kind_is_named_with_its_cure(tmp_path, name, raw, cure
     path.write_bytes(raw)
     report = examine(path)
     assert fired(report) == {"other_file": []} and re.search(cure, report.findings[0].detail)
+    if name.endswith(".csv"):
+        assert ("Windows-1252" if b"\xdf" in raw else "frage, antwort") in report.findings[0].detail
     assert re.search(cure, examine(good, eval_path=path).of("eval_bad_lines").detail)
     for refused in (lambda: data.read(path), lambda: fix(path, tmp_path / "b.jsonl")):
         with pytest.raises(DataError, match=cure):
