@@ -65,7 +65,7 @@ def test_verdicts_come_into_the_card_task_by_task_and_leave_the_rest(run, tmp_pa
     assert folder.add_verdict(mine, verdict("kindness")) == path
     first = path.read_text()
     assert "better by 1.000" in first and "| helpful | " in first and "No verdict yet" not in first
-    assert "1.000 [1.000, 1.000]" in first and "12 held-out examples" in first
+    assert "1.000 [0.515, 1.000]" in first and "12 held-out examples" in first
     folder.add_verdict(mine, verdict(gain=False))
     second = path.read_text()
     assert second.count("### triage") == second.count("### kindness") == 1
