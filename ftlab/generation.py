@@ -61,6 +61,10 @@ def generate(
     report = _reporter(progress, len(conversations), batch_size)
     from ftlab.templates import opens_thought, prompt_ids
 
+    if rows is not None and len(rows) != len(conversations):
+        raise ConfigError(
+            f"{len(rows)} rows for {len(conversations)} conversations: give one for each, in order."
+        )
     given: list[tuple[Any, dict[str, Any]]] = [
         (row.get("tools"), row.get("chat_template_kwargs") or {})
         for row in (rows or [{}] * len(conversations))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ftlab import catalogue, data, models
+from ftlab.errors import ConfigError
 from ftlab.generation import generate
 
 RECORDS = [data.example(f"Say {w}!", f"the {w} {w}") for w in ("fox", "dog", "capital", "hi")]
@@ -136,6 +137,8 @@ def test_a_template_that_thinks(ftlab, file, model_folder, thinking_template, tm
     assert all(text.startswith("<think>") for text in thinking)
     answers = generate(loaded, tokenizer, told, max_new_tokens=3, thoughts=True, rows=rows)
     assert not any(text.startswith("<think>") for text in answers)
+    with pytest.raises(ConfigError, match="1 rows for 4 conversations"):
+        generate(loaded, tokenizer, told, rows=rows[:1])
 
 
 def test_tasks_lists_every_task(ftlab):
