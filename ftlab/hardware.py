@@ -58,6 +58,8 @@ class Sizes(NamedTuple):
     """Of the real model."""
 
 
+# Of the open models of their size, these answer at once. Newer families (Qwen3, Qwen3.5, Gemma 4)
+# think aloud unless their template says otherwise, or read pictures too: data/catalogue.yaml.
 DEFAULTS = {
     "cpu": Sizes("smollm2-135m", 8, 4000, 150),
     "mps": Sizes("smollm2-135m", 8, 4000, 150),

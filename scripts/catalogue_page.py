@@ -3,10 +3,13 @@
 python scripts/catalogue_page.py    # writes data/catalogue.md from data/catalogue.yaml
 """
 
-from ftlab.catalogue import METHODS, Catalogue, billions, catalogue, choose, held
+from ftlab.catalogue import Catalogue, billions, catalogue, choose
 from ftlab.files import data_path, write_text
 
-WORDS = {True: "yes", False: "no", None: ""}
+
+def links(part) -> str:
+    """The pages that an entry was read from, and the day."""
+    return " ".join(f"[{n}]({page})" for n, page in enumerate(part.source, 1)) + f" {part.seen}"
 
 
 def page(whole: Catalogue) -> str:
@@ -15,49 +18,33 @@ def page(whole: Catalogue) -> str:
         "# Open models", "",
         "Written by `python scripts/catalogue_page.py` from `catalogue.yaml`; change that. A blank "
         "was not read, so it is not guessed. `ftlab models --open` filters this list.", "",
-        "Memory in GB, before activations: what inference, full fine-tuning in float32, LoRA (base "
-        "in half precision) and QLoRA hold, adapters of rank 32; see `ftlab/catalogue.py`.", "",
-        "| model | kind | weights | context | licence | commercial | formats | template "
-        "| infer | full | LoRA | QLoRA |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| model | kind | weights | context | licence | formats | template | languages | thinking "
+        "| read from, on |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for model in choose(whole.models):
-        sizes = [held(model, method) for method in METHODS]
+        count = f"{model.language_count} languages" if model.language_count else ""
         lines.append("| " + " | ".join([
             f"[{model.name}](https://huggingface.co/{model.name})", model.kind,
-            billions(model.size),
-            f"{model.context.value:,.0f}" if model.context else "", model.licence.value,
-            whole.licences[model.licence.value].commercial,
-            ", ".join(model.weights.formats) if model.weights else "", model.template or "",
-            *("" if size is None else f"{size / 1e9:.1f}" for size in sizes),
+            billions(model.parameters), f"{model.context:,}" if model.context else "",
+            model.licence, ", ".join(model.formats or ()), model.template or "",
+            " ".join(model.languages or ()) or count, model.thinking or "", links(model),
         ]) + " |")  # fmt: skip
     lines += [
         "", "Pickle is a format for any Python object, and loading one can run any code that "
         "whoever wrote the file put there. Safetensors holds numbers and nothing else. ftlab reads "
-        "only the latter.",
+        "only the latter, and runs no code that comes with a model.",
         "", "## Licences", "", "In short and in our words. The text itself decides.", "",
-        "| licence | commercial | change | share | conditions | read |",
-        "|---|---|---|---|---|---|",
+        "| licence | commercial | conditions | read from, on |", "|---|---|---|---|",
     ]  # fmt: skip
     for key, licence in whole.licences.items():
-        links = ", ".join(f"[{name}]({whole.pages[name].url})" for name in licence.pages)
+        conditions = "; ".join(licence.conditions)
         lines.append(
-            f"| {key}: {licence.name} | {licence.commercial} | {WORDS[licence.change]} | "
-            f"{WORDS[licence.share]} | {'; '.join(licence.conditions)} | {links} |"
+            f"| {key}: {licence.name} | {licence.commercial} | {conditions} | {links(licence)} |"
         )
-    lines += [
-        "", "## Benchmarks", "",
-        "In per cent, as each page states them. Figures of different settings, or of different "
-        "pages, do not compare: SmolLM2-1.7B stands here twice on HellaSwag.", "",
-        "| benchmark | model | figure | setting | page |", "|---|---|---|---|---|",
-    ]  # fmt: skip
-    rows = [(b.name, -b.value, m.name, b) for m in whole.models for b in m.benchmarks]
-    for name, _, model_name, found in sorted(rows, key=lambda row: row[:3]):
-        link = f"[{found.page}]({whole.pages[found.page].url})"
-        lines.append(f"| {name} | {model_name} | {found.value:.1f} | {found.setting} | {link} |")
-    notes = [f"- **{model.name}**: {model.note}" for model in whole.models if model.note]
-    lines += ["", "## Notes", "", *notes, "", "## Pages", "", "| page | read |", "|---|---|"]
-    lines += [f"| [{key}]({source.url}) | {source.read} |" for key, source in whole.pages.items()]
+    lines += ["", "## Notes", ""]
+    lines += [f"- **{model.name}**: {model.note}" for model in whole.models if model.note]
+    lines += ["", "## History", "", *(f"- {line.said} {links(line)}" for line in whole.history)]
     return "\n".join(lines) + "\n"
 
 

@@ -19,13 +19,16 @@ def models(
     commercial: Annotated[
         bool, typer.Option("--commercial", help="Only what may earn money, freely or limited.")
     ] = False,
+    language: Annotated[
+        list[str] | None, typer.Option(help="A language's code, such as de; repeatable.")
+    ] = None,
     max_parameters: Annotated[
         str | None, typer.Option(help="Most weights: 500M, 1.5B or a number.")
     ] = None,
     min_context: Annotated[int | None, typer.Option(min=1, help="Fewest tokens that fit.")] = None,
     kind: Annotated[str | None, typer.Option(help="base or chat.")] = None,
     safe: Annotated[
-        bool, typer.Option("--safe", help="Only weights to be had in safetensors.")
+        bool, typer.Option("--safe", help="Only safetensors, and no code of the model's own.")
     ] = False,
     fits: Annotated[
         str | None, typer.Option(help="A GPU such as T4, or GB: what --method must fit, with room.")
@@ -44,26 +47,27 @@ def models(
     from ftlab.models import cached, shipped, smollm2
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    if open_models or any((licence, commercial, max_parameters, min_context, kind, safe, fits)):
+    demands = (licence, commercial, language, max_parameters, min_context, kind, safe, fits)
+    if open_models or any(demands):
         from ftlab import catalogue as room
 
         whole = room.catalogue()
         found = room.choose(
-            whole.models, licences=licence, commercial=commercial, kind=kind, safe=safe,
-            max_parameters=_count(max_parameters), min_context=min_context, method=method,
-            memory=_memory(fits, room.ROOM),
+            whole.models, licences=licence, commercial=commercial, languages=language or (),
+            kind=kind, safe=safe, max_parameters=_count(max_parameters), min_context=min_context,
+            method=method, memory=_memory(fits, room.ROOM),
         )  # fmt: skip
         # A name cut in two cannot be copied, so what is long shares its column, a line below.
         for column in ("name", "weights", f"GB, {method}"):
             table.add_column(column, no_wrap=True)
         for model in found:
             size = room.held(model, method)
-            licence_of = model.licence.value
-            facts = [model.kind, f"{licence_of} ({whole.licences[licence_of].commercial})"]
-            facts += [f"{model.context.value:.0f} tokens"] if model.context else []
-            facts += model.weights.formats if model.weights else []
+            facts = [model.kind, f"{model.licence} ({whole.licences[model.licence].commercial})"]
+            facts += [f"{model.context} tokens"] if model.context else []
+            facts += model.formats or []
+            facts += [f"thinking: {model.thinking}"] if model.thinking else []
             table.add_row(
-                f"[bold]{model.name}[/]\n  {', '.join(facts)}", room.billions(model.size),
+                f"[bold]{model.name}[/]\n  {', '.join(facts)}", room.billions(model.parameters),
                 "" if size is None else f"{size / 1e9:.1f}",
             )  # fmt: skip
         Console().print(table)

@@ -1,30 +1,19 @@
-"""Lesson 02, Model selection: its exercises, as data, and the toys it plays with.
+"""Lesson 02, Choosing a base: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
-['02.1', '02.2', '02.3', '02.4', '02.5']
->>> item = cloze()[0]
->>> len(item.options), item.options[item.right] in item.passage
-(4, True)
+['02.1', '02.2', '02.3', '02.4']
 """
 
 import importlib.resources
-import itertools
-import math
-import random
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
 
-from ftlab.evaluation.intervals import SAMPLES, Interval, interval, ratios
-from ftlab.tasks import Ratio
+from ftlab.files import data_path
 from ftlab.teaching.exercises import exercise
 
-if TYPE_CHECKING:
-    import numpy as np
-
-
+# Lesson 05 shows these.
 FAMILIES = {
     "qwen2_5": "", "qwen3": "", "llama3": "<|begin_of_text|>", "gemma": "<bos>", "phi3": "",
     "cohere": "<BOS_TOKEN>", "deepseekv3": "<｜begin▁of▁sentence｜>", "glm4moe": "",
@@ -52,254 +41,190 @@ def written(family: str, messages: Sequence[dict[str, str]]) -> tuple[str, str]:
     return text, "".join(text[begin:end] for begin, end in made[1][0])
 
 
-class Surprise:
-    """Weights that write a note when they are opened; harmless, but they could do anything."""
-
-    def __init__(self, note: Path):
-        self.note = note
-
-    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
-        return _write, (str(self.note), "I ran while you were loading weights.")
-
-
-def _write(path: str, text: str) -> int:
-    return Path(path).write_text(text, encoding="utf-8")
+def _file(shapes: dict[str, list[int]], **metadata: str) -> bytes:
+    """Return the bytes of a safetensors file of zeros in bfloat16."""
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    end = 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 2 * _product(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(end)
 
 
-@dataclass(frozen=True)
-class Item:
-    """One question of a small benchmark: which of four sentences goes on?"""
-
-    passage: str
-    start: str
-    options: tuple[str, ...]
-    right: int
+def _product(shape: Sequence[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
 
 
-def cloze(seed: int = 0) -> list[Item]:
-    """Make a benchmark of the course's general texts: the true next sentence, and three others."""
-    from ftlab.evaluation.forgetting import general_text
-
-    texts = [text for _, text in general_text()]
-    parts = [[p for p in re.split(r"(?<=[.!?])\s+", text) if len(p) > 20] for text in texts]
-    rng = random.Random(seed)
-    items = []
-    for index, sentences in enumerate(parts):
-        others = [s for k, row in enumerate(parts) if k != index for s in row]
-        for before, after in itertools.pairwise(sentences):
-            options = [after, *rng.sample(others, 3)]
-            rng.shuffle(options)
-            items.append(Item(texts[index], before, tuple(options), options.index(after)))
-    return items
+def _header(content: bytes) -> dict[str, Any]:
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}
 
 
-def picked(model: Any, tokenizer: Any, items: Sequence[Item]) -> list[int]:
-    """Return 1 for each item whose right sentence the model finds likeliest by the character."""
-    import torch
-
-    model.eval()
-    hits = []
-    for item in items:
-        start = tokenizer(item.start, add_special_tokens=False)["input_ids"]
-        nats = []
-        for option in item.options:
-            more = tokenizer(" " + option, add_special_tokens=False)["input_ids"]
-            tokens = torch.tensor([start + more], device=model.device)
-            with torch.inference_mode():
-                logits = model(input_ids=tokens).logits[0, len(start) - 1 : -1].float()
-            loss = torch.nn.functional.cross_entropy(logits, tokens[0, len(start) :])
-            nats.append(loss.item() * len(more) / len(option))
-        hits.append(int(nats.index(min(nats)) == item.right))
-    return hits
+def _parameters(content: bytes) -> int:
+    return sum(_product(entry["shape"]) for entry in _header(content).values())
 
 
-def by_kind(hits: Sequence[int], kinds: Sequence[str]) -> dict[str, float]:
-    """Return the share of hits among the questions of each kind."""
+def _with_metadata(content: bytes) -> int:
+    length = int.from_bytes(content[:8], "little")
+    return sum(_product(entry["shape"]) for entry in json.loads(content[8 : 8 + length]).values())
+
+
+def _chosen(
+    models: Sequence[dict[str, Any]], language: str, context: int, gigabytes: float
+) -> list[str]:
+    return [
+        model["name"]
+        for model in models
+        if language in (model["languages"] or [])
+        and (model["context"] or 0) >= context
+        and model["parameters"] is not None
+        and 16 * model["parameters"] <= gigabytes * 1e9
+        and model["commercial"] != "no"
+    ]
+
+
+def _mended(**change: Any) -> Any:
+    """Return a wrong filter: the right one on models that were changed first."""
+
+    def wrong(
+        models: Sequence[dict[str, Any]], language: str, context: int, gigabytes: float
+    ) -> list[str]:
+        changed = [{**m, **{k: v(m, language, context) for k, v in change.items()}} for m in models]
+        return _chosen(changed, language, context, gigabytes)
+
+    return wrong
+
+
+def _chatml(messages: list[dict[str, str]]) -> str:
+    turns = [f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages]
+    return "".join(turns) + "<|im_start|>assistant\n"
+
+
+def _random_model(folder: str) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+
+
+def _trained(folder: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder)
+
+
+def _headless(folder: str) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    return AutoModel.from_config(AutoConfig.from_pretrained(folder))
+
+
+def _only_config(folder: str) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder)
+
+
+def _what_counts(model: Any) -> dict[str, Any]:
+    """Return what the exercise asks of a model: its class, and that no weight was trained."""
+    if not hasattr(model, "num_parameters"):
+        return {"class": type(model).__name__, "weights": 0, "random": False}
+    spread = model.get_input_embeddings().weight.float().std().item()
+    random = abs(spread - model.config.initializer_range) < 1e-3
+    return {"class": type(model).__name__, "weights": model.num_parameters(), "random": random}
+
+
+def _entry(name: str, **facts: Any) -> dict[str, Any]:
     return {
-        kind: sum(h for h, k in zip(hits, kinds, strict=True) if k == kind) / kinds.count(kind)
-        for kind in dict.fromkeys(kinds)
-    }
+        "name": name, "parameters": 0.5e9, "context": 32768, "languages": ["en", "de"],
+        "commercial": "yes",
+    } | facts  # fmt: skip
 
 
-def flip(
-    better: Mapping[str, float], worse: Mapping[str, float], share: float = 0.9
-) -> tuple[str, str, float, float] | None:
-    """Find two kinds on which `better` is ahead, and a mix that puts it behind on average.
-
-    Args:
-        better: kind -> share right.
-        worse: the same kinds.
-        share: how much of the worse one's test is of the easy kind, and of the better one's of the
-            hard kind.
-
-    Returns:
-        The easy kind, the hard kind, the average of the better one and that of the worse one; or
-        None where no two kinds do it.
-    """
-    found = []
-    ahead = [kind for kind in better if better[kind] > worse[kind]]
-    for easy in ahead:
-        for hard in ahead:
-            a = (1 - share) * better[easy] + share * better[hard]
-            b = share * worse[easy] + (1 - share) * worse[hard]
-            found.append((b - a, easy, hard, a, b))
-    best = max(found, default=(0.0, "", "", 0.0, 0.0))
-    return best[1:] if best[0] > 0 else None
-
-
-def agreement(
-    signal: Sequence[float],
-    scores: Sequence[Sequence[Ratio]],
-    *,
-    more_is_better: bool = False,
-    seed: int = 0,
-) -> Interval:
-    """Return the share of pairs of models that a cost and a score put in the same order.
-
-    Args:
-        signal: one figure for each model; fewer are better.
-        scores: for each model, the ratio of each question; the questions are the same.
-        more_is_better: whether a high score is good; a loss is not.
-        seed: of the draws.
-
-    Returns:
-        The share, in which a tie counts half, and its interval over other draws of the questions.
-
-    >>> agreement([1.5, 1.2], [[Ratio(0, 1), Ratio(1, 4)], [Ratio(1, 1), Ratio(1, 2)]]).value
-    0.0
-    """
-    import numpy as np
-
-    figures, draws = ratios(
-        [[part.num for part in row] for row in scores],
-        [[part.den for part in row] for row in scores],
-        samples=SAMPLES, seed=seed,
-    )  # fmt: skip
-    left, right = np.triu_indices(len(signal), 1)
-    way = np.sign(np.subtract(np.take(signal, left), np.take(signal, right)))
-    way = -way if more_is_better else way
-
-    def alike(values: "np.ndarray") -> "np.ndarray":
-        same = way * np.sign(values[..., left] - values[..., right])
-        return (1 + same).mean(axis=-1) / 2
-
-    return interval(float(alike(figures)), alike(draws), 0.95)
-
-
-# The solutions and the mistakes, as functions.
-
-
-def _held(weights: float, moving: float) -> float:
-    return (4 * weights + 12 * moving) / 1e9
-
-
-def _leaked(test: list[str], train: list[str]) -> float:
-    known = {" ".join(text.lower().split()) for text in train}
-    return sum(" ".join(text.lower().split()) in known for text in test) / len(test)
-
-
-def _plain_leaked(test: list[str], train: list[str]) -> float:
-    return sum(text in train for text in test) / len(test)
-
-
-def _pooled(right_of: dict[str, int], asked: dict[str, int]) -> float:
-    return sum(right_of.values()) / sum(asked.values())
-
-
-def _mean_of_means(right_of: dict[str, int], asked: dict[str, int]) -> float:
-    return sum(right_of[kind] / asked[kind] for kind in asked) / len(asked)
-
-
-def _bits(nats: list[float], text: str) -> float:
-    return sum(nats) / math.log(2) / len(text)
-
-
-def _agree(bits: list[float], scores: list[float], sign: int = -1) -> float:
-    pairs = [(i, j) for i in range(len(bits)) for j in range(i)]
-    alike = [(bits[i] - bits[j]) * sign * (scores[i] - scores[j]) > 0 for i, j in pairs]
-    return sum(alike) / len(pairs)
-
-
-def _neighbours(bits: list[float], scores: list[float]) -> float:
-    pairs = [(i, i + 1) for i in range(len(bits) - 1)]
-    return sum((bits[i] - bits[j]) * (scores[i] - scores[j]) < 0 for i, j in pairs) / len(pairs)
-
-
-_TEST = ["Where is my parcel?", "I cannot log in.", "Refund me!", "The app is down."]
-_TRAIN = ["where is  my parcel?", "It broke.", "I cannot log in."]
-
+_MODELS = [
+    _entry("good"), _entry("limited", commercial="limited"), _entry("research", commercial="no"),
+    _entry("large", parameters=3e9), _entry("uncounted", parameters=None),
+    _entry("short", context=2048), _entry("unread context", context=None),
+    _entry("English", languages=["en"]), _entry("unread languages", languages=None),
+    _entry("edge", parameters=1e9, context=8192),
+]  # fmt: skip
+_TURNS = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Good day."},
+    {"role": "user", "content": "Who are you?"},
+]
 EXERCISES = (
     exercise(
         "02.1",
-        solution=_held,
-        cases=((1e9, 1e9), (0.5e9, 0.5e9), (7e9, 0.04e9)),
+        solution=_parameters,
+        cases=(
+            (_file({"embed": [100, 16], "q": [16, 16], "norm": [16]}),),
+            (_file({"a": [3, 4, 5]}, format="pt"),),
+            (_file({}),),
+        ),
         mistakes={
-            "only the weights are held": lambda weights, moving: 4 * weights / 1e9,
-            "the optimiser's averages are missing": lambda weights, moving: (
-                (4 * weights + 4 * moving) / 1e9
+            "the metadata is no tensor": _with_metadata,
+            "it counts the tensors": lambda content: len(_header(content)),
+            "it counts bytes": lambda content: 2 * _parameters(content),
+            "it adds the sizes up": lambda content: sum(
+                sum(entry["shape"]) for entry in _header(content).values()
             ),
-            "all weights move in it": lambda weights, moving: 16 * weights / 1e9,
-            "that is bytes": lambda weights, moving: 1e9 * _held(weights, moving),
         },
     ),
     exercise(
         "02.2",
-        solution=_leaked,
-        cases=((_TEST, _TRAIN), (_TEST[2:], _TRAIN), (_TRAIN, _TEST), (_TEST[:1], _TRAIN)),
+        solution=_chosen,
+        cases=((_MODELS, "de", 8192, 16), (_MODELS, "en", 1024, 100), (_MODELS, "fr", 1, 1000)),
         mistakes={
-            "it wants the same letters": _plain_leaked,
-            "it counts them": lambda test, train: _leaked(test, train) * len(test),
-            "it is a share of the training texts": lambda test, train: _leaked(train, test),
-            "that is the part that was not read": lambda test, train: 1 - _leaked(test, train),
+            "a blank size fits": _mended(parameters=lambda m, *_: m["parameters"] or 1),
+            "a blank context is long enough": _mended(
+                context=lambda m, _, context: context if m["context"] is None else m["context"]
+            ),
+            "a blank list holds every language": _mended(
+                languages=lambda m, language, _: m["languages"] or [language]
+            ),
+            "only a licence without conditions is let in": _mended(
+                commercial=lambda m, *_: "yes" if m["commercial"] == "yes" else "no"
+            ),
+            "the licence is not looked at": _mended(commercial=lambda *_: "yes"),
+            "that is the memory of inference": _mended(
+                parameters=lambda m, *_: m["parameters"] and m["parameters"] / 8
+            ),
         },
     ),
     exercise(
         "02.3",
-        solution=_pooled,
-        cases=(
-            ({"easy": 81, "hard": 2}, {"easy": 90, "hard": 10}),
-            ({"easy": 9, "hard": 27}, {"easy": 10, "hard": 90}),
-            ({"a": 1, "b": 5, "c": 0}, {"a": 2, "b": 5, "c": 13}),
-        ),
+        solution=_chatml,
+        cases=((_TURNS[:2],), (_TURNS,), (_TURNS[1:2],)),
         mistakes={
-            "every kind weighs the same": _mean_of_means,
-            "it adds up and does not divide": lambda right_of, asked: sum(right_of.values()),
-            "it takes the best kind": lambda right_of, asked: max(
-                right_of[k] / asked[k] for k in asked
+            "the assistant's turn is not opened": lambda messages: _chatml(messages).removesuffix(
+                "<|im_start|>assistant\n"
             ),
+            "turns do not end": lambda messages: _chatml(messages).replace("<|im_end|>", ""),
+            "the line breaks after a turn are missing": lambda messages: _chatml(messages).replace(
+                "<|im_end|>\n", "<|im_end|>"
+            ),
+            "the role and the text share a line": lambda messages: (
+                "".join(f"<|im_start|>{m['role']} {m['content']}<|im_end|>\n" for m in messages)
+                + "<|im_start|>assistant\n"
+            ),
+            "the opened turn is closed": lambda messages: _chatml(messages) + "<|im_end|>\n",
         },
     ),
     exercise(
         "02.4",
-        solution=_bits,
-        cases=(
-            ([2.0, 1.0, 0.5], "a cat sat"),
-            ([0.7], "x"),
-            ([3.0, 3.0], "twenty letters, about"),
-            ([1.5, 2.5], "Könnt ihr für Jörg üben?"),
-        ),
+        solution=_random_model,
+        cases=((os.fspath(data_path("models/ftlab-1m")),),),
+        view=_what_counts,
         mistakes={
-            "it is per token": lambda nats, text: sum(nats) / math.log(2) / len(nats),
-            "it is per byte": lambda nats, text: sum(nats) / math.log(2) / len(text.encode()),
-            "it is in nats": lambda nats, text: sum(nats) / len(text),
-            "it multiplies by log 2": lambda nats, text: sum(nats) * math.log(2) / len(text),
-            "it is the whole text": lambda nats, text: sum(nats) / math.log(2),
-        },
-    ),
-    exercise(
-        "02.5",
-        solution=_agree,
-        cases=(
-            ([2.0, 1.5, 1.2], [0.1, 0.5, 0.4]),
-            ([2.0, 1.5, 1.2, 1.0], [0.1, 0.3, 0.2, 0.9]),
-            ([1.0, 1.1, 1.3], [0.2, 0.3, 0.8]),
-        ),
-        mistakes={
-            "it takes more bits for better": lambda bits, scores: _agree(bits, scores, sign=1),
-            "it compares neighbours only": _neighbours,
-            "it counts the pairs": lambda bits, scores: (
-                _agree(bits, scores) * len(bits) * (len(bits) - 1) / 2
-            ),
+            "these are the trained weights": _trained,
+            "it has no output layer": _headless,
+            "that is the configuration alone": _only_config,
         },
     ),
 )

@@ -34,7 +34,7 @@ PLAN = [(path, family) for path in SOURCES for family in ("llama3", "qwen2.5")]
 SIZES = {
     "00": {"TRAIN": 8, "TEST": 3, "EPOCHS": 1},
     "01": {"TRAIN": 6, "TEST": 3, "FACTS": 4, "TEXTS": 6, "MORE": 1, "DRILL": 1, "READ": 1},
-    "02": {"RECORDS": 6, "TEST": 3},
+    "02": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "STEPS": 1},
     "05": {"WANTED": 30, "DOLL": 6, "TEST": 3},
     "06": {"EPOCHS": 1, "SEEDS": (0,), "MOST": 1000},
     "03": {"RATES": (2e-4, 2e-3), "SWEEP": 6, "TRAIN": 6, "EPOCHS": 1, "FEW": 3, "FEW_EPOCHS": 2,
