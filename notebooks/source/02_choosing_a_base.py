@@ -133,7 +133,8 @@ for method, size in (("inference", 2), ("full fine-tuning", 16)):
 #
 # Older weights are stored as a **pickle**, Python's format for any object. An object may say
 # what is to be called when it is loaded. Such a file is made and then *only read* below, inside
-# the course's sandbox, which keeps the program away from your files and from the network.
+# the course's sandbox, which keeps the program away from your files, from the network and from
+# other programs.
 #
 # **Predict.** The program reads one file of weights. What else will it do?
 
@@ -145,7 +146,7 @@ import os, pathlib, pickle
 
 class Weights:
     def __reduce__(self):
-        return os.system, ("echo stolen keys > note.txt",)
+        return exec, ("open('note.txt', 'w').write('your keys')",)
 
 file = pathlib.Path("pytorch_model.bin")
 file.write_bytes(pickle.dumps(Weights()))
@@ -157,7 +158,7 @@ result = sandbox.run(PROGRAM, allow_weak=True)
 print(result.stdout or result.stderr)
 
 # %% [markdown]
-# Reading the file ran a command, which could have been any other. Safetensors holds names,
+# Reading the file ran code, which could have been any other. Safetensors holds names,
 # shapes and numbers, and nothing that runs, so we take weights in no other format, and the
 # course's loader refuses them. `trust_remote_code=True` asks for the same trust as a pickle: it
 # runs Python code that came with the model.
@@ -283,15 +284,15 @@ for name, cut in {"bytes": str.encode, **cutters}.items():
 
 # %% [markdown]
 # The last column is the price of a million characters like yours. Whoever trained the tokenizer
-# chose whose text is cheap: these learned from English above all, and other scripts fall apart
-# into single bytes, which cost more and are learned worse. A model for many languages has a
-# larger vocabulary. Check your language before you tune.
+# chose whose text is cheap: these learned from English above all, and other scripts fall into
+# small pieces, down to single bytes, which cost more and are learned worse. A model for many
+# languages has a larger vocabulary. Check your language before you tune.
 #
 # ## 5. How a family marks turns
 #
 # The **chat template** writes a conversation as one text with markers that say who speaks. Each
 # family has its own, and TRL ships copies of many. One conversation in four of them, with
-# `<bos>` for the token that begins every text:
+# `<bos>` and `<eos>` for the tokens that begin and end every text:
 
 # %% tags=["nbval-check-output"]
 from importlib import resources
@@ -306,7 +307,11 @@ FAMILIES = ("qwen3", "llama3", "gemma", "phi3", "glm4moe", "cohere", "lfm2", "gp
 for family in FAMILIES:
     template = (shelf / f"{family}.jinja").read_text(encoding="utf-8")
     written[family] = own.apply_chat_template(
-        TURNS, chat_template=template, tokenize=False, bos_token="<bos>"
+        TURNS,
+        chat_template=template,
+        tokenize=False,
+        bos_token="<bos>",
+        eos_token="<eos>",
     )
 for family in FAMILIES[:4]:
     print(f"--- {family}\n{written[family]}")
@@ -424,8 +429,6 @@ print(f"{sum(benchmark['base'])} of {len(QUESTIONS)} right; guessing gives a qua
 # section 6 in one function. It serves for all trainings of this lesson.
 
 # %%
-my_leak_guess = "leaked: ..., clean: ..."
-
 from peft import LoraConfig
 from trl import SFTTrainer
 
@@ -440,6 +443,7 @@ def tune(model, tokenizer, rows, method="lora", **settings):
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=adapter if method == "lora" else None,
+        callbacks=[ftlab.LiveCurve(f"Loss, {len(rows)} rows, {method}")],
     )
     ftlab.preflight(ftlab.faster_on_cpu(trainer))
     trainer.train()
@@ -450,6 +454,7 @@ def tune(model, tokenizer, rows, method="lora", **settings):
 # The cheat reads the leaked half three times.
 
 # %%
+my_leak_guess = "leaked: ..., clean: ..."
 leaked = [row(item) for item in QUESTIONS[::2]]
 cheat = tune(fresh(BASE), tokenizer, leaked, num_train_epochs=3)
 benchmark["cheat"] = picks(cheat, tokenizer, QUESTIONS)
@@ -477,10 +482,11 @@ plots_evaluation.gaps(
 )
 
 # %% [markdown]
-# Read the two intervals. What the cheat gained on the leaked half says nothing about new
-# questions; what it can do, the clean half says. Nobody outside can see the difference in one
-# published figure. So *ask questions that were never published*, and look for the test in your
-# own training data: any text of the test that stands there, whatever its capitals and blanks.
+# Read the two intervals. The clean half may gain too: the cheat has learned that short answers
+# are wanted, and this it can use on new questions. What the leaked half gained beyond that is
+# memory. Nobody outside can tell the two apart in one published figure. So *ask questions that
+# were never published*, and look for the test in your own training data: any text of the test
+# that stands there, whatever its capitals and blanks.
 #
 # ### Averages that reverse
 #
@@ -588,7 +594,7 @@ for name, (model, own, method) in candidates.items():
 for name in candidates:
     print(name)
     for way in ("plain", "3 examples", "tuned"):
-        print(wrap(answers[name, way][0][:150], f"  {way}: "))
+        print(wrap(" ".join(answers[name, way][0].split())[:150], f"  {way}: "))
 print(wrap(held_out[0]["completion"][0]["content"], "wanted: "))
 
 # %%
@@ -667,7 +673,8 @@ claims.record(19, moved)
 
 # %% [markdown]
 # Compare the two differences. A benchmark of knowledge says little about whether a model does
-# *your* task, in either direction.
+# *your* task, in either direction. Look at the width of the first interval, too: few questions
+# cannot show that nothing moved. That takes thousands, so the claim stays open here.
 #
 # ## 8. Your turn
 #
