@@ -1,151 +1,122 @@
-"""Lesson 03, SFT with TRL: its exercises, as data, and the bookings it trains on.
+"""Lesson 03, What the trainer does: its exercises, as data, and the bookings it trains on.
 
 A booking's message goes in, one line in a house notation comes out. No base model knows the
-notation, records are short, and the training records have a range: parties of 2 to 6, from six to
-a quarter to nine. So there are inputs just beside it.
+notation, rows are short, and the training rows have a range: parties of 2 to 6, from six to a
+quarter to nine. So there are inputs just beside it.
 
 >>> [exercise.id for exercise in EXERCISES]
-['03.1', '03.2', '03.3', '03.4', '03.5']
->>> booking = bookings(1, seed=0)[0]
->>> in_form(data.answer(booking)), in_form("A table, of course!")
-(True, False)
+['03.1', '03.2', '03.3', '03.4', '03.5', '03.6']
+>>> data.answer(bookings(1, seed=0)[0])
+'Lindqvist x4 20:00-22:00'
 """
 
+import json
 import random
-import re
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from typing import Any
 
 from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.files import read_data
 from ftlab.teaching.exercises import exercise
 
-NAMES, FORMS = read_data("lessons/bookings.yaml").values()
+SYSTEM, NAMES, FORMS, TOOL, TALKS = read_data("lessons/bookings.yaml").values()
 RANGE = ((2, 3, 4, 5, 6), (18, 19, 20))
-"""Party sizes and hours that training records have."""
+"""Party sizes and hours that training rows have."""
 BESIDE = ((7, 8), (17, 21))
 """Those just beside."""
-NOTATION = re.compile(r"[A-Z][a-z]+ x\d \d\d:\d\d")
 
 
 def bookings(
     n: int, seed: int, *, beside: bool = False, apart_from: Collection[data.Row] = ()
 ) -> list[data.Row]:
-    """Make `n` different bookings, each with its line in the house notation.
+    """Return `n` different bookings, each with its line in the house notation.
 
     Args:
         n: how many.
         seed: of the drawing.
         beside: party sizes and hours just beside the training range.
-        apart_from: records whose messages must not come again.
+        apart_from: rows whose messages must not come again.
 
     Raises:
         ConfigError: `n` is not between 1 and 1,000.
     """
     if not 1 <= n <= 1000:
-        raise ConfigError(f"From 1 to 1,000 bookings can be made, not {n}.")
+        raise ConfigError(f"From 1 to 1,000 bookings can be drawn, not {n}.")
     sizes, hours = BESIDE if beside else RANGE
     rng = random.Random(f"bookings {seed} {beside}")
-    known = {data.prompt(record)[-1]["content"] for record in apart_from}
-    made: dict[str, data.Row] = {}
-    while len(made) < n:
-        people, name = rng.choice(sizes), rng.choice(NAMES)
-        time = f"{rng.choice(hours)}:{rng.choice(('00', '15', '30', '45'))}"
-        text = rng.choice(FORMS).format(n=people, t=time, name=name)
+    known = {data.prompt(row)[-1]["content"] for row in apart_from}
+    rows: dict[str, data.Row] = {}
+    while len(rows) < n:
+        people, name, hour = rng.choice(sizes), rng.choice(NAMES), rng.choice(hours)
+        minute = rng.choice(("00", "15", "30", "45"))
+        text = rng.choice(FORMS).format(n=people, t=f"{hour}:{minute}", name=name)
         if text not in known:
-            made[text] = data.example(text, f"{name} x{people} {time}")
-    return list(made.values())
-
-
-def in_form(answer: str) -> bool:
-    """Say whether an answer is one line in the notation, right or wrong.
-
-    >>> in_form("Weber x4 19:30")
-    True
-    """
-    return NOTATION.fullmatch(answer.strip()) is not None
-
-
-def share_right(records: Sequence[data.Row], answers: Sequence[str]) -> float:
-    """Return the share of answers that are exactly as wanted."""
-    pairs = zip(records, answers, strict=True)
-    return sum(data.answer(record) == answer.strip() for record, answer in pairs) / len(records)
-
-
-def as_messages(record: data.Row) -> dict[str, list[dict[str, str]]]:
-    """Return a record as TRL's `messages` form: one conversation.
-
-    >>> as_messages(data.example("Hi?", "Ho."))["messages"][-1]
-    {'role': 'assistant', 'content': 'Ho.'}
-    """
-    return {"messages": [*data.prompt(record), _answer(record)]}
-
-
-def as_pair(record: data.Row) -> dict[str, list[dict[str, str]]]:
-    """Return a record as TRL's form of prompt and completion."""
-    return {"prompt": list(data.prompt(record)), "completion": [_answer(record)]}
-
-
-def _answer(record: data.Row) -> dict[str, str]:
-    return {"role": "assistant", "content": data.answer(record)}
-
-
-# Looking at a model while it learns.
-
-
-class Probe(NamedTuple):
-    """What some records say of a model at one step."""
-
-    loss: float
-    """Of the answers, in nats per token."""
-    form: float
-    """Share of its own answers that are in the notation."""
-    right: float
-    """Share that is right."""
-    said: str
-    """The first of them."""
-
-
-def probe(model: Any, tokenizer: Any, records: Sequence[data.Row]) -> Probe:
-    """Ask a model, also one that is being trained, and leave it as it was."""
-    import torch
-
-    from ftlab.generation import generate
-    from ftlab.training import sft
-
-    losses: list[float] = []
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        for row in sft.prepare(tokenizer, records, max_length=1024):
-            ids = torch.tensor([row["input_ids"]], device=model.device)
-            chances = model(input_ids=ids).logits[0].float().log_softmax(-1)
-            losses += [-chances[i, token].item() for i, token in _pairs(row["labels"])]
-    said = generate(model, tokenizer, [data.prompt(r) for r in records], max_new_tokens=24)
-    model.train(training)
-    form = sum(map(in_form, said)) / len(said)
-    return Probe(sum(losses) / len(losses), form, share_right(records, said), said[0])
-
-
-def crossing(points: Sequence[tuple[float, float]], level: float) -> float:
-    """Return where a curve first reaches a share of its highest value, between its points.
-
-    >>> crossing([(0, 0.0), (10, 0.0), (20, 1.0)], 0.5)
-    15.0
-    """
-    goal = level * max(y for _, y in points)
-    x0, y0 = points[0]
-    for x, y in points:
-        if y >= goal:
-            return x0 + (x - x0) * (goal - y0) / (y - y0) if y > y0 else float(x)
-        x0, y0 = x, y
-    raise AssertionError("a curve reaches its highest value")
+            line = f"{name} x{people} {hour}:{minute}-{hour + 2}:{minute}"
+            rows[text] = data.example(text, line, system=SYSTEM)
+    return list(rows.values())
 
 
 # The solutions and the mistakes, as functions.
 
 Rows = list[list[float]]
+
+
+def _tool_row(
+    question: str, time: str, result: str, reply: str, description: Any, *, given: Any = None,
+    role: str = "tool",
+) -> data.Row:  # fmt: skip
+    function = {"name": "free_tables", "arguments": {"time": time} if given is None else given}
+    turns = [
+        {"role": "user", "content": question},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": function}],
+        },
+        {"role": role, "content": result},
+        {"role": "assistant", "content": reply},
+    ]
+    return {"messages": turns, "tools": [description]}
+
+
+TOOL_ROW = _tool_row(*TALKS[0], TOOL)
+"""A row with a tool, its call and its result."""
+
+
+def _call_as_text(question: str, time: str, *rest: Any) -> data.Row:
+    row = _tool_row(question, time, *rest)
+    turn = row["messages"][1]
+    turn["content"] = json.dumps(turn.pop("tool_calls")[0]["function"])
+    return row
+
+
+def _without_tools(*given: Any) -> data.Row:
+    return {"messages": _tool_row(*given)["messages"]}
+
+
+def _one_tool(*given: Any) -> data.Row:
+    return {**_tool_row(*given), "tools": given[-1]}
+
+
+def _without_result(*given: Any) -> data.Row:
+    row = _tool_row(*given)
+    return {**row, "messages": [turn for turn in row["messages"] if turn["role"] != "tool"]}
+
+
+def _what_a_template_reads(row: Any) -> Any:
+    """Return a tool row without what templates do not ask for: ids, names, types, empty texts."""
+    turns = []
+    for turn in row["messages"]:
+        seen = {"role": turn["role"], "content": turn.get("content") or ""}
+        for call in turn.get("tool_calls") or ():
+            function = call.get("function", call)
+            arguments = function["arguments"]
+            if isinstance(arguments, str) and arguments.startswith("{"):
+                arguments = json.loads(arguments)
+            seen.setdefault("calls", []).append([function["name"], arguments])
+        turns.append(seen)
+    return {"messages": turns, "tools": row.get("tools")}
 
 
 def _labels(ids: list[int], mask: list[int]) -> list[int]:
@@ -186,13 +157,44 @@ def _stopped(losses: list[float], patience: int) -> int:
     return min(best + patience, len(losses) - 1)
 
 
-def _merged(weight: float, b: list[float], a: list[float], alpha: float, rank: int) -> float:
-    return weight + alpha / rank * sum(x * y for x, y in zip(b, a, strict=True))
+def _settings(fits: int, *, size: int = 0, parts: int = 0, **others: Any) -> Any:
+    from trl import SFTConfig
+
+    chosen = {"num_train_epochs": 3, "learning_rate": 2e-4, "max_length": None}
+    return SFTConfig(
+        output_dir="runs/sft", bf16=False, per_device_train_batch_size=size or fits,
+        gradient_accumulation_steps=parts or 32 // fits, **chosen | others,
+    )  # fmt: skip
+
+
+def _what_counts(config: Any) -> dict[str, Any]:
+    size = config.per_device_train_batch_size
+    return {
+        "rows at a time": size,
+        "effective batch": size * config.gradient_accumulation_steps,
+        "epochs": config.num_train_epochs,
+        "learning rate": config.learning_rate,
+        "max_length": config.max_length,
+    }
 
 
 EXERCISES = (
     exercise(
         "03.1",
+        solution=_tool_row,
+        cases=tuple((*talk, TOOL) for talk in TALKS),
+        view=_what_a_template_reads,
+        mistakes={
+            "the call is written as text": _call_as_text,
+            "the result has another role": lambda *given: _tool_row(*given, role="user"),
+            "the arguments are no dictionary": lambda *given: _tool_row(*given, given=given[1]),
+            "the tools are missing": _without_tools,
+            "tools is no list": _one_tool,
+            "the result is missing": _without_result,
+        },
+    ),
+    exercise(
+        "03.2",
         solution=_labels,
         cases=(
             ([5, 6, 7, 2], [0, 0, 1, 1]),
@@ -212,7 +214,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "03.2",
+        "03.3",
         solution=_pairs,
         cases=(([-100, -100, 7, 2],), ([-100, 4, -100, 8, 2],), ([-100, -100, -100, 5],)),
         mistakes={
@@ -225,7 +227,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "03.3",
+        "03.4",
         solution=_batch,
         cases=(
             ([[1.0, 3.0], [2.0, 2.0, 5.0, 1.0]],),
@@ -241,7 +243,20 @@ EXERCISES = (
         },
     ),
     exercise(
-        "03.4",
+        "03.5",
+        solution=_settings,
+        cases=((4,), (8,), (2,)),
+        view=_what_counts,
+        mistakes={
+            "all 32 rows are read at once": lambda fits: _settings(fits, size=32, parts=1),
+            "the parts are 32": lambda fits: _settings(fits, parts=32),
+            "long answers are cut": lambda fits: _settings(fits, max_length=1024),
+            "the rate is the default": lambda fits: _settings(fits, learning_rate=2e-5),
+            "nothing is accumulated": lambda fits: _settings(fits, parts=1),
+        },
+    ),
+    exercise(
+        "03.6",
         solution=kept,
         cases=(
             ([2.0, 1.2, 1.0, 1.1, 1.3, 0.9], 2),
@@ -257,29 +272,6 @@ EXERCISES = (
             "it keeps the last weights": _stopped,
             "it compares with the epoch before": _rises,
             "it does not wait": lambda losses, patience: kept(losses, 1),
-        },
-    ),
-    exercise(
-        "03.5",
-        solution=_merged,
-        cases=(
-            (0.5, [1.0, 2.0], [0.5, -1.0], 4.0, 2),
-            (-1.0, [0.0, 0.0], [0.3, 0.4], 8.0, 2),
-            (0.0, [0.5, 0.5, 1.0, 0.0], [1.0, 2.0, 1.0, 7.0], 8.0, 4),
-        ),
-        mistakes={
-            "the scale is missing": lambda weight, b, a, alpha, rank: _merged(
-                weight, b, a, rank, rank
-            ),
-            "it scales by alpha alone": lambda weight, b, a, alpha, rank: _merged(
-                weight, b, a, alpha * rank, rank
-            ),
-            "the base is missing": lambda weight, b, a, alpha, rank: _merged(
-                0.0, b, a, alpha, rank
-            ),
-            "the base is scaled as well": lambda weight, b, a, alpha, rank: _merged(
-                weight * alpha / rank, b, a, alpha, rank
-            ),
         },
     ),
 )

@@ -6,7 +6,7 @@ Lines over step, loss: a from 2.00 to 1.00, lowest 1.00 at 9.
 
 from collections.abc import Mapping, Sequence
 
-from ftlab.pictures import GREY, PALETTE, Picture, new_axes, smoothed, style
+from ftlab.pictures import GREY, PALETTE, Picture, new_axes, style
 
 __all__ = ["lines"]
 
@@ -21,8 +21,6 @@ def lines(
     xlabel: str,
     ylabel: str,
     top: float | None = None,
-    smooth: bool = False,
-    pairs: bool = False,
     here: Mapping[str, float] | None = None,
 ) -> Picture:
     """Draw several curves in one picture.
@@ -33,8 +31,6 @@ def lines(
         xlabel: what x is, with its unit.
         ylabel: what y is, with its unit.
         top: where the y axis ends; what lies above is cut.
-        smooth: draw a running mean in place of the points.
-        pairs: curves two by two share a colour, the second dashed.
         here: vertical lines, by name.
     """
     told = []
@@ -42,11 +38,10 @@ def lines(
         figure, axes = new_axes(width=9, height=4.4)
         for index, (name, points) in enumerate(curves.items()):
             xs, ys = [x for x, _ in points], [y for _, y in points]
-            colour, dash = (index // 2, index % 2) if pairs else (index, index)
             axes.plot(
-                xs, smoothed(ys, 0.7) if smooth else ys, label=name,
-                color=PALETTE[colour % len(PALETTE)], linestyle=DASHES[dash % len(DASHES)],
-                marker=MARKERS[index % len(MARKERS)] if len(points) <= 25 and not smooth else "",
+                xs, ys, label=name,
+                color=PALETTE[index % len(PALETTE)], linestyle=DASHES[index % len(DASHES)],
+                marker=MARKERS[index % len(MARKERS)] if len(points) <= 25 else "",
             )  # fmt: skip
             low = min(points, key=lambda point: point[1])
             told.append(

@@ -1,20 +1,20 @@
 # %% [markdown]
-# # 03 SFT with TRL: the trainer itself, nothing hidden
+# # 03 What the trainer does: every part of a run, opened
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/03_what_the_trainer_does.ipynb)
 #
-# **What you will build**: a supervised fine-tune whose every part you have seen. You count
-# the tokens that it learns from, work its loss out by hand, choose its settings by a sweep,
-# watch it overfit and stop it, and take what it learned off again.
+# **What you will build**: a fine-tune whose every part you have seen. You take one gradient step
+# by hand, see which tokens are learned, reproduce the trainer's loss and then the whole trainer,
+# choose a learning rate, watch a run overfit, stop it, kill it and resume it.
 #
 # **Prerequisites**: lesson 00. You can read a Python loop and a curve.
 #
 # | where | reading, doing and running | of it, computing |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour and a half | under four minutes |
-# | a free Colab T4, or another GPU | the same, with a real instruct model | about as long |
+# | a laptop or server, CPU only | about an hour and a half | four to six minutes |
+# | a free Colab T4, or another GPU | the same | less |
 #
-# Whenever you are asked for a prediction, write it down before you run the cell.
+# Whenever you are asked for a prediction, write it down before you run the next cell.
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -30,96 +30,297 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# The one cell that you may want to change. The base model is the profile's choice: a small
-# one of the course's own on a CPU, an instruct model on a GPU. No later cell asks which.
+# One cell holds everything that you may want to change. All runs of this lesson are small: the
+# longest reads 50 short rows twice.
 
 # %%
 import tempfile
 from pathlib import Path
 
+import datasets
 import ftlab
-from ftlab import data, hardware
+import torch
+import transformers
+from ftlab import data, hardware, models, templates
 
 SEED = 0
+BASE, MICROSCOPE = "smollm2-135m", "ftlab-1m"
 PROFILE = ftlab.profile()
-BASE = "ftlab-7m"
-RATES, SIZES = (2e-5, 2e-4, 2e-3, 2e-2), (4, 16)
-SWEEP, TRAIN, EPOCHS = 96, 240, 3
-FEW, FEW_EPOCHS, WATCHED, TEST = 12, 20, 24, 50
-FOLDER = Path(tempfile.mkdtemp())
+TRAIN, EPOCHS, TEST = 50, 2, 20
+FEW, FEW_EPOCHS, WATCHED, TRIALS = 5, 7, 4, 6
+FOLDER = Path(tempfile.mkdtemp())  # what the runs leave
 
 hardware.seed_everything(SEED)
-print("base:", BASE)
-hardware.versions()
+datasets.disable_progress_bars()
+transformers.utils.logging.disable_progress_bar()
 
 # %% [markdown]
-# Four claims of people who fine-tune for a living. Each is put to the test below, and gets a
-# word by rule: holds, depends, or not seen here.
+# ## 2. A run in one minute
 #
-# - Small data overfits sooner, and you notice on inputs just beside the training range.
-# - Reverting is easy: the base is still there.
-# - The defaults for epochs, batch and learning rate are smart. Where not, ask a friend.
-# - The base knows already; a whisper of data moves it, all at once, like a phase change.
+# First a whole run, as in lesson 00. The rest of the lesson takes it apart.
 #
-# ## 2. What one record becomes
+# A restaurant notes its bookings in a form of its own: the name, the number of guests, and from
+# when to when the table is taken, which is always two hours. No model has read of this form.
 #
-# A restaurant notes its bookings in a way of its own. No model has read of it, so whatever
-# ours will know of it comes from our records.
+# There are four sets of rows, and no message is in two of them: to train on, to judge by, to watch
+# during a run, and some just *beside* the range of the others, for section 11.
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching.lesson03 import BESIDE, RANGE, bookings
 
-train_records = bookings(TRAIN, SEED)
-watched = bookings(WATCHED, SEED + 1, apart_from=train_records)
-held_out = bookings(TEST, SEED + 2, apart_from=[*train_records, *watched])
-beside = bookings(TEST, SEED + 3, beside=True)
-for record in train_records[:4]:
-    print(f"{data.prompt(record)[0]['content']:35} ->  {data.answer(record)}")
-print("\nparties and hours, trained on:", *RANGE)
-print("and just beside:              ", *BESIDE)
+train = bookings(TRAIN, SEED)
+held_out = bookings(TEST, SEED + 1, apart_from=train)
+for row in train[:4]:
+    print(f"{data.prompt(row)[-1]['content']:35} ->  {data.answer(row)}")
+beside = bookings(TEST, SEED + 2, beside=True)
+watched = bookings(WATCHED, SEED + 3, apart_from=[*train, *held_out])
+print("\nguests and hours in the training rows:", *RANGE)
+print("guests and hours just beside that range:", *BESIDE)
 
 # %% [markdown]
-# The training records have a **range**. Later we ask inside it and just beside it. No message
-# is in two of the four sets: one to train on, one to watch meanwhile and to choose by, and two
-# to judge by.
+# `fresh` loads the base anew, and `build` makes a trainer for some rows. These two functions are
+# used in the whole lesson. What is not named in `build` is a default, and section 8 is about those.
+
+# %%
+from datasets import Dataset
+from ftlab.generation import generate
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.trainer_callback import PrinterCallback
+from trl import SFTConfig, SFTTrainer
+
+folder = models.get(BASE)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+
+
+def fresh():
+    """The base, as it was downloaded."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    return model.to(PROFILE.device)
+
+
+base = fresh()
+adapter = LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base))
+rate = ftlab.learning_rate("lora", base.num_parameters())
+
+
+# %%
+def build(rows, model, watched=None, config=adapter, fast=True, **settings):
+    """TRL's trainer for these rows; `fast` is the course's shortcut on a CPU."""
+    usual = {"learning_rate": rate.usual, "per_device_train_batch_size": 4}
+    usual |= {"output_dir": str(FOLDER / "run"), "seed": SEED}
+    if isinstance(watched, dict):
+        watched = {name: Dataset.from_list(part) for name, part in watched.items()}
+    elif watched:
+        watched = Dataset.from_list(watched)
+    transformers.set_seed(SEED)  # an adapter begins with random numbers
+    trainer = SFTTrainer(
+        model, args=ftlab.sft_config(**usual | settings), peft_config=config,
+        train_dataset=Dataset.from_list(rows), eval_dataset=watched,
+        processing_class=tokenizer,
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)  # it prints each log as a dictionary
+    return ftlab.faster_on_cpu(trainer) if fast else trainer
+
+
+# %% [markdown]
+# The run also saves a **checkpoint** every few steps: a copy of what has been trained so far.
+# Section 12 looks into them.
 #
-# First the record is **rendered**: the chat template writes it down as one text.
+# **Predict.** After how many of its steps will the model answer in the restaurant's form?
+
+# %%
+my_guess = "after ... steps"
+
+run = build(
+    train, fresh(), num_train_epochs=EPOCHS, output_dir=str(FOLDER / "bookings"),
+    save_strategy="steps", save_steps=3, save_only_model=True,
+)  # fmt: skip
+run.add_callback(ftlab.LiveCurve(f"{TRAIN} bookings, {EPOCHS} epochs"))
+result = run.train()
+
+
+# %%
+def right(model, rows):
+    """1 for each row that the model answers exactly right, else 0."""
+    asked = [data.prompt(row) for row in rows]
+    answers = generate(model, tokenizer, asked, max_new_tokens=24)
+    return [int(data.answer(row) == text.strip()) for row, text in zip(rows, answers)]
+
+
+with run.model.disable_adapter():
+    before = right(run.model, held_out)
+after = right(run.model, held_out)
+print(f"{result.global_step} steps in {result.metrics['train_runtime']:.0f} seconds")
+print(f"right on {TEST} held-out rows: before {sum(before)}, after {sum(after)}")
+
+# %% [markdown]
+# A handful of lines, and a model that writes the restaurant's form. Now: what happened in there?
+#
+# ## 3. One step by hand
+#
+# A model reads tokens and gives every token of its vocabulary a number, its **logit**. The
+# **softmax** makes probabilities of the logits: all positive, with the sum 1. The **loss** of one
+# guess is minus the logarithm of the probability of the right token. It is measured in **nats**.
+#
+# The **gradient** says how the loss changes when a logit changes a little. For this loss it is
+# simple: the probability, minus 1 at the right token. A **step** moves against the gradient, by
+# the **learning rate** times it.
+#
+# **Predict.** Three tokens, and `no` is right. Which logits rise in the step, which fall, and
+# which moves most?
 
 # %% tags=["nbval-check-output"]
-from ftlab import models, templates
+from math import exp, log
 
-model, tokenizer = models.load(BASE)
-record = train_records[0]
-print(templates.prompt_text(tokenizer, data.prompt(record)) + data.answer(record))
+tokens, wanted = ["yes", "no", "maybe"], 1
+logits = [2.0, 1.0, -1.0]
+for step in range(3):
+    total = sum(exp(logit) for logit in logits)
+    chances = [exp(logit) / total for logit in logits]
+    gradient = [chance - (i == wanted) for i, chance in enumerate(chances)]
+    print(f"step {step}: loss {-log(chances[wanted]):.3f} nats")
+    for token, logit, chance, slope in zip(tokens, logits, chances, gradient):
+        print(f"  {token:6} logit {logit:6.3f} chance {chance:.3f} slope {slope:6.3f}")
+    logits = [logit - 1.0 * slope for logit, slope in zip(logits, gradient)]
+
+logits = torch.tensor([2.0, 1.0, -1.0], requires_grad=True)
+torch.nn.functional.cross_entropy(logits, torch.tensor(wanted)).backward()
+print("slopes by PyTorch:", [round(slope, 3) for slope in logits.grad.tolist()])
 
 # %% [markdown]
-# Then the text is cut into **tokens**, and each gets a number.
+# The right token's logit rises, all others fall, and the most likely wrong one falls most. A real
+# model does the same, one stage further: its logits come from weights, and the chain rule carries
+# the gradient from the logits to every weight that is trained. PyTorch does that part, and its
+# first slopes are ours.
 #
-# **Predict.** How many tokens has this record, and how many of them should be learned?
+# ## 4. Rows from a file, and from the hub
+#
+# Rows lie in a file with one JSON object a line (**JSONL**). `load_dataset` of the library
+# `datasets` reads it, and CSV or Parquet the same way. With a name in place of `"json"`, it loads a
+# data set of the Hugging Face **hub**. `streaming=True` reads only what is asked for: look at one
+# row before you download a gigabyte. Without a network the cell says what it would have loaded.
+
+# %%
+import os
+import socket
+
+from datasets import load_dataset
+
+path = data.write(FOLDER / "bookings.jsonl", train)
+loaded = load_dataset("json", data_files=str(path), split="train", cache_dir=FOLDER)
+print(loaded.num_rows, "rows with", loaded.column_names, loaded[0] == train[0])
+
+NAME = "trl-lib/Capybara"
+try:
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        raise OSError("HF_HUB_OFFLINE is set")
+    socket.create_connection(("huggingface.co", 443), timeout=2).close()
+    row = next(iter(load_dataset(NAME, split="train", streaming=True)))
+    print(NAME, list(row), "roles:", [turn["role"] for turn in row["messages"]])
+except Exception as error:
+    print(f"Not loaded: {NAME}, conversations of several turns ({error}).")
+
+# %% [markdown]
+# ## 5. Templates: turns, systems, tools, thoughts
+#
+# The **chat template** writes messages as one text. Each family of models has its own, and it
+# decides more than it seems. Here is one conversation in two templates: the base's own, and that
+# of Qwen3, which TRL carries.
+#
+# **Predict.** What does a template do when a conversation has no system message?
+#
+# Qwen3 also **thinks**: it may write a part between `<think>` and `</think>` before it answers, and
+# its template has an option for this. Compare the ends.
 
 # %% tags=["nbval-check-output"]
-from IPython.display import HTML
+import copy
+from importlib.resources import files
 
-encoded = templates.encode(tokenizer, record)
-ids, mask = encoded.input_ids, encoded.loss_mask
-print(f"{len(ids)} tokens, {sum(mask)} of them carry loss; the last ones:")
-for place in range(len(ids) - sum(mask) - 2, len(ids)):
-    piece = tokenizer.decode([ids[place]])
-    print(f"{place:4} {ids[place]:7} {'loss' if mask[place] else '    '} {piece!r}")
-HTML(templates.mask_html(tokenizer, encoded))
+
+def with_template(name):
+    """Our tokenizer with the chat template of another family."""
+    other = copy.deepcopy(tokenizer)
+    file = files("trl") / "chat_templates" / f"{name}.jinja"
+    other.chat_template = file.read_text(encoding="utf-8")
+    return other
+
+
+qwen3 = with_template("qwen3")
+asked, reply = "A table at 19:30?", "For how many?"
+chat = [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
+chat.append({"role": "user", "content": "Four."})
+print(templates.prompt_text(tokenizer, chat))
+for thinking in (True, False):
+    text = templates.prompt_text(qwen3, chat, enable_thinking=thinking)
+    print(f"--- Qwen3, enable_thinking={thinking}\n{text}")
 
 # %% [markdown]
-# What is blue and underlined is learned, and the end of the turn is a part of it.
-# A trainer wants the mask in another form, the **labels**: the token where it is to be
-# learned, and -100 where it is not.
+# Some templates add a system message of their own, as that of SmolLM2 does; Qwen3's adds none. If
+# your training rows have a system message, ask with the same one later.
 #
-# **Exercise 03.1.** Write the labels. Stuck? `hint("03.1", 1)`, then `hint("03.1", 2)`.
+# "No thinking" is a part of the prompt: an empty thought, written for the model. A model that was
+# trained with one of these ends and is asked with the other sees a prompt that it does not know.
+#
+# **Tools** are functions that a model may ask for. Four things make a row with a tool: `tools`,
+# the list of the functions' descriptions; an assistant message with `tool_calls`; a message of
+# the role `tool` with the result; and the assistant's reply. A call has this form:
+# `{"type": "function", "function": {"name": …, "arguments": {…}}}`, and the `content` beside it
+# is empty.
+#
+# **Exercise 03.1.** Return the row in which the assistant calls `free_tables` with the argument
+# `time` and then replies. Stuck? `hint("03.1", 1)`, then `hint("03.1", 2)`.
 
 # %% tags=["exercise", "nbval-check-output"]
 from ftlab import check
 from ftlab.teaching.exercises import hint
 
 
+def tool_row(question, time, result, reply, description):
+    """One row: question, call, result, reply; `description` is that of the tool."""
+    # solution:
+    function = {"name": "free_tables", "arguments": {"time": time}}
+    call = {"type": "function", "function": function}
+    turns = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": result},
+        {"role": "assistant", "content": reply},
+    ]
+    return {"messages": turns, "tools": [description]}
+    # stub:
+    # ...
+    # end
+
+
+check("03.1", tool_row)
+
+# %% [markdown]
+# Such a row in Qwen3's template, with the tokens that carry loss in colour: what the assistant
+# writes, and the tokens that end its turns. The call is learned. The tool's result is not.
+
+# %% tags=["nbval-check-output"]
+from ftlab.display import wrap
+from ftlab.teaching.lesson03 import TOOL_ROW
+from IPython.display import HTML, display
+
+display(HTML(templates.mask_html(qwen3, templates.encode(qwen3, TOOL_ROW))))
+for problem in templates.problems(tokenizer, TOOL_ROW):
+    print(wrap(problem, "The base's own template: "))
+
+# %% [markdown]
+# The list below the picture is about the base's *own* template. One that knows no tools does not
+# complain about them: it leaves them out. Before you train on a kind of row, look at its tokens.
+#
+# ## 6. Which tokens are learned
+#
+# The trainer wants the colours as **labels**: the token where it is to be learned, and -100 where
+# it is not.
+#
+# **Exercise 03.2.** Write the labels.
+
+
+# %% tags=["exercise", "nbval-check-output"]
 def labels_of(ids, mask):
     """One label for each token: the token itself where the mask is 1, else -100."""
     # solution:
@@ -129,107 +330,54 @@ def labels_of(ids, mask):
     # end
 
 
-check("03.1", labels_of)
+check("03.2", labels_of)
 
 # %% [markdown]
-# ## 3. TRL's own trainer, openly
+# TRL makes the labels, and the form of the rows decides how. The same booking can be handed over
+# in three ways: as `prompt` and `completion`; as `messages`; and as `messages` with
+# `assistant_only_loss=True`. The last one needs a template with `{% generation %}` marks around
+# the answers. The base's template has none, so it gets that of another family here.
 #
-# Most fine-tunes that you will meet are made by TRL's `SFTTrainer`, and so are the course's.
-# A config, a model, a tokenizer, a data set: this is the whole constructor.
+# **Predict.** One of the three trains on the guest's words. Which?
 
 # %%
-import warnings
-
-import datasets
-from ftlab.models import quiet
-from trl import SFTConfig, SFTTrainer
-
-datasets.disable_progress_bars()
-# TRL sets an option by a name that transformers is about to drop, and is told so.
-warnings.filterwarnings("ignore", category=FutureWarning)
-
-
-def plain(rows, **options):
-    """TRL's own trainer over these rows; nothing is trained yet."""
-    config = SFTConfig(
-        output_dir=str(FOLDER / "trl"), report_to="none", disable_tqdm=True,
-        use_cpu=PROFILE.device == "cpu", bf16=PROFILE.dtype == "bfloat16",
-        fp16=PROFILE.dtype == "float16", seed=SEED, **options,
-    )  # fmt: skip
-    dataset = datasets.Dataset.from_list(rows)
-    with quiet():
-        return SFTTrainer(
-            model=model, args=config, train_dataset=dataset, processing_class=tokenizer
-        )
-
-
-# %% [markdown]
-# Everything that is not said here is a default. These are some that matter.
-
-# %%
-defaults = SFTConfig(output_dir=str(FOLDER / "trl"), use_cpu=True, report_to="none")
-for name in (
-    "learning_rate", "num_train_epochs", "per_device_train_batch_size", "max_length",
-    "bf16", "packing", "completion_only_loss", "assistant_only_loss",
-):  # fmt: skip
-    print(f"{name:28} {getattr(defaults, name)}")
-
-# %% [markdown]
-# A record can be handed over in several forms.
-#
-# **Predict.** Three ways to give the same record to TRL: as messages; as messages with
-# `assistant_only_loss`; as prompt and completion. Which tokens does each of them train on?
-
-# %%
-from ftlab.display import wrap
-from ftlab.teaching.lesson03 import as_messages, as_pair
-from ftlab.training import sft
-
-print(wrap(as_messages(record), "as messages: "))
-print(wrap(as_pair(record), "as a pair:   ") + "\n")
+marked = with_template("qwen2_5_training")
+messages = {"messages": data.prompt(train[0]) + train[0]["completion"]}
 ways = {
-    "messages": plain([as_messages(record)]),
-    "messages, assistant only": plain([as_messages(record)], assistant_only_loss=True),
-    "prompt and completion": plain([as_pair(record)]),
+    "prompt and completion": (train[0], tokenizer, False),
+    "messages": (messages, tokenizer, False),
+    "messages, assistant_only_loss": (messages, marked, True),
 }
-ours = sft.prepare(tokenizer, [record], max_length=1024)[0]
-learned = {"ours": [label for label in ours["labels"] if label != -100]}
-for name, trainer in ways.items():
-    row = trainer.train_dataset[0]
-    learned[name] = [label for label in row["labels"] if label != -100]
-for name, kept in learned.items():
-    print(f"{name:25} {len(kept):3} tokens: {tokenizer.decode(kept)[-48:]!r}")
+for name, (row, one, only) in ways.items():
+    trainer = SFTTrainer(
+        base,
+        args=ftlab.sft_config(assistant_only_loss=only),
+        train_dataset=Dataset.from_list([row]),
+        processing_class=one,
+    )
+    made = trainer.train_dataset[0]  # what TRL made of the row
+    mask = [int(label != -100) for label in made["labels"]]
+    print(f"{name}: {sum(mask)} of {len(mask)} tokens carry loss")
+    encoded = templates.Encoded(made["input_ids"], mask, False)
+    display(HTML(templates.mask_html(one, encoded)))
 
 # %% [markdown]
-# **The first default that bites.** Plain messages train on everything, the guest's words
-# included, without a warning. With `assistant_only_loss` the answer alone is learned: TRL
-# finds it by `{% generation %}` marks in the chat template. White space about the answer may
-# be learned with it; here is the difference to ours, spelt out.
-
-# %%
-assert len(learned["messages"]) > 2 * len(learned["ours"])
-answer = tokenizer.decode(learned["ours"])
-for name in ("messages, assistant only", "prompt and completion"):
-    before, after = tokenizer.decode(learned[name]).split(answer)
-    assert not before.strip() and not after.strip(), "at most white space besides"
-    print(f"{name:25} ours, with {before!r} before it and {after!r} behind")
-
-# %% [markdown]
-# But for white space at its ends, the mask that you have seen in colour is the one that TRL
-# trains on. `sft.train` hands TRL rows that are masked already.
+# Plain `messages` train on everything, the system message and the guest's words included. There
+# is no error and no warning, and the loss looks fine: these words repeat, so they are easy. The
+# two others may differ by a line end behind the answer. `preflight` prints which tokens carry loss.
 #
-# ## 4. The loss, by hand
+# ## 7. The loss, and the whole trainer, by hand
 #
-# A model reads a text and at each place guesses the *next* token. To compare guesses with
-# labels, somebody has to shift them by one.
+# At each position a model guesses the *next* token. To compare guesses with labels, one of them
+# has to be shifted by one.
 #
-# **Exercise 03.2.** For each label that is not -100, return the place of the logits that
-# guess it, and the label.
+# **Exercise 03.3.** For each label that is not -100, return the position whose logits guess it,
+# and the label.
 
 
 # %% tags=["exercise", "nbval-check-output"]
 def guesses(labels):
-    """[(place of the guess, wanted token), ...] for the labels that are not -100."""
+    """[(position of the guess, wanted token), ...] for the labels that are not -100."""
     # solution:
     return [(i - 1, label) for i, label in enumerate(labels) if label != -100]
     # stub:
@@ -237,53 +385,38 @@ def guesses(labels):
     # end
 
 
-check("03.2", guesses)
+check("03.3", guesses)
 
 # %% [markdown]
-# Now on three tokens that you can count. All labels of our record but the last three become
-# -100, the end of the turn being the very last.
+# A batch has answers of different length. **Predict.** Is its loss the mean over the rows, or the
+# mean over the tokens? Here is one batch of two rows: a booking, and a question whose answer is
+# one word.
 
 # %%
-import torch
+from torch.nn.functional import cross_entropy
 
-three = {
-    "input_ids": ids,
-    "labels": [-100] * (len(ids) - 3) + ids[-3:],
-}
+pair = [train[0], data.example("Is there a garden?", "Yes.")]
+two = build(pair, base, config=None, fast=False)
+batch = two.data_collator(list(two.train_dataset))
+batch = {name: part.to(base.device) for name, part in batch.items()}
 with torch.no_grad():
-    logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0]
-by_hand = []
-for place in range(len(ids) - 3, len(ids)):
-    chances = torch.softmax(logits[place - 1].float(), dim=-1)
-    by_hand.append(-torch.log(chances[ids[place]]).item())
-    print(f"{tokenizer.decode([ids[place]])!r:14} {by_hand[-1]:.4f} nats")
+    theirs = two.compute_loss(base, dict(batch)).item()
+    chances = base(batch["input_ids"], batch["attention_mask"]).logits.softmax(dim=-1)
+rows = []
+for row, labels in zip(chances, batch["labels"].tolist()):
+    pairs = [(i - 1, label) for i, label in enumerate(labels) if label != -100]
+    rows.append([-row[place, label].log().item() for place, label in pairs])
+    print(f"{len(pairs):2} tokens, loss {sum(rows[-1]) / len(pairs):.4f}")
+print(f"mean over rows   {sum(sum(row) / len(row) for row in rows) / len(rows):.4f}")
+print(f"mean over tokens {sum(map(sum, rows)) / sum(map(len, rows)):.4f}")
+print(f"TRL's            {theirs:.4f}")
 
 # %% [markdown]
-# Softmax, the chance of the right token, minus its logarithm; then the mean of the three.
-# And TRL's trainer, on the same row?
-
-
-# %%
-def by_trl(rows):
-    """The loss that TRL's own trainer works out for one batch of rows."""
-    trainer = plain(rows)
-    batch = trainer.data_collator(rows)
-    batch = {name: values.to(model.device) for name, values in batch.items()}
-    model.eval()
-    with torch.no_grad():
-        return trainer.compute_loss(model, batch).item()
-
-
-mean = sum(by_hand) / 3
-print(f"by hand {mean:.4f}, by TRL {by_trl([three]):.4f}")
-assert abs(mean - by_trl([three])) < 0.01
-
-# %% [markdown]
-# A batch has answers of different length. **Predict.** Is its loss the mean of the records'
-# losses?
+# Softmax, minus the logarithm, and a mean: that is the whole loss. Compare the last line with the
+# two above it. When rows differ in length, those with long answers weigh more.
 #
-# **Exercise 03.3.** Each row holds the losses of one record's tokens. Return the loss of the
-# batch, in which every *token* counts alike.
+# **Exercise 03.4.** Each list holds the losses of one row's tokens. Return the loss of the batch,
+# in which every *token* counts alike.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -296,411 +429,279 @@ def batch_loss(rows):
     # end
 
 
-check("03.3", batch_loss)
+check("03.4", batch_loss)
 
 # %% [markdown]
-# Which of the two is it in TRL? Ask it: a row with one label, and the one with three.
+# Now a trainer without TRL, in 22 lines. **AdamW** is the optimizer that nearly everybody uses: it
+# keeps a mean of each weight's gradients and of their squares. The gradient's length is **clipped**
+# at 1, and the rate falls in a line to zero: both are the trainer's defaults.
+
 
 # %%
-one = {"input_ids": ids, "labels": [-100] * (len(ids) - 1) + ids[-1:]}
-short, long, both = by_trl([one]), by_trl([three]), by_trl([one, three])
-print(f"one label {short:.4f}, three labels {long:.4f}, the two together {both:.4f}")
-print(f"mean of the tokens  {(short + 3 * long) / 4:.4f}")
-print(f"mean of the records {(short + long) / 2:.4f}")
-assert abs(both - (short + 3 * long) / 4) < 0.01
+def by_hand(rows, collate, steps, size=2):
+    """A training run without a trainer; returns the loss of each step."""
+    transformers.set_seed(SEED)
+    model = get_peft_model(fresh(), adapter).train()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=rate.usual, weight_decay=0.0)
+    losses = []
+    for step in range(steps):
+        batch = collate(rows[step * size : (step + 1) * size])
+        batch = {name: part.to(model.device) for name, part in batch.items()}
+        labels = batch.pop("labels")[:, 1:]  # the shift
+        learned = labels != -100  # the mask
+        logits = model(**batch).logits[:, :-1][learned]
+        loss = cross_entropy(logits.float(), labels[learned])  # the mean over tokens
+        loss.backward()  # the gradients
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = rate.usual * (1 - step / steps)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
 
 # %% [markdown]
-# Long answers weigh more, since they have more tokens. That is no fault, but worth knowing
-# when your records are of very different length.
+# TRL gets the same rows in the same order, without the course's shortcut (`fast=False`).
 #
-# ## 5. Two more defaults that bite
-#
-# **Length.** Three records: a short one, one with a long answer, one with a long question.
-#
-# **Predict.** How many rows will TRL train on? How does each of them end?
+# **Predict.** How far apart will the two be after three steps?
 
 # %%
-chatter = "It was so good last time. " * 300
-too_long = [
-    record,
-    data.example("What did you think?", chatter),
-    data.example(chatter + "What do you say?", "Thank you."),
-]
-rows = plain([as_pair(r) for r in too_long]).train_dataset
-print(len(too_long), "records in,", len(rows), "rows out")
-for row in rows:
-    ending = tokenizer.decode(row["input_ids"][-6:])
-    print(f"{len(row['input_ids']):5} tokens, ending {ending!r}")
-assert len(rows) == 2 and len(rows[1]["input_ids"]) == defaults.max_length == 1024
-assert templates.end_of_turn_ids(tokenizer)[0] not in rows[1]["labels"]
-
-# %% [markdown]
-# One record is gone, and one has lost its end: a model that trains on many of the like never
-# learns to stop. No error, no warning. The package's trainer refuses instead:
-
-# %% tags=["nbval-check-output"]
-from ftlab.errors import DataError
-
-try:
-    sft.prepare(tokenizer, too_long, max_length=1024)
-except DataError as error:
-    print(wrap(error))
-
-# %% [markdown]
-# **Precision.** `bf16` is on unless you say otherwise. Such a number keeps eight binary
-# digits.
-#
-# **Predict.** Does a weight notice a small step then? Three looks: at the numbers, at what
-# the setting casts, and at how a base that was saved in bf16 is loaded.
-
-# %% tags=["nbval-check-output"]
-from transformers import AutoModelForCausalLM, LlamaConfig
-
-weight, step = 1.0, 0.001
-for kind in (torch.float32, torch.bfloat16):
-    moved = torch.tensor(weight, dtype=kind) + torch.tensor(step, dtype=kind)
-    print(f"{kind!s:15} {weight} + {step} = {moved.item():.6f}")
-
-layer = torch.nn.Linear(4, 4)
-with torch.autocast("cpu", dtype=torch.bfloat16):  # this is what the setting does
-    product = layer(torch.ones(1, 4))
-print("under the setting: weights", layer.weight.dtype, "products", product.dtype)
-
-tiny = dict.fromkeys(("hidden_size", "intermediate_size", "vocab_size"), 32)
-tiny = LlamaConfig(**tiny, num_hidden_layers=1, num_attention_heads=2)
-with quiet():
-    small = AutoModelForCausalLM.from_config(tiny).to(torch.bfloat16)
-    small.save_pretrained(FOLDER / "small")
-    loaded = AutoModelForCausalLM.from_pretrained(FOLDER / "small")
-print("saved in bf16, loaded as:", loaded.dtype)
-
-# %% [markdown]
-# So the setting itself does no harm: the weights stay in float32, and only the large products
-# are computed coarsely. What does not notice a small step is a base whose *weights* are in
-# bf16, and `from_pretrained` takes the type that the checkpoint has, which is often that one.
-# Ask for `dtype="float32"` where all weights move. (TRL does so when you give it a name in
-# place of a model, and the package's `models.load` does.) Whether coarse products pay depends
-# on the machine, and the profile has timed it: some CPUs only imitate bf16, a T4 has none.
-#
-# Does the package's trainer do what TRL's does? A first step of each, on the same eight
-# records. Its loss is that of the untouched base, whatever moves after it.
-
-# %%
-from transformers.trainer_callback import PrinterCallback
-
-assert defaults.bf16 is True and SFTConfig.__dataclass_fields__["bf16"].default is None
-eight = train_records[:8]
-trainer = plain(
-    sft.prepare(tokenizer, eight, max_length=1024), max_steps=1, optim="sgd",
-    per_device_train_batch_size=8, logging_steps=1,
+trl_run = build(
+    train[:6], fresh(), fast=False, max_steps=3, bf16=False, fp16=False,
+    per_device_train_batch_size=2, train_sampling_strategy="sequential",
 )  # fmt: skip
-trainer.remove_callback(PrinterCallback)
-with quiet():
-    trainer.train()
-theirs = trainer.state.log_history[0]["loss"]
-print("products here:", PROFILE.dtype, "because", PROFILE.reasons["dtype"])
-print("weights after TRL's step:", *{str(w.dtype) for w in model.parameters()})
-del ways, trainer  # they hold the model that has moved
-
-model, tokenizer = models.load(BASE)
-first = sft.train(model, tokenizer, eight, method="lora", epochs=1, batch_size=8)
-mine = first.history[0]["loss"]
-print(f"first loss by TRL {theirs:.3f}, by the package {mine:.3f}")
-assert abs(mine - theirs) < 0.05
+trl_run.train()
+logged = [log["loss"] for log in trl_run.state.log_history if "loss" in log]
+ours = by_hand(list(trl_run.train_dataset), trl_run.data_collator, steps=3)
+for step, (a, b) in enumerate(zip(logged, ours), 1):
+    print(f"step {step}: TRL {a:.5f}, by hand {b:.5f}, difference {abs(a - b):.1e}")
 
 # %% [markdown]
-# From here on the package's `sft.train` does the work. It is TRL's trainer with the traps
-# shut: rows masked as you have seen them, nothing cut, and the precision that the machine is
-# good at.
+# This is what the trainer does. All the rest is for comfort and for large machines: logs,
+# checkpoints, several GPUs, precision, resuming.
 #
-# ## 6. Which settings? A sweep is the friend
+# ## 8. Defaults that bite
 #
-# Before anything moves, the base answers. (An adapter, a few small matrices beside the
-# weights, is what we train; lesson 04 has more on it.)
+# What you do not set is set for you. The table shows where `ftlab.sft_config` differs from TRL on
+# this machine, and why. Then we look at what some of TRL's defaults do.
+#
+# **Length.** TRL's default is `max_length=1024`. Three rows: a booking, one with a very long
+# answer, one with a very long question. **Predict.** How many come out, and how does each end?
 
 # %%
-from ftlab.generation import generate
-from ftlab.teaching.lesson03 import in_form, share_right
+from ftlab.training.config import explain
+
+print(explain(ftlab.sft_config()), end="\n\n")
+chatter = "It was so good last time. " * 300
+long_answer = data.example("How was it?", chatter)
+long_question = data.example(chatter, "Thank you.")
+for limit in (1024, None):
+    given = [train[0], long_answer, long_question]
+    kept_rows = build(given, base, config=None, max_length=limit).train_dataset
+    print(f"max_length={limit}: {len(given)} rows in, {len(kept_rows)} out")
+    for row in kept_rows:
+        ending = tokenizer.decode(row["input_ids"][-5:])
+        print(f"  {len(row['input_ids']):5} tokens, ending {ending!r}")
+
+# %% [markdown]
+# With the default one row is gone, and one has lost its end. A model that trains on many rows of
+# the second kind does not learn to stop. There is no error and no warning; `preflight` reports both.
+#
+# **Precision.** `bf16=True` is TRL's default. A bfloat16 number keeps 8 binary digits. The setting
+# only computes products in it, and the weights stay as they are. But `from_pretrained` loads a
+# model in the type it was *stored* in, often bfloat16, and then the weights themselves are coarse: a
+# small step may change nothing. Train all weights in float32 (`dtype="float32"`).
+#
+# **Checkpointing.** *Activation checkpointing* throws intermediate results away and computes them
+# again in the backward pass: less memory, more time. In TRL it is on. It has nothing to do with the
+# checkpoints that a run saves. The setting has an old name, `gradient_checkpointing`, and a new
+# one. **Predict.** Which of the two names wins?
+
+# %%
+for kind in (torch.float32, torch.bfloat16):
+    moved = torch.tensor(1.0, dtype=kind) + 0.001  # a small step on a weight of 1
+    print(f"{kind!s:15} 1 + 0.001 = {moved.item():.6f}")
+print("loaded as stored:", AutoModelForCausalLM.from_pretrained(folder).dtype)
+
+old, new = "gradient_checkpointing", "activation_checkpointing"
+for flags in ({}, {old: False}, {old: False, new: True}):
+    config = SFTConfig(output_dir=str(FOLDER / "run"), bf16=False, **flags)
+    print(f"checkpointing {config.activation_checkpointing!s:5} with {flags or 'none'}")
+for on in (False, True):
+    timed = build(train[:8], fresh(), max_steps=2, activation_checkpointing=on)
+    seconds = timed.train().metrics["train_runtime"]
+    print(f"checkpointing {on!s:5}: {seconds:.1f} s for two steps")
+
+# %% [markdown]
+# **Packing** joins short rows to long ones, so that no computing is spent on padding. Then a row
+# must not see its neighbour. The strategy `bfd` gives each row position numbers of its own, which
+# tell the attention where a row begins. The strategy `wrapped` does not. To see the difference, we
+# pack the same row twice and look at the loss of the *second* copy.
+#
+# **Predict.** What does that loss become, if the second copy can see the first?
+
+# %%
+for strategy in ("bfd", "wrapped"):
+    with models.quiet():  # TRL advises flash attention, a kernel for GPUs
+        packed = build(
+            [train[0]] * 2, base, config=None, packing=True, packing_strategy=strategy
+        )
+    row = packed.data_collator([packed.train_dataset[0]])
+    names = [n for n in ("input_ids", "position_ids", "attention_mask") if n in row]
+    inputs = {name: row[name].to(base.device) for name in names}
+    with torch.no_grad():
+        logits = base(**inputs).logits[0, :-1].float().cpu()
+    labels = row["labels"][0, 1:]
+    losses = cross_entropy(logits, labels, reduction="none")[labels != -100]
+    print(f"{strategy:8}", ", ".join(names))
+    for which, part in zip(("first", "second"), losses.chunk(2)):
+        print(f"  {which} copy: loss {part.mean():.3f}")
+
+# %% [markdown]
+# Where the second copy's loss falls, the rows leak into each other: the model reads the answer in
+# its neighbour. In real data the neighbour is another row, and the model learns to look at words
+# that will not be there.
+#
+# ## 9. The learning rate
+#
+# TRL's default of 2e-5 is meant for training *all* weights of larger models. Adapters want more.
+# How much more? A script trained this lesson's task at five rates, with several seeds, beforehand
+# (`experiments/learning_rates.py`). Your run of section 2 joins its picture.
+#
+# **Predict.** Ten times the usual rate: better, worse, or broken? And a tenth of it?
+
+# %%
+import pandas
+from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
+from ftlab.files import data_path
+from ftlab.teaching import plots_data
+
+grid = pandas.read_csv(data_path("grids/learning_rates.csv"), comment="#")
 
 
-def answers_of(model, records):
-    """The model's answers, greedily."""
-    return generate(
-        model, tokenizer, [data.prompt(r) for r in records], max_new_tokens=24
+def marks(times):
+    """The grid's answers at a multiple of the usual rate: 1 right, 0 wrong."""
+    words = grid[grid["times"] == times]["answers"]
+    return [int(mark) for word in words for mark in word[1:]]
+
+
+def share(answers):
+    """The share of right answers, with its interval."""
+    return bootstrap(answers, [1] * len(answers))
+
+
+print(grid.groupby("rate")[["loss", "right"]].agg(["min", "mean", "max"]).round(2))
+
+# %%
+from ftlab.teaching import claims
+
+usual, default = marks(1), marks(0.02)
+ones = [1] * len(usual)
+claims.record(38, paired_bootstrap(default, ones, usual, ones))
+known = sorted(set(zip(grid["rate"], grid["times"])))
+points = {"beforehand, all seeds": {at: share(marks(times)) for at, times in known}}
+points["yours, section 2"] = {rate.usual: share(after)}
+plots_data.curves(
+    points, title="Too low, right, too high", xlabel="learning rate",
+    ylabel="right answers (share)", log=True,
+)  # fmt: skip
+
+# %% [markdown]
+# The loss is in nats per token, on held-out rows. Look how wide the range of rates is that work, how
+# it ends above, and how below. A rate that is too low does no harm: it learns little in the time. A
+# rate that is too high destroys what the base knew.
+#
+# *Claim 38: a provider's defaults are clever.* The rule compares the right answers at the usual
+# rate for adapters with those at TRL's default, on the same questions.
+#
+# ## 10. Batch and accumulation
+#
+# A step reads one batch. When a batch does not fit in memory, **gradient accumulation** reads it in
+# parts and steps once: `per_device_train_batch_size` × `gradient_accumulation_steps` × devices is
+# the **effective batch**. TRL divides by the tokens of *all* parts, so the loss should be the same.
+
+# %%
+for size, parts in ((4, 1), (1, 4)):
+    once = build(
+        train[:4], fresh(), max_steps=1, per_device_train_batch_size=size,
+        gradient_accumulation_steps=parts, train_sampling_strategy="sequential",
+    )  # fmt: skip
+    once.train()
+    log_line = once.state.log_history[0]
+    loss, gradient = log_line["loss"], log_line["grad_norm"]
+    print(
+        f"{size} a time, {parts} times: loss {loss:.4f}, gradient {gradient:.4f} long"
     )
 
+# %% [markdown]
+# **Exercise 03.5.** Write the `SFTConfig` of a LoRA run on a GPU that holds `fits` rows at a time:
+# an effective batch of 32, three epochs, no answer cut, and the rate 2e-4. (Pass
+# `output_dir="runs/sft"` and `bf16=False`, so that it can be made on any machine.)
 
-model, tokenizer = models.load(BASE)
-base_answers = answers_of(model, held_out)
-for example, answer in list(zip(held_out, base_answers))[:3]:
-    print(f"wanted {data.answer(example)!r}, got {answer[:50]!r}")
-print(f"right: {share_right(held_out, base_answers):.2f}")
-assert share_right(held_out, base_answers) < 0.2
+
+# %% tags=["exercise", "nbval-check-output"]
+def settings(fits):
+    """An SFTConfig with an effective batch of 32; `fits` divides 32."""
+    # solution:
+    from trl import SFTConfig
+
+    return SFTConfig(
+        output_dir="runs/sft",
+        bf16=False,
+        per_device_train_batch_size=fits,
+        gradient_accumulation_steps=32 // fits,
+        num_train_epochs=3,
+        learning_rate=2e-4,
+        max_length=None,
+    )
+    # stub:
+    # ...
+    # end
+
+
+check("03.5", settings)
 
 # %% [markdown]
-# Four learning rates, ten times apart, and two batch sizes: eight short runs, each over the
-# same few records, from the same base.
+# ## 11. Epochs, overfitting, and stopping in time
 #
-# **Predict.** TRL's default rate is the lowest of the four. Which rate will win, and which
-# one will break? And does a larger batch help when the number of records read is the same?
-
-# %%
-from ftlab.errors import TrainingError
-
-swept, curves = {}, {}
-for rate in RATES:
-    for size in SIZES:
-        model, tokenizer = models.load(BASE)
-        try:
-            run = sft.train(
-                model, tokenizer, train_records[:SWEEP], method="lora", epochs=1,
-                batch_size=size, learning_rate=rate, seed=SEED, eval_records=watched,
-            )  # fmt: skip
-        except TrainingError as error:
-            print(f"rate {rate:g}, batch {size}: {error}")
-            continue
-        swept[rate, size] = run.eval_loss
-        curve = [(row["step"] * size, row["loss"]) for row in run.history]
-        curves[f"{rate:g}, batch {size}"] = curve
+# A model **overfits** when it learns its rows by heart and gets worse on others. To see it, we
+# train on a handful of rows, many times over, and watch the loss on two kinds of rows that are not
+# trained on: some inside the range of the training rows, and some just beside it, with more guests
+# or at hours that no training row has. `eval_dataset` takes several sets by name. The rate stays
+# where it is (`constant`), so that late epochs count as much as early ones.
+#
+# **Predict.** Three losses against the epochs. Which goes to zero, and which turns up first?
 
 # %%
 from ftlab.teaching import plots_training
 
-for (rate, size), loss in sorted(swept.items(), key=lambda pair: pair[1]):
-    print(f"rate {rate:<8g} batch {size:<3} held-out loss {loss:.3f}")
-RATE, SIZE = min(swept, key=swept.get)
-best = swept[RATE, SIZE]
-print(f"\nthe sweep says: rate {RATE:g}, batch {SIZE}")
-assert best < 0.5 * swept[RATES[0], SIZES[1]]
-plots_training.lines(
-    curves, title="Eight short runs", xlabel="records read",
-    ylabel="loss (nats per token)", pairs=True, top=6,
+few = build(
+    train[:FEW], fresh(), {"range": watched, "beside": beside[:WATCHED]},
+    num_train_epochs=FEW_EPOCHS, learning_rate=rate.high, lr_scheduler_type="constant",
+    eval_strategy="epoch", save_strategy="epoch", save_only_model=True,
+    metric_for_best_model="eval_beside_loss", output_dir=str(FOLDER / "few"),
 )  # fmt: skip
-
-# %% [markdown]
-# Which rate went too far, and does the larger batch help? A rate has gone too far where a
-# tenth of it, with the same batch, ends lower. And of two batches, the one that ends lower at
-# the same rate has won, though both have read the same records.
-
-# %%
-ends = {size: [swept.get((rate, size), 99.0) for rate in RATES] for size in SIZES}
-for size, losses in ends.items():
-    far = [f"{r:g}" for r, a, b in zip(RATES[1:], losses, losses[1:]) if b > a]
-    print(f"batch {size:<3} {-(-SWEEP // size):2} steps, too far:", *(far or ["none"]))
-won = [f"{rate:g}" for rate, a, b in zip(RATES, *ends.values()) if a < b]
-print(f"batch {SIZES[0]} ends lower than batch {SIZES[1]} at the rates", *won)
-
-# %% [markdown]
-# The smaller batch makes more steps of the same records, which a low rate needs. Where each
-# step is too long already, it stumbles more often, and a larger batch steadies it. So the two
-# settings belong together: change one, and look for the other anew.
-#
-# *Claim: the defaults are smart, and where not, ask a friend.* Three rates: TRL's default,
-# the package's for this method, and what we just asked the data itself. TRL's is meant for a
-# run that moves all weights; an adapter is usually given some ten times as much. So, to be
-# fair, both defaults are tried on all weights too.
-
-# %%
-from ftlab.teaching import ledger
-from ftlab.training.methods import LEARNING_RATES
-
-
-def at_rate(rate):
-    """The best held-out loss among the swept runs with this rate."""
-    return min((loss for (r, _), loss in swept.items() if r == rate), default=99.0)
-
-
-def with_all(rate):
-    """Held-out loss of such a short run that moves all weights; nan if it breaks."""
-    model, tokenizer = models.load(BASE)
-    try:
-        return sft.train(
-            model, tokenizer, train_records[:SWEEP], method="full", epochs=1,
-            batch_size=SIZE, learning_rate=rate, seed=SEED, eval_records=watched,
-        ).eval_loss  # fmt: skip
-    except TrainingError as error:
-        print(f"rate {rate:g}, all weights: {error}")
-        return float("nan")
-
-
-# %%
-theirs, mine = at_rate(defaults.learning_rate), at_rate(LEARNING_RATES["lora"])
-all_theirs = with_all(defaults.learning_rate)
-all_mine = with_all(LEARNING_RATES["full"])
-print(f"LoRA        at TRL's {theirs:.3f}, at ftlab's {mine:.3f}, swept {best:.3f}")
-print(f"all weights at TRL's {all_theirs:.3f}, at ftlab's {all_mine:.3f}")
-good = (min(theirs, all_theirs) < 1.2 * best) + (mine < 1.2 * best)
-told = f"Held-out loss of an adapter is {theirs:.2f} at TRL's rate, {mine:.2f} at"
-told += f" ftlab's, {best:.2f} at the best of a sweep"
-if all_theirs + all_mine > 0:
-    told += "; where all weights move, for which TRL's is meant, it is"
-    told += f" {all_theirs:.2f} at TRL's and {all_mine:.2f} at ftlab's"
-ledger.record(38, ("not seen here", "depends", "holds")[good], f"{told}.", best)
-assert theirs > 1.2 * best
-
-# %% [markdown]
-# A default is a choice made for somebody's model and somebody's data. Eight short runs on
-# your own cost little, and the friend is never offended.
-#
-# ## 7. The run, and a look at its first steps
-#
-# Now the real run, with the sweep's settings. On the way we stop at a few steps to ask the
-# same watched records: how dear is the right answer, in nats a token, how many answers have
-# the *form*, and how many are right?
-#
-# **Predict.** Draw three curves against the steps, before you see them: the loss, the share
-# in form, the share right. Gradual or sudden?
-
-# %%
-from ftlab.teaching import plots
-from ftlab.teaching.lesson03 import probe
-
-PROBE_AT = (5, 10, 15, 20, 40, 60, 90, 120)
-model, tokenizer = models.load(BASE)
-seen = {0: probe(model, tokenizer, watched)}
-with plots.LiveCurve(f"{TRAIN} bookings, {EPOCHS} times") as curve:
-
-    def on_step(step, steps, loss, left):
-        """Draw, and now and then probe."""
-        curve.on_step(step, steps, loss, left)
-        if step in PROBE_AT:
-            seen[step] = probe(model, tokenizer, watched)
-
-    run = sft.train(
-        model, tokenizer, train_records, method="lora", epochs=EPOCHS, batch_size=SIZE,
-        learning_rate=RATE, seed=SEED, eval_records=watched, on_step=on_step,
-    )  # fmt: skip
-seen[run.steps] = probe(model, tokenizer, watched)
-
-# %%
-from ftlab.training.run import remark
-
-print("step  loss  in form  right")
-for step, at in seen.items():
-    print(
-        f"{step:4}  {at.loss:4.2f}  {at.form:7.2f}  {at.right:5.2f}  {at.said[:34]!r}"
-    )
-print("\nheld out, by epoch:", *(f"{row['eval_loss']:.3f}" for row in run.evals))
-print(remark(run))
-end = seen[run.steps]
-assert end.loss < 0.3 * seen[0].loss and end.form > 0.7
-
-# %% [markdown]
-# All three on one scale: which part of its whole way has each gone?
-
-# %%
-whole = seen[0].loss - end.loss
-way = {
-    "loss, share of its fall": [
-        (s, (seen[0].loss - a.loss) / whole) for s, a in seen.items()
-    ],
-    "answers in form": [(s, a.form) for s, a in seen.items()],
-    "answers right": [(s, a.right) for s, a in seen.items()],
-}
-plots_training.lines(
-    way,
-    title="What came when",
-    xlabel="optimiser step",
-    ylabel="share (0 to 1)",
-    top=1.05,
-)
-
-# %% [markdown]
-# *Claim: the base knows already; a whisper of data moves it, like a phase change.* The rule:
-# how many steps lie between a tenth and nine tenths of the way? Less than half as many as
-# the loss needs is sudden. A whisper takes at most a tenth of what is read for half of it.
-# The claim holds if the form and the right answers both come so, and some answers were right
-# before the first step: only then did the base know. Nobody had told ours this notation.
-
-
-# %%
-from ftlab.evaluation.intervals import wilson_interval
-from ftlab.teaching.lesson03 import crossing
-
-wide = {
-    name: crossing(curve, 0.9) - crossing(curve, 0.1) for name, curve in way.items()
-}
-for name, steps in wide.items():
-    print(f"{name:25} from a tenth to nine tenths in {steps:.0f} steps")
-half, votes, read = {}, [], TRAIN * EPOCHS
-loss_way, *answers_way = way
-for name in answers_way:
-    half[name] = crossing(way[name], 0.5) * SIZE
-    votes += [wide[name] < 0.5 * wide[loss_way], half[name] <= 0.1 * read]
-    print(f"{name:25} half of the way after {half[name]:.0f} of {read} records read")
-print(f"right before the first step: {seen[0].right:.2f}")
-word = "holds" if all(votes) and seen[0].right > 0 else "depends"
-word = word if any(votes) else "not seen here"
-form, good = half.values()
-told = "In a notation new to the model, half of the way to its form came after"
-told += f" {form:.0f} of {read} records read, half of the way to right answers after"
-told += f" {good:.0f}; at the end {wilson_interval(end.right * WATCHED, WATCHED)}"
-told += " are right."
-ledger.record(7, word, told, form)
-assert form < good and wide["answers in form"] < wide["answers right"]
-
-# %% [markdown]
-# How far had the loss come when the first answer changed? Look at the table again. An answer
-# is in form only when *every* one of its tokens is the favourite, so a share of whole answers
-# can jump where the chances below it slide. Before you believe in a jump, ask for a softer
-# score.
-#
-# ## 8. Overfitting, seen and stopped
-#
-# The same settings, with a handful of the records, and many times around.
-#
-# **Predict.** After which epoch will the loss on the watched records be lowest? Will the
-# training loss know?
-
-# %%
-from dataclasses import replace
-
-few_records = train_records[:FEW]
-asked = {"trained on": few_records, "new, in range": held_out, "just beside": beside}
-
-
-def score(model):
-    """The share of right answers on each kind of question."""
-    return {
-        what: share_right(rows, answers_of(model, rows)) for what, rows in asked.items()
-    }
-
-
-scores = {f"{TRAIN} records": score(run.model)}
-model, tokenizer = models.load(BASE)
-few = sft.train(
-    model, tokenizer, few_records, method="lora", epochs=FEW_EPOCHS, batch_size=SIZE,
-    learning_rate=RATE, seed=SEED, eval_records=watched,
-)  # fmt: skip
-scores[f"{FEW} records, to the end"] = score(few.model)
-few = replace(few, model=None)  # its weights may go
-print(wrap(remark(few)))
-
-# %%
-each = int(few.evals[0]["step"])  # steps of an epoch
-losses = [row["loss"] for row in few.history]
+few.train()
+names = {f"the {FEW} rows": "loss", "in range": "eval_range_loss"}
+names["just beside"] = "eval_beside_loss"
 curves = {
-    f"the {FEW} records": [
-        (i / each + 1, sum(losses[i : i + each]) / each)
-        for i in range(0, few.steps, each)
-    ],
-    "watched records": [(row["step"] / each, row["eval_loss"]) for row in few.evals],
+    name: [(log["epoch"], log[key]) for log in few.state.log_history if key in log]
+    for name, key in names.items()
 }
 plots_training.lines(
-    curves,
-    title="Learned by heart",
-    xlabel="epoch",
-    ylabel="loss (nats per token)",
-    top=2.5,
+    curves, title="Learned by heart", xlabel="epoch", ylabel="loss (nats per token)"
 )
 
 # %% [markdown]
-# A training point is the mean over its epoch, a held-out point is taken after it. So the
-# held-out curve may begin lower, and that says nothing more.
+# The training loss knows nothing of other rows. Where a watched curve turns up, the model has begun
+# to learn its few rows in place of the task. **Early stopping** ends a run when a watched loss has
+# not fallen for some evaluations: the **patience**.
 #
-# **Exercise 03.4.** Stop in time: given the held-out loss of each epoch, return the epoch
-# (from 0) whose weights are kept. The run ends when `patience` epochs in a row have passed
-# without a new lowest loss; what would have come after it is never known.
+# **Exercise 03.6.** Given the watched loss of each epoch, return the epoch (from 0) whose weights
+# are kept. The run ends when `patience` epochs in a row have passed without a new lowest loss; what
+# would have come after it is never known.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -719,182 +720,303 @@ def kept(losses, patience):
     # end
 
 
-check("03.4", kept)
+check("03.6", kept)
 
 # %% [markdown]
-# The trainer does it on request: `early_stopping=2`.
+# In transformers this is `EarlyStoppingCallback`; section 14 uses it. The run above saved a
+# checkpoint after each epoch, so we can compare the best epoch with the last one on new rows, one
+# row at a time.
+
 
 # %%
-model, tokenizer = models.load(BASE)
-stopped = sft.train(
-    model, tokenizer, few_records, method="lora", epochs=FEW_EPOCHS, batch_size=SIZE,
-    learning_rate=RATE, seed=SEED, eval_records=watched, early_stopping=2,
+def row_loss(model, row):
+    """The mean loss of a row's answer, in nats per token."""
+    encoded = templates.encode(tokenizer, row)
+    ids = torch.tensor([encoded.input_ids], device=model.device)
+    carries = torch.tensor([encoded.loss_mask], device=model.device) == 1
+    with torch.no_grad():
+        return model(input_ids=ids, labels=ids.masked_fill(~carries, -100)).loss.item()
+
+
+best = few.state.best_model_checkpoint
+print("lowest loss beside the range:", Path(best).name, "of", few.state.global_step)
+others = {"in range": held_out[:8], "just beside": beside[WATCHED : WATCHED + 8]}
+last = {
+    name: [row_loss(few.model, row) for row in part] for name, part in others.items()
+}
+few.model.load_adapter(best, adapter_name="best")
+few.model.set_adapter("best")
+for where, part in others.items():
+    early = [row_loss(few.model, row) for row in part]
+    rise = paired_bootstrap(early, [1] * len(part), last[where], [1] * len(part))
+    print(f"{where:11} last epoch minus best, in nats per token: {rise}")
+few.model.set_adapter("default")
+claims.record(35, rise)
+
+# %% [markdown]
+# *Claim 35: small data overfits sooner, which shows on inputs just beside the range.* Its rule reads
+# the line "just beside".
+#
+# A loss is not yet an answer. So the model of many rows and the model of few rows are asked, inside
+# the range and beside it. **Predict.** Where does the model of few rows lose more?
+
+# %%
+scores = {
+    f"{TRAIN} rows": {"in range": after, "just beside": right(run.model, beside)},
+    f"{FEW} rows": {
+        "in range": right(few.model, held_out),
+        "just beside": right(few.model, beside),
+    },
+}
+shares = {
+    name: {where: sum(marked) / TEST for where, marked in row.items()}
+    for name, row in scores.items()
+}
+for row in beside[:3]:
+    (answer,) = generate(run.model, tokenizer, [data.prompt(row)], max_new_tokens=24)
+    print(f"wanted {data.answer(row)}, {TRAIN} rows gave {answer}")
+plots_data.groups(shares, title="Where few rows show", xlabel="right answers (share)")
+
+# %% [markdown]
+# Two faults can be told apart. What only the model of few rows loses is overfitting. What *both*
+# models lose beside the range comes from the range: they have seen three hours and their ends, and
+# learned these, not "two hours later". Against that, more rows of the same range are of little use;
+# rows at other hours are needed.
+#
+# ## 12. Checkpoints, a run that is killed, and the way back
+#
+# Section 2 saved a checkpoint every three steps: the adapter of that moment. One model can hold
+# several adapters, so we load them and ask each the same questions.
+#
+# **Predict.** The share of right answers against the steps: gradual or sudden?
+
+# %%
+probe, ones = held_out[:10], [1] * 10
+seen = {0: before[:10]}
+saved = {int(p.name[11:]): p for p in (FOLDER / "bookings").glob("checkpoint-*")}
+for step in [*sorted(saved)[:5], max(saved)]:
+    run.model.load_adapter(saved[step], adapter_name=f"step {step}")
+    run.model.set_adapter(f"step {step}")
+    seen[step] = right(run.model, probe)
+run.model.set_adapter("default")
+losses = {log["step"]: log["loss"] for log in run.state.log_history if "loss" in log}
+for step, marked in seen.items():
+    loss = f"{losses[step]:.2f}" if step in losses else "-"
+    print(f"step {step:3}  training loss {loss:>5}  right {sum(marked):2} of 10")
+fifth = max(step for step in seen if step <= max(seen) / 5)
+print(f"right answers, step {max(seen)} minus step {fifth}:")
+claims.record(7, paired_bootstrap(seen[fifth], ones, seen[max(seen)], ones))
+
+# %% [markdown]
+# Compare the two columns. An answer is right only when *every* one of its tokens is the most likely
+# one, so a share of whole answers can jump while the loss below it slides. Before you believe in a
+# jump, look at a softer score.
+#
+# *Claim 7: the base can do it already, and a little data tips it over.* The rule compares the end
+# of the run with the first fifth of it, on the same questions. If hardly anything is left to gain
+# after the first fifth, it was sudden.
+#
+# **Killed.** A machine is switched off in the middle of a run. Here a callback does it, by an error
+# in the third step. The run had saved after its second, and `resume_from_checkpoint` goes on from
+# there: weights, optimizer, schedule, order of the rows, random numbers.
+
+# %%
+from ftlab.training.checkpoints import newest_whole, problem
+
+
+class PowerCut(transformers.TrainerCallback):
+    """End the run in its third step."""
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == 3:
+            raise RuntimeError("the power is gone")
+
+
+saving = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+saving["per_device_train_batch_size"] = 2
+saving["output_dir"] = str(FOLDER / "killed")
+killed = build(train[:8], fresh(), **saving)
+killed.add_callback(PowerCut())
+try:
+    killed.train()
+except RuntimeError as error:
+    print(f"stopped at step {killed.state.global_step}: {error}")
+
+# %% [markdown]
+# A machine may also go down *while* it saves. Then the newest folder is not whole, and
+# `newest_whole` passes it over. Here such a folder is empty.
+#
+# **Predict.** After a kill and a resume, are the losses the same as without?
+
+# %%
+half = FOLDER / "killed" / "checkpoint-3"
+half.mkdir()  # what a machine leaves that goes down while it saves
+print("checkpoint-3:", problem(half))
+newest = newest_whole(FOLDER / "killed")
+print("going on from:", Path(newest).name)
+resumed = build(train[:8], fresh(), **saving)
+resumed.train(resume_from_checkpoint=newest)
+whole = build(train[:8], fresh(), **saving | {"output_dir": str(FOLDER / "whole")})
+whole.train()
+for name, one in (("never stopped", whole), ("killed and resumed", resumed)):
+    print(f"{name:19}", *(f"{log['loss']:.5f}" for log in one.state.log_history[:4]))
+
+# %% [markdown]
+# The two lines should agree to the last digit or nearly so.
+#
+# **The way back.** *Claim 36: going back is easy, the base is still there.* With its adapter off,
+# does the tuned model give the base's numbers, bit for bit?
+
+# %%
+untouched, different = fresh(), []
+for row in probe[:4]:
+    ids = torch.tensor([templates.prompt_ids(tokenizer, data.prompt(row))])
+    ids = ids.to(untouched.device)
+    with torch.no_grad(), run.model.disable_adapter():
+        off, first = run.model(input_ids=ids).logits, untouched(input_ids=ids).logits
+    different.append(int(not torch.equal(off, first)))
+print(f"{sum(different)} of {len(different)} questions get other numbers")
+claims.record(36, bootstrap(different, [1] * len(different)))
+
+# %% [markdown]
+# For an adapter, that is. Where every weight moves there is no switch: keep the folder of the base.
+#
+# ## 13. Tracking
+#
+# Ten runs later nobody remembers which one had which rate. A **tracker** writes settings and losses
+# down. `report_to` names one; here it is MLflow, with a database in a file and no server.
+
+# %%
+import logging
+
+try:
+    import mlflow
+    import sqlalchemy
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(f"sqlite:///{FOLDER / 'mlflow.db'}")
+    mlflow.create_experiment("bookings", artifact_location=str(FOLDER / "artifacts"))
+    mlflow.set_experiment("bookings")
+    tracked = build(train[:4], fresh(), max_steps=2, report_to="mlflow")
+    tracked.train()
+    for one in mlflow.search_runs(output_format="list"):
+        chosen = {
+            name: one.data.params[name] for name in ("learning_rate", "max_steps")
+        }
+        print(chosen, f"last loss {one.data.metrics['loss']:.3f}")
+except ImportError as missing:
+    print(f"Not run ({missing}). To see it: pip install mlflow-skinny sqlalchemy")
+
+# %% [markdown]
+# `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows such a file in the browser.
+#
+# ## 14. Your turn
+#
+# Ten rows of your own, with a system message and early stopping. Those below turn a phone message
+# into a note. Change them, or write ten of another kind: one narrow task, the same form in every
+# answer. The last two are watched.
+
+# %%
+MINE = [
+    ("call mum tomorrow at five", "tomorrow 17:00 | call mum"),
+    ("pick up the parcel on friday at noon", "friday 12:00 | pick up the parcel"),
+    ("monday at eight the dentist", "monday 08:00 | dentist"),
+    ("tonight at nine water the plants", "today 21:00 | water the plants"),
+    ("pay the rent on sunday at ten", "sunday 10:00 | pay the rent"),
+    ("tomorrow at six feed the cat", "tomorrow 18:00 | feed the cat"),
+    ("on tuesday at seven write to Ada", "tuesday 19:00 | write to Ada"),
+    ("book the train today at three", "today 15:00 | book the train"),
+    ("thursday at one lunch with Sam", "thursday 13:00 | lunch with Sam"),
+    ("bring the bins out tonight at eight", "today 20:00 | bring the bins out"),
+]
+INSTRUCTION = "Make a note of the message."
+mine = [data.example(asked, reply, system=INSTRUCTION) for asked, reply in MINE]
+
+# %% [markdown]
+# The doctor reads the file, and `preflight` reads the run. Both stop you where something is wrong.
+# Then look which epoch was kept, and read the watched answers.
+
+# %%
+from ftlab.curation import doctor
+from rich import print as show
+
+show(doctor.examine(data.write(FOLDER / "mine.jsonl", mine)).table())
+own = build(
+    mine[:-2], fresh(), mine[-2:], num_train_epochs=6, learning_rate=rate.high,
+    eval_strategy="epoch", save_strategy="epoch", save_only_model=True,
+    load_best_model_at_end=True, metric_for_best_model="eval_loss",
+    output_dir=str(FOLDER / "own"),
 )  # fmt: skip
-scores[f"{FEW} records, stopped"] = score(stopped.model)
-stopped = replace(stopped, model=None)
-print(f"all {few.steps} steps: held-out loss {few.eval_loss:.3f}")
-print(f"stopped after {stopped.steps}: held-out loss {stopped.eval_loss:.3f}")
-assert stopped.steps <= few.steps and stopped.eval_loss < few.eval_loss + 0.05
+own.add_callback(transformers.EarlyStoppingCallback(early_stopping_patience=2))
+ftlab.preflight(own)
+own.train()
+print("kept:", Path(own.state.best_model_checkpoint).name, own.state.best_metric)
+asked = [data.prompt(row) for row in mine[-2:]]
+for row, text in zip(mine[-2:], generate(own.model, tokenizer, asked)):
+    print(wrap(f"wanted {data.answer(row)}; got {text}"))
 
 # %% [markdown]
-# Three tuned models, and three kinds of questions: records that they trained on, new ones in
-# the same range, and new ones just beside it.
+# Two watched rows chose the epoch, so they cannot also be the proof. A verdict needs rows that
+# nothing was chosen by, as in lesson 00.
 #
-# **Predict.** Nine shares of right answers. Where will the models of few records give
-# themselves away? And does stopping early give more right answers, or only a lower loss?
+# ## 15. Appendix: a search with Optuna
+#
+# A grid tries all combinations. **Optuna** tries some, looks at what came out, and chooses the next
+# ones. Many short runs are needed, so this cell uses the course's *microscope*: a home-made model
+# of a million weights, good for watching a search and for nothing else.
 
 # %%
-from ftlab.teaching import plots_data
+small, small_tokenizer = models.load(MICROSCOPE)
+start = copy.deepcopy(small.state_dict())
 
-for who, shares in scores.items():
-    print(f"{who:24}", *(f"{what} {share:.2f}  " for what, share in shares.items()))
-plots_data.groups(scores, title="Where it shows")
+
+def objective(trial):
+    """Train with the settings that the trial suggests; return the watched loss."""
+    small.load_state_dict(start)
+    args = ftlab.sft_config(
+        learning_rate=trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
+        num_train_epochs=trial.suggest_int("num_train_epochs", 1, 3),
+        per_device_train_batch_size=trial.suggest_categorical("batch", [2, 4, 8]),
+    )
+    searched = SFTTrainer(
+        small, args=args, train_dataset=Dataset.from_list(train[:24]),
+        eval_dataset=Dataset.from_list(watched), processing_class=small_tokenizer,
+    )  # fmt: skip
+    searched.remove_callback(PrinterCallback)
+    searched.train()
+    return searched.evaluate()["eval_loss"]
 
 
 # %%
-def trend(evals):
-    """The step of the lowest held-out loss, and how far it rose after it."""
-    lowest = min(evals, key=lambda row: row["eval_loss"])
-    return lowest["step"], evals[-1]["eval_loss"] / lowest["eval_loss"] - 1
+try:
+    import optuna
 
-
-for size, made in ((FEW, few), (TRAIN, run)):
-    step, rise = trend(made.evals)
-    print(f"{size:3} records: lowest at step {step} of {made.steps}, then {rise:+.0%}")
-sooner = trend(few.evals)[1] > 0.02 >= trend(run.evals)[1]
-
-# %% [markdown]
-# And where is it noticed? The rule: the claim holds if the few records' loss rose after its
-# lowest, and more than a fifth of the right answers is lost just beside the range but not
-# inside it already. Lost inside too, it depends.
-
-# %%
-small, large = scores[f"{FEW} records, to the end"], scores[f"{TRAIN} records"]
-inside = small["trained on"] - small["new, in range"]
-outside = small["new, in range"] - small["just beside"]
-print(
-    f"{FEW} records: {inside:+.2f} lost inside the range, {outside:+.2f} more beside it"
-)
-lost = large["new, in range"] - large["just beside"]
-print(f"{TRAIN} records: {lost:+.2f} lost beside the range")
-word = "holds" if outside > 0.2 >= inside else "depends"
-known, new, out = (
-    wilson_interval(small[what] * len(rows), len(rows)) for what, rows in asked.items()
-)
-told = f"After {FEW} records {known} of the answers on these are right, {new} on new"
-told += f" questions in range, {out} just beside it."
-ledger.record(35, word if sooner else "not seen here", told, outside)
-assert inside > 0.3 and small["trained on"] > 0.5
-for example, answer in list(zip(beside, answers_of(run.model, beside)))[:4]:
-    asked_for = data.prompt(example)[0]["content"]
-    print(f"{asked_for:32} wanted {data.answer(example):17} got {answer[:20]}")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=SEED)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
+    study.optimize(objective, n_trials=TRIALS)
+    for trial in study.trials:
+        print(f"{trial.number}: loss {trial.value:.3f}", trial.params)
+    print("best:", study.best_params)
+except ImportError:
+    print("Not run. To see it: pip install optuna")
 
 # %% [markdown]
-# Overfitting and a narrow range are two things. New questions inside the range show the
-# first, questions beside it the second. The last lines are the large run's answers beside the
-# range: which numbers did it keep, and which did it bend to what it had seen?
-
-
-# %% [markdown]
-# ## 9. Saved, loaded, switched off, merged
+# With a real model and an hour, put `fresh()` and `adapter` in the objective. The winner of many
+# trials has been lucky as well: train its settings again with other seeds before you believe them.
 #
-# What was learned lies in the adapter, and the adapter in a folder.
-
-# %%
-folder = run.save(FOLDER / "bookings")
-for file in sorted(folder.glob("*.safetensors")):
-    print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
-print(f"{run.trainable:,} of {run.parameters:,} weights are the adapter's")
-loaded, tokenizer = models.load(folder)
-again = answers_of(loaded, held_out[:20])
-assert again == answers_of(run.model, held_out[:20])
-print("loaded again:", again[:2])
-
-# %% [markdown]
-# *Claim: reverting is easy, the base is still there.* Look twice: at the weights, one by one,
-# against a base loaded afresh, and at the answers with the adapter off.
+# ## 16. The limits of this lesson
 #
-# **Predict.** Of the base's weights, how many are still the same, to the last bit?
-
-# %%
-fresh, _ = models.load(BASE, device="cpu")
-originals = dict(fresh.named_parameters())
-same = []
-for name, weight in run.model.named_parameters():
-    if "lora_" not in name:
-        name = name.removeprefix("base_model.model.").replace(".base_layer", "")
-        same.append(torch.equal(weight.cpu(), originals[name]))
-with run.model.disable_adapter():
-    off = answers_of(run.model, held_out)
-print(f"{sum(same)} of {len(same)} tensors are the same")
-print(
-    f"{sum(a == b for a, b in zip(off, base_answers))} of {TEST} answers are the base's"
-)
-assert all(same) and off == base_answers
-told = f"With the adapter off, {wilson_interval(TEST, TEST)} of {TEST} answers"
-told += " are the base's."
-ledger.record(36, "holds", told, 1.0)
-
-# %% [markdown]
-# For an adapter, that is. Where every weight moves there is no switch: keep the base's
-# folder. And one that is **merged** has no switch either: what B A adds to a weight is added
-# once and for all.
+# - **One task**, made for the course, with short answers of one form. On free text losses fall less
+#   far, and the range of good rates may be another.
+# - **One seed** for the live runs, and twenty questions. The intervals say what twenty questions
+#   allow; they do not include another seed.
+# - **A coarse grid** of rates, ten times apart, for one size of model and of data.
+# - **The claims' rules** draw lines (a fifth of the run, a margin). The tables say more than the
+#   words.
 #
-# **Exercise 03.5.** Here is one weight of the base, the row `b` of B and the column `a` of A
-# that meet in it. What is it after merging? W + (alpha / rank) B A.
-
-
-# %% tags=["exercise", "nbval-check-output"]
-def merged_weight(weight, b, a, alpha, rank):
-    """One weight, after merging."""
-    # solution:
-    return weight + alpha / rank * sum(x * y for x, y in zip(b, a))
-    # stub:
-    # ...
-    # end
-
-
-check("03.5", merged_weight)
-
-# %%
-from ftlab.training import adapters
-
-merged, agreement = adapters.merge(loaded, tokenizer)
-print(agreement)
-now = answers_of(merged, held_out[:20])
-alike = sum(a == b for a, b in zip(now, again))
-print(f"{alike} of 20 answers as with the adapter beside")
-assert not hasattr(merged, "merge_and_unload"), (
-    "a plain model, which every server can load"
-)
-assert agreement.difference < 0.05
-
-# %% [markdown]
-# ## 10. The same on a GPU
-#
-# Nothing above names a device, and only the settings cell chose the model. On another
-# machine the same cells run with this:
-
-# %% tags=["nbval-check-output"]
-for name, sizes in hardware.DEFAULTS.items():
-    print(f"{name:4} {sizes.model}")
-
-# %% [markdown]
-# The sweep matters most there: a model a hundred times as large wants another rate, and the
-# cells take the one that won. To try a model of your own, put its name at `BASE`.
-#
-# ## 11. The limits of this lesson
-#
-# - **One task, made up**, with short answers, and one seed. Lesson 07 puts intervals on such
-#   figures; fifty questions leave wide ones.
-# - **A coarse sweep**: rates ten times apart, one short pass each. The best of a short run
-#   need not be the best of a long one.
-# - **Chosen and stopped by the same watched records**, so their loss flatters a little. The
-#   shares in section 8 are of others.
-# - **Words by rule**: where a rule draws its line (a half, a tenth) is a choice, and another
-#   model may fall on its other side. The curves say more than the word.
-#
-# ## 12. Quiz
+# ## 17. Quiz
 #
 # Five questions. Each option explains itself.
 
@@ -902,13 +1024,14 @@ for name, sizes in hardware.DEFAULTS.items():
 ftlab.quiz("03")
 
 # %% [markdown]
-# ## 13. Takeaways
+# ## 18. Takeaways
 #
-# 1. **Look at what carries loss** before you train: the form of a record and two defaults
-#    decide what is learned, and no error tells.
-# 2. **Ask the data for its settings.** A short sweep costs less than one wrong run.
-# 3. **The training loss does not know.** Held-out records say when to stop, records beside
-#    the range say what was never learned, and an adapter can be taken off.
+# 1. **Look at what carries loss** before you train. The form of a row, its template and two
+#    defaults decide what is learned, and no error tells you.
+# 2. **The loss is a mean over tokens, and the trainer is a loop of twenty lines.** What you do not
+#    set is set for you: know the length, the rate, the batch.
+# 3. **The training loss does not know.** Watch rows that are not trained on, also beside the range;
+#    keep checkpoints; an adapter can always be switched off.
 #
 # Next: [04 LoRA and QLoRA](04_lora_and_qlora.ipynb).
 # How little of a model must be trained, and in how little memory?
