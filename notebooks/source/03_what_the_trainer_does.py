@@ -209,7 +209,8 @@ from datasets import load_dataset
 
 path = data.write(FOLDER / "bookings.jsonl", train)
 loaded = load_dataset("json", data_files=str(path), split="train", cache_dir=FOLDER)
-print(loaded.num_rows, "rows with", loaded.column_names, loaded[0] == train[0])
+print(loaded.num_rows, "rows with", loaded.column_names)
+print("the first as it was written:", loaded[0] == train[0])
 
 NAME = "trl-lib/Capybara"
 try:
@@ -567,8 +568,8 @@ for strategy in ("bfd", "wrapped"):
 # ## 9. The learning rate
 #
 # TRL's default of 2e-5 is meant for training *all* weights of larger models. Adapters want more.
-# How much more? A script trained this lesson's task at five rates, with several seeds, beforehand
-# (`experiments/learning_rates.py`). Your run of section 2 joins its picture.
+# How much more? A script trained this lesson's task at five rates beforehand
+# (`experiments/learning_rates.py`), on other draws of rows. Your run of section 2 joins its picture.
 #
 # **Predict.** Ten times the usual rate: better, worse, or broken? And a tenth of it?
 
@@ -919,16 +920,16 @@ except ImportError as missing:
 
 # %%
 MINE = [
-    ("call mum tomorrow at five", "tomorrow 17:00 | call mum"),
-    ("pick up the parcel on friday at noon", "friday 12:00 | pick up the parcel"),
-    ("monday at eight the dentist", "monday 08:00 | dentist"),
-    ("tonight at nine water the plants", "today 21:00 | water the plants"),
-    ("pay the rent on sunday at ten", "sunday 10:00 | pay the rent"),
-    ("tomorrow at six feed the cat", "tomorrow 18:00 | feed the cat"),
-    ("on tuesday at seven write to Ada", "tuesday 19:00 | write to Ada"),
-    ("book the train today at three", "today 15:00 | book the train"),
-    ("thursday at one lunch with Sam", "thursday 13:00 | lunch with Sam"),
-    ("bring the bins out tonight at eight", "today 20:00 | bring the bins out"),
+    ("call mum tomorrow at five", "[ ] call mum (tomorrow at five)"),
+    ("pick up the parcel on friday", "[ ] pick up the parcel (on friday)"),
+    ("water the plants tonight", "[ ] water the plants (tonight)"),
+    ("pay the rent on sunday at ten", "[ ] pay the rent (on sunday at ten)"),
+    ("feed the cat at six", "[ ] feed the cat (at six)"),
+    ("write to ada on tuesday", "[ ] write to ada (on tuesday)"),
+    ("book the train today at three", "[ ] book the train (today at three)"),
+    ("see the dentist on monday at eight", "[ ] see the dentist (on monday at eight)"),
+    ("meet sam on thursday at one", "[ ] meet sam (on thursday at one)"),
+    ("bring the bins out tomorrow", "[ ] bring the bins out (tomorrow)"),
 ]
 INSTRUCTION = "Make a note of the message."
 mine = [data.example(asked, reply, system=INSTRUCTION) for asked, reply in MINE]
@@ -941,7 +942,8 @@ mine = [data.example(asked, reply, system=INSTRUCTION) for asked, reply in MINE]
 from ftlab.curation import doctor
 from rich import print as show
 
-show(doctor.examine(data.write(FOLDER / "mine.jsonl", mine)).table())
+path = data.write("runs/03/mine.jsonl", mine, overwrite=True)
+show(doctor.examine(path).table())
 own = build(
     mine[:-2], fresh(), mine[-2:], num_train_epochs=6, learning_rate=rate.high,
     eval_strategy="epoch", save_strategy="epoch", save_only_model=True,
@@ -951,10 +953,12 @@ own = build(
 own.add_callback(transformers.EarlyStoppingCallback(early_stopping_patience=2))
 ftlab.preflight(own)
 own.train()
-print("kept:", Path(own.state.best_model_checkpoint).name, own.state.best_metric)
+kept_own, lowest = own.state.best_model_checkpoint, own.state.best_metric
+print(f"kept: {Path(kept_own).name}, loss {lowest:.3f} on the watched rows")
 asked = [data.prompt(row) for row in mine[-2:]]
-for row, text in zip(mine[-2:], generate(own.model, tokenizer, asked)):
-    print(wrap(f"wanted {data.answer(row)}; got {text}"))
+answers = generate(own.model, tokenizer, asked, max_new_tokens=24)
+for row, text in zip(mine[-2:], answers):
+    print(f"wanted {data.answer(row)}\ngot    {text}")
 
 # %% [markdown]
 # Two watched rows chose the epoch, so they cannot also be the proof. A verdict needs rows that

@@ -121,7 +121,7 @@ def test_the_grid_of_rates_is_whole():
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     counts = Counter(row["times"] for row in rows)
     assert set(counts) == {"0.02", "0.1", "1", "10", "100"}
-    assert min(counts.values()) == max(counts.values()) >= 2
+    assert min(counts.values()) == max(counts.values()) >= 1
     assert {len(row["answers"]) for row in rows} == {61}
 
 
