@@ -1,128 +1,46 @@
-"""Lesson 04, LoRA and QLoRA: its exercises, as data, and what it measures with.
+"""Lesson 04, LoRA and QLoRA: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
-['04.1', '04.2', '04.3', '04.4', '04.5']
->>> whole, linear = counted(SHAPES["Llama-3-8B"])
->>> f"{whole / 1e9:.2f} billion, {len(linear)} linear layers"
-'8.03 billion, 224 linear layers'
+['04.1', '04.2', '04.3', '04.4']
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftlab import data
 from ftlab.teaching.exercises import exercise
-from ftlab.training.shapes import SHAPES
 
-__all__ = ["EXERCISES", "SHAPES", "counted", "shipped"]
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
-
-def counted(config: Mapping[str, Any]) -> tuple[int, list[tuple[int, int]]]:
-    """Return a model's parameters, and (in, out) of each linear layer that LoRA goes beside.
-
-    The model is built of shapes alone, so that any size takes a moment and no memory.
-
-    Args:
-        config: the fields of its `config.json`.
-    """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    fields = dict(config)
-    made = AutoConfig.for_model(fields.pop("model_type"), **fields)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(made)
-    head = model.get_output_embeddings()
-    linear = [
-        (module.in_features, module.out_features)
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    ]
-    return sum(weight.numel() for weight in model.parameters()), linear
-
-
-def shipped(name: str) -> dict[str, Any]:
-    """Return the fields of a model's `config.json`; a hub model goes by name too."""
-    from ftlab.training.estimate import config_of
-
-    return config_of(name)
-
-
-def batch_of(records: Sequence[data.Row], tokenizer: Any, device: Any = "cpu") -> dict[str, Any]:
-    """Return records as the trainer sees them, padded to one length.
-
-    Args:
-        records: what is to be in the batch.
-        tokenizer: the model's.
-        device: where the batch goes.
-
-    Returns:
-        `input_ids` and `labels`, shape (records, tokens); -100 carries no loss.
-    """
-    import torch
-
-    from ftlab.training.sft import prepare
-
-    rows = prepare(tokenizer, records, max_length=tokenizer.model_max_length)
-    longest = max(len(row["input_ids"]) for row in rows)
-    fills = {"input_ids": tokenizer.pad_token_id, "labels": -100}
-    return {
-        key: torch.tensor(
-            [row[key] + [fill] * (longest - len(row[key])) for row in rows], device=device
-        )
-        for key, fill in fills.items()
-    }
-
-
-def kept_for_backward(
-    model: Any, batch: Mapping[str, Any], *, words: int = 0
-) -> tuple[dict[str, int], float]:
-    """Take one step forward and back; return what autograd kept in between, and the loss.
-
-    Args:
-        model: a causal LM with weights that train; its gradients are added to.
-        batch: `input_ids` and `labels`, shape (records, tokens).
-        words: the size of the vocabulary, by which logits are known.
-
-    Returns:
-        Bytes of activations and of logits, each storage once and the model's own weights not
-        counted; and the loss.
-    """
-    import torch
-
-    own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
-    seen: dict[int, tuple[str, int]] = {}
-    held = []
-
-    def keep(tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            part = "logits" if words and tensor.shape[-1:] == (words,) else "activations"
-            seen[storage.data_ptr()] = (part, storage.nbytes())
-            held.append(tensor)  # or its place might be given to another
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = model(**batch).loss
-    sizes = {"activations": 0, "logits": 0}
-    for part, size in seen.values():
-        sizes[part] += size
-    held.clear()
-    loss.backward()
-    return sizes, loss.item()
-
-
-# The solutions and the mistakes, as functions.
-
-
-def _numbers(rows: int, columns: int, rank: int) -> int:
-    return rank * (rows + columns)
+Shapes = dict[str, tuple[int, int]]
 
 
 def _adapted(x: Any, W: Any, A: Any, B: Any, alpha: float) -> Any:
     return x @ W.T + alpha / len(A) * (x @ A.T @ B.T)
+
+
+def _largest(budget: int, each: int) -> int:
+    """Return the largest power of two that costs no more than the budget."""
+    return 2 ** ((budget // each).bit_length() - 1)
+
+
+def _config(rank: int, shapes: Shapes, alpha: int | None = None) -> "LoraConfig":
+    from peft import LoraConfig
+
+    return LoraConfig(r=rank, lora_alpha=alpha or 2 * rank, target_modules=list(shapes))
+
+
+def _within(budget: int, layers: int, shapes: Shapes) -> "LoraConfig":
+    return _config(_largest(budget, layers * sum(a + b for a, b in shapes.values())), shapes)
+
+
+def _what_counts(config: Any) -> dict[str, Any]:
+    """Return what the exercise asks of a LoraConfig."""
+    return {
+        "r": config.r, "lora_alpha": config.lora_alpha,
+        "target_modules": sorted(config.target_modules or ()),
+    }  # fmt: skip
 
 
 def _coarse(weights: list[float], levels: list[float]) -> list[float]:
@@ -130,12 +48,38 @@ def _coarse(weights: list[float], levels: list[float]) -> list[float]:
     return [top * min(levels, key=lambda level: abs(w / top - level)) for w in weights]
 
 
-def _bytes(weights: int, block: int) -> float:
-    return weights / 2 + 4 * weights / block
+def _for_t4(rows: int, *, at_once: int = 2, steps: int | None = None, **changed: Any) -> Any:
+    """Return the reference's two configurations, or with some values changed."""
+    from transformers import BitsAndBytesConfig
+
+    import ftlab
+
+    four: dict[str, Any] = {
+        "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": "float16",
+    }  # fmt: skip
+    half = {"fp16": True, "gradient_checkpointing": True}
+    for name, value in changed.items():
+        (four if name in four else half)[name] = value
+    parts = rows // at_once if steps is None else steps
+    args = ftlab.sft_config(
+        per_device_train_batch_size=at_once, gradient_accumulation_steps=parts, **half
+    )
+    return BitsAndBytesConfig(**{k: v for k, v in four.items() if v is not None}), args
 
 
-def _unmerge(merged: Any, A: Any, B: Any, alpha: float) -> Any:
-    return merged - alpha / len(A) * (B @ A)
+def _what_a_t4_needs(pair: Any) -> dict[str, Any]:
+    """Return what the exercise asks of a BitsAndBytesConfig and an SFTConfig."""
+    four, args = pair
+    at_once = args.per_device_train_batch_size
+    return {
+        "levels": four.bnb_4bit_quant_type if four.load_in_4bit else "none",
+        "double": four.bnb_4bit_use_double_quant,
+        "compute": str(four.bnb_4bit_compute_dtype).removeprefix("torch."),
+        "fp16": args.fp16, "bf16": args.bf16, "few at once": at_once <= 2,
+        "rows in a step": at_once * args.gradient_accumulation_steps,
+        "checkpointing": args.gradient_checkpointing,
+    }  # fmt: skip
 
 
 def _drawn(seed: int, *shape: int) -> Any:
@@ -148,22 +92,11 @@ _LORA = [
     (_drawn(1, 2, 5), _drawn(2, 3, 5), _drawn(3, 2, 5), _drawn(4, 3, 2), 8.0),
     (_drawn(5, 4, 6), _drawn(6, 5, 6), _drawn(7, 4, 6), _drawn(8, 5, 4), 8.0),
 ]
-_MERGED = [(W, A, B, alpha) for _, W, A, B, alpha in _LORA]
+_QV = {"q_proj": (576, 576), "v_proj": (576, 192)}
 
 EXERCISES = (
     exercise(
         "04.1",
-        solution=_numbers,
-        cases=((96, 96, 1), (320, 864, 8), (4096, 4096, 16)),
-        mistakes={
-            "that is the whole matrix": lambda m, n, r: m * n,
-            "it counts one of the two matrices": lambda m, n, r: r * m,
-            "it counts the whole matrix rank times": lambda m, n, r: r * m * n,
-            "it adds the rank instead of multiplying": lambda m, n, r: r + m + n,
-        },
-    ),
-    exercise(
-        "04.2",
         solution=_adapted,
         cases=tuple(_LORA),
         mistakes={
@@ -174,6 +107,26 @@ EXERCISES = (
             ),
             "the frozen weight is missing": lambda x, W, A, B, alpha: (
                 alpha / len(A) * (x @ A.T @ B.T)
+            ),
+        },
+    ),
+    exercise(
+        "04.2",
+        solution=_within,
+        cases=((1_000_000, 30, _QV), (300_000, 15, _QV), (5_000_000, 24, {"up_proj": (896, 4864)})),
+        view=_what_counts,
+        mistakes={
+            "it goes over the budget": lambda budget, layers, shapes: _config(
+                2 * _within(budget, layers, shapes).r, shapes
+            ),
+            "the layers are not counted": lambda budget, layers, shapes: _config(
+                _largest(budget, sum(a + b for a, b in shapes.values())), shapes
+            ),
+            "one of the two matrices is counted": lambda budget, layers, shapes: _config(
+                _largest(budget, layers * sum(a for a, _ in shapes.values())), shapes
+            ),
+            "alpha is the rank": lambda budget, layers, shapes: _config(
+                _within(budget, layers, shapes).r, shapes, _within(budget, layers, shapes).r
             ),
         },
     ),
@@ -199,25 +152,25 @@ EXERCISES = (
     ),
     exercise(
         "04.4",
-        solution=_bytes,
-        cases=((6400, 64), (6400, 32), (1_000_000, 100)),
+        solution=_for_t4,
+        cases=((16,), (32,)),
+        view=_what_a_t4_needs,
         mistakes={
-            "it forgets the scales": lambda weights, block: weights / 2,
-            "it takes 4 bits for 4 bytes": lambda weights, block: 4 * weights + 4 * weights / block,
-            "it keeps a scale for each weight": lambda weights, block: weights / 2 + 4 * weights,
-            "it takes a scale for one byte": lambda weights, block: weights / 2 + weights / block,
-        },
-    ),
-    exercise(
-        "04.5",
-        solution=_unmerge,
-        cases=tuple(_MERGED),
-        mistakes={
-            "it merges once more": lambda merged, A, B, alpha: merged + alpha / len(A) * (B @ A),
-            "the scale is missing": lambda merged, A, B, alpha: merged - B @ A,
-            "A and B are the wrong way round": lambda merged, A, B, alpha: (
-                merged - alpha / len(A) * (A @ B)
+            "the layers compute in float32": lambda rows: _for_t4(
+                rows, bnb_4bit_compute_dtype=None
             ),
+            "the layers compute in bfloat16": lambda rows: _for_t4(
+                rows, bnb_4bit_compute_dtype="bfloat16"
+            ),
+            "the levels are those of FP4": lambda rows: _for_t4(rows, bnb_4bit_quant_type="fp4"),
+            "the scales stay in 32 bits": lambda rows: _for_t4(
+                rows, bnb_4bit_use_double_quant=False
+            ),
+            "training is in bf16": lambda rows: _for_t4(rows, fp16=False, bf16=True),
+            "training is in float32": lambda rows: _for_t4(rows, fp16=False),
+            "all rows of a step are in memory at once": lambda rows: _for_t4(rows, at_once=rows),
+            "a step has two rows": lambda rows: _for_t4(rows, steps=1),
+            "nothing is checkpointed": lambda rows: _for_t4(rows, gradient_checkpointing=False),
         },
     ),
 )

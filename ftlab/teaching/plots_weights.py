@@ -5,11 +5,10 @@ Lines over layer, share: full: 0 0.3, 1 0.1.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ftlab.pictures import GREY, MARKERS, NINE, PALETTE, Picture, new_axes, style
 
-__all__ = ["levels", "lines", "matrices", "stacked"]
+__all__ = ["levels", "lines", "stacked"]
 
 DASHES = ("-", "--", ":", "-.")
 
@@ -95,31 +94,6 @@ def levels(values: Sequence[float], rows: Mapping[str, Sequence[float]], *, titl
         f"Histogram of {len(values):,} weights: {inner:.0%} lie nearer to 0 than half of their "
         f"block's largest. Under it {told}.",
     )
-
-
-def matrices(shown: Mapping[str, Any], *, title: str) -> Picture:
-    """Draw matrices side by side, blue below zero and orange above it.
-
-    Args:
-        shown: name -> a matrix, all on one scale of colours.
-        title: what is to be seen.
-    """
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
-
-    most = max(abs(float(m.min())) for m in shown.values())
-    most = max(most, *(abs(float(m.max())) for m in shown.values()))
-    colours = LinearSegmentedColormap.from_list("", [PALETTE[0], "white", PALETTE[1]])
-    with style():
-        figure = Figure(figsize=(2.6 * len(shown), 3.3), layout="constrained")
-        figure.suptitle(title, weight="bold", fontsize=15)
-        for place, (name, matrix) in zip(
-            figure.subplots(1, len(shown)), shown.items(), strict=True
-        ):
-            place.imshow(matrix, cmap=colours, vmin=-most, vmax=most)
-            place.set_title(name, fontsize=12, weight="normal", loc="center")
-            place.set_axis_off()
-    return Picture(figure, f"{title}: pictures of matrices, {', '.join(shown)}.")
 
 
 def stacked(rows: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str) -> Picture:

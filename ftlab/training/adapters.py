@@ -1,82 +1,15 @@
-"""Switching adapters: one base in memory, and a small adapter for each task.
+"""Merging: an adapter folded into its base, W + (alpha / r) B A, and checked that nothing changed.
 
-    adapters = Adapters("ftlab-7m", {"tickets": "runs/triage", "kind": "runs/kindness"})
-    with adapters("json") as model:
-        generate(model, adapters.tokenizer, prompts)
-    with adapters(None) as model:               # the base, with no adapter
-        generate(model, adapters.tokenizer, prompts)
-
-`merge` folds an adapter into its base, W + (alpha / r) B A, and checks that nothing changed: an
-adapter costs a little at every token, a merged model does not, and every server can load it.
+An adapter costs a little at every token; a merged model does not, and every server can load it.
 """
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
+from ftlab.errors import ModelError
 
-Name = str | os.PathLike[str]
 TOLERANCE = 2e-3
 """Largest difference of two logits, as a share of the largest logit, that float32 explains."""
-
-
-class Adapters:
-    """One base model with several adapters, of which at most one is on at a time.
-
-    Args:
-        base: a shipped name, a folder, or a hub id.
-        adapters: folders of LoRA adapters of that base, by the names they will have here.
-        load: further arguments of `ftlab.models.load`, such as `device`.
-
-    Raises:
-        ModelError: an adapter cannot be read, or does not fit the base.
-        ConfigError: there is no adapter.
-    """
-
-    def __init__(self, base: Name, adapters: Mapping[str, Name], **load: Any):
-        from peft import PeftModel
-
-        from ftlab import models
-
-        if not adapters:
-            raise ConfigError("Adapters wants at least one adapter, as {name: folder}.")
-        model, self.tokenizer = models.load(base, **load)
-        for name, folder in adapters.items():
-            if not (Path(folder) / "adapter_config.json").exists():
-                raise ModelError(f"{folder} is no adapter: it has no adapter_config.json.")
-            models.locate(folder)  # refuses pickled weights, which peft would open
-            try:
-                with models.quiet():
-                    if isinstance(model, PeftModel):
-                        model.load_adapter(str(folder), adapter_name=name)
-                    else:
-                        model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
-                raise ModelError(
-                    f"The adapter in {folder} does not fit {base}: {first_line(error)}"
-                ) from error
-        self.model = model.eval()
-        self.names = tuple(adapters)
-
-    @contextlib.contextmanager
-    def __call__(self, name: str | None) -> Iterator[Any]:
-        """Switch one adapter on, or none, for the length of a `with` block."""
-        if name is None:
-            with self.model.disable_adapter():
-                yield self.model
-            return
-        if name not in self.names:
-            raise_unknown("adapter", name, self.names)
-        before = self.model.active_adapter
-        self.model.set_adapter(name)
-        try:
-            yield self.model
-        finally:
-            self.model.set_adapter(before)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Each is what the config.json on the model's page says (LLaMA-65B: table 2 of Tou
 arxiv.org/abs/2302.13971, with the feed-forward width of its released weights).
 
 >>> sorted(SHAPES)
-['LLaMA-65B', 'Llama-3-8B', 'Llama-3.2-1B', 'Qwen2.5-0.5B']
+['LLaMA-65B', 'Llama-3-8B', 'Llama-3.2-1B', 'Qwen2.5-0.5B', 'Qwen2.5-1.5B']
 """
 
 from typing import Any
@@ -21,6 +21,11 @@ SHAPES: dict[str, dict[str, Any]] = {
         "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192,
         "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
         "head_dim": 64, "vocab_size": 128256, "tie_word_embeddings": True,
+    },
+    "Qwen2.5-1.5B": {
+        "model_type": "qwen2", "hidden_size": 1536, "intermediate_size": 8960,
+        "num_hidden_layers": 28, "num_attention_heads": 12, "num_key_value_heads": 2,
+        "vocab_size": 151936, "tie_word_embeddings": True,
     },
     "Llama-3-8B": {
         "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,

@@ -1,96 +1,137 @@
-"""Lesson 04 counts, measures and draws what it says it does."""
+"""Lesson 04: its T4 recipe trains, its tables hold what it reads, and its pictures show it."""
 
 import math
-from functools import partial
+import re
+from pathlib import Path
 
+import build_lessons as build
+import pandas
 import pytest
 import torch
-from torch.utils.checkpoint import checkpoint
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from datasets import Dataset
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from ftlab import data
+import ftlab
+from ftlab import data, hardware
+from ftlab.files import data_path
 from ftlab.teaching import plots_weights
 from ftlab.teaching.exercises import find
-from ftlab.teaching.lesson04 import (
-    SHAPES,
-    batch_of,
-    counted,
-    kept_for_backward,
-    shipped,
-)
-from ftlab.templates import encode
+from ftlab.training.shapes import SHAPES
 
-RECORDS = [data.example("Say hi!", "fox"), data.example("Say it again, Paris!", "user and model")]
+ROOT = Path(__file__).parents[2]
+SOURCE = (ROOT / "notebooks/source/04_lora_and_qlora.py").read_text(encoding="utf-8")
+CONFIGS = sorted((ROOT / "configs/accelerate").glob("*.yaml"))
+
+
+def cells(start):
+    """Return the code of the lesson's cells that begin with a text, solved."""
+    notebook = build.make(SOURCE, lesson="04", solved=True)
+    return [c.source for c in notebook.cells if c.cell_type == "code" and start in c.source]
 
 
 @pytest.mark.parametrize(
     ("name", "billions"),
-    [("Qwen2.5-0.5B", 0.494), ("Llama-3.2-1B", 1.236), ("Llama-3-8B", 8.03), ("LLaMA-65B", 65.29)],
-)
+    [("Qwen2.5-0.5B", 0.494), ("Llama-3.2-1B", 1.236), ("Qwen2.5-1.5B", 1.544),
+     ("Llama-3-8B", 8.03), ("LLaMA-65B", 65.29)],
+)  # fmt: skip
 def test_the_shapes_are_those_of_models_of_that_size(name, billions):
-    assert counted(SHAPES[name])[0] / 1e9 == pytest.approx(billions, rel=1e-3)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPES[name]))
+    assert model.num_parameters() / 1e9 == pytest.approx(billions, rel=1e-3)
 
 
-def test_an_adapter_has_as_many_numbers_as_the_exercise_says():
-    from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
+@pytest.mark.parametrize("budget", [3_000, 40_000])
+def test_the_budget_of_the_exercise_is_what_peft_trains(make_model, budget):
+    from peft import get_peft_model
 
-    from ftlab import models
-
-    model, _ = models.load("ftlab-1m", device="cpu")
-    whole, linear = counted(shipped("ftlab-1m"))
-    assert whole == sum(weight.numel() for weight in model.parameters())
-    options = LoraConfig(r=3, target_modules="all-linear", task_type="CAUSAL_LM")
-    names = sorted({n.split(".")[-1] for n, _ in model.named_modules() if n.endswith("_proj")})
-    options.target_modules = names
-    adapter = get_peft_model_state_dict(inject_adapter_in_model(options, model))
-    numbers = find("04.1").solution
-    assert sum(numbers(b, a, 3) for a, b in linear) == sum(w.numel() for w in adapter.values())
+    shapes = {"q_proj": (32, 32), "v_proj": (32, 16)}
+    trained = []
+    for factor in (1, 2):
+        config = find("04.2").solution(budget, 2, shapes)
+        config.r *= factor
+        model = get_peft_model(make_model("chatml")[0], config)
+        trained.append(model.get_nb_trainable_parameters()[0])
+    assert trained[0] <= budget < trained[1]
 
 
-def test_a_batch_is_padded_where_no_loss_is(make_model):
-    model, tokenizer = make_model("chatml")
-    batch = batch_of(RECORDS, tokenizer)
-    short = len(encode(tokenizer, RECORDS[0]).input_ids)
-    assert batch["input_ids"].shape == batch["labels"].shape
-    assert set(batch["input_ids"][0, short:].tolist()) == {tokenizer.pad_token_id}
-    assert set(batch["labels"][0, short:].tolist()) == {-100}
-    mask = [t != -100 for t in batch["labels"][1].tolist()]
-    assert mask == [bool(kept) for kept in encode(tokenizer, RECORDS[1]).loss_mask]
-    assert math.isfinite(model(**batch).loss.item())
+@pytest.fixture
+def recipe():
+    """Return the names of the lesson's T4 cells, executed here."""
+    import peft
+    import trl
+
+    names = {
+        "hardware": hardware, "torch": torch, "PROFILE": hardware.profile(),
+        "ftlab": ftlab, "AutoModelForCausalLM": AutoModelForCausalLM,
+        "LoraConfig": peft.LoraConfig, "SFTTrainer": trl.SFTTrainer, "Dataset": Dataset,
+    }  # fmt: skip
+    for code in [*cells("T4_BASE = "), *cells("def t4_trainer")]:
+        exec(code.partition("\nif PROFILE.device")[0], names)
+    return names
 
 
-def test_checkpointing_keeps_less_and_gives_the_same_gradient(make_model):
-    sizes, grads = [], []
-    for checkpointed in (False, True):
-        model, tokenizer = make_model("chatml", num_hidden_layers=4)
-        model.train()
-        if checkpointed:
-            for layer in model.model.layers:
-                layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-        batch = batch_of(RECORDS * 4, tokenizer) | {"use_cache": False}
-        size, loss = kept_for_backward(model, batch, words=len(tokenizer))
-        sizes.append(size["activations"])
-        tokens = batch["input_ids"].numel()
-        assert size["logits"] % (4 * tokens * len(tokenizer)) == 0 < size["logits"]
-        grads.append(model.model.layers[0].mlp.up_proj.weight.grad)
-    assert sizes[1] < sizes[0] / 2
-    assert torch.allclose(*grads, atol=1e-6)
-    assert loss == pytest.approx(model.eval()(**batch).loss.item(), rel=1e-5)
+def test_the_recipe_for_a_t4_is_right_for_one(recipe):
+    args, four = recipe["T4_ARGS"], recipe["T4_FOUR_BIT"]
+    assert args.fp16 and not args.bf16 and args.gradient_checkpointing
+    assert args.per_device_train_batch_size * args.gradient_accumulation_steps == 16
+    assert (four.bnb_4bit_quant_type, four.bnb_4bit_compute_dtype) == ("nf4", torch.float16)
+    assert "1.5B" in recipe["T4_BASE"] and args.max_length == 1024
 
 
-def test_what_autograd_keeps_of_one_product_is_its_input():
-    class Square(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.ones(10, 10))
+@pytest.mark.skipif(not hardware.four_bit_works("cpu")[0], reason="no 4 bits on this CPU")
+def test_the_recipe_trains_a_tiny_qwen_with_adapters_in_float32(
+    recipe, save_model, packable, tmp_path
+):
+    folder = save_model("qwen2.5", **packable)
+    # On a CPU accelerate has no loss scaling; the rest is as on a T4.
+    args = ftlab.sft_config(
+        output_dir=str(tmp_path), max_steps=2, fp16=False, gradient_checkpointing=True,
+        per_device_train_batch_size=2, gradient_accumulation_steps=2, learning_rate=1e-2,
+    )  # fmt: skip
+    rows = [{k: data.example("Say hi!", "fox")[k] for k in ("prompt", "completion")}] * 4
+    recipe["T4_FOUR_BIT"].bnb_4bit_compute_dtype = torch.float32
+    trainer = recipe["t4_trainer"](str(folder), Dataset.from_list(rows), args)
+    trained = {n: w for n, w in trainer.model.named_parameters() if w.requires_grad}
+    assert trained and {w.dtype for w in trained.values()} == {torch.float32}
+    before = {name: weight.detach().clone() for name, weight in trained.items()}
+    assert math.isfinite(trainer.train().training_loss)
+    assert any(not torch.equal(before[name], weight) for name, weight in trained.items())
 
-        def forward(self, x):
-            outputs = (x @ self.weight).exp()
-            return type("Output", (), {"loss": outputs.sum()})
 
-    size, loss = kept_for_backward(Square(), {"x": torch.zeros(5, 10)})
-    assert loss == 50
-    # x, of which the weight's gradient is made, and what exp gave
-    assert size == {"activations": 4 * (50 + 50), "logits": 0}
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_accelerate_reads_each_file_for_several_gpus(path):
+    config = load_config_from_file(str(path))
+    assert config.num_processes == 2
+    kinds = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero3": "DEEPSPEED"}
+    assert config.distributed_type == kinds[path.stem]
+    assert f"`{path.name}`" in SOURCE
+
+
+def test_the_lesson_quotes_the_file_for_fsdp2():
+    said = yaml.safe_load((ROOT / "configs/accelerate/fsdp2.yaml").read_text(encoding="utf-8"))
+    said |= said.pop("fsdp_config")
+    quoted = re.findall(r"^#  +(\w+): (\w+)", SOURCE, flags=re.M)
+    assert len(quoted) >= 4
+    assert all(str(said[name]).lower() == value.lower() for name, value in quoted)
+
+
+def test_the_grid_has_every_run_that_the_lesson_reads():
+    path = data_path("grids/adapters.csv")
+    head = path.read_text(encoding="utf-8").splitlines()[0]
+    assert all(word in head for word in ("adapters.py", "torch=", "one thread"))
+    grid = pandas.read_csv(path, comment="#")
+    asked = set(re.findall(r'gap\("([^"]+)", "([^"]+)"', SOURCE))
+    names = {name for pair in asked for name in pair}
+    methods = re.search(r"METHODS = (\[.*?\])", SOURCE)[1]
+    assert names | set(re.findall(r'"([^"]+)"', methods)) <= set(grid.name)
+    for column, count in (("f1_items", 50), ("general_items", 16)):
+        assert {len(text.split()) for text in grid[column]} == {count}
+    nums, dens = zip(*(map(float, p.split("/")) for p in grid.f1_items[0].split()), strict=True)
+    assert sum(nums) / sum(dens) == pytest.approx(grid.f1[0], abs=1e-4)
+    layers = pandas.read_csv(data_path("grids/adapters_layers.csv"), comment="#")
+    assert {"full", "lora", "lora, 30 layers"} <= set(layers.name)
 
 
 def test_lines_show_every_point_and_the_levels_across():
@@ -114,14 +155,6 @@ def test_levels_say_where_the_weights_are():
     (axes,) = picture.figure.axes
     assert [list(line.get_xdata()) for line in axes.lines] == [[-1, 0, 1], [-1, -0.1, 0.1, 1]]
     assert "75% lie nearer to 0" in picture.alt and "4 levels of NF4" in picture.alt
-    assert picture.png()
-
-
-def test_matrices_share_one_scale_of_colours():
-    shown = {"a": torch.tensor([[0.0, 2.0]]), "b": torch.tensor([[-4.0, 1.0]])}
-    picture = plots_weights.matrices(shown, title="Two")
-    assert {axes.images[0].get_clim() for axes in picture.figure.axes} == {(-4.0, 4.0)}
-    assert picture.alt == "Two: pictures of matrices, a, b."
     assert picture.png()
 
 
