@@ -28,7 +28,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "adapters.jsonl"
 BASE, TRAIN, TEST, EPOCHS, BATCH = "smollm2-135m", 50, 50, 2, 4
-UPPER, ALL, QV = 15, 30, ["q_proj", "v_proj"]
+UPPER, ALL = 15, 30
 LORA = {"method": "lora", "rank": 16, "alpha": 32, "layers": UPPER, "target": "all", "rate": 2e-3}
 FULL = {"method": "full", "layers": ALL, "rate": 2e-4}
 # name -> settings and seeds; the first ones first
@@ -48,7 +48,6 @@ GRID: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "full, rate 1e-3": (FULL | {"rate": 1e-3}, (0,)),
     "lora, rate 1e-2": (LORA | {"rate": 1e-2}, (0,)),
     "lora, 8 layers": (LORA | {"layers": 8}, (0,)),
-    "lora, q and v": (LORA | {"target": "q v"}, (0,)),
     "lora, rate 2e-4": (LORA | {"rate": 2e-4}, (0,)),
     "full, rate 2e-5": (FULL | {"rate": 2e-5}, (0,)),
 }
@@ -119,7 +118,7 @@ def train(model: Any, tokenizer: Any, how: dict[str, Any], seed: int) -> dict[st
         for part in (model.get_input_embeddings(), *model.model.layers[: upper[0]]):
             part.requires_grad_(False)
     elif method != "full":
-        targets = QV if how["target"] == "q v" else ftlab.upper_half(model)["target_modules"]
+        targets = ftlab.upper_half(model)["target_modules"]
         adapter = LoraConfig(
             r=how["rank"], lora_alpha=how["alpha"], target_modules=targets,
             layers_to_transform=upper, use_dora=method == "dora", use_rslora=method == "rslora",

@@ -273,8 +273,8 @@ check("04.2", within)
 # %% [markdown]
 # ## 5. One task, six methods
 #
-# Which method is best? One run of each proves little, so they were run beforehand with two seeds
-# each, every run in a process of its own: `experiments/adapters.py`, 50 rows read twice, 50
+# Which method is best? One run of each proves little, so they were run beforehand, most with two
+# seeds, every run in a process of its own: `experiments/adapters.py`, 50 rows read twice, 50
 # sentences held out. **Frozen** means a full fine-tune of the upper half only: embeddings and
 # lower layers stay. **QLoRA** is LoRA beside a base that is held in 4 bits; section 8 makes one.
 #
@@ -328,7 +328,7 @@ claims.record(34, gap("full", "frozen"))
 plots_evaluation.gaps(rows, title="Better than LoRA?", xlabel="minus LoRA, in F1")
 
 # %% [markdown]
-# Each row is a method, or another rank, target or number of upper layers, minus the LoRA that you
+# Each row is a method, or another rank or number of upper layers, minus the LoRA that you
 # trained (rank 16, upper 15 of 30 layers). A grey circle means that these sentences show no
 # difference. Where all are grey, choose by the other columns: seconds, memory, size on disk. Your
 # adapter had the same rows and the same settings as `lora`, so their intervals should overlap.
@@ -422,7 +422,8 @@ plots_weights.lines(
 
 # %% [markdown]
 # Read a row from left to right: a rate may still give a good F1 when the general text has become
-# harder to predict and fewer questions are answered. The task's own score does not show it.
+# harder to predict and fewer questions are answered. The task's own score does not show it. To
+# compare full tuning and LoRA, look at rates with about the same F1, not at the same rate.
 #
 # *Tuning hard makes a model forget*, says the claim; it is decided by the hardest run of the grid.
 # With an adapter the way back is short: take it off, and the base is as it was.
@@ -913,7 +914,7 @@ print(plan)
 #
 # - **One small model, one narrow task, fifty rows.** On such a task little has to change. Large
 #   data sets and new knowledge may need a higher rank, or a full fine-tune.
-# - **Two seeds.** The intervals count the sentences as the source of chance, not the runs.
+# - **Two seeds at most.** The intervals count the sentences as the source of chance, not the runs.
 # - **One rate for each method**, from the published ranges. With other rates the order may change.
 # - **The GPU recipe was built here, and not run on a T4**; its pieces are tested with a tiny model on
 #   a CPU. `fsdp2.yaml` and `zero3.yaml` were read by accelerate, and not run on GPUs.
