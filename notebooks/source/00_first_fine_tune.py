@@ -18,6 +18,8 @@
 #
 # Run the cells from top to bottom with **Shift+Enter**. Some cells ask you to write down what
 # you expect *before* you run the next one. Do it: a wrong guess is what you will remember.
+# Words in bold type are explained where they first occur, and in the
+# [glossary](../docs/glossary.md).
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -118,13 +120,14 @@ print("answer:  ", written)
 # The task is put to the model by a **system message**, which says what the whole conversation
 # is about, and a **user message** with the sentence.
 #
-# **Predict.** What will the model make of your sentence `MINE`? Write it down.
+# **Predict.** What will the model make of your sentence `MINE`? Write it down before you run
+# the cell.
+
 
 # %%
 my_prediction = "..."
 
 
-# %%
 def question(sentence):
     """The messages that ask to restore a sentence."""
     return [
@@ -278,16 +281,16 @@ answers["base + 8 examples"] = generate(
     model, tokenizer, [few_shot(row) for row in held_out], max_new_tokens=80
 )
 
+# %% [markdown]
+# Read the first three. Asked plainly, does the model do what is wanted, or does it explain the
+# sentence, answer it, or write code? What do the examples change?
+
 # %%
 for number in range(3):
     print(wrap(held_out[number]["completion"][0]["content"], "wanted: "))
     for name, texts in answers.items():
         print(wrap(texts[number], f"{name}: "))
     print()
-
-# %% [markdown]
-# Read them. Asked plainly, the model often explains the sentence, answers it, or writes code. With
-# examples it does what is wanted more often.
 
 # %% [markdown]
 # ## 6. The fine-tune
@@ -378,15 +381,13 @@ ftlab.preflight(trainer)
 
 # %%
 result = trainer.train()
-print(f"{result.metrics['train_runtime']:.0f} seconds")
-
-# %%
 tuned = trainer.model
 trained, total = tuned.get_nb_trainable_parameters()
 losses = [log["loss"] for log in trainer.state.log_history if "loss" in log]
 print(f"{trained:,} of {total:,} weights were trained: {trained / total:.1%}")
 print(f"loss {losses[0]:.2f} at the first step, {losses[-1]:.2f} at the last")
-print(f"{trainer.state.global_step} steps")
+seconds = result.metrics["train_runtime"]
+print(f"{trainer.state.global_step} steps in {seconds:.0f} seconds")
 
 # %% [markdown]
 # ## 7. Before and after
@@ -420,11 +421,10 @@ for number in range(3):
 # **Predict.** Three numbers between 0 and 1: base, base with examples, tuned.
 
 # %%
-my_guess = "base ..., base + 8 examples ..., tuned ..."
-
-# %%
 from ftlab import tasks
 from ftlab.evaluation.compare import compare
+
+my_guess = "base ..., base + 8 examples ..., tuned ..."
 
 verdict = compare(tasks.get("punctuation"), held_out, answers, seed=SEED)
 print("you expected:", my_guess)
