@@ -58,6 +58,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "roles": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
         "classes": ("Qwen2Config", "Qwen2ForCausalLM"),
     },
+    "qwen3": {
+        "template": "qwen3",
+        "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        "roles": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
+        "classes": ("Qwen3Config", "Qwen3ForCausalLM"),
+    },
     "llama3": {
         "template": "llama3",
         "special": [

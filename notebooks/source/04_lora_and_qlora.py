@@ -377,6 +377,7 @@ for label, matrix in {"change": one, "random": torch.randn_like(one)}.items():
 squares = layers[layers.name == "full"].set_index("layer").groupby("seed").change
 lower = squares.apply(lambda run: (run.loc[:14] ** 2).sum() / (run**2).sum())
 claims.record(2, Interval(lower.mean(), lower.min(), lower.max()))
+del old, new, change, one, short  # copies of the model
 plots_weights.lines(
     curves, title="Where the change sits", xlabel="layer, 0 is the lowest",
     ylabel="change, % of the weights",
@@ -708,6 +709,7 @@ base_time, merged_time = (
 )
 slower = paired_bootstrap(base_time, [1] * 8, merged_time, [1] * 8)
 claims.record(32, Interval(*(value - 0.05 for value in slower[:3])))
+del served, merged, rival, rivals
 
 # %% [markdown]
 # Two merges go wrong often. The first: many small models have a **tied head**. The table that turns
