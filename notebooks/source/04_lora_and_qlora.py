@@ -377,7 +377,8 @@ for label, matrix in {"change": one, "random": torch.randn_like(one)}.items():
 squares = layers[layers.name == "full"].set_index("layer").groupby("seed").change
 lower = squares.apply(lambda run: (run.loc[:14] ** 2).sum() / (run**2).sum())
 claims.record(2, Interval(lower.mean(), lower.min(), lower.max()))
-del old, new, change, one, short  # copies of the model
+del short, one
+old, new, change = {}, {}, {}  # the copies of the model may go
 plots_weights.lines(
     curves, title="Where the change sits", xlabel="layer, 0 is the lowest",
     ylabel="change, % of the weights",
