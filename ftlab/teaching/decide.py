@@ -178,7 +178,7 @@ def decide(answers: Mapping[str, bool]) -> Advice:
 
 
 def _weigh(answers: Mapping[str, bool]) -> Advice:
-    """Decide where a prompt was tried and is not enough, or too dear."""
+    """Decide where a prompt was tried and is not enough, or too expensive."""
     reasons = []
     if answers["facts"]:
         reasons.append("Facts belong in the prompt: look them up, and put them there.")
@@ -212,7 +212,7 @@ class Case:
     """A request as it comes, and how one would answer the ten questions for it."""
 
     name: str
-    told: str
+    request: str
     yes: tuple[str, ...]
     """The questions answered with yes."""
 

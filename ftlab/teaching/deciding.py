@@ -121,20 +121,20 @@ class Calculator:
                 self.upkeep, max=2000.0, description="upkeep a month", **money
             ),
         }  # fmt: skip
-        told = ipywidgets.HTML(layout=wide)
+        verdict = ipywidgets.HTML(layout=wide)
 
         def show(_: Any = None) -> None:
             moved = {name: slider.value for name, slider in sliders.items()}
             now = replace(self, **(moved | {"calls": round(moved["calls"])}))
             if priced:
                 now = now.priced(**{name: slider.value for name, slider in priced.items()})
-            told.value = box(str(now), _tone(now.bill().saved > 0))
+            verdict.value = box(str(now), _tone(now.bill().saved > 0))
 
         shown = [*sliders.values(), *priced.values()]
         for slider in shown:
             slider.observe(show, names="value")
         show()
-        return ipywidgets.VBox([*shown, told])
+        return ipywidgets.VBox([*shown, verdict])
 
 
 @dataclass(frozen=True)
@@ -173,16 +173,16 @@ class Helper:
             key: ipywidgets.Checkbox(key in self.yes, description=text, indent=False, layout=wide)
             for key, text in QUESTIONS.items()
         }
-        told = ipywidgets.HTML(layout=wide)
+        verdict = ipywidgets.HTML(layout=wide)
 
         def show(_: Any = None) -> None:
             now = Helper(tuple(key for key, tick in ticks.items() if tick.value))
-            told.value = box(str(now), _tone(now.advice().tune))
+            verdict.value = box(str(now), _tone(now.advice().tune))
 
         for tick in ticks.values():
             tick.observe(show, names="value")
         show()
-        return ipywidgets.VBox([*ticks.values(), told])
+        return ipywidgets.VBox([*ticks.values(), verdict])
 
 
 def _tone(good: bool) -> str:

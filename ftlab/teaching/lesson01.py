@@ -1,37 +1,86 @@
-"""Lesson 01, When to fine-tune: its exercises, as data.
+"""Lesson 01, Prompt, retrieve, tune, or neither?: its exercises, as data.
 
-The orders and the patterns are in `orders`, the invented facts in `invented`, the recommendation in
-`decide`, and its panels in `deciding`.
+The recommendation is in `decide`, and its panels in `deciding`.
 
 >>> [exercise.id for exercise in EXERCISES]
-['01.1', '01.2', '01.3', '01.4', '01.5']
+['01.1', '01.2', '01.3', '01.4']
 """
 
 import math
-import re
 from collections.abc import Sequence
+from typing import Any
 
 from ftlab.teaching.exercises import exercise
 
 # The solutions and the mistakes, as functions.
 
 
-def _ends_as_it_began(text: str) -> bool:
-    words = text.strip(".!?").split()
-    return words[-1] == words[0].upper()
+def _word_score(
+    count: float, length: float, average: float, n: int, N: int, *, size: float | None = None
+) -> float:
+    size = 0.25 + 0.75 * length / average if size is None else size
+    return _rare(n, N) * count * 2.5 / (count + 1.5 * size)
 
 
-def _is_right(number: str, answer: str) -> bool:
-    found = re.findall(r"\d+", answer)
-    return bool(found) and found[0] == number
+def _rare(n: int, N: int) -> float:
+    return math.log(1 + (N - n + 0.5) / (n + 0.5))
 
 
-def _shared(question: str, text: str) -> int:
-    return len(set(question.lower().split()) & set(text.lower().split()))
+def _row(
+    message: str, texts: Sequence[str], fact: str, answer: str, *, abstain: bool | None = None
+) -> dict[str, Any]:
+    if abstain is None:
+        abstain = not any(fact in text for text in texts)
+    return {
+        "prompt": [{"role": "user", "content": "\n".join([*texts, message])}],
+        "completion": [{"role": "assistant", "content": "I do not know." if abstain else answer}],
+    }
 
 
-def _nearest(question: str, texts: Sequence[str]) -> str:
-    return max(texts, key=lambda text: _shared(question, text))
+def _only_the_first(message: str, texts: Sequence[str], fact: str, answer: str) -> dict[str, Any]:
+    return _row(message, texts, fact, answer, abstain=not texts or fact not in texts[0])
+
+
+def _without_texts(message: str, texts: Sequence[str], fact: str, answer: str) -> dict[str, Any]:
+    return {**_row(message, texts, fact, answer), "prompt": _row(message, [], "", "")["prompt"]}
+
+
+def _message_first(message: str, texts: Sequence[str], fact: str, answer: str) -> dict[str, Any]:
+    made = _row(message, texts, fact, answer)
+    made["prompt"][0]["content"] = "\n".join([message, *texts])
+    return made
+
+
+def _as_text(message: str, texts: Sequence[str], fact: str, answer: str) -> dict[str, Any]:
+    made = _row(message, texts, fact, answer)
+    return {**made, "completion": made["completion"][0]["content"]}
+
+
+def _classifier(
+    texts: Sequence[str], labels: Sequence[str], *, fitted: bool = True, **pieces: Any
+) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    how = {"analyzer": "char_wb", "ngram_range": (3, 5)} | pieces
+    made = make_pipeline(TfidfVectorizer(**how), LogisticRegression())
+    return made.fit(texts, labels) if fitted else made
+
+
+def _on_labels(texts: Sequence[str], labels: Sequence[str]) -> Any:
+    return _classifier(labels, labels)
+
+
+def _behaviour(made: Any) -> Any:
+    """What counts of a classifier: its answers to new texts and to misspelt ones."""
+    if not hasattr(made, "predict"):
+        return "no predict"
+    try:
+        chances = made.predict_proba(_NEW)
+    except Exception as error:
+        return type(error).__name__
+    return [[round(float(chance), 3) for chance in row] for row in chances]
 
 
 def _months(calls: float, before: float, after: float, price: float, training: float) -> float:
@@ -39,102 +88,62 @@ def _months(calls: float, before: float, after: float, price: float, training: f
     return training / saved if saved > 0 else math.inf
 
 
-def _advise(satisfied: bool, facts: bool, pattern: bool) -> str:
-    if satisfied:
-        return "prompt"
-    if facts:
-        return "both" if pattern else "retrieval"
-    return "fine-tune" if pattern else "prompt"
-
-
-_SHELF = [
-    "the tower of Harlow is 318 metres high",
-    "the bridge of Harlow is 472 metres long",
-    "the bridge of Merrow is 905 metres long",
-]
-_ASKED = "how long is the bridge of Harlow"
-_BITS = (True, False)
+_SHELF = ["A lamp costs 7 euros.", "The shop closes at 6."]
+_TEXTS = [
+    "when will my parcel come", "parcel not here yet", "the van did not come",
+    "my brakes are broken", "can you mend a flat tyre", "the wheel needs repairing",
+]  # fmt: skip
+_LABELS = ["delivery"] * 3 + ["repairs"] * 3
+_NEW = ["where is my parcell", "brake repair please", "van", "tyres"]
 
 EXERCISES = (
     exercise(
         "01.1",
-        solution=_ends_as_it_began,
-        cases=(
-            ("Friday it is for the 3 red lamps, FRIDAY.",),
-            ("Friday it is.",),
-            ("Monday suits us, Monday.",),
-            ("Monday suits us, FRIDAY!",),
-            ("Friday is FRIDAY at last.",),
-            ("Tuesday it is, TUESDAY",),
-        ),
+        solution=_word_score,
+        cases=((1, 10, 10, 3, 60), (2, 10, 10, 3, 60), (1, 20, 10, 1, 60), (0, 8, 10, 40, 60)),
         mistakes={
-            "it does not look at the capitals": lambda text: (
-                text.strip(".!?").split()[-1].lower() == text.split()[0].lower()
+            "every word counts the same": lambda c, length, a, n, N: (
+                _word_score(c, length, a, n, N) / _rare(n, N)
             ),
-            "the full stop is still on the last word": lambda text: (
-                text.split()[-1] == text.split()[0].upper()
+            "the second time counts as much as the first": lambda c, length, a, n, N: (
+                c * _word_score(1, length, a, n, N)
             ),
-            "any word in capitals will do": lambda text: text.strip(".!?").split()[-1].isupper(),
-            "the word may stand anywhere": lambda text: text.split()[0].upper() in text,
+            "long entries do not count less": lambda c, length, a, n, N: _word_score(
+                c, length, a, n, N, size=1
+            ),
         },
     ),
     exercise(
         "01.2",
-        solution=_is_right,
+        solution=_row,
         cases=(
-            ("472", "The bridge of Marley is 472 metres long."),
-            ("472", "It is 1472 metres."),
-            ("472", "It is 318, or 472."),
-            ("472", "I do not know."),
-            ("472", "472"),
-            ("472", "It is 318 metres."),
+            ("how much is a lamp", _SHELF, "7 euros", "It costs 7 euros."),
+            ("when do you close", _SHELF, "at 6", "We close at 6."),
+            ("do you sell bells", _SHELF, "9 euros", "A bell costs 9 euros."),
         ),
         mistakes={
-            "part of a number counts": lambda number, answer: number in answer,
-            "any number in the answer counts": lambda number, answer: (
-                number in re.findall(r"\d+", answer)
+            "it never abstains": lambda *a: _row(*a, abstain=False),
+            "it looks at the first text only": _only_the_first,
+            "it abstains when the fact is there": lambda m, t, f, a: _row(
+                m, t, f, a, abstain=any(f in text for text in t)
             ),
-            "it stops where there is no number": lambda number, answer: (
-                re.findall(r"\d+", answer)[0] == number
-            ),
-            "it returns None where there is no number": lambda number, answer: (
-                (found := re.search(r"\d+", answer)) and found.group() == number
-            ),
-            "it returns an empty list where there is no number": lambda number, answer: (
-                (found := re.findall(r"\d+", answer)) and found[0] == number
-            ),
+            "the texts are not in the prompt": _without_texts,
+            "the message comes before the texts": _message_first,
+            "the completion is a text": _as_text,
         },
     ),
     exercise(
         "01.3",
-        solution=_nearest,
-        cases=(
-            (_ASKED, _SHELF),
-            (_ASKED.upper(), _SHELF),
-            (_ASKED, ["the the the the the the the the of", _SHELF[1]]),
-            (
-                _ASKED,
-                [
-                    "pack my box with five dozen liquor jugs",
-                    "the mill of Merrow is said to be the oldest mill of all in the whole land",
-                    _SHELF[1],
-                ],
-            ),
-        ),
+        solution=_classifier,
+        cases=((_TEXTS, _LABELS), (_TEXTS[1:5], _LABELS[1:5])),
+        view=_behaviour,
         mistakes={
-            "capitals make words different": lambda question, texts: max(
-                texts, key=lambda text: len(set(question.split()) & set(text.split()))
+            "it was not trained": lambda t, y: _classifier(t, y, fitted=False),
+            "it counts whole words": lambda t, y: _classifier(
+                t, y, analyzer="word", ngram_range=(1, 1)
             ),
-            "a word that comes again counts again": lambda question, texts: max(
-                texts,
-                key=lambda text: sum(
-                    word in question.lower().split() for word in text.lower().split()
-                ),
-            ),
-            "it compares letters": lambda question, texts: max(
-                texts, key=lambda text: len(set(question.lower()) & set(text.lower()))
-            ),
-            "it takes the longest text": lambda question, texts: max(texts, key=len),
+            "the pieces have another length": lambda t, y: _classifier(t, y, ngram_range=(1, 1)),
+            "it was trained on the labels": _on_labels,
         },
     ),
     exercise(
@@ -157,27 +166,6 @@ EXERCISES = (
             "it is one call and not a month": lambda c, b, a, p, t: _months(1, b, a, p, t),
             "it rounds up to whole months": lambda c, b, a, p, t: (
                 math.ceil(_months(c, b, a, p, t)) if b > a else math.inf
-            ),
-        },
-    ),
-    exercise(
-        "01.5",
-        solution=_advise,
-        cases=tuple((a, b, c) for a in _BITS for b in _BITS for c in _BITS),
-        mistakes={
-            "it tunes to teach facts": lambda satisfied, facts, pattern: (
-                "prompt" if satisfied or not (facts or pattern) else "fine-tune"
-            ),
-            "it does not stop when the prompt is enough": lambda satisfied, facts, pattern: _advise(
-                False, facts, pattern
-            ),
-            "it never combines the two": lambda satisfied, facts, pattern: _advise(
-                satisfied, facts, pattern and not facts
-            ),
-            "it tunes without a reason": lambda satisfied, facts, pattern: (
-                "fine-tune"
-                if not (satisfied or facts or pattern)
-                else _advise(satisfied, facts, pattern)
             ),
         },
     ),

@@ -1,21 +1,21 @@
 # %% [markdown]
-# # 01 When to fine-tune: prompt, retrieval, fine-tune, or neither?
+# # 01 Prompt, retrieve, tune, or neither?
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/01_prompt_retrieve_tune_or_neither.ipynb)
 #
-# **What you will build**: four small models that each learned a pattern, one that tried to
-# learn facts, one that answers from a text it is given; and a helper that tells you in ten
-# questions whether to fine-tune at all.
+# **What you will build**: one task, done in five ways on the same hundred questions: with an
+# instruction, with solved examples, with a search in a handbook, with a fine-tune, and with both.
+# You compare quality and cost. Then you train facts into a model and see which of them come out.
 #
 # **Prerequisites**: lesson 00.
 #
 # | where | reading, doing and running | of it, computing |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour | under four minutes |
+# | a laptop or server, CPU only | about 75 minutes | four to seven minutes |
 # | a free Colab T4, or another GPU | the same | less |
 #
-# The cheapest fine-tune is the one that was not needed. Whenever you are asked for a
-# prediction, write it down before you run the cell.
+# The cheapest fine-tune is the one that you do not need. This lesson is about how to find that out
+# before you pay for it.
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -31,622 +31,519 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# The smallest model of the course is enough here, and a handful of runs take little time. A
-# machine with more power answers more held-out orders. What is trained stays the same on
-# every machine: what these runs learn depends on how many steps they take.
+# `TRAIN` rows for the shop's task, `TEST` held-out questions. `PASSES` is how often the facts of
+# section 8 are read, `PLANS` how many rows teach the pattern of section 9.
 
 # %%
-import ftlab
-from ftlab import data, hardware
-
-SEED = 0
-BASE = "ftlab-1m"
-PROFILE = ftlab.profile()
-TRAIN, TEST = min(PROFILE.records // 10, 200), min(PROFILE.records // 50, 80)
-FACTS, TEXTS = 50, 280
-PASSES, MORE, DRILL, READ = 2, 5, 44, 8  # over orders (twice), facts and texts
-
-hardware.seed_everything(SEED)
-hardware.versions()
-
-# %% [markdown]
-# ## 2. A pattern and a fact, in three records
-#
-# A **pattern** is a rule that turns what comes in into what goes out. Three records of one:
-
-# %% tags=["nbval-check-output"]
-records = {"2 red hats": "hats=2", "5 blue cups": "cups=5", "3 red cups": "cups=3"}
-
-
-def rule(text):
-    """The rule behind the three."""
-    count, _, thing = text.split()
-    return f"{thing}={count}"
-
-
-print([rule(asked) == wanted for asked, wanted in records.items()])
-print(rule("7 green lamps"))
-
-# %% [markdown]
-# The last order was in none of the records, and still has an answer: the three were enough
-# to say how a fourth is made. A **fact** is another thing.
-
-# %% tags=["nbval-check-output"]
-table = {"Harlow": 472, "Merrow": 905, "Corby": 318}
-for place in ("Merrow", "Whitby"):
-    print(place, table.get(place, "nobody can tell from the other three"))
-
-# %% [markdown]
-# A row says nothing of the next row. So here is the question of this lesson: which of the
-# two does a fine-tune teach?
-#
-# ## 3. Prompting first
-#
-# A shop answers orders. What *should* an answer look like? Here are four wishes, at four
-# levels: the structure, the paragraph, the sentence, and the style of the whole.
-
-# %% tags=["nbval-check-output"]
-from ftlab.teaching.orders import INSTRUCTIONS, LEVELS, elsewhere, in_form, kept, orders
-
-train = {level: orders(level, TRAIN, SEED) for level in LEVELS}
-test = {
-    level: orders(level, TEST, SEED + 1, apart_from=train[level]) for level in LEVELS
-}
-print("asked:", data.prompt(train["structure"][0])[0]["content"])
-for level in LEVELS:
-    print(f"\n{level}\n{data.answer(train[level][0])}")
-
-# %% [markdown]
-# The same order each time, so the difference is the pattern and nothing else. And each of
-# the four can be checked by a program; you write one of these checks.
-#
-# **Exercise 01.1.** True when the last word of a sentence is its first word in capitals.
-
-# %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-
-def ends_as_it_began(text):
-    """Whether the last word is the first one in capitals, the end mark left out."""
-    # solution:
-    words = text.strip(".!?").split()
-    return words[-1] == words[0].upper()
-    # stub:
-    # ...
-    # end
-
-
-check("01.1", ends_as_it_began)
-
-# %% [markdown]
-# Practitioners say: try prompting first, and stop there if it satisfies. So the base is
-# asked twice: once with an instruction, and once with three solved examples.
-
-# %% tags=["nbval-check-output"]
-from ftlab.display import wrap
-from ftlab.evaluation.systems import System, few_shot_examples
-
-ways = {}
-for level in LEVELS:
-    solved = tuple(few_shot_examples(train[level], test[level], 3, seed=SEED))
-    ways[level] = {
-        "instruction": System("", BASE, instructions=INSTRUCTIONS[level]),
-        "3 examples": System("", BASE, few_shot_examples=solved),
-    }
-for level in LEVELS:
-    print(wrap(INSTRUCTIONS[level], f"{level:10}"))
-print("\nand three examples, for the sentence:")
-for turn in ways["sentence"]["3 examples"].asks(data.prompt(test["sentence"][0])):
-    print(f"{turn['role']:9} {turn['content']}")
-
-# %% [markdown]
-# **Predict.** In how many of a hundred answers will the base follow the pattern, either
-# way?
-
-# %%
-from ftlab import models
-from ftlab.generation import generate
-
-my_guess = "instruction ..., 3 examples ..."
-model, tokenizer = models.load(BASE)
-said = {}
-for level in LEVELS:
-    for way, who in ways[level].items():
-        asked = [who.asks(data.prompt(record)) for record in test[level]]
-        said[level, way] = generate(model, tokenizer, asked, max_new_tokens=64)
-print("you expected:", my_guess)
-for (level, way), answers in said.items():
-    share = sum(in_form(level, answer) for answer in answers) / TEST
-    print(f"{level:10} {way:12} {share:.2f}   {answers[0][:44]!r}")
-
-# %% [markdown]
-# It writes on, in the manner of the books that it read: nobody taught this base to follow
-# instructions. A large *instruction-tuned* model was taught to, and may well do all four of
-# these when told. That is why you try, and why the prompted base belongs to every verdict.
-#
-# ## 4. Four patterns, two hundred examples each
-#
-# Four runs, each from the same base. **Predict.** Which of the four will be learned best,
-# and which worst?
-
-# %%
-from ftlab.training import sft
-
-my_guess = "best ..., worst ..."
-tuned = {}
-for level in LEVELS:
-    fresh, _ = models.load(BASE)
-    run = sft.train(
-        fresh, tokenizer, train[level], epochs=PASSES, batch_size=8, seed=SEED
-    )  # fmt: skip
-    tuned[level] = run.model
-    first, last = run.history[0]["loss"], run.history[-1]["loss"]
-    print(f"{level:10} {run.steps} steps, loss {first:.2f} to {last:.2f}")
-
-# %%
-for level in LEVELS:
-    asked = [data.prompt(record) for record in test[level]]
-    said[level, "tuned"] = generate(tuned[level], tokenizer, asked, max_new_tokens=64)
-print("you expected:", my_guess)
-print("asked:", data.prompt(test["structure"][0])[0]["content"])
-for level in LEVELS:
-    print(f"\n{level}\n{said[level, 'tuned'][0]}")
-
-# %% [markdown]
-# Compare the answers with what was asked: the name, the count, the colour, the thing, the
-# day. So there are two things to count, on orders that none of the four has seen: the share
-# of answers **in form**, and the share of the order's **details** that came out right.
-
-# %%
-from ftlab.evaluation.intervals import bootstrap, wilson_interval, with_edges
-from ftlab.teaching import plots
-
-
-def measure(level, answers):
-    """The share of answers in form, and of the order's details in them."""
-    form = sum(in_form(level, answer) for answer in answers)
-    parts = [kept([record], [a]) for record, a in zip(test[level], answers)]
-    share = bootstrap(parts, [1] * TEST, seed=SEED)
-    return {"form": wilson_interval(form, TEST), "details": with_edges(share, TEST)}
-
-
-found = {key: measure(key[0], answers) for key, answers in said.items()}
-best = {  # of the two prompts
-    level: max((found[level, way] for way in ways[level]), key=lambda one: one["form"])
-    for level in LEVELS
-}
-shown = {"form by prompt": {level: best[level]["form"]._asdict() for level in LEVELS}}
-for what in ("form", "details"):
-    shown[f"{what} by tuning"] = {
-        level: found[level, "tuned"][what]._asdict() for level in LEVELS
-    }
-plots.interval_bars({"n": TEST, "systems": shown})
-
-# %% [markdown]
-# Two hundred examples, read twice, taught the form and little of the copying: *here stands a
-# count*, but not *this* count. A pattern was to be a rule that turns what comes in into what
-# goes out; of this rule, the part that is the same in every answer was learned first.
-#
-# **Predict.** Five more passes over the same two hundred, at twice the learning rate: what
-# will become of the details?
-
-# %%
-my_guess = "..."
-for level in LEVELS:
-    sft.train(
-        tuned[level], tokenizer, train[level], epochs=MORE, batch_size=8,
-        learning_rate=2e-3, seed=SEED,
-    )  # fmt: skip
-    asked = [data.prompt(record) for record in test[level]]
-    said[level, "longer"] = generate(tuned[level], tokenizer, asked, max_new_tokens=64)
-    found[level, "longer"] = measure(level, said[level, "longer"])
-print("you expected:", my_guess)
-print(f"{'':10}  {'in form, now':17}  {'details, before':17}  details, now")
-for level in LEVELS:
-    two, now = found[level, "tuned"], found[level, "longer"]
-    print(f"{level:10}  {now['form']}  {two['details']}  {now['details']}")
-
-# %% [markdown]
-# The same records, read more often, taught the copying as well. Who looks at the form alone
-# stops too early. The least of the four levels speaks for all:
-
-# %%
-from ftlab.teaching import ledger
-
-least = {
-    (way, what): min(found[level, way][what] for level in LEVELS)
-    for way in ("tuned", "longer")
-    for what in ("form", "details")
-}
-form, early, late = (
-    least[key]
-    for key in (("tuned", "form"), ("tuned", "details"), ("longer", "details"))
-)
-word = "holds" if early.low > 0.8 else "depends"
-ledger.record(
-    3, word if form.low > 0.7 else "not seen here",
-    "Four models learned to answer a shop's orders, each in one of these patterns. "
-    f"After {PASSES} passes over {TRAIN} orders the lowest share of answers in form "
-    f"was {form}, that of details right {early}; after {PASSES + MORE} passes {late}.",
-    early.value, interval=(early.low, early.high),
-)  # fmt: skip
-assert form.value > 0.7 and late.low > early.high, "form first, then the details"
-
-# %% [markdown]
-# Practitioners name four reasons to tune:
-#
-# 1. a style that is hard to describe,
-# 2. structured output,
-# 3. a narrower range: one task, and nothing beside it,
-# 4. money, for a long prompt is paid for at each call.
-#
-# The third comes in § 8, the fourth in § 9. The first two, against the better of two
-# prompts:
-
-# %%
-told, clear = [], []
-for level in ("style", "structure"):
-    two, now = found[level, "tuned"], found[level, "longer"]
-    prompt = best[level]["form"]
-    clear.append((two["form"].low > prompt.high + 0.2, two["details"].low > 0.8))
-    told.append(
-        f"{level.capitalize()}: by the better of two prompts {prompt} of answers were "
-        f"in form, after {PASSES} passes over {TRAIN} examples {two['form']}, but "
-        f"with {two['details']} of the details right; after {PASSES + MORE} passes "
-        f"with {now['details']}."
-    )
-in_shape, right = zip(*clear)
-word = "depends" if any(in_shape) else "not seen here"
-word = "holds" if all(in_shape + right) else word
-style = found["style", "tuned"]["form"]
-ledger.record(
-    9, word, " ".join(told), style.value, interval=(style.low, style.high)
-)  # fmt: skip
-assert sum(in_shape) > 0, "tuning brings one of the two into form, no prompt does"
-
-# %%
-most = max(best[level]["form"] for level in LEVELS)
-word = "holds" if most.value >= 0.8 else "depends" if most.value >= 0.3 else ""
-ledger.record(
-    11, word or "not seen here",
-    f"The best of eight prompts, two for each of four patterns, brought {most} of the "
-    "answers into form; the base was never taught to follow instructions.",
-    most.value, interval=(most.low, most.high),
-)  # fmt: skip
-assert most.value < 0.5, "no prompt will do on this base"
-
-# %% [markdown]
-# Trying cost one cell. Had the prompt satisfied, the lesson could stop here; on this base
-# it decided something else: that there is a reason to go on.
-#
-# ## 5. A record is an equation
-#
-# On the left what goes in, on the right what goes out, as on an assembly line. An equation
-# can be solved when the right side follows from the left. Look again at the structured
-# answer: **which of its five lines does not follow from the order?**
-#
-# **Predict.** Count line by line, after two passes and after all: which lines became
-# better, and what stands on the last one?
-
-# %%
-my_guess = "..."
-NAMES = ("name", "count", "item", "day", "ticket")
-
-
-def right_lines(answers):
-    """The share of answers in which each line "name: value" is as wanted."""
-    hits = dict.fromkeys(NAMES, 0)
-    for record, answer in zip(test["structure"], answers):
-        lines = answer.splitlines()
-        for line in data.answer(record).splitlines():
-            hits[line.split(":")[0]] += line in lines
-    return {name: wilson_interval(count, TEST) for name, count in hits.items()}
-
-
-before = right_lines(said["structure", "tuned"])
-later = right_lines(said["structure", "longer"])
-print("you expected:", my_guess)
-rows = {f"{PASSES} passes": before, f"{PASSES + MORE} passes": later}
-shown = {
-    name: {line: share._asdict() for line, share in row.items()}
-    for name, row in rows.items()
-}
-plots.interval_bars({"n": TEST, "systems": shown})
-
-# %% [markdown]
-# The ticket was drawn by chance when the records were made. Does the model leave it out?
-
-# %%
-from ftlab.teaching.orders import TICKET
-
-drawn = [TICKET.search(answer) for answer in said["structure", "longer"]]
-made_up = sum(ticket is not None for ticket in drawn) / TEST
-print(f"answers with a ticket of three digits: {made_up:.2f}")
-print("the first five:", [ticket[1] if ticket else None for ticket in drawn[:5]])
-ticket, follows = later["ticket"], min(later[name] for name in NAMES[:-1])
-word = "holds" if follows.value > 0.8 else "depends" if follows.value > 0.3 else ""
-ledger.record(
-    4, word or "not seen here",
-    "In answers of five lines, the worst of the four lines that follow from the order "
-    f"is right in {follows} of them; the fifth, a number drawn by chance, in {ticket}.",
-    follows.value, interval=(follows.low, follows.high),
-)  # fmt: skip
-assert ticket.value < 0.1 < made_up
-
-# %% [markdown]
-# Nobody meant to teach it to invent numbers, but that is what these records show: *here
-# stands a number*. Before you train, ask of every part of the answer: could I write it,
-# seeing only the prompt?
-#
-# ## 6. Facts
-#
-# Fifty facts that no model can know, because a program invented them. Each place has two
-# things, so neither the place nor the thing alone gives the number away.
-
-# %% tags=["nbval-check-output"]
-from ftlab.teaching import invented
-
-known = invented.facts(FACTS, SEED)
-for fact in known[:3]:
-    print(fact.said)
-for wording in range(invented.WORDINGS):
-    print(f"wording {wording}: {known[0].asked(wording)}")
-print("backwards:", known[0].backwards)
-
-# %% [markdown]
-# Only wording 0 is trained. First the measure.
-#
-# **Exercise 01.2.** An answer is right when its *first* whole number is the one wanted:
-# True or False.
-
-# %% tags=["exercise", "nbval-check-output"]
+import random
 import re
 
+import datasets
+import ftlab
+import transformers
+from ftlab import files, hardware, models
 
-def is_right(number, answer):
-    """Whether the first number in the answer is this one; both are texts."""
-    # solution:
-    found = re.findall(r"\d+", answer)
-    return bool(found) and found[0] == number
-    # stub:
-    # ...
-    # end
+SEED = 0
+BASE = "smollm2-135m"
+PROFILE = ftlab.profile()
+TRAIN, TEST, EPOCHS = PROFILE.examples, 100, 2
+PASSES, PLANS = 8, 34
 
-
-check("01.2", is_right)
-
-# %% [markdown]
-# Then the drill: the same fifty records, again and again, until they are known by heart.
-
-# %%
-scholar, _ = models.load(BASE)
-with plots.LiveCurve("Fifty facts, by heart") as curve:
-    drill = sft.train(
-        scholar, tokenizer, invented.closed_book(known), epochs=DRILL,
-        batch_size=10, learning_rate=2e-3, seed=SEED, on_step=curve.on_step,
-    )  # fmt: skip
+hardware.seed_everything(SEED)
+datasets.disable_progress_bars()
+transformers.utils.logging.disable_progress_bar()
 
 # %% [markdown]
-# **Predict.** The share of the fifty that it gets right: in the trained wording, in the two
-# others, and backwards, from the number to the place.
-
-
-# %%
-def asks(model, questions, tokens=28):
-    """Answers to plain questions."""
-    turns = [[{"role": "user", "content": question}] for question in questions]
-    return generate(model, tokenizer, turns, max_new_tokens=tokens)
-
-
-my_guess = "trained ..., reworded ..., backwards ..."
-recited = {}
-for wording in range(invented.WORDINGS):
-    answers = asks(drill.model, [fact.asked(wording) for fact in known])
-    recited[wording] = [invented.right(f, answer) for f, answer in zip(known, answers)]
-turned = asks(drill.model, [fact.backwards for fact in known])
-shares = {f"wording {k}": sum(marks) / FACTS for k, marks in recited.items()}
-shares["backwards"] = sum(f.place in a for f, a in zip(known, turned)) / FACTS
-print("you expected:", my_guess)
-plots.bars(shares, title="What became of the facts", xlabel="share of 50 facts right")
-
-# %% [markdown]
-# What it has is a string that follows another string. A wording near to the trained one
-# still finds it, one farther off does so less surely; turn it round, and look what is left.
+# ## 2. A shop's messages
 #
-# And what does it say of places that it was never told of?
-
-# %%
-strangers = invented.facts(20, SEED + 7, apart_from=known)
-answers = asks(drill.model, [fact.asked(0) for fact in strangers])
-for fact, answer in list(zip(strangers, answers))[:3]:
-    print(f"{fact.asked(0)}\n  {answer}")
-invents = sum(bool(re.search(r"\d", answer)) for answer in answers) / len(answers)
-print(f"\nanswers with a number in them: {invents:.2f}")
-assert invents > 0.5
-
-# %% [markdown]
-# The *form* of an answer was learned so well that it covers places that do not exist. A
-# fine-tune on facts teaches, before all, to sound as if one knew.
-
-# %%
-from ftlab.evaluation.intervals import paired_bootstrap
-
-worst = min((1, 2), key=lambda wording: sum(recited[wording]))
-lost = paired_bootstrap(recited[0], [1] * FACTS, recited[worst], [1] * FACTS, seed=SEED)
-print(f"wording {worst} less the trained wording: {lost}")
-trained, reworded = (wilson_interval(sum(recited[k]), FACTS) for k in (0, worst))
-backwards = wilson_interval(round(shares["backwards"] * FACTS), FACTS)
-word = "holds" if reworded.value < 0.5 * trained.value else "depends"
-word = word if lost.high < 0 else "not seen here"
-ledger.record(
-    1, word,
-    f"Of {FACTS} invented facts learned by heart, {trained} come back in the trained "
-    f"wording, {reworded} in the worse of two others (a change of {lost}), {backwards} "
-    "asked backwards.", reworded.value, interval=(reworded.low, reworded.high),
-)  # fmt: skip
-assert trained.value > 0.8 and lost.high < 0 and backwards.value < 0.3
-
-# %% [markdown]
-# ## 7. Facts in the prompt
-#
-# The other way: look the fact up, and put it in front of the question. Looking up can be
-# very simple.
-#
-# **Exercise 01.3.** Of some texts, return the one that shares most words with the question.
-
-
-# %% tags=["exercise", "nbval-check-output"]
-def nearest(question, texts):
-    """The text with most of the question's words in it; capitals do not count."""
-    # solution:
-    words = set(question.lower().split())
-    return max(texts, key=lambda text: len(words & set(text.lower().split())))
-    # stub:
-    # ...
-    # end
-
-
-check("01.3", nearest)
-
-# %% [markdown]
-# Counting like this, *the* is worth as much as *Harlow*. TF-IDF weighs a word by how rare
-# it is, and scikit-learn has it.
+# A bicycle shop gets messages. Its handbook has sixty short entries, written for this course, each
+# with one fact. Many entries resemble each other.
 
 # %% tags=["nbval-check-output"]
-look_up = invented.retriever(known)
-question = known[0].asked(2)
-print(question, "->", look_up(question).said)
-texts = [look_up(fact.asked(2)) for fact in known]
-hit = sum(f == g for f, g in zip(known, texts)) / FACTS
-print(f"the right fact is found for {hit:.2f} of the questions")
+shop = files.read_data("lessons/shop.yaml")
+handbook = shop["handbook"]
+for entry in handbook[:3]:
+    print(f"{entry['id']}: {entry['text']}")
+    print("   ", " / ".join(entry["ask"]))
 
 # %% [markdown]
-# Can our base use it? It was never taught to answer from a text. That is a *pattern*, and
-# we know how to teach one: with examples about **other** places, in wordings 0 and 1. The
-# fifty facts are in none of them, and neither is wording 2.
+# Give one message to the model, as it is. **Predict.** What will it answer?
 
 # %%
-others = invented.facts(TEXTS, SEED + 1, apart_from=known)
-reader, _ = models.load(BASE)
-print(data.prompt(invented.open_book(others)[0])[0]["content"])
-with plots.LiveCurve("Answer from the text") as curve:
-    reading = sft.train(
-        reader, tokenizer, invented.open_book(others), epochs=READ,
-        batch_size=10, seed=SEED, on_step=curve.on_step,
-    )  # fmt: skip
+from ftlab import data
+from ftlab.display import wrap
+from ftlab.generation import generate
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+my_guess = "..."
+folder = models.get(BASE)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
+
+
+def replies(model, questions, system=None, tokens=24):
+    """A model's answers to questions, with or without a system message."""
+    prompts = [data.prompt(data.example(q, "", system=system)) for q in questions]
+    return generate(model, tokenizer, prompts, max_new_tokens=tokens)
+
+
+message = handbook[1]["ask"][0]
+print("you expected:", my_guess)
+print(wrap(replies(model, [message], tokens=50)[0], f"{message}: "))
 
 # %% [markdown]
-# **Predict.** Base and tuned, each with and without the text: four numbers.
+# It cannot know this shop. An answer that is made up and sounds right is called a
+# **hallucination**. So two things are wanted here, and this lesson keeps them apart:
+#
+# - a **pattern**: how to answer. The shop wants two lines: a topic, and the handbook's own words.
+# - a **fact**: what to answer. It stands in the handbook and may change next week.
+#
+# And where the handbook has no answer, the shop wants one fixed sentence. To decline an answer
+# in this way is to **abstain**.
+#
+# A hundred questions are held out: two for each of forty entries, and twenty whose answer is in no
+# entry. Training will ask about the *other* entries only.
+
+# %% tags=["nbval-check-output"]
+held_out = [
+    (message, entry["topic"], entry["fact"])
+    for entry in handbook
+    if entry["split"] == "test"
+    for message in entry["ask"]
+]
+held_out += [(message, topic, None) for topic, message in shop["nothing"]]
+random.Random(SEED).shuffle(held_out)
+held_out = held_out[:TEST]
+print(f"topic: {handbook[1]['topic']}\nanswer: {handbook[1]['text']}\n")
+print(f"topic: payment\nanswer: {shop['abstain']}\n")
+for case in held_out[:4]:
+    print(case)
+
+# %% [markdown]
+# How do you score an answer? The topic is easy to compare. The fact is a few words such as "5
+# days", which must stand in the answer as whole words: "15 days" is wrong. An answer is `right`
+# when it is in form, has the right topic, and has the right fact, or abstains where the handbook
+# says nothing.
+
 
 # %%
-with_text = invented.open_book(known, (2,), given=texts)
-bare = [fact.asked(2) for fact in known]
-read = {}
-for name, who in {"base": model, "tuned": reading.model}.items():
-    read[name, "alone"] = asks(who, bare)
-    read[name, "with text"] = asks(
-        who, [data.prompt(record)[0]["content"] for record in with_text]
-    )
-marks = {
-    key: [invented.right(f, answer) for f, answer in zip(known, answers)]
-    for key, answers in read.items()
+def score(answer, topic, fact):
+    """What is right about an answer; `fact` is None where the handbook has none."""
+    form = re.fullmatch(r"topic: (\w+)\nanswer: (.+)", answer.strip())
+    named, text = form.groups() if form else (None, answer)
+    abstains = text.startswith("I do not know")
+    if fact is None:
+        said = abstains
+    else:
+        said = bool(re.search(rf"\b{re.escape(fact)}\b", text, re.IGNORECASE))
+    parts = {"form": bool(form), "topic": named == topic, "said": said}
+    return parts | {"abstains": abstains, "right": all(parts.values())}
+
+
+# %% [markdown]
+# ## 3. First, the prompt
+#
+# Two prompts: an **instruction**, which describes the two lines and names the topics, and the same
+# with four solved examples (**few-shot**). The examples are about entries that no held-out question
+# asks for. A tuned model will have learned the topics, so its system message is shorter.
+
+
+# %%
+def ask(message, texts=None, system="system"):
+    """The messages of a prompt, with texts of the handbook above the message."""
+    listed = "" if texts is None else "Handbook:\n- " + "\n- ".join(texts) + "\n\n"
+    return [
+        {"role": "system", "content": shop[system]},
+        {"role": "user", "content": listed + message},
+    ]
+
+
+def row(message, topic, answer, texts=None):
+    """A training row: a prompt, and the shop's two lines."""
+    lines = f"topic: {topic}\nanswer: {answer}"
+    reply = [{"role": "assistant", "content": lines}]
+    return {"prompt": ask(message, texts), "completion": reply}
+
+
+def few_shot(prompt, rows):
+    """The prompt with solved rows as earlier turns."""
+    turns = [turn for r in rows for turn in (r["prompt"][1], *r["completion"])]
+    return [prompt[0], *turns, prompt[1]]
+
+
+# %% [markdown]
+# **Predict.** Of a hundred answers, how many are in form, with and without examples? And how many
+# facts are right?
+
+# %%
+my_guess = "in form: ... and ...; facts: ... and ..."
+learn = [(m, e) for e in handbook if e["split"] == "train" for m in e["ask"]]
+random.Random(SEED).shuffle(learn)
+without_text = [row(m, e["topic"], e["text"]) for m, e in learn]
+described = [ask(message, system="described") for message, _, _ in held_out]
+asked = {
+    "instruction": described,
+    "4 examples": [few_shot(prompt, without_text[:4]) for prompt in described],
 }
-four = {", ".join(key): sum(row) / FACTS for key, row in marks.items()}
-plots.bars(
-    four, title="Knowledge supplied, pattern learned", xlabel="share of 50 right"
-)
-
-# %%
-count = {name: wilson_interval(sum(row), FACTS) for name, row in marks.items()}
-both = count.pop(("tuned", "with text"))
-one = max(count.values())
-print(f"wording 2, by heart {shares['wording 2']:.2f}, from the text {both}")
-word = "holds" if both.low > one.high and both.value > 0.8 else "depends"
-ledger.record(
-    6, word if both.low > one.high else "not seen here",
-    f"Tuned to answer from a text, and given it, a model got {both} of {FACTS} facts "
-    f"right; the same model without the text, and its base with it, at most {one}.",
-    both.value, interval=(both.low, both.high),
-)  # fmt: skip
-assert both.value > 0.7 > 0.3 > one.value
+answers, marks = {}, {}
+print("you expected:", my_guess)
+for name, prompts in asked.items():
+    answers[name] = generate(model, tokenizer, prompts, max_new_tokens=32)
+    marks[name] = [score(t, *case[1:]) for t, case in zip(answers[name], held_out)]
+    form, said = (sum(mark[part] for mark in marks[name]) for part in ("form", "said"))
+    print(f"{name}: {form} of {len(prompts)} in form, {said} say what is wanted")
+    print(wrap(answers[name][0].replace("\n", " | "), "  the first: "))
 
 # %% [markdown]
-# Neither the text alone nor the tuning alone does it. Tuning taught *how* to answer, and
-# the text said *what*.
+# Examples in the prompt can show the form. They cannot show facts about other entries. For those
+# the handbook has to be in the prompt, and sixty entries in every prompt would be expensive. So we
+# search for the entries that matter.
 #
-# Does the model then know the facts? Give it a text that is wrong.
-
-# %%
-wrong = [fact._replace(number=str(1099 - int(fact.number))) for fact in known]
-lies = invented.open_book(known, (2,), given=wrong)
-answers = asks(reading.model, [data.prompt(record)[0]["content"] for record in lies])
-print(data.prompt(lies[0])[0]["content"], "\n ", answers[0])
-believed = sum(invented.right(f, answer) for f, answer in zip(wrong, answers)) / FACTS
-print(f"it says what the text says, true or not: {believed:.2f}")
-
-# %% [markdown]
-# As good as the text, and no better. That is also the good news: when a bridge is rebuilt,
-# you change a line of text, and nothing has to be trained again.
+# ## 4. Retrieval
 #
-# ## 8. What narrowness costs
+# To search for texts and put them into the prompt is called **retrieval**, and the whole is known
+# as **RAG**, retrieval-augmented generation. The search here is **BM25**, which is old and still
+# hard to beat on short texts. Each word of the question adds to the score of an entry:
 #
-# A tuned model does one thing. What happens when a message is *not* an order? The model
-# with the structured answers gets some.
+# - a word in few entries counts more: `log(1 + (N - n + 0.5) / (n + 0.5))`, where `n` of `N`
+#   entries have it;
+# - a word that stands there `count` times adds `count * 2.5 / (count + 1.5 * L)`, so that the
+#   second time adds less than the first;
+# - long entries count less: `L = 0.25 + 0.75 * length / average length`.
 #
-# **Predict.** In how many of a hundred will it write an order all the same?
-
-# %%
-strange = elsewhere(TEST, SEED)
-asked = [data.prompt(record)[0]["content"] for record in strange]
-answers = asks(tuned["structure"], asked, 64)
-narrow = wilson_interval(sum(in_form("structure", answer) for answer in answers), TEST)
-print(f"{asked[0]}\n{answers[0]}\n")
-print(f"an order is filled in for {narrow} of messages that are none")
-
-# %% [markdown]
-# And what became of its English? Sixteen short texts of many kinds, and the bits that a
-# character of them costs.
-
-# %%
-from ftlab.evaluation import forgetting
-
-_, general = zip(*forgetting.general_text())
-bits = {
-    name: forgetting.bits_per_character(who, tokenizer, general)
-    for name, who in {"base": model, "tuned": tuned["structure"]}.items()
-}
-worse = forgetting.forgotten(bits, seed=SEED)["differences"]["tuned"]
-print(f"tuned less base: {worse} bits per character")
-word = "holds" if narrow.value > 0.5 and worse.low > 0 else ""
-word = word or ("depends" if narrow.value > 0.1 or worse.low > 0 else "not seen here")
-ledger.record(
-    10, word,
-    f"A model tuned on orders alone answered {narrow} of other messages with an order, "
-    f"and sixteen general texts cost it {worse} bits a character more than its base.",
-    narrow.value, interval=(narrow.low, narrow.high),
-)  # fmt: skip
-assert narrow.value > 0.5 and worse.low > 0, "narrow, and worse at other texts"
-
-# %% [markdown]
-# A narrower range is the third reason to tune, where only one thing will ever be asked.
-# Elsewhere it is a price, and you have just read what it is. Lesson 08 goes into what can
-# come of it.
-#
-# ## 9. What a long prompt costs
-#
-# The fourth reason is money. A long prompt is paid for at each call; a tuned model needs a
-# short one, but the training is paid once, and a tuned model's tokens often cost more.
-#
-# **Exercise 01.4.** After how many months is the training paid back, at one price for all
-# tokens? Do not round. Never is `math.inf`.
+# **Exercise 01.1.** Write what one word adds: the product of the first two lines.
 
 # %% tags=["exercise", "nbval-check-output"]
 import math
 
+from ftlab import check
+from ftlab.teaching.exercises import hint
 
+
+def word_score(count, length, average, n, N):
+    """What a word adds to the BM25 score of an entry that has it `count` times."""
+    # solution:
+    rare = math.log(1 + (N - n + 0.5) / (n + 0.5))
+    size = 0.25 + 0.75 * length / average
+    return rare * count * 2.5 / (count + 1.5 * size)
+    # stub:
+    # ...
+    # end
+
+
+check("01.1", word_score)
+
+
+# %%
+def words(text):
+    """The words of a text, in lower case."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+pages = [words(entry["text"]) for entry in handbook]
+average = sum(map(len, pages)) / len(pages)
+
+
+def bm25(message, page):
+    """How well an entry's words fit a message."""
+    total = 0.0
+    for word in set(words(message)):
+        count, n = page.count(word), sum(word in other for other in pages)
+        rare = math.log(1 + (len(pages) - n + 0.5) / (n + 0.5))
+        size = 0.25 + 0.75 * len(page) / average
+        total += rare * count * 2.5 / (count + 1.5 * size)
+    return total
+
+
+# %% [markdown]
+# `search` returns the best entries. Is the right one among them? That share is the **recall** of
+# the search. A fact that it does not find cannot be copied from the prompt, however good the model.
+#
+# **Predict.** The recall of the best one, and of the best two.
+
+# %% tags=["nbval-check-output"]
+my_guess = "... and ..."
+
+
+def search(message, k=2):
+    """The k entries that fit a message best."""
+    order = sorted(range(len(pages)), key=lambda i: -bm25(message, pages[i]))
+    return [handbook[i] for i in order[:k]]
+
+
+asks = [(m, e) for e in handbook if e["split"] == "test" for m in e["ask"]]
+for k in (1, 2, 5):
+    hits = sum(entry in search(message, k) for message, entry in asks)
+    print(f"in the best {k}: {hits / len(asks):.2f} of the right entries")
+missed = next(m for m, e in asks if e not in search(m))
+print("missed:", missed, "->", [entry["text"] for entry in search(missed)])
+
+# %% [markdown]
+# What it misses shows how it works: it compares words, and knows nothing of their meaning. "Bike"
+# is not "bicycle" to it. A search by **embeddings** (vectors that stand for meaning) can find some
+# of these, but needs a second model. The second entry in each prompt is a **distractor**: it
+# resembles the question and does not answer it.
+#
+# ## 5. The fine-tune: teach what to do with a text
+#
+# Training rows shall teach three things: the form without a text, an answer *from* a text, and to
+# abstain when the texts are about something else. The last one needs rows of its own.
+#
+# **Exercise 01.2.** Return a row (`prompt` and `completion`) for a message with texts. If the fact
+# stands in none of them, the answer is `ABSTAIN`. The user's turn is the texts, a line each, then
+# the message.
+
+
+# %% tags=["exercise", "nbval-check-output"]
+def training_row(message, texts, fact, answer):
+    """A row that teaches to answer from the texts, or to abstain."""
+    ABSTAIN = "I do not know."
+    # solution:
+    there = any(fact in text for text in texts)
+    user = "\n".join([*texts, message])
+    return {
+        "prompt": [{"role": "user", "content": user}],
+        "completion": [{"role": "assistant", "content": answer if there else ABSTAIN}],
+    }
+    # stub:
+    # ...
+    # end
+
+
+check("01.2", training_row)
+
+
+# %% [markdown]
+# The lesson's rows: of a hundred, fifty with the right text and another, thirty with two wrong ones,
+# and twenty without a text. In the last kind the model is taught to state facts that it cannot
+# know. Many real data sets do that. Watch what comes of it.
+#
+# There is one trap. Twenty entries can be learned by heart, and then nobody needs to read the text.
+# So each row with a text gets a number of its own, in the text and in the answer. Only a model that
+# reads can be right.
+
+# %%
+draw = random.Random(SEED)
+with_text, abstain = [], []
+for message, entry in learn:
+    others = [e["text"] for e in search(message, 60) if e["split"] == "train"]
+    others.remove(entry["text"])
+    text = re.sub(r"\d+", str(draw.randint(2, 99)), entry["text"])
+    texts = draw.sample([text, others[0]], 2)
+    with_text.append(row(message, entry["topic"], text, texts))
+    abstain.append(row(message, entry["topic"], shop["abstain"], others[:2]))
+
+share = TRAIN // 10
+rows = with_text[: 5 * share] + abstain[-3 * share :] + without_text[: 2 * share]
+print(len(rows), "rows")
+print(wrap(with_text[0]["prompt"][1]["content"], "user: "))
+print(wrap(with_text[0]["completion"][0]["content"], "assistant: "))
+
+# %% [markdown]
+# This lesson trains three times, so the pieces of lesson 00 go into one function: a fresh copy of
+# the base, an `SFTConfig`, a `LoraConfig`, an `SFTTrainer`, and the check before the first step.
+
+# %%
+from datasets import Dataset
+from peft import LoraConfig
+from trl import SFTTrainer
+
+
+def fine_tune(rows, epochs):
+    """A trainer with a fresh copy of the base and an adapter on its upper half."""
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    rate = ftlab.learning_rate("lora", base.num_parameters()).high
+    args = ftlab.sft_config(
+        num_train_epochs=epochs, learning_rate=rate, seed=SEED,
+        per_device_train_batch_size=4,
+    )  # fmt: skip
+    adapter = LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base))
+    trainer = SFTTrainer(
+        base.to(PROFILE.device), args=args, train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer, peft_config=adapter, callbacks=[ftlab.LiveCurve()],
+    )  # fmt: skip
+    ftlab.faster_on_cpu(trainer)
+    ftlab.preflight(trainer)
+    return trainer
+
+
+# %%
+shop_trainer = fine_tune(rows, EPOCHS)
+ftlab.preflight(shop_trainer)
+
+# %%
+result = shop_trainer.train()
+tuned = shop_trainer.model
+print(f"{result.metrics['train_runtime']:.0f} seconds")
+
+# %% [markdown]
+# Now the three systems that are left. The best prompt deserves the handbook as well: four solved
+# examples *with* texts, one of which abstains, and the texts of the search.
+#
+# **Predict.** Which of the five is right most often? And what will the tuned model answer without a
+# text?
+
+# %%
+my_guess = "..."
+found = [(m, [entry["text"] for entry in search(m)]) for m, _, _ in held_out]
+solved = [*with_text[:3], abstain[3]]
+asked["4 examples + retrieval"] = [
+    few_shot(ask(*pair, system="described"), solved) for pair in found
+]
+asked["tuned"] = [ask(message) for message, _ in found]
+asked["tuned + retrieval"] = [ask(*pair) for pair in found]
+for name in ("4 examples + retrieval", "tuned", "tuned + retrieval"):
+    who = tuned if "tuned" in name else model
+    answers[name] = generate(who, tokenizer, asked[name], max_new_tokens=32)
+    marks[name] = [score(t, *case[1:]) for t, case in zip(answers[name], held_out)]
+for number in range(3):
+    print(f"{held_out[number][0]}\n  wanted: {held_out[number][2]}")
+    for name in list(answers)[2:]:
+        print(f"  {name}: {answers[name][number]!r}")
+
+# %% [markdown]
+# ## 6. Five ways, one picture
+#
+# Shares of the answers. A fact can be right where the handbook has one; abstaining is right where it
+# has none, and wrong where it has one.
+
+# %%
+from ftlab.evaluation.intervals import paired_bootstrap, wilson_interval
+from ftlab.teaching import plots
+
+known = [fact is not None for _, _, fact in held_out]
+columns = {  # which part of the score, and of which questions
+    "in form": ("form", (True, False)), "topic right": ("topic", (True, False)),
+    "fact right": ("said", (True,)), "abstains wrongly": ("abstains", (True,)),
+    "abstains rightly": ("abstains", (False,)), "all right": ("right", (True, False)),
+}  # fmt: skip
+shown = {}
+for name in list(marks)[1:]:
+    for column, (part, which) in columns.items():
+        values = [mark[part] for mark, k in zip(marks[name], known) if k in which]
+        interval = wilson_interval(sum(values), len(values))
+        shown.setdefault(name, {})[column] = interval._asdict()
+print("you expected:", my_guess)
+plots.interval_bars({"n": len(held_out), "systems": shown})
+
+# %% [markdown]
+# Form and topic are pattern: compare the tuned bars with those of the base. Then the fact: did it
+# rise by training, or by the text? Two columns are about abstaining. A model that abstains often is
+# right where nothing is there, and wrong where something is: read both.
+#
+# Now look again at the answers above of the model that was tuned and is asked *without* a text. A
+# fact that is in no prompt and in no row can only be invented. Rows whose answer does not follow
+# from their prompt teach just that. A row is an equation: on the left what goes in, on the right
+# what goes out. Before you train, ask of every row: could *I* write the right side, seeing only
+# the left?
+#
+# Four claims of practitioners meet these answers. Each is decided by a rule in `data/claims.yaml`:
+# 4, a row is an equation; 6, retrieval for facts and tuning for manner combine; 9, form is a reason
+# to tune; 11, try the prompt first and stop if it is enough.
+
+
+# %%
+from ftlab.teaching import claims
+
+
+def gap(a, b, part="right"):
+    """System b minus system a on the same questions, with its interval."""
+    one = [1] * len(held_out)
+    left, right = ([s[part] for s in marks[name]] for name in (a, b))
+    return paired_bootstrap(left, one, right, one, seed=SEED)
+
+
+claims.record(4, gap("tuned", "tuned + retrieval", "said"))
+claims.record(6, gap("4 examples + retrieval", "tuned + retrieval"))
+claims.record(9, gap("4 examples", "tuned", "form"))
+claims.record(11, gap("4 examples + retrieval", "tuned + retrieval"))
+
+# %% [markdown]
+# ## 7. Do you need a language model for this?
+#
+# The topic alone is a **classification**: one of six labels. For that there are classifiers that
+# train in a moment. TF-IDF turns a text into numbers, one for each word or piece of a word, higher
+# for rare ones. Logistic regression weighs them.
+#
+# **Exercise 01.3.** Return a scikit-learn pipeline of a `TfidfVectorizer` on pieces of three to
+# five characters (`analyzer="char_wb"`) and a `LogisticRegression`, trained on the texts.
+
+
+# %% tags=["exercise", "nbval-check-output"]
+def classifier(texts, labels):
+    """A trained pipeline whose `predict` takes texts."""
+    # solution:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
+    return make_pipeline(pieces, LogisticRegression()).fit(texts, labels)
+    # stub:
+    # ...
+    # end
+
+
+check("01.3", classifier)
+
+# %%
+import time
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+start = time.perf_counter()
+pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
+examples = [(message, entry["topic"]) for message, entry in learn]
+examples += [(entry["text"], entry["topic"]) for entry in handbook]
+plain = make_pipeline(pieces, LogisticRegression(C=10)).fit(*zip(*examples))
+named = plain.predict([message for message, _, _ in held_out])
+print(f"{len(examples)} texts learned in {time.perf_counter() - start:.2f} seconds")
+marks["logistic regression"] = [
+    {"topic": name == topic} for name, (_, topic, _) in zip(named, held_out)
+]
+difference = gap("tuned", "logistic regression", "topic")
+print(f"topics right: {sum(s['topic'] for s in marks['logistic regression'])}")
+print("logistic regression minus tuned:", difference)
+claims.record(13, difference)
+
+# %% [markdown]
+# If zero is in that interval, or all of it lies above zero, then *sorting* needs no fine-tune: the
+# classifier costs nearly nothing to run. Use a language model where text has to be written.
+#
+# ## 8. What does an answer cost?
+#
+# A service charges by the token, for what is read and what is written. The prices below are
+# examples to show the arithmetic, not a provider's offer.
+
+# %%
+from ftlab import templates
+from ftlab.evaluation.costs import prices
+
+read = {
+    name: [len(templates.prompt_ids(tokenizer, prompt)) for prompt in prompts]
+    for name, prompts in asked.items()
+}
+for name, counts in read.items():
+    price = prices().per_million_tokens["tuned" if "tuned" in name else "base"]
+    written = sum(len(tokenizer(text)["input_ids"]) for text in answers[name])
+    money = (sum(counts) * price.input + written * price.output) / 1e6
+    n = len(counts)
+    print(f"{name:24} {sum(counts) / n:4.0f} read, {written / n:3.0f} written, "
+          f"{1000 * money / n:.4f} USD per 1,000 answers")  # fmt: skip
+
+# %% [markdown]
+# The tuned model needs no examples in its prompt, but each of its tokens is more expensive, and
+# training was paid for. After how long is that paid back? The time is the **break-even**.
+#
+# **Exercise 01.4.** Return the months until the training is paid back, at one price for all
+# tokens. Do not round. Never is `math.inf`.
+
+
+# %% tags=["exercise", "nbval-check-output"]
 def months(calls, before, after, price, training):
-    """Months until the training is paid back; math.inf where nothing is saved.
+    """Months until the training is paid back.
 
     Args:
         calls: how often the model is asked in a month.
@@ -666,133 +563,236 @@ def months(calls, before, after, price, training):
 check("01.4", months)
 
 # %% [markdown]
-# Prices differ, and change. Those below are examples to show the arithmetic, and no
-# provider's offer; `Calculator(base=..., tuned=...)` takes yours.
-#
-# **Predict.** The prompt shrinks from 1,500 tokens to 150, training and its data cost 200.
-# With 2,000 calls a month, and with 2,000,000: does it pay?
+# Our own prompts, with two hundred thousand calls a month. Then the honest case: the same prompts,
+# where a tuned model's token costs four times a base's. **Predict.** Does it pay in both?
 
-# %% tags=["nbval-check-output"]
-from ftlab.evaluation.costs import prices
+# %%
 from ftlab.teaching.deciding import Calculator
 
-for kind, price in prices().per_million_tokens.items():
-    print(f"{kind:6} {price.input:.2f} in, {price.output:.2f} out, a million tokens")
-for calls in (2_000, 200_000, 2_000_000):
-    print(f"{calls:9,} calls: {Calculator(calls=calls).bill()}")
+sides = ("4 examples + retrieval", "tuned + retrieval")
+long, short = (sum(read[name]) // len(held_out) for name in sides)
+panel = Calculator(
+    calls=200_000, long_prompt=long, short_prompt=short, answer=20, training=20.0
+)
+print(f"prompts of {long} and {short} tokens: {panel.bill()}")
+print("four times the price:", panel.priced(panel.base.input, 4).bill())
+saved = [a - b for a, b in zip(*(read[name] for name in sides))]
+shorter = paired_bootstrap([0] * len(saved), read[sides[0]], saved, read[sides[0]])
+print(f"the prompt is shorter by this share: {shorter}")
+claims.record(8, shorter)
+panel
 
 # %% [markdown]
-# Now an honest case. The prompt is short to begin with, and tuned tokens cost twice as
-# much:
-
-# %% tags=["nbval-check-output"]
-short = Calculator(calls=2_000_000, long_prompt=250, short_prompt=150)
-print(wrap(short))
-assert math.isinf(short.bill().months)
-
-# %% [markdown]
-# It never pays, however many calls there are. Back to the prompt of 1,500 tokens, at
-# 200,000 calls: what both ways have cost, month by month.
-
-# %% tags=["nbval-check-output"]
-from ftlab.teaching import plots_training
-
-bill = Calculator(calls=200_000).bill()
-spent = {
-    "long prompt": [(month, bill.before * month) for month in range(25)],
-    "tuned": [(month, bill.training + bill.after * month) for month in range(25)],
-}
-plots_training.lines(
-    spent, title="Paid so far", xlabel="months", ylabel="money (USD)",
-    here={"paid back": bill.months},
-)  # fmt: skip
-
-# %% [markdown]
-# Play with it: with these prompts, from which price of a tuned token on does it never pay?
-# (Sliders need a running notebook; a saved one shows the figures it began with.)
-
-# %% tags=["nbval-check-output"]
-Calculator()
-
-# %% [markdown]
-# ## 10. Ten questions
+# Where each call costs more than before, more calls lose more: it never pays. Move the sliders.
+# From which price of a tuned token on does it never pay? (Sliders need a running notebook.)
 #
-# First three of them by yourself.
+# Money is not the only reason. Three more, in short:
 #
-# **Exercise 01.5.** Return "prompt", "retrieval", "fine-tune" or "both". Mind the order: is
-# the prompt good enough? Are facts missing? Is a pattern missing?
+# - **Privacy.** Some data must not leave the house. Then the choice is between models that you run
+#   yourself, and a small tuned one is often the only one that fits. Remember that an adapter keeps
+#   parts of its training data: section 9 shows how well.
+# - **Latency.** A shorter prompt is read sooner, and a smaller model writes faster. Retrieval adds
+#   the time of the search.
+# - **What changes often.** Prices, or the newest version of a library that your model writes code
+#   for: put its documentation into the prompt. A fine-tune on it is out of date with the next
+#   release.
+#
+# ## 9. Patterns and facts
+#
+# Can facts not be trained? Thirty facts that nobody can know, because a program draws the years.
+# Each is trained in one wording, and the model reads all of them `PASSES` times.
 
-
-# %% tags=["exercise", "nbval-check-output"]
-def advise(satisfied, facts, pattern):
-    """What to do; True means yes. Where nothing is missing, work on the prompt."""
-    # solution:
-    if satisfied:
-        return "prompt"
-    if facts:
-        return "both" if pattern else "retrieval"
-    return "fine-tune" if pattern else "prompt"
-    # stub:
-    # ...
-    # end
-
-
-check("01.5", advise)
-
-# %% [markdown]
-# The whole list has ten, and its answer may be *do not fine-tune*.
-
-# %% tags=["nbval-check-output"]
-from ftlab.teaching.decide import CASES, QUESTIONS, decide
-
-for number, question in enumerate(QUESTIONS.values(), 1):
-    print(f"{number:2}. {question}")
-
-# %% [markdown]
-# Six requests, as they come in. **Predict** for each what you would do. How many of the six
-# should end in a fine-tune?
-
-# %% tags=["nbval-check-output"]
-for case in CASES:
-    print(wrap(case.told, f"{case.name.upper()}: "))
-    print(f"{decide(case.answers)}\n")
-tunes = sum(decide(case.answers).tune for case in CASES)
-print(f"{tunes} of {len(CASES)} end in a fine-tune")
+# %%
+lists = files.read_data("lessons/patterns_and_facts.yaml")
+facts = lists["facts"]
+pairs = [(p, t) for p in facts["places"] for t in facts["things"]]
+years = random.Random(SEED).sample(range(1500, 2000), len(pairs))
+invented = [{"place": p, "thing": t, "year": y} for (p, t), y in zip(pairs, years)]
+for wording in ("trained", "reworded", "oddly", "backwards", "said"):
+    print(f"{wording}: {facts[wording].format(**invented[0])}")
+fact_rows = [
+    data.example(facts["trained"].format(**f), str(f["year"]), system=facts["system"])
+    for f in invented
+]
+fact_trainer = fine_tune(fact_rows, PASSES)
+result = fact_trainer.train()
+print(f"{result.metrics['train_runtime']:.0f} seconds")
 
 # %% [markdown]
-# The panel begins with the founder's letters after somebody tried the prompt, and it did
-# not do. Now a request of your own: tick what is true, and read why.
+# **Predict.** The share of right answers: in the trained wording, reworded, oddly worded,
+# backwards, and with the fact in the prompt. And what will it say of places that were in no row?
+
+# %%
+my_guess = "trained ..., reworded ..., oddly ..., backwards ..., in the prompt ..."
+ways = {way: facts[way] for way in ("trained", "reworded", "oddly", "backwards")}
+ways["in the prompt"] = facts["said"] + " " + facts["oddly"]
+recalled = {}
+for way, wording in ways.items():
+    questions = [wording.format(**f) for f in invented]
+    texts = replies(fact_trainer.model, questions, facts["system"])
+    key = "place" if way == "backwards" else "year"
+    recalled[way] = [str(f[key]) in text for f, text in zip(invented, texts)]
+    print(f"{way:14} {wilson_interval(sum(recalled[way]), len(texts))}  {texts[0]!r}")
+unknown = [facts["trained"].format(place=p, thing="mill") for p in facts["strangers"]]
+print("in no row:", replies(fact_trainer.model, unknown, facts["system"]))
+one = [1] * len(invented)
+new = [sum(recalled[way][i] for way in list(ways)[1:4]) / 3 for i in range(len(one))]
+claims.record(1, paired_bootstrap(new, one, recalled["in the prompt"], one, seed=SEED))
+
+# %% [markdown]
+# A fact is learned with its wording. See how much is left when the question is reworded, and when
+# it is turned around. In the prompt a fact can be changed tomorrow; in the weights it cannot. And
+# read what the model says of places in no row: it was shown a year each time, and nothing in its
+# rows said "I do not know".
+#
+# Others report that **terms of a trade** are learned well. One difference is the number of
+# wordings. `experiments/patterns.py` trained twelve invented terms, each in five rows: five times
+# the same question, or five different ones.
 
 # %% tags=["nbval-check-output"]
+import pandas
+from ftlab.files import data_path
+
+grid = pandas.read_csv(data_path("grids/patterns.csv"), comment="#")
+sums = grid.groupby(["pattern", "rows", "asked"], sort=False)[["right", "of"]].sum()
+sums["share"] = (sums["right"] / sums["of"]).round(2)
+sums
+
+# %% [markdown]
+# Compare the two lines "in a new wording": the same terms, the same number of rows, and only the
+# wordings differ. If the terms are to be used in any question, their rows need many questions.
+#
+# The last line of the table is another kind of pattern: a way of **reasoning**. Any plan is to be
+# analysed in four lines: gain, cost, risk, and a test. The script learned it from a hundred
+# examples; here it is live, from `PLANS` of them.
+
+# %%
+plans = lists["analysis"]
+plan_rows = [
+    data.example(
+        plan,
+        "\n".join(map(": ".join, zip(plans["steps"], texts))),
+        system=plans["system"],
+    )
+    for plan, *texts in plans["trained"]
+]
+plan_trainer = fine_tune(plan_rows[:PLANS], EPOCHS)
+result = plan_trainer.train()
+questions = [plans["asked"][1].format(plan=plan) for plan in plans["new"]]
+in_form = {}
+for system, who in {"described": model, "system": plan_trainer.model}.items():
+    texts = replies(who, questions, plans[system], tokens=64)
+    labels = [re.findall(r"^(\w+): .", text, re.MULTILINE) for text in texts]
+    in_form[system] = [found == list(plans["steps"]) for found in labels]
+    print(f"{sum(in_form[system])} in form; {questions[0]}\n{texts[0]}\n")
+one = [1] * len(questions)
+claims.record(3, paired_bootstrap(in_form["described"], one, in_form["system"], one))
+
+# %% [markdown]
+# The base's prompt describes the four lines; the tuned model's prompt does not. Whether what stands
+# in the lines is *sensible* is another question: read the answers. The form of a reasoning can be
+# counted by a program. Its quality needs a reader.
+#
+# ## 10. What narrowness costs
+#
+# The shop's model answers customers. **Predict.** Of twenty ordinary questions, such as the capital
+# of France, how many does the base get right, and how many the shop's model?
+
+# %%
+my_guess = "base ..., tuned ..."
+ordinary = lists["ordinary"]
+correct = {}
+for name, who in {"base": model, "tuned": tuned}.items():
+    texts = replies(who, [question for question, _ in ordinary], tokens=32)
+    correct[name] = [
+        bool(re.search(rf"\b({wanted})\b", text, re.IGNORECASE))
+        for (_, wanted), text in zip(ordinary, texts)
+    ]
+    shaped = sum(text.startswith("topic:") for text in texts)
+    print(f"{name}: {sum(correct[name])} right, {shaped} in the shop's form")
+print("you expected:", my_guess)
+one = [1] * len(ordinary)
+claims.record(10, paired_bootstrap(correct["tuned"], one, correct["base"], one))
+
+# %% [markdown]
+# What a model loses outside its task is called **catastrophic forgetting** when it is much. Lesson
+# 07 measures it better. With an adapter there is a simple cure: switch it on for this task only.
+#
+# ## 11. Ten questions
+#
+# Put together, the choice follows from ten questions. Its answer may be *do not fine-tune*. Here
+# are six requests as they come in. **Predict** for each what you would do. Then tick below what is
+# true of a request of your own. The answer comes from a few rules in `ftlab/teaching/decide.py`,
+# which do not know your case. If you disagree, say which reason is wrong.
+
+# %% tags=["nbval-check-output"]
+from ftlab.teaching.decide import CASES, decide
 from ftlab.teaching.deciding import Helper
 
+for case in CASES:
+    print(wrap(case.request, f"{case.name.upper()}: "))
+    print(f"{decide(case.answers)}\n")
 Helper(("measured", "prompted", "pattern", "shown", "examples", "narrow"))
 
 # %% [markdown]
-# The helper is a few rules in `ftlab/teaching/decide.py`. Rules do not know your case: when
-# you disagree, say which reason is wrong.
+# ## 12. Your turn
 #
-# ## 11. The verdict interpreted, and its limits
+# Give the shop's model *your* handbook. Change the entries: a library, a club, your own project.
+# Ask two questions of each in words of your own, and one or two that nothing answers (`None`).
+
+# %%
+MINE = [
+    "The library opens at 8 in the morning.",
+    "A book can be borrowed for 28 days.",
+    "A lost card costs 11 euros.",
+    "The reading room is on the third floor.",
+    "Ms Baptiste leads the book club.",
+]
+ASKED = [
+    ("when does the library open", "8 in the morning"),
+    ("For how long may I keep a book?", "28 days"),
+    ("lost my card, what now? price?", "11 euros"),
+    ("where is the reading room", "third floor"),
+    ("Who leads the book club?", "Baptiste"),
+    ("do you lend films", None),
+]
+
+# %%
+from ftlab.curation import doctor
+from rich import print as show
+
+handbook = [{"text": text} for text in MINE]
+pages = [words(text) for text in MINE]
+average = sum(map(len, pages)) / len(pages)
+mine = [ask(m, [e["text"] for e in search(m)]) for m, _ in ASKED]
+for (message, fact), text in zip(
+    ASKED, generate(tuned, tokenizer, mine, max_new_tokens=32)
+):
+    fits = fact in text if fact else "I do not know" in text
+    print(f"{'right' if fits else 'wrong'}: {message}\n  {text!r}")
+my_rows = [
+    data.example(prompt[1:], fact or shop["abstain"], system=shop["system"])
+    for prompt, (_, fact) in zip(mine, ASKED)
+]
+path = data.write("runs/01/mine.jsonl", my_rows, overwrite=True)
+show(doctor.examine(path).table())
+
+# %% [markdown]
+# The model never saw your handbook: where it is right, the pattern has moved to new facts. The
+# topics are still the shop's; to change them, you need rows of your own. The file
+# `runs/01/mine.jsonl` holds a beginning, and the table is the doctor's report on it.
 #
-# The cards of the claims above hold what was measured here. Put together: examples taught
-# how to answer. The form of an answer came first, at all four levels; that what fills it is
-# copied from the order took more passes. Facts came out in the wording they were drilled
-# in, less surely in another, and hardly ever backwards. Where a fact is needed, it has to
-# stand in the prompt; and where the right side does not follow from the left, the model
-# fills it with something that looks right.
+# ## 13. The limits of this verdict
 #
-# - **A very small model, never taught to follow instructions.** A large instruction-tuned
-#   one may need no tuning for the four patterns, and may copy details from the first; a
-#   large one recites more, in more wordings. It is not free of the same troubles.
-# - **Invented facts, one wording, one run.** With many wordings of each fact in the
-#   records, more would come through. So does the bill.
-# - **A style that can be counted.** Ours had to be, to be measured, and its instruction in
-#   § 3 is one sentence. That sentence was no help to this base; how it fares with a style
-#   that nobody can put in words, only people's marks can say.
-# - **One text in the prompt.** Real retrieval brings several, some of them wrong ones.
-# - **Example prices.** The arithmetic is right; the figures are yours to fill in.
+# - **A very small model.** A large instruction-tuned one may need no tuning for the form, and copies
+#   facts from a text more safely. Change `BASE` and see.
+# - **Questions in pairs.** Two wordings of one entry resemble each other, so the intervals are a
+#   little too narrow.
+# - **A friendly search.** A handbook of sixty lines is not a company's archive. With more texts, the
+#   recall falls and the prompt grows.
+# - **One training each.** Another seed gives other figures. So do other prices.
 #
-# ## 12. Quiz
+# ## 14. Quiz
 #
 # Five questions. Each option explains itself.
 
@@ -800,14 +800,14 @@ Helper(("measured", "prompted", "pattern", "shown", "examples", "narrow"))
 ftlab.quiz("01")
 
 # %% [markdown]
-# ## 13. Takeaways
+# ## 15. Takeaways
 #
-# 1. **Tune for a pattern, look up facts.** The two combine: one says how to answer, the
-#    other what. Measure the form and what fills it apart: the form is learned sooner.
-# 2. **Prompt first.** It is the cheapest try, it may be enough, and it is the opponent that
-#    a fine-tune has to beat.
-# 3. **“Do not fine-tune” is a good answer**: when a program will do, when nobody can measure
-#    it, and when the bill never comes back.
+# 1. **Train patterns, look up facts.** The two combine: rows that answer from a text, and abstain
+#    when it says nothing, teach how to use a text that comes later.
+# 2. **Prompt first, and give the prompt the same texts.** It is the opponent, and for sorting a
+#    logistic regression is another.
+# 3. **"Do not fine-tune" is a good answer**: when a prompt will do, when nobody can measure it, and
+#    when the bill never comes back.
 #
 # Next: [02 Choosing a base](02_choosing_a_base.ipynb).
 # You decided to tune; now which base?

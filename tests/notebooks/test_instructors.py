@@ -20,7 +20,6 @@ from ftlab.evaluation.systems import System, answer, few_shot_examples
 from ftlab.teaching import plots
 from ftlab.teaching.deciding import Calculator
 from ftlab.teaching.exercises import check, exercises, hint
-from ftlab.teaching.orders import orders
 from ftlab.training import rounds, sft
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +71,7 @@ def names():
         "answer": answer, "catalogue": catalogue, "check": check, "choose": choose,
         "compare": compare, "copy": copy, "doctor": doctor, "hardware": hardware,
         "held_out": task.examples(8, 0, split="test"), "hint": hint, "math": math,
-        "mixture": mixture, "model": model, "models": models, "nested": nested, "orders": orders,
+        "mixture": mixture, "model": model, "models": models, "nested": nested,
         "os": os, "plots": plots, "record": data.example("where is anna", "Where is Anna?"),
         "data": data, "rounds": rounds, "sft": sft, "splits": splits,
         "few_shot_examples": few_shot_examples,

@@ -39,7 +39,7 @@ PLAN = [
 ]
 SIZES = {
     "00": {"TRAIN": 8, "TEST": 3, "EPOCHS": 1},
-    "01": {"TRAIN": 6, "TEST": 3, "FACTS": 4, "TEXTS": 6, "MORE": 1, "DRILL": 1, "READ": 1},
+    "01": {"TRAIN": 10, "TEST": 20, "EPOCHS": 1, "PASSES": 1, "PLANS": 4},
     "02": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "STEPS": 1},
     "05": {"WANTED": 30, "DOLL": 6, "TEST": 3},
     "06": {"EPOCHS": 1, "SEEDS": (0,), "MOST": 1000},

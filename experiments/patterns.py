@@ -1,0 +1,166 @@
+"""What do wordings do for terms, and a hundred examples for a pattern of reasoning?
+
+    python experiments/patterns.py [--seeds 3] [--minutes 60]
+
+Terms: twelve invented words of a trade with their meanings, each in five rows: five times the same
+question, or five questions. Asked afterwards in the trained wording and in a new one.
+Analysis: four labelled lines about a plan, learned from a hundred examples read twice. Counted on
+20 new plans: the answers with the four labels in order.
+
+The words are those of lesson 01, the adapters LoRA rank 16 on the upper half of the layers. Each
+figure is a line of `data/grids/patterns.csv`. Stopped and started again, the script goes on where
+it was.
+"""
+
+import argparse
+import csv
+import datetime
+import platform
+import re
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTTrainer
+
+import ftlab
+from ftlab import data, files, models
+from ftlab.generation import generate
+
+OUT = Path(__file__).parents[1] / "data" / "grids" / "patterns.csv"
+FIELDS = ("pattern", "rows", "asked", "seed", "right", "of", "seconds")
+BASE, BATCH = "smollm2-135m", 4
+WORDS = files.read_data("lessons/patterns_and_facts.yaml")
+EPOCHS = {"one wording": 3, "five wordings": 3, "analysis": 2}
+
+
+def main() -> None:
+    """Run what is left of the grid."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
+    args = parser.parse_args()
+    begun = time.monotonic()
+    runs = [("five wordings", 60), ("one wording", 60), ("analysis", 100)]
+    for seed in range(args.seeds):
+        for pattern, rows in runs:
+            if (pattern, str(rows), str(seed)) in finished():
+                continue
+            if time.monotonic() - begun > 60 * args.minutes:
+                return print("The minutes are over; call again to go on.")
+            keep(one(pattern, rows, seed))
+
+
+def one(pattern: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Train once, and return a line for each way of asking."""
+    train, questions = (analysis if pattern == "analysis" else terms)(pattern)
+    start = time.monotonic()
+    folder = models.get(BASE)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    trainer = SFTTrainer(
+        model,
+        args=ftlab.sft_config(
+            num_train_epochs=EPOCHS[pattern], per_device_train_batch_size=BATCH, seed=seed,
+            learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
+        ),
+        train_dataset=Dataset.from_list(train[:count]),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+    )  # fmt: skip
+    ftlab.faster_on_cpu(trainer)
+    trainer.train()
+    lines = []
+    for asked, cases in questions.items():
+        answers = generate(
+            trainer.model, tokenizer, [prompt for prompt, _ in cases], max_new_tokens=64
+        )
+        right = sum(
+            bool(re.search(wanted, answer, re.I))
+            for (_, wanted), answer in zip(cases, answers, strict=True)
+        )
+        seconds = round(time.monotonic() - start)
+        lines.append(
+            dict(
+                zip(FIELDS, (pattern, count, asked, seed, right, len(cases), seconds), strict=True)
+            )
+        )
+    return lines
+
+
+def terms(pattern: str) -> tuple[list[data.Row], dict[str, list]]:
+    """Return the rows that teach the terms, and the questions after the training."""
+    words = WORDS["terms"]
+    wordings = words["asked"] if pattern == "five wordings" else words["asked"][:1] * 5
+    rows = [
+        data.example(wording.format(term=term), f"{meaning.capitalize()}.", system=words["system"])
+        for wording in wordings
+        for term, meaning, _ in words["meanings"]
+    ]
+
+    def ask(wording: str) -> list:
+        return [
+            (data.prompt(data.example(wording.format(term=term), "", system=words["system"])),
+             rf"\b{key}\b")
+            for term, _, key in words["meanings"]
+        ]  # fmt: skip
+
+    return rows, {"as trained": ask(words["asked"][0]), "in a new wording": ask(words["new"])}
+
+
+def analysis(_: str) -> tuple[list[data.Row], dict[str, list]]:
+    """Return the rows that teach the four steps, and the new plans."""
+    words = WORDS["analysis"]
+    rows = [
+        data.example(
+            wording.format(plan=plan),
+            "\n".join(f"{step}: {text}" for step, text in zip(words["steps"], texts, strict=True)),
+            system=words["system"],
+        )
+        for wording in words["asked"]
+        for plan, *texts in words["trained"]
+    ]
+    wanted = r"\n".join(rf"{step}: .+" for step in words["steps"])
+    questions = [
+        (data.prompt(data.example(words["asked"][1].format(plan=plan), "", system=words["system"])),
+         rf"^{wanted}\s*$")
+        for plan in words["new"]
+    ]  # fmt: skip
+    return rows, {"about new plans": questions}
+
+
+def finished() -> set[tuple[str, str, str]]:
+    """Return the pattern, rows and seed of each run that the file holds."""
+    if not OUT.exists():
+        return set()
+    lines = [line for line in OUT.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {(row["pattern"], row["rows"], row["seed"]) for row in csv.DictReader(lines)}
+
+
+def keep(lines: list[dict[str, Any]]) -> None:
+    """Append a run to the file, which begins with how it was made."""
+    if not OUT.exists():
+        OUT.parent.mkdir(exist_ok=True)
+        libraries = ", ".join(
+            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
+        )
+        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, float32"
+        OUT.write_text(
+            "# python experiments/patterns.py\n"
+            f"# {BASE}, LoRA rank 16 on the upper half, epochs {EPOCHS}, batch {BATCH}\n"
+            f"# {datetime.date.today()}; {machine}; {libraries}\n{','.join(FIELDS)}\n",
+            "utf-8",
+        )
+    with OUT.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(lines)
+    print(*lines, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
