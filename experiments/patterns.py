@@ -4,7 +4,7 @@
 
 Terms: twelve invented words of a trade with their meanings, each in five rows: five times the same
 question, or five questions. Asked afterwards in the trained wording and in a new one.
-Analysis: four labelled lines about a plan, learned from a hundred examples read twice. Counted on
+Analysis: four labelled lines about a plan, learned from 100 or 34 examples read twice. Counted on
 20 new plans: the answers with the four labels in order.
 
 The words are those of lesson 01, the adapters LoRA rank 16 on the upper half of the layers. Each
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
     args = parser.parse_args()
     begun = time.monotonic()
-    runs = [("five wordings", 60), ("one wording", 60), ("analysis", 100)]
+    runs = [("five wordings", 60), ("one wording", 60), ("analysis", 100), ("analysis", 34)]
     for seed in range(args.seeds):
         for pattern, rows in runs:
             if (pattern, str(rows), str(seed)) in finished():
