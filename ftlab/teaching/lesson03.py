@@ -80,7 +80,8 @@ def _tool_row(
     return {"messages": turns, "tools": [description]}
 
 
-TOOL_ROW = _tool_row(*TALKS[0], TOOL)
+_QUESTION, _TIME, _RESULT, _REPLY = TALKS[0]
+TOOL_ROW = _tool_row(_QUESTION, _TIME, _RESULT, _REPLY, TOOL)
 """A row with a tool, its call and its result."""
 
 
