@@ -104,7 +104,7 @@ def stacked(rows: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str)
         title: what is to be seen.
         xlabel: what the sizes are, with their unit.
     """
-    parts = list(dict.fromkeys(part for row in rows.values() for part in row))
+    parts = list(dict.fromkeys(part for row in rows.values() for part in row if row[part]))
     hatches = ("", "//", "..", "xx", "\\\\", "oo", "--")
     with style():
         figure, axes = new_axes(height=max(1.6 + 0.5 * len(rows), 0.7 + 0.29 * len(parts)))
@@ -117,16 +117,20 @@ def stacked(rows: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str)
             )  # fmt: skip
             left = {name: left[name] + size for name, size in zip(rows, sizes, strict=True)}
         for row, total in enumerate(left.values()):
-            axes.text(total, row, f" {total:.3g}", va="center", fontsize=12)
+            axes.text(total, row, f" {_round(total)}", va="center", fontsize=12)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         # No margins: an empty part at the end of the longest bar would stop them.
-        axes.set(title=title, xlabel=xlabel, xlim=(0, 1.15 * max(left.values())))
+        axes.set(title=title, xlabel=xlabel, xlim=(0, 1.2 * max(left.values())))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     told = "; ".join(
-        f"{name} {sum(row.values()):.3g} ("
-        + ", ".join(f"{part} {size:.3g}" for part, size in row.items() if size)
+        f"{name} {_round(sum(row.values()))} ("
+        + ", ".join(f"{part} {_round(size)}" for part, size in row.items() if size)
         + ")"
         for name, row in rows.items()
     )
     return Picture(figure, f"Stacked bars, {xlabel}: {told}.")
+
+
+def _round(size: float) -> str:
+    return f"{size:,.0f}" if size >= 100 else f"{size:.3g}"

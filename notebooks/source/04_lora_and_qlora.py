@@ -525,8 +525,8 @@ print(f"after NF4 minus before: {value:.4f} [{low:.4f}, {high:.4f}]")
 
 # %% [markdown]
 # Read the rise beside the first figure. The QLoRA paper measured little loss at 7 to 65 billion
-# weights, and it trained on top. Now the real thing on the real model. `BitsAndBytesConfig` says how the base is held,
-# `bnb_4bit_compute_dtype` in which type its layers compute. `keep_unpacked` matters on newer CPUs
+# weights, and it trained on top. Now the real thing on the real model. `BitsAndBytesConfig` says how
+# the base is held, `bnb_4bit_compute_dtype` in which type its layers compute. `keep_unpacked` matters on newer CPUs
 # only: there bitsandbytes would pack the weights for a faster kernel that has no backward pass.
 
 # %%
@@ -576,7 +576,8 @@ plots_weights.stacked(parts, title="One step, estimated", xlabel="MB")
 
 # %% [markdown]
 # LoRA takes away most of the gradients and of the optimiser. The activations stay. (The fullest
-# moment of these steps is the loss, when no gradient is there yet.) The measured figure is what the operating system gave the process, so it also holds what the allocator keeps.
+# moment of these steps is the loss, when no gradient is there yet.) The measured figure is what the
+# operating system gave the process, so it also holds what the allocator keeps.
 #
 # **Predict.** How large a model can you tune with 16 GB, 24 GB and 80 GB: in full, with LoRA in
 # bfloat16, with QLoRA? A method fits a card where its curve is below the card's line.
@@ -586,12 +587,13 @@ CARDS = {"T4": 15.8, "24 GB": 23.6, "H100": 85.0}
 HELD = {"full": "float32", "lora": "bfloat16", "qlora": "float32"}
 needs = {method: {} for method in HELD}
 for name in ("Qwen2.5-1.5B", "Llama-3-8B", "LLaMA-65B"):
+    size = float(name.rpartition("-")[2].rstrip("B"))
     for method, dtype in HELD.items():
         plan = estimate(
             SHAPES[name], method, weights=dtype, length=512, batch_size=1, rank=16,
             gpu="H100", gradient_checkpointing=True,
         )  # fmt: skip
-        needs[method][round(plan.parameters / 1e9, 1)] = plan.total / 1e9
+        needs[method][size] = plan.total / 1e9
 plots_weights.lines(
     needs, title="What fits a card?", xlabel="billions of weights (log scale)",
     ylabel="GB (log scale)", log="xy", across=CARDS,
