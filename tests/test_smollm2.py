@@ -80,6 +80,8 @@ def script(tiny, body, **options):
         "import json, os, signal, sys, time\n"
         "from ftlab import cli, models\n"
         "from ftlab.models import gguf_folder, pip, smollm2\n"
+        # What a shell runs in the background ignores it, and so do the children.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"smollm2.WHEEL = smollm2.Source(**json.loads({json.dumps(asdict(tiny.source))!r}))\n"
     )
     return subprocess.Popen(
