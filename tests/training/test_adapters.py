@@ -16,6 +16,7 @@ def adapted(make_model):
     config = LoraConfig(
         r=4, lora_alpha=64, target_modules=["q_proj", "up_proj"], init_lora_weights=False
     )
+    torch.manual_seed(1)  # some random adapters leave the answers as they are
     return get_peft_model(model, config).eval(), tokenizer
 
 
