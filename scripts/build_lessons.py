@@ -41,6 +41,13 @@ METADATA = {
 }
 LIVE = "application/vnd.jupyter.widget-view+json"
 EMPTY = ("", "\n", "Output()")
+# Before exercises that run alone. TRL sets an option of transformers by the name that it had.
+BEGIN = """import math
+import warnings
+
+from ftlab import check
+
+warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)"""
 SOLVED_NOTE = "> This is lesson {lesson} with the solutions in. Try the exercises first."
 
 
@@ -229,7 +236,7 @@ def solve(solved: "NotebookNode", lesson: "NotebookNode", folder: Path) -> None:
     code = [[cell for cell in made.cells if cell.cell_type == "code"] for made in (solved, lesson)]
     pairs = [pair for pair in zip(*code, strict=True) if pair[1].execution_count]
     answered = [mine for mine, theirs in pairs if mine.source != theirs.source]
-    begin = nbformat.v4.new_code_cell("import math\n\nfrom ftlab import check")
+    begin = nbformat.v4.new_code_cell(BEGIN)
     alone = nbformat.v4.new_notebook(cells=[begin, *answered])
     if answered:
         execute(alone, folder)

@@ -20,6 +20,10 @@ from ftlab.teaching.plots import LESSONS
 ROOT = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(ROOT.glob("*.ipynb"))
 OF_EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+SOLVED = [ROOT / "solutions" / path.name for path in NOTEBOOKS]
+OF_ALL = pytest.mark.parametrize(
+    "path", [*NOTEBOOKS, *SOLVED], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 
 # Outside the sources: a path under a home, a temporary folder, a drive, or an installed package.
 ABSOLUTE = re.compile(
@@ -168,7 +172,7 @@ def test_every_code_cell_was_executed_in_order(path):
     assert counts == list(range(1, len(counts) + 1))
 
 
-@OF_EACH
+@OF_ALL
 def test_outputs_hold_no_error_no_noise_and_no_path_of_a_machine(path):
     for output in outputs(path):
         assert output.output_type != "error"
