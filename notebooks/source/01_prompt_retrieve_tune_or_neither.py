@@ -362,8 +362,7 @@ def fine_tune(rows, epochs):
         base.to(PROFILE.device), args=args, train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer, peft_config=adapter, callbacks=[ftlab.LiveCurve()],
     )  # fmt: skip
-    ftlab.faster_on_cpu(trainer)
-    ftlab.preflight(trainer)
+    ftlab.preflight(ftlab.faster_on_cpu(trainer))
     return trainer
 
 

@@ -678,6 +678,7 @@ check("03.5", settings)
 # %%
 from ftlab.teaching import plots_training
 
+others = {"in range": held_out[:8], "just beside": beside[WATCHED : WATCHED + 8]}
 few = build(
     train[:FEW], fresh(), {"range": watched, "beside": beside[:WATCHED]},
     num_train_epochs=FEW_EPOCHS, learning_rate=rate.high, lr_scheduler_type="constant",
@@ -741,10 +742,7 @@ def row_loss(model, row):
 
 best = few.state.best_model_checkpoint
 print("lowest loss beside the range:", Path(best).name, "of", few.state.global_step)
-others = {"in range": held_out[:8], "just beside": beside[WATCHED : WATCHED + 8]}
-last = {
-    name: [row_loss(few.model, row) for row in part] for name, part in others.items()
-}
+last = {k: [row_loss(few.model, row) for row in part] for k, part in others.items()}
 few.model.load_adapter(best, adapter_name="best")
 few.model.set_adapter("best")
 for where, part in others.items():

@@ -351,6 +351,7 @@ short = trainer_for(full, train_rows[:FEW], epochs=1, rate=2 * usual)
 print(f"{short.train().metrics['train_runtime']:.0f} seconds")
 new = dict(short.model.named_parameters())
 change = {name: new[name].detach() - weight for name, weight in old.items()}
+one = next(matrix for name, matrix in change.items() if "o_proj" in name)
 
 
 def moved(number):
@@ -370,15 +371,13 @@ curves = {"full, here": {n: moved(n) for n in range(full.config.num_hidden_layer
 for name in ("full", "lora, 30 layers", "lora"):
     mean = 100 * layers[layers.name == name].groupby("layer").change.mean()
     curves[f"{name}, grid"] = mean[mean > 0].to_dict()
-one = next(matrix for name, matrix in change.items() if "o_proj" in name)
 for label, matrix in {"change": one, "random": torch.randn_like(one)}.items():
     values = torch.linalg.svdvals(matrix).square()
     print(f"{label}: {values[:16].sum() / values.sum():.0%} in 16 of {len(values)}")
 squares = layers[layers.name == "full"].set_index("layer").groupby("seed").change
 lower = squares.apply(lambda run: (run.loc[:14] ** 2).sum() / (run**2).sum())
 claims.record(2, Interval(lower.mean(), lower.min(), lower.max()))
-del short, one
-old, new, change = {}, {}, {}  # the copies of the model may go
+old = new = change = short = one = {}  # the copies of the model may go
 plots_weights.lines(
     curves, title="Where the change sits", xlabel="layer, 0 is the lowest",
     ylabel="change, % of the weights",
