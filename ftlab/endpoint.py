@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ftlab.errors import ConfigError, MissingExtraError, ModelError, OfflineError
+from ftlab.errors import ConfigError, ModelError, OfflineError
 
 __all__ = ["Answer", "NoAnswer", "Request", "Teacher", "connect"]
 
@@ -93,14 +93,9 @@ def connect(
         ConfigError: no model or no key is named, the key is refused, or an option is out of range.
         ModelError: the endpoint has no such model; the message lists those that it has.
         OfflineError: the endpoint cannot be reached.
-        MissingExtraError: the package openai is not installed.
     """
-    try:
-        import openai
-    except ImportError:
-        raise MissingExtraError(
-            "The teacher openai needs the package openai: pip install 'ftlab[teachers]'"
-        ) from None
+    import openai
+
     if answer_tokens < 1 or retries < 0 or timeout <= 0:
         raise ConfigError(
             "answer_tokens must be at least 1, retries at least 0 and timeout above 0; got "

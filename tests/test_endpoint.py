@@ -1,13 +1,12 @@
 """A real server of the protocol, asked with the official client."""
 
-import builtins
 import socket
 
 import pytest
 from openai_server import KEY, serving
 
 from ftlab.endpoint import NoAnswer, Request, connect
-from ftlab.errors import ConfigError, MissingExtraError, ModelError, OfflineError
+from ftlab.errors import ConfigError, ModelError, OfflineError
 
 ASK = Request("00ff", ({"role": "user", "content": "Capital of France?"},), known="Paris.")
 
@@ -121,16 +120,3 @@ def test_a_refused_connection_says_what_to_set():
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(OfflineError, match=r"cannot be reached.*--base-url"):
         connect("tiny", base_url=url, retries=0)
-
-
-def test_without_the_package_the_command_is_named(monkeypatch):
-    real = builtins.__import__
-
-    def gone(name, *rest, **more):
-        if name == "openai":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", gone)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ftlab\[teachers\]'"):
-        connect("tiny")

@@ -38,7 +38,6 @@ def get(kind: str, model: str | None = None, **options: Any) -> Teacher:
         ConfigError: an unknown kind, or a model or key is missing.
         ModelError: the endpoint or the machine has no such model.
         OfflineError: the endpoint cannot be reached.
-        MissingExtraError: the package openai is not installed.
     """
     if kind == "program":
         return program(**options)
