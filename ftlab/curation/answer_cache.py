@@ -8,15 +8,17 @@ Made again, the same call takes the answers that are there, and asks for what is
 again on 429 and 5xx is the client's work.
 """
 
+import hashlib
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from ftlab import data
 from ftlab.endpoint import Answer, NoAnswer, Request, Teacher
@@ -26,16 +28,38 @@ from ftlab.files import write_text
 FAILURES = 5  # requests in a row that come to nothing before a run gives up
 
 
+Messages = Sequence[Mapping[str, Any]]
+
+
+def _key(request: str | Messages, settings: Mapping[str, Any]) -> str:
+    """Return the key of a request: a hash of its messages and settings, or the key itself."""
+    if isinstance(request, str):
+        return request
+    text = json.dumps([list(request), settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class AnswerCache:
-    """Answers by the key of their request, appended to a JSONL file as they come.
+    """Answers by the hash of their request, appended to a JSONL file as they come.
+
+    A request is its messages and whatever else makes its answer another: the model, the
+    temperature, the number of the sample.
+
+    >>> import tempfile
+    >>> cache = AnswerCache(Path(tempfile.mkdtemp()) / "answers.jsonl")
+    >>> question = [{"role": "user", "content": "Capital of France?"}]
+    >>> cache.keep(question, "Paris.", model="large")
+    >>> cache.get(question, model="large").text, cache.get(question, model="small")
+    ('Paris.', None)
 
     Raises:
         DataError: a line is broken, or the file cannot be written. A last line that a kill cut off
             is dropped.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.answers, self._lock = path, dict[str, Answer](), Lock()
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path, self.answers, self._lock = Path(path), dict[str, Answer](), Lock()
+        path = self.path
         raw = path.read_bytes() if path.exists() else b""
         whole = raw.rfind(b"\n") + 1
         if whole < len(raw):
@@ -48,8 +72,14 @@ class AnswerCache:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(f"{path}: line {number} is broken: {error}. Remove it.") from None
 
-    def keep(self, key: str, answer: Answer) -> None:
+    def get(self, request: str | Messages, **settings: Any) -> Answer | None:
+        """Return the answer to a request, None if there is none yet."""
+        return self.answers.get(_key(request, settings))
+
+    def keep(self, request: str | Messages, answer: str | Answer, **settings: Any) -> None:
         """Append an answer; it is on the disk when this returns."""
+        key = _key(request, settings)
+        answer = Answer(answer) if isinstance(answer, str) else answer
         line = json.dumps({"request": key, **asdict(answer)}) + "\n"
         try:
             with self._lock, self.path.open("a", encoding="utf-8") as stream:
