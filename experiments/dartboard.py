@@ -4,7 +4,7 @@
 
 Seven mixtures of a task's slices, all of one size, from one slice to all evenly. Each is scored on
 the dartboard (`ftlab diversity`) and trained on; the model's accuracy is the task's headline metric
-(of triage, the share of right intents) over test records taken evenly from all slices. Which slices
+over test records taken evenly from all slices. Which slices
 a mixture favours changes with the seed. A finished run is a line in `runs/dartboard.jsonl`: stopped
 and started again, the experiment goes on where it was. Afterwards, or with --minutes 0, it writes
 the table `runs/dartboard.md`, the same as `.csv`, and Spearman's rho, whatever they say.
@@ -38,8 +38,7 @@ MIXTURES: dict[str, list[float]] = {  # weights of the slices, in an order drawn
     "sloping": [1 / (i + 1) for i in range(99)],
     "even": [1] * 99,
 }
-TASKS = {  # the metric, and the most tokens of an answer; triage's slices are its intents
-    "triage": ("intent", 20),
+TASKS = {  # the metric, and the most tokens of an answer
     "kindness": ("", 80),
     "unit_tests": ("", 300),
 }
@@ -51,7 +50,7 @@ def main() -> None:
     """Run what is left of the experiment and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ftlab-7m")
-    parser.add_argument("--task", default="triage", choices=TASKS)
+    parser.add_argument("--task", default="kindness", choices=TASKS)
     parser.add_argument("--mixtures", nargs="+", default=list(MIXTURES), choices=MIXTURES)
     parser.add_argument("--records", type=int, default=300)
     parser.add_argument("--epochs", type=float, default=3)
@@ -141,9 +140,8 @@ def one(
 
 
 def slice_of(record: data.Row) -> str:
-    """Return the slice of a record: of a ticket, the intent that its completion names."""
-    said = data.answer(record).split()
-    return said[1] if said[0] == "intent:" else str(data.meta(record)["slice"])
+    """Return the slice of a record."""
+    return str(data.meta(record)["slice"])
 
 
 def evenly(

@@ -1,6 +1,6 @@
 """Replay: what does a second round forget, with and without some of the old records?
 
-    python experiments/replay.py [--model ftlab-1m] [--records 240] [--test 100] [--share 0.2]
+    python experiments/replay.py [--model ftlab-1m] [--records 210] [--test 100] [--share 0.2]
 
 One task in two halves: short support tickets of three kinds, then of three others; the answer is
 the kind, one word. A model learns the old half (round 1) and then the new half, once by itself and
@@ -13,26 +13,13 @@ seed; the last lines pair the two ways ticket by ticket. Every finished model is
 import argparse
 from pathlib import Path
 
-from ftlab import data, models, tasks
-from ftlab.curation.mixture import nested
+from ftlab import data, models
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 from ftlab.generation import generate
-from ftlab.tasks.triage import CUE
+from ftlab.teaching.lesson08 import tickets
 from ftlab.training import rounds, sft
 
 OLD, NEW = ("login", "delivery", "outage"), ("privacy", "feature", "refund")
-
-
-def tickets(n: int, kinds: tuple[str, ...], split: str) -> list[data.Row]:
-    """Return n plain short tickets of some kinds, each kind with its share."""
-    kept = []
-    for record in tasks.get("triage").examples(60 * n, seed=0, split=split):
-        text = data.prompt(record)[-1]["content"].removeprefix(CUE)
-        kind, meta = data.answer(record).split()[1], data.meta(record)
-        plain = meta["form"] == "plain" and "second problem" not in meta["traits"]
-        if plain and kind in kinds and meta["slice"] == "known phrasing" and len(text.split()) < 23:
-            kept.append(data.example(text, kind))
-    return nested(kept, [n], by="completion")[n]
 
 
 def right(folder: Path, test: list[data.Row]) -> list[int]:
@@ -48,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ftlab-1m")
     parser.add_argument("--method", default="full", help="full or frozen")
-    parser.add_argument("--records", type=int, default=240, help="in each round")
+    parser.add_argument("--records", type=int, default=210, help="in each round")
     parser.add_argument("--test", type=int, default=100, help="tickets of each half")
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--epochs", type=float, default=3)

@@ -13,11 +13,11 @@ from pathlib import Path
 from ftlab import data, tasks
 from ftlab.files import write_text
 
-COUNT = 1000  # records of either split that the figures are counted on
+COUNT = 1000  # most records of either split that the figures are counted on
 WHY = {
     "kindness": "A narrow tune learns the letter of its examples: the probe asks what lies beyond.",
     "punctuation": "Everybody sees at once whether it worked, and real text costs nothing.",
-    "triage": "A classic that a linear model does well: sometimes the answer is not to fine-tune.",
+    "triage": "The classic, in messages that a linear model finds hard: few, messy, misleading.",
     "unit_tests": "What a model writes is executed: style is one thing, tests that hold another.",
 }
 
@@ -25,7 +25,7 @@ WHY = {
 def card(name: str) -> str:
     """Return the card of a task, as Markdown."""
     task = tasks.get(name)
-    train, test = (task.examples(COUNT, 0, split=split) for split in ("train", "test"))
+    train, test = (task.up_to(COUNT, 0, split=split) for split in ("train", "test"))
     shared = {data.prompt(r)[-1]["content"] for r in train} & {
         data.prompt(r)[-1]["content"] for r in test
     }
@@ -39,7 +39,7 @@ def card(name: str) -> str:
     example = train[0]
     asked = "\n".join(f"{m['role']}: {m['content']}" for m in data.prompt(example))
     words = [
-        sum(len(text.split()) for text in texts) / COUNT
+        sum(len(text.split()) for text in texts) / len(train)
         for texts in (
             [data.prompt(r)[-1]["content"] for r in train],
             [data.answer(r) for r in train],
@@ -47,6 +47,7 @@ def card(name: str) -> str:
     ]
     metrics = ", ".join(f"`{metric}`" for metric in task.score(example, data.answer(example)))
     meta = ", ".join(f"`{key}`" for key in sorted({key for r in train for key in data.meta(r)}))
+    many, others = f"{len(train):,} training records", f"{len(test):,} test records"
     return f"""# {name}
 
 {task.describe}
@@ -55,13 +56,13 @@ def card(name: str) -> str:
 
 - **Headline metric:** `{task.headline}`. All of them: {metrics}.
 - **Licence:** {task.licence}.
-- **Made by:** `ftlab synth {name} -n {COUNT} --out {name}.jsonl`, with `--split test` for the
+- **Made by:** `ftlab synth {name} -n {len(train)} --out {name}.jsonl`, with `--split test` for the
   other side; offline, and fixed by `--seed`.
-- **Words:** {words[0]:.0f} asked and {words[1]:.0f} answered, in the mean of {COUNT:,} records.
-- **Splits:** of {COUNT:,} training and {COUNT:,} test records, {len(shared)} share an input.
+- **Words:** {words[0]:.0f} asked and {words[1]:.0f} answered, in the mean of {many}.
+- **Splits:** of {many} and {others}, {len(shared)} share an input.
 - **Known of each record:** {meta}.
 
-| slice | in {COUNT:,} training records | in {COUNT:,} test records |
+| slice | in {many} | in {others} |
 |---|---|---|
 {rows}
 

@@ -81,10 +81,10 @@ def compare(
         raise DataError(
             f"{out / found[0]} exists already. Choose another folder with --out, or --overwrite."
         )
-    rows = read(data) if data else wanted.examples(held_out, seed, split="test")
+    rows = read(data) if data else wanted.up_to(held_out, seed, split="test")
     learned: list[Row] = []
     if few_shot or baseline:
-        learned = read(train) if train else wanted.examples(1000, seed)
+        learned = read(train) if train else wanted.up_to(1000, seed)
     lineup = systems.lineup(
         base, tuned or [], instructions=_instructions(instructions, wanted.describe),
         examples=systems.few_shot_examples(learned, rows, few_shot, seed=seed),

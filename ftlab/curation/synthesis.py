@@ -124,17 +124,17 @@ def _plan(
     most = max(n, 2 * n if most is None else most)
     shown = it.examples(shots, EXAMPLES_SEED + seed, split="train") if shots else []
     known = {data.prompt(record)[-1]["content"] for record in shown}
-    drawn = it.examples(most + shots, seed, split=split)
+    drawn = it.up_to(most + shots, seed, split=split)
     told = {"role": "system", "content": f"{it.describe}\n\nAnswer with what is asked for alone."}
     before: list[dict[str, str]] = [told]
     for record in shown:
-        before += [*data.prompt(record), {"role": "assistant", "content": data.answer(record)}]
+        before += [*data.prompt(record)[-1:], {"role": "assistant", "content": data.answer(record)}]
     requests: list[Request] = []
     inputs: dict[str, data.Row] = {}
     for record in drawn:
         if data.prompt(record)[-1]["content"] in known or len(requests) == most:
             continue
-        messages = (*before, *data.prompt(record))
+        messages = (*before, *data.prompt(record)[-1:])
         key = key_of(settings, len(requests), messages)
         requests.append(Request(key, messages, data.answer(record)))
         inputs[key] = record

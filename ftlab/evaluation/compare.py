@@ -10,7 +10,7 @@ Every system answers the same held-out records. Figures come with the intervals 
 >>> records = task.examples(40, seed=0, split="test")
 >>> perfect = [data.answer(record) for record in records]
 >>> print(compare(task, records, {"silent": [""] * 40, "perfect": perfect}).sentence)
-On 40 held-out examples, both is 1.000 for perfect and 0.000 for silent: better by 1.000 (95 %
+On 40 held-out examples, right is 1.000 for perfect and 0.000 for silent: better by 1.000 (95 %
 interval 0.825 to 1.000).
 """
 

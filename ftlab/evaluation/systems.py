@@ -8,7 +8,7 @@ what one would do without a language model. So a line-up is
     base + 4 examples          four solved examples as earlier turns of the conversation
     tuned                      the task's own prompt
     tuned + instructions
-    triage baseline            the task's `baseline`, where it has one: here two linear models
+    triage baseline            the task's `baseline`, where it has one: here a linear model
 
 Examples come from training records, never from the held-out ones. Instructions stand at the head
 of the first user turn, for not every chat template has a system turn.

@@ -16,8 +16,8 @@ resample included, has its exact metric at sum(num) / sum(den). Higher is better
 """
 
 import importlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ftlab import data
@@ -70,6 +70,12 @@ class Task:
     """The answer within what a model wrote; parsing twice changes nothing."""
     score: "Callable[[data.Row, str], dict[str, Ratio]]"
     """Mark what a model wrote (it is parsed first) against the record's completion."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """How many records a split has, where they are written down; composed ones have no end."""
+
+    def up_to(self, n: int, seed: int, split: str = "train") -> "list[data.Row]":
+        """Make `n` records, or all that there are."""
+        return self.examples(min(n, self.sizes.get(split, n)), seed, split=split)
 
 
 def names() -> list[str]:

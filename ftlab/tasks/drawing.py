@@ -15,14 +15,16 @@ no number of examples can put the same text on both sides.
 
 import functools
 import hashlib
+import json
 import random
 import re
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from ftlab import data
 from ftlab.errors import ConfigError, raise_unknown
-from ftlab.files import read_data
+from ftlab.files import data_path, read_data, read_text
 
 NEW = "new phrasing"
 """The slice of test examples that are made of held-out forms and held-out values."""
@@ -38,8 +40,8 @@ def word_lists(task: str) -> SimpleNamespace:
     Raises:
         DataError: there is no such file, or it is not YAML.
 
-    >>> word_lists("triage").impact["low"][0]
-    '(No hurry|No rush)(| at all).'
+    >>> word_lists("kindness").people[0]
+    'my neighbour>your neighbour'
     """
     return SimpleNamespace(**read_data(f"tasks/{task}.yaml"))
 
@@ -121,3 +123,37 @@ def draw(
         if record is not None:
             records.setdefault(data.prompt(record)[-1]["content"], record)
     return list(records.values())
+
+
+# Rows that are written down, not composed.
+
+
+@functools.cache
+def written(file: str) -> dict[str, tuple[dict[str, Any], ...]]:
+    """Return the rows of `data/tasks/FILE`, JSON Lines, by their `split`."""
+    lines = read_text(data_path(f"tasks/{file}")).splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {split: tuple(row for row in rows if row["split"] == split) for split in SPLITS}
+
+
+def sizes(file: str) -> dict[str, int]:
+    """Return how many rows a file of a task has in each split."""
+    return {split: len(rows) for split, rows in written(file).items()}
+
+
+def sample(file: str, n: int, seed: int, split: str) -> list[dict[str, Any]]:
+    """Draw `n` different rows of a file's split; a larger `n` starts the same.
+
+    Raises:
+        ConfigError: there is no such split, `n` is not positive, or there are fewer rows.
+    """
+    if split not in SPLITS:
+        raise_unknown("split", split, SPLITS)
+    pool = list(written(file)[split])
+    if not 1 <= n <= len(pool):
+        raise ConfigError(
+            f"{n} {split} examples were asked for; {file} has {len(pool)} of them. Ask for 1 to "
+            f"{len(pool)}."
+        )
+    random.Random(f"{file} {split} {seed}").shuffle(pool)
+    return pool[:n]

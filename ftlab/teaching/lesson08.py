@@ -7,6 +7,7 @@
 """
 
 import functools
+import json
 import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -14,9 +15,9 @@ from typing import Any
 
 from ftlab import data
 from ftlab.errors import DataError
+from ftlab.files import data_path, read_text
 from ftlab.teaching.exercises import exercise
 from ftlab.teaching.lesson03 import kept
-from ftlab.teaching.tickets import short_tickets
 
 
 def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[data.Row]":
@@ -24,7 +25,7 @@ def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[data.Ro
 
     Args:
         n: how many; a larger `n` starts the same.
-        kinds: intents of the task "triage".
+        kinds: what they are about; see `data/lessons/short_tickets.jsonl`.
         split: "train" or "test".
 
     Raises:
@@ -39,9 +40,9 @@ def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[data.Ro
 
 @functools.cache
 def _short(split: str) -> "list[data.Row]":
-    """Return the short plain tickets among the first thousands of a split."""
-    found = short_tickets(7000, split)
-    return [record for record in found if data.meta(record)["slice"] == "known phrasing"]
+    """Return the short plain tickets of a split."""
+    rows = map(json.loads, read_text(data_path("lessons/short_tickets.jsonl")).splitlines())
+    return [data.example(row["text"], row["kind"]) for row in rows if row["split"] == split]
 
 
 def with_bos() -> Any:

@@ -17,7 +17,7 @@ NAMES = ("ftlab-7m", "ftlab-7m + instructions", "runs/a-folder-with-a-rather-lon
 def page_path(tmp_path_factory):
     task = tasks.get("triage")
     rows = task.examples(24, seed=0, split="test")
-    wrong = "intent: nonsense\npriority: " + "averyverylongword" * 8 + "\nand on it goes"
+    wrong = "nonsense, " + "averyverylongword" * 8 + "\nand on it goes"
     outputs = {
         name: [data.answer(r) if (i + 1) % (k + 2) == 0 or (k == 2 and i) else wrong
                for i, r in enumerate(rows)]

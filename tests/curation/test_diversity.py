@@ -12,7 +12,7 @@ from ftlab.errors import ConfigError, DataError
 
 SIZE = 60
 SLICES = {
-    "triage": lambda record: data.answer(record).split()[1],
+    "triage": lambda record: data.answer(record),
     "kindness": lambda record: data.meta(record)["slice"],
     "unit_tests": lambda record: data.meta(record)["slice"],
 }
@@ -22,9 +22,9 @@ SLICES = {
 def mixtures(request):
     """Return a board of a task and three mixtures of one size: of 1 slice, of a third, of all."""
     task, of = tasks.get(request.param), SLICES[request.param]
-    made = board(task.examples(150, seed=1, split="test"))
+    made = board(task.up_to(150, seed=1, split="test"))
     pool: dict = {}
-    for record in task.examples(900, seed=0):
+    for record in task.up_to(900, seed=0):
         pool.setdefault(of(record), []).append(record)
     names = sorted(pool, key=lambda name: -len(pool[name]))
 

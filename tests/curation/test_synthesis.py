@@ -273,7 +273,7 @@ def test_generated_code_is_run_before_it_is_kept(tmp_path):
 
 def test_what_is_accepted_can_be_chosen(tmp_path):
     made = synthesise(
-        "triage", 2, teacher(lambda r: Answer("intent: bug\npriority: low")), tmp_path / "t.jsonl",
+        "triage", 2, teacher(lambda r: Answer("bug")), tmp_path / "t.jsonl",
         accept={"valid": 1}, progress=False,
     )  # fmt: skip
     assert made.requests == 2 and made.stopped == "complete"
