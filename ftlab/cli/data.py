@@ -121,24 +121,13 @@ def doctor(
 def diversity(
     data: Records,
     reference: Annotated[Path, typer.Option(help="Records like those that the model will meet.")],
-    plot: Annotated[Path | None, typer.Option(help="Draw the dartboard in this new PNG.")] = None,
-    areas: Annotated[int, typer.Option(min=2, help="Areas of the board, at most.")] = 10,
+    areas: Annotated[int, typer.Option(min=2, help="Areas of the reference, at most.")] = 10,
     seed: Annotated[int, typer.Option(help="Of the reduction and the areas.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Figures and areas as JSON.")] = False,
 ) -> None:
     """Show which of the inputs that a model will meet a data file covers, and which not."""
-    from rich.console import Console
-
-    from ftlab.curation import dartboard
-    from ftlab.curation import diversity as room
+    from ftlab.curation.diversity import measure
     from ftlab.data import read
-    from ftlab.files import writing
 
-    result = room.measure(read(data), room.board(read(reference), areas=areas, seed=seed))
-    if plot:
-        with writing(plot) as temporary:
-            dartboard.draw(result).savefig(temporary, format="png")
-    if as_json:
-        print(result.to_json())
-    else:
-        Console().print(result.table(), result.sentences(), sep="\n", highlight=False)
+    result = measure(read(data), read(reference), areas=areas, seed=seed)
+    print(result.to_json() if as_json else result)

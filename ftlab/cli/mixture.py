@@ -53,13 +53,10 @@ def mix(
     ] = None,
     how: Annotated[str, typer.Option(help="Balance up, down or to the same total.")] = "same",
     size: Annotated[int | None, typer.Option(min=1, help="Records in all.")] = None,
-    inject: Annotated[
-        str | None, typer.Option(help="Spoil a share of inputs, as messy:0.2,hostile:0.05.")
-    ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Sample files up or down into one, shuffled; spoil some inputs if wanted."""
-    from ftlab.curation import injectors, mixture
+    """Sample files up or down into one, shuffled."""
+    from ftlab.curation import mixture
     from ftlab.data import read, write
 
     if weights is not None and balance is not None:
@@ -69,7 +66,6 @@ def mix(
         raise ConfigError(f"{len(factors)} weights were given for {len(data)} files.")
     if len(set(data)) < len(data):
         raise ConfigError("A file is named twice. Give it a larger weight instead.")
-    rates = None if inject is None else injectors.parse_rates(inject)
     sources = {str(path): read(path) for path in data}
     if balance is not None:
         rows = [record for source in sources.values() for record in source]
@@ -77,13 +73,9 @@ def mix(
     else:
         by_file = dict(zip(sources, factors, strict=True))
         result = mixture.mix(sources, by_file, size=size, seed=seed, title="file")
-    mixed = result.records
     print(result)
-    if rates is not None:
-        mixed = injectors.inject(mixed, rates, seed=seed)
-        print(f"\n{injectors.tally(mixed)}")
-    write(out, mixed)
-    print(f"\n{len(mixed):,} records in {out}")
+    write(out, result.records)
+    print(f"\n{len(result.records):,} records in {out}")
 
 
 def _numbers(text: str) -> list[float]:

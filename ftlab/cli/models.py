@@ -80,4 +80,5 @@ def merge(
     check = {"adapter": adapter.resolve().name, "check": str(agreement)}
     told["about"] = told.get("about", {}) | {"merged": check}
     folder.save(out, merged, tokenizer, told)
-    print(f"Saved in {out}.")
+    adapters.check_saved(out, merged, tokenizer("Count from one to ten:")["input_ids"])
+    print(f"Saved in {out}, loaded again and compared: the same.")

@@ -8,8 +8,6 @@ A *weight* is how often each record is read: 9 up-samples, 0.5 keeps half. Where
 whole, some records are read once more than others; which ones follows from their content and the
 seed alone, so that the order of the input does not matter and a larger weight only adds.
 
-Reading good records more often does what a larger weight in the loss would do, and any trainer can
-do it. But it makes no new information: a hundred records read nine times are still a hundred.
 Split first and up-sample the training part alone, or copies stand on both sides.
 
 >>> from ftlab import data
@@ -27,9 +25,8 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from ftlab import data
 from ftlab.errors import ConfigError, DataError, raise_unknown
@@ -40,15 +37,8 @@ STRATA = ("slice", "difficulty", "completion")
 """Fields by which records are stratified where nobody says by which, the first that serves."""
 
 
-# What records say of themselves, and an order that only depends on them.
-
-
 def value(record: data.Row, field: str) -> str | None:
-    """Return what a record has in a field of its `meta`, or its "completion", as text.
-
-    >>> value(data.example("a", "b", slice="easy"), "slice")
-    'easy'
-    """
+    """Return what a record has in a field of its `meta`, or its "completion", as text."""
     if field == "completion":
         return data.answer(record).strip()
     found = data.meta(record).get(field)
@@ -63,9 +53,7 @@ def values(records: Sequence[data.Row], field: str) -> list[str | None]:
     """
     found = [value(record, field) for record in records]
     if all(one is None for one in found):
-        raise_unknown(
-            "field", field, {"completion"}.union(*(data.meta(record) for record in records))
-        )
+        raise_unknown("field", field, {"completion"}.union(*map(data.meta, records)))
     return found
 
 
@@ -90,11 +78,7 @@ def shuffled(records: Sequence[data.Row], seed: int, salt: str = "") -> list[int
     """Return the places of the records in an order that their content and the seed alone decide.
 
     The same records in another order come out the same; equal ones are told apart by number.
-
-    Args:
-        records: what to order.
-        seed: another seed, another order.
-        salt: what it is for, so that two purposes do not share their chances.
+    Another `salt`, for another purpose, gives another order.
     """
     copies: Counter[str] = Counter()
     keys = []
@@ -116,9 +100,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-# Mixtures.
-
-
 @dataclass(frozen=True)
 class Mixture:
     """Records, and the arithmetic that led to them; `print` shows it."""
@@ -128,7 +109,6 @@ class Mixture:
     counts: dict[str, int]
     """How many of them came from each source."""
     arithmetic: str
-    """The table."""
 
     def __str__(self) -> str:
         return self.arithmetic
@@ -151,9 +131,6 @@ def mix(
         seed: decides which records a broken weight takes, and the order.
         title: what a source is, for the table.
 
-    Returns:
-        The records in random order, with the arithmetic.
-
     Raises:
         ConfigError: a weight is missing, negative or no number, or nothing is left.
         DataError: a source is empty.
@@ -161,8 +138,7 @@ def mix(
     for name in [*weights, *sources]:
         if name not in sources:
             raise_unknown("source", name, sources)
-        weight = weights.get(name, math.nan)
-        if not 0 <= weight < math.inf:
+        if not 0 <= weights.get(name, math.nan) < math.inf:
             raise ConfigError(
                 f"The weight of {name!r} is {weights.get(name, 'missing')}. Give a number from 0 "
                 "up: how often each of its records is read."
@@ -170,21 +146,20 @@ def mix(
         if not sources[name]:
             raise DataError(f"The source {name!r} holds no records.")
     wanted = {name: weights[name] * len(records) for name, records in sources.items()}
-    total = sum(wanted.values())
-    if round(total) < 1 or (size is not None and size < 1):
+    if round(sum(wanted.values())) < 1 or (size is not None and size < 1):
         raise ConfigError("The mixture would be empty. Raise a weight or the size.")
-    scale = 1.0 if size is None else size / total
-    counts = _whole({name: count * scale for name, count in wanted.items()}, size)
-    chosen = [
-        record for name, records in sources.items() for record in _take(records, counts[name], seed)
-    ]
-    rows: list[list[object]] = [
-        [name, f"{len(records):,}", f"{weights[name] * scale:.3g}", f"{counts[name]:,}",
-         f"{counts[name] / len(chosen):.1%}", _times(counts[name], len(records))]
-        for name, records in sources.items()
-    ]  # fmt: skip
-    have = sum(len(records) for records in sources.values())
-    rows.append(["total", f"{have:,}", "", f"{len(chosen):,}", "", ""])
+    scale = 1.0 if size is None else size / sum(wanted.values())
+    counts = _whole({name: count * scale for name, count in wanted.items()})
+    chosen, rows = [], []
+    for name, records in sources.items():
+        times, rest = divmod(counts[name], len(records))
+        order = shuffled(records, seed, "taken")  # a larger count takes the same and more
+        chosen += [records[i] for i in order * times + order[:rest]]
+        rows.append([
+            name, f"{len(records):,}", f"{weights[name] * scale:.3g}", f"{counts[name]:,}",
+            f"{counts[name] / sum(counts.values()):.1%}", _times(times, rest, len(records)),
+        ])  # fmt: skip
+    rows.append(["total", f"{sum(map(len, sources.values())):,}", "", f"{len(chosen):,}", "", ""])
     told = table([title, "have", "weight", "records", "share", "each is read"], rows)
     different = len({data.fingerprint([record]) for record in chosen})
     told += f"\n{len(chosen):,} records, {different:,} of them different"
@@ -213,51 +188,41 @@ def balance(
         ConfigError: no record has the field, or there is no such way.
         DataError: some records lack the field.
     """
-    aims: dict[str, Callable[[list[int]], float]] = {"up": max, "down": min, "same": fmean}
-    if how not in aims:
-        raise_unknown("way to balance", how, aims)
     found = values(records, field)
     if lacking := found.count(None):
         raise DataError(
             f"{lacking:,} of {len(records):,} records have no {field!r}, so they cannot be "
             "balanced by it. Give them one, or leave them out."
         )
-    sources: dict[str, list[data.Row]] = {str(name): [] for name in sorted(set(map(str, found)))}
+    sources: dict[str, list[data.Row]] = {}
     for name, record in zip(found, records, strict=True):
-        sources[str(name)].append(record)
+        sources.setdefault(str(name), []).append(record)
     sources = dict(sorted(sources.items(), key=lambda item: (len(item[1]), item[0])))
-    aim = aims[how]([len(group) for group in sources.values()])
-    weights = {name: aim / len(group) for name, group in sources.items()}
+    sizes = list(map(len, sources.values()))
+    aims: dict[str, float] = {
+        "up": max(sizes), "down": min(sizes), "same": len(records) / len(sizes),
+    }  # fmt: skip
+    if how not in aims:
+        raise_unknown("way to balance", how, aims)
+    weights = {name: aims[how] / len(group) for name, group in sources.items()}
     return mix(sources, weights, size=size, seed=seed, title=field)
 
 
-def _whole(wanted: dict[str, float], size: int | None) -> dict[str, int]:
+def _whole(wanted: dict[str, float]) -> dict[str, int]:
     """Round to whole numbers that add up, the largest fractions up (Hamilton's method)."""
     counts = {name: math.floor(count + 1e-9) for name, count in wanted.items()}
-    short = (round(sum(wanted.values())) if size is None else size) - sum(counts.values())
+    short = round(sum(wanted.values())) - sum(counts.values())
     for name in sorted(wanted, key=lambda name: counts[name] - wanted[name])[:short]:
         counts[name] += 1
     return counts
 
 
-def _take(records: Sequence[data.Row], count: int, seed: int) -> list[data.Row]:
-    """Take records so often that they are `count`; a larger count takes the same and more."""
-    whole, rest = divmod(count, len(records))
-    order = shuffled(records, seed, "taken")
-    return [records[i] for i in order] * whole + [records[i] for i in order[:rest]]
-
-
-def _times(count: int, have: int) -> str:
-    """Say how often each of `have` records is read when `count` are."""
-    whole, rest = divmod(count, have)
+def _times(whole: int, rest: int, have: int) -> str:
     if not whole:
         return f"{rest:,} of {have:,} once" if rest else "never"
     if not rest:
         return "once" if whole == 1 else f"{whole:,} times"
     return f"{whole:,} or {whole + 1:,} times"
-
-
-# Learning curves.
 
 
 def nested(

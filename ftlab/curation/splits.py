@@ -10,10 +10,9 @@ what hangs together by links is a *cluster*, and goes to one part whole. A model
 answers `c` from memory, and a test on `c` would measure that.
 
 Clusters are dealt out from the largest to the smallest, each to the part with room for it where
-the counts of all labels come nearest to their shares; this is the greedy method of
-scikit-learn's StratifiedGroupKFold, for parts of any size (Sechidis, Tsoumakas and Vlahavas 2011,
-On the Stratification of Multi-Label Data). Which of like clusters goes where follows from the
-records' content and the seed, and not from their order.
+the counts of all labels come nearest to their shares: the greedy method of scikit-learn's
+StratifiedGroupKFold, which makes parts of one size only. Which of like clusters goes where follows
+from the records' content and the seed, and not from their order.
 """
 
 import math
@@ -34,8 +33,8 @@ from ftlab.files import write_text
 
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
 LEFT = "(left out)"
-_WORDS = re.compile(r"\w+")
 SHOWN = 12  # labels in the table; the others are counted
+_WORDS = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,7 @@ class Split:
                     folder.rmdir()  # Windows renames onto nothing only
                 part.rename(folder)
         except OSError as error:
-            raise DataError(
-                f"Could not write {folder}: {error.strerror or error}. Choose another folder."
-            ) from error
+            raise DataError(f"Could not write {folder}: {error.strerror or error}.") from error
         return sorted(folder.iterdir())
 
 
@@ -131,24 +128,25 @@ def split(
     label, labels = strata(records, label)
     cluster, steps = clusters(records, by, near=near)
     part_of = _deal(records, cluster, labels, goals, seed)
-    parts = {
-        name: [record for i, record in enumerate(records) if part_of[cluster[i]] == name]
-        for name in goals
-    }
+    dealt = [part_of[number] for number in cluster]
+    parts = {name: [r for r, at in zip(records, dealt, strict=True) if at == name]
+             for name in goals}  # fmt: skip
     whole = Counter(part_of.values())
-    for name in goals:
-        if not parts[name]:
-            raise DataError(
-                f"{name} would be empty: the {len(records):,} records hang together in "
-                f"{len(part_of):,} clusters, the largest of {max(Counter(cluster).values()):,}. "
-                "Take another field to keep together, or a larger share."
-            )
-    told = [*steps, _sizes_table(goals, parts, whole, len(records))]
+    rows = [
+        [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / len(records):.1%}",
+         f"{whole[name]:,}"] for name, part in parts.items()
+    ]  # fmt: skip
+    if empty := next((name for name in goals if not parts[name]), None):
+        raise DataError(
+            f"{empty} would be empty: the {len(records):,} records hang together in "
+            f"{len(part_of):,} clusters, the largest of {max(Counter(cluster).values()):,}. "
+            "Take another field to keep together, or a larger share."
+        )
+    told = [*steps, table(["part", "wanted", "records", "share", "clusters"], rows)]
     if label:
-        told.append(_labels_table(label, labels, goals, [part_of[c] for c in cluster]))
+        told.append(_labels_table(label, labels, goals, dealt))
     told.append(f"Seed {seed}, " + (f"stratified by {label}." if label else "not stratified."))
     parts.pop(LEFT, None)
-    whole.pop(LEFT, None)
     return Split(parts, {name: whole[name] for name in parts}, "\n".join(told))
 
 
@@ -165,35 +163,29 @@ def clusters(
     Raises:
         ConfigError: no record has one of the fields.
     """
-    links = [(i, i) for i in range(len(records))]
+    n = len(records)
     texts = [asked(record) for record in records]
-    steps = [f"{len(records):,} records"]
-    found, left = _components(links, len(records))
-
-    def link(column: Sequence[str | None], what: str) -> None:
-        first: dict[str, int] = {}
-        links.extend((first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None)
-        told(what)
-
-    def told(what: str) -> None:
-        nonlocal found, left
+    steps, links, left = [f"{n:,} records"], [(i, i) for i in range(n)], n
+    found = list(range(n))
+    words = [" ".join(_WORDS.findall(text.lower())) or text for text in texts]
+    columns = [(f"the field {field}", values(records, field)) for field in by]
+    for what, column in [*columns, ("equal words", words), ("nearly equal inputs", None)]:
+        if column is not None:
+            first: dict[str, int] = {}
+            links += [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None]
+        elif near:
+            order = shuffled(records, 0, "near")  # the index learns from what comes first
+            index = NearIndex()
+            for i in order:
+                index.add(texts[i])
+            links += [(order[a], order[b]) for a, b in index.pairs().tolist()]
         before = left
-        found, left = _components(links, len(records))
+        found, left = _components(links, n)
         if left < before:
             steps.append(f"- {before - left:,}  linked by {what}")
-
-    for field in by:
-        link(values(records, field), f"the field {field}")
-    link([" ".join(_WORDS.findall(text.lower())) or text for text in texts], "equal words")
-    if near:
-        order = shuffled(records, 0, "near")  # the index learns from what comes first
-        index = NearIndex()
-        for i in order:
-            index.add(texts[i])
-        links.extend((order[a], order[b]) for a, b in index.pairs().tolist())
-        told("nearly equal inputs")
-    most = max(Counter(found).values(), default=0)
-    steps.append(f"= {left:,}  clusters, the largest of {most:,}")
+    steps.append(
+        f"= {left:,}  clusters, the largest of {max(Counter(found).values(), default=0):,}"
+    )
     return found, steps
 
 
@@ -229,10 +221,8 @@ def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
         )
     if n < len(sizes):
         raise DataError(f"{n} records cannot make {len(sizes)} parts.")
-    ends = [round(n * sum(sizes[: i + 1]) + 1e-9) for i in range(len(sizes))]
-    goals = dict(
-        zip(names, (b - a for a, b in zip([0, *ends[:-1]], ends, strict=True)), strict=True)
-    )
+    ends = [round(n * sum(sizes[:i]) + 1e-9) for i in range(len(sizes) + 1)]
+    goals = {name: ends[i + 1] - ends[i] for i, name in enumerate(names)}
     for name in names:
         if not goals[name]:
             goals[name] += 1
@@ -250,10 +240,10 @@ def _deal(
     """Return the part of each cluster."""
     of_cluster: dict[int, Counter[str | None]] = {}
     for i in shuffled(records, seed, "split"):  # a cluster stands where its first record does
-        counts = of_cluster.setdefault(cluster[i], Counter())
-        counts[labels[i]] += 1
-        counts[None] += 1  # the size counts like a label that all have
-    all_labels = Counter(labels)
+        # The size counts like a label that all have.
+        of_cluster.setdefault(cluster[i], Counter()).update([labels[i], None])
+    all_labels: Counter[str | None] = Counter(labels)
+    all_labels[None] = len(records)
     share = {name: goal / len(records) for name, goal in goals.items()}
     have: dict[str, Counter[str | None]] = {name: Counter() for name in goals}
     part_of: dict[int, str] = {}
@@ -262,7 +252,7 @@ def _deal(
         """How much further from its shares the part would be, in chi-square."""
         gain = 0.0
         for x, count in counts.items():
-            aim = share[name] * (len(records) if x is None else all_labels[x])
+            aim = share[name] * all_labels[x]
             gain += count * (2 * (have[name][x] - aim) + count) / aim
         return gain
 
@@ -276,16 +266,6 @@ def _deal(
         part_of[number] = name
         have[name] += counts
     return part_of
-
-
-def _sizes_table(
-    goals: dict[str, int], parts: dict[str, list[data.Row]], whole: "Counter[str]", n: int
-) -> str:
-    rows = [
-        [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / n:.1%}", f"{whole[name]:,}"]
-        for name, part in parts.items()
-    ]
-    return table(["part", "wanted", "records", "share", "clusters"], rows)
 
 
 def _labels_table(

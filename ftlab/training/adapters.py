@@ -4,6 +4,7 @@ An adapter costs a little at every token; a merged model does not, and every ser
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ModelError
@@ -79,3 +80,35 @@ def _look(model: Any, tokenizer: Any, prompts: list[str]) -> tuple[list[Any], li
         with torch.no_grad():
             logits.append(model(input_ids=ids).logits[0].float().cpu())
     return logits, generate(model, tokenizer, messages, max_new_tokens=24)
+
+
+def check_saved(folder: Path, model: Any, input_ids: list[int], *, bits: int | None = None) -> None:
+    """Load what was saved, and compare its logits on a text with those of the model that it is of.
+
+    Args:
+        folder: what was saved.
+        model: the model in memory, without autocast around it.
+        input_ids: the text.
+        bits: 4 where the base is held in 4 bits.
+
+    Raises:
+        ModelError: they differ by more than rounding: a lost head, another base, a wrong adapter.
+    """
+    import torch
+
+    from ftlab import models
+    from ftlab.hardware import profile
+
+    saved, _ = models.load(folder, bits=bits)
+    row = torch.tensor([input_ids])
+    with torch.no_grad():
+        ours = model(input_ids=row.to(model.device)).logits.float().cpu()
+        theirs = saved(input_ids=row.to(saved.device)).logits.float().cpu()
+    # Half precision on a GPU and 4 bits round; a wrong adapter is off by whole units.
+    tolerance = 1e-3 if profile().device == "cpu" and bits is None else 0.5
+    worst = (ours - theirs).abs().max().item()
+    if not worst <= tolerance:
+        raise ModelError(
+            f"What was saved in {folder} is not what was in memory: its logits differ by "
+            f"{worst:.2g}. Do not use it; please report this."
+        )

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftlab import data, models, templates
-from ftlab.errors import ConfigError, DataError, ModelError, TrainingError, raise_unknown
+from ftlab.errors import ConfigError, DataError, TrainingError, raise_unknown
 from ftlab.files import read_text, write_text
 from ftlab.hardware import profile, versions
 from ftlab.training import checkpoints, folder
+from ftlab.training.adapters import check_saved
 from ftlab.training.callbacks import ProgressLines, quiet
 from ftlab.training.config import learning_rate as usual_rate
 from ftlab.training.config import sft_config
@@ -185,10 +186,13 @@ def finetune(
     }
     whole = trainer.accelerator.get_state_dict(trainer.model) if _in_parts(trainer) else None
     if first:
-        trained = trainer.accelerator.unwrap_model(trainer.model).eval()
+        # Without autocast, which `accelerate` keeps around the forward pass.
+        trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
         folder.save(out, trained, tokenizer, json.loads(json.dumps(summary, default=str)), whole)
         if whole is None:
-            _check_saved(out, trained, train_set["input_ids"][0], method)
+            check_saved(
+                out, trained, train_set["input_ids"][0], bits=4 if method == "qlora" else None
+            )
         shutil.rmtree(waiting, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return summary
@@ -266,22 +270,3 @@ def _from_first(trainer: Any, checkpoint: str | None) -> str | None:
 def _in_parts(trainer: Any) -> bool:
     """Say whether each process holds a part of the model only."""
     return trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-
-
-def _check_saved(out: Path, trained: Any, input_ids: list[int], method: str) -> None:
-    """Load what was saved, and compare its logits on the first row with the trained model's."""
-    import torch
-
-    saved, _ = models.load(out, bits=4 if method == "qlora" else None)
-    row = torch.tensor([input_ids])
-    with torch.no_grad():
-        ours = trained(row.to(trained.device)).logits.float().cpu()
-        theirs = saved(row.to(saved.device)).logits.float().cpu()
-    # Half precision on a GPU and 4 bits round; a wrong adapter is off by whole units.
-    tolerance = 1e-3 if profile().device == "cpu" and method != "qlora" else 0.5
-    worst = (ours - theirs).abs().max().item()
-    if not worst <= tolerance:
-        raise ModelError(
-            f"What was saved in {out} is not what was trained: its logits differ by {worst:.2g}. "
-            "Do not use it; please report this."
-        )

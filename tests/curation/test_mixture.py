@@ -205,13 +205,9 @@ def test_mix_and_split_from_a_shell(ftlab, tmp_path):
     data.write(a, SENIOR)
     data.write(b, JUNIOR)
     before = a.read_bytes() + b.read_bytes()
-    code, told, err = ftlab(
-        "mix", a, b, "--weights", "9,1", "--inject", "messy:0.2,hostile:0.05", "--out", out
-    )
+    code, told, err = ftlab("mix", a, b, "--weights", "9,1", "--out", out)
     assert code == 0, err
-    mixed = data.read(out)
-    done = Counter(data.meta(r).get("injected") for r in mixed)
-    assert done == {None: 1350, "messy": 360, "hostile": 90} and "9 times" in told
+    assert len(data.read(out)) == 1800 and "9 times" in told
     code, told, err = ftlab(
         "split", b, "--out", tmp_path / "s", "--sizes", "600,100,100", "--by", "n",
         "--nested", "50,100",
@@ -237,8 +233,6 @@ def test_mistakes_from_a_shell(ftlab, tmp_path):
         ("mix", a, "--out", new, "--weights", "1,x"): "no list of numbers",
         ("mix", a, a, "--out", new): "named twice",
         ("mix", a, "--out", new, "--weights", "1", "--balance", "n"): "not both",
-        ("mix", a, "--out", new, "--inject", "messy"): "messy:0.2",
-        ("mix", a, "--out", new, "--inject", "mesy:0.2"): "Did you mean 'messy'",
         ("mix", tmp_path / "none", "--out", new): "does not exist",
         ("split", a, "--out", tmp_path): "not an empty folder",
         ("split", a, "--out", new, "--sizes", "0.5,0.4"): "add up to 1",

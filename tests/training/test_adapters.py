@@ -2,9 +2,11 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from ftlab import models
 from ftlab.errors import ModelError
 from ftlab.generation import generate
-from ftlab.training.adapters import merge
+from ftlab.training import folder
+from ftlab.training.adapters import check_saved, merge
 
 PROMPT = [{"role": "user", "content": "Say hi!"}]
 
@@ -44,3 +46,20 @@ def test_a_merge_that_changes_answers_is_noticed(adapted, monkeypatch):
 def test_nothing_to_merge_is_said(make_model):
     with pytest.raises(ModelError, match="no adapter"):
         merge(*make_model("chatml"))
+
+
+def test_what_was_merged_is_loaded_again_and_compared(model_folder, tmp_path, command, monkeypatch):
+    base, tokenizer = models.load(model_folder)
+    torch.manual_seed(1)
+    config = LoraConfig(target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    folder.save(tmp_path / "adapter", get_peft_model(base, config), tokenizer, {})
+    code, out, err = command("merge", tmp_path / "adapter", "--out", tmp_path / "merged")
+    assert code == 0 and "loaded again and compared: the same" in out, err
+    other, _ = models.load(model_folder)
+    with pytest.raises(ModelError, match=r"merged is not what was in memory: its logits differ"):
+        check_saved(tmp_path / "merged", other, [1, 2, 3])
+
+    save = folder.save
+    monkeypatch.setattr(folder, "save", lambda out, model, *rest: save(out, other, *rest))
+    code, _, err = command("merge", tmp_path / "adapter", "--out", tmp_path / "again")
+    assert code == 2 and "is not what was in memory" in err
