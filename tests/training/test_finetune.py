@@ -149,7 +149,7 @@ def test_a_folder_that_is_not_what_was_trained_is_reported(model_folder, tmp_pat
         return model, tokenizer
 
     monkeypatch.setattr(room.models, "load", other)
-    with pytest.raises(ModelError, match="not what was trained"):
+    with pytest.raises(ModelError, match="not what was in memory"):
         finetune(ROWS, tmp_path / "out", model=model_folder, **QUICK)
 
 
@@ -177,4 +177,5 @@ def test_two_processes_have_the_losses_of_one(model_folder, tmp_path):
     assert one["settings"]["processes"] == 1 and two["settings"]["processes"] == 2
     assert one["steps"] == two["steps"] == 4
     losses = [[line["loss"] for line in run["history"]] for run in found]
-    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    # Where bf16 is fast, it rounds.
+    assert losses[1] == pytest.approx(losses[0], abs=2e-3)
