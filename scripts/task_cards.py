@@ -15,8 +15,10 @@ from ftlab.files import write_text
 
 COUNT = 1000  # most records of either split that the figures are counted on
 WHY = {
+    "extraction": "What companies ask for first: text in, JSON out, and letters that lie in wait.",
     "kindness": "A narrow tune learns the letter of its examples: the probe asks what lies beyond.",
     "punctuation": "Everybody sees at once whether it worked, and real text costs nothing.",
+    "style": "What people love to try and can hardly mark: its measure says how well it measures.",
     "triage": "The classic, in messages that a linear model finds hard: few, messy, misleading.",
     "unit_tests": "What a model writes is executed: style is one thing, tests that hold another.",
 }

@@ -24,8 +24,10 @@ from ftlab import data
 from ftlab.errors import raise_unknown
 
 _HOME = {
+    "extraction": "ftlab.tasks.extraction",
     "kindness": "ftlab.tasks.kindness",
     "punctuation": "ftlab.tasks.punctuation",
+    "style": "ftlab.tasks.style",
     "triage": "ftlab.tasks.triage",
     "unit_tests": "ftlab.tasks.unit_tests",
 }

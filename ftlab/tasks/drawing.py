@@ -136,20 +136,25 @@ def written(file: str) -> dict[str, tuple[dict[str, Any], ...]]:
     return {split: tuple(row for row in rows if row["split"] == split) for split in SPLITS}
 
 
-def sizes(file: str) -> dict[str, int]:
-    """Return how many rows a file of a task has in each split."""
-    return {split: len(rows) for split, rows in written(file).items()}
+def _those(file: str, split: str, wanted: dict[str, str]) -> list[dict[str, Any]]:
+    return [row for row in written(file)[split] if all(row[k] == v for k, v in wanted.items())]
 
 
-def sample(file: str, n: int, seed: int, split: str) -> list[dict[str, Any]]:
-    """Draw `n` different rows of a file's split; a larger `n` starts the same.
+def sizes(file: str, **wanted: str) -> dict[str, int]:
+    """Return how many rows a file of a task has in each split, all or with these values."""
+    return {split: len(_those(file, split, wanted)) for split in SPLITS}
+
+
+def sample(file: str, n: int, seed: int, split: str, **wanted: str) -> list[dict[str, Any]]:
+    """Draw `n` different rows of a file's split, all or with these values; a larger `n` starts
+    the same.
 
     Raises:
         ConfigError: there is no such split, `n` is not positive, or there are fewer rows.
     """
     if split not in SPLITS:
         raise_unknown("split", split, SPLITS)
-    pool = list(written(file)[split])
+    pool = _those(file, split, wanted)
     if not 1 <= n <= len(pool):
         raise ConfigError(
             f"{n} {split} examples were asked for; {file} has {len(pool)} of them. Ask for 1 to "

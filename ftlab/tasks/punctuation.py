@@ -257,7 +257,8 @@ def question(text: str) -> list[dict[str, str]]:
 
 def row(text: str, **meta: Any) -> data.Row:
     """Return a row of the conversational form; further keywords become its meta."""
-    return data.example(strip(text), text, system=SYSTEM, **meta)
+    name = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return data.example(strip(text), text, system=SYSTEM, id=name, **meta)
 
 
 def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
@@ -274,8 +275,9 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     everyday = list(read_data("tasks/punctuation.yaml")["everyday"])
     everyday = everyday[:48] if split == "train" else everyday[48:]
     rng.shuffle(everyday)
-    made = [row(text, slice="everyday") for text in everyday[: n * 3 // 10]]
-    made += [row(one.text, slice=one.slice) for one in _draw(n - len(made), seed, split)]
+    made = [row(text, slice="everyday", group=text) for text in everyday[: n * 3 // 10]]
+    drawn = _draw(n - len(made), seed, split)
+    made += [row(one.text, slice=one.slice, group=one.group) for one in drawn]
     rng.shuffle(made)
     return made
 
@@ -355,8 +357,8 @@ TASK = Task(
     ),
     headline="f1",
     licence="PSF-2.0 (Python documentation and standard library)",
-    examples=examples,
-    prompt=prompt,
+    examples=rows,
+    prompt=question,
     parse=parse,
     score=score,
 )

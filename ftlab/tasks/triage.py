@@ -19,7 +19,7 @@ import re
 from collections.abc import Sequence
 
 from ftlab import data
-from ftlab.errors import DataError, MissingExtraError
+from ftlab.errors import DataError
 from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import digest, sample, sizes
 
@@ -78,16 +78,11 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
 
     Raises:
         DataError: the training records have one topic, or none.
-        MissingExtraError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline, make_union
-    except ImportError:
-        raise MissingExtraError(
-            "The baseline needs scikit-learn. Install it with: pip install scikit-learn"
-        ) from None
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
     topics = [data.answer(record) for record in train_records]
     if len(set(topics)) < 2:
         raise DataError(

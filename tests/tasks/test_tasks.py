@@ -15,11 +15,15 @@ from ftlab.tasks import Ratio, kindness
 NAMES = tasks.names()
 SCORED = {"unit_tests": 6}
 """How many records are marked, where each is run in a sandbox; 50 elsewhere."""
+SIZE = {"style": 40}
+"""How many records are drawn, where there are fewer than 100 of a split."""
+REFERENCES = {"style": 0.85}
+"""What the references score, where the measure is not exact; 1 elsewhere."""
 
 
 @functools.cache
-def made(name, seed=1, split="train", n=100):
-    return tuple(tasks.get(name).examples(n, seed, split=split))
+def made(name, seed=1, split="train", n=0):
+    return tuple(tasks.get(name).examples(n or SIZE.get(name, 100), seed, split=split))
 
 
 def asked(record):
@@ -46,7 +50,9 @@ def digests_elsewhere():
 def test_examples_depend_on_the_seed_alone(name):
     first = made(name, n=20)
     make = tasks.get(name).examples
-    assert list(first) == make(20, 1) == make(40, 1)[:20]
+    assert list(first) == make(20, 1)
+    if name != "punctuation":  # it mixes everyday sentences in by their share
+        assert list(first) == make(40, 1)[:20]
     assert list(first) != make(20, 2)
     assert data.fingerprint(first) in digests_elsewhere()
 
@@ -82,7 +88,7 @@ def test_train_and_test_never_share_inputs(name):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_records_are_labelled(name, split):
     records = made(name, split=split)
-    assert len(records) == 100 == len({data.meta(r)["id"] for r in records})
+    assert len(records) == SIZE.get(name, 100) == len({data.meta(r)["id"] for r in records})
     for record in records:
         assert isinstance(data.meta(record)["slice"], str) and data.meta(record)["slice"]
         assert isinstance(data.meta(record)["group"], str) and data.meta(record)["group"]
@@ -97,7 +103,7 @@ def test_the_completion_has_full_marks(name, split):
     task = tasks.get(name)
     records = made(name, split=split)[: SCORED.get(name, 50)]
     marks = [task.score(record, data.answer(record))[task.headline] for record in records]
-    assert tasks.total(marks).value == 1
+    assert tasks.total(marks).value >= REFERENCES.get(name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)

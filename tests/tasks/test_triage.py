@@ -1,12 +1,11 @@
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from ftlab import data, tasks
-from ftlab.errors import DataError, MissingExtraError
+from ftlab.errors import DataError
 from ftlab.tasks.triage import TOPICS, baseline, examples, parse, score
 
 FILE = Path(__file__).parents[2] / "data/tasks/tickets.jsonl"
@@ -73,9 +72,3 @@ def test_baseline_looks_at_no_answer_of_the_test():
 def test_baseline_says_what_it_needs(bad, message):
     with pytest.raises(DataError, match=message):
         baseline(bad, TEST[:1])
-
-
-def test_baseline_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(MissingExtraError, match="pip install scikit-learn"):
-        baseline(TRAIN[:1], TEST[:1])

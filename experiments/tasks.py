@@ -1,0 +1,165 @@
+"""What do 50, 100 and 200 records teach a small model? Every task, against its prompted base.
+
+    python experiments/tasks.py [--out data/grids/tasks.csv] [--minutes 60]
+
+Each task is answered by the base, by the base with eight solved examples in its prompt, and by the
+base tuned on 50, 100 and 200 records: the upper half of the layers, LoRA rank 16, two passes, the
+same recipe everywhere. The held-out records are the same for all. A line of the file is one
+system and one seed; the seed draws the examples and the training records. The order of the runs
+makes a stop at any moment leave a table: all tasks at 50 and 100 records with seed 0, then seeds 1
+and 2, then 200. Stopped and started again, the script goes on where it was; it ends with code 3
+when nothing is left. `python scripts/task_cards.py` puts the table on the tasks' cards.
+"""
+
+import argparse
+import csv
+import datetime
+import importlib
+import json
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTTrainer
+
+import ftlab
+from ftlab import data, hardware, models, tasks
+from ftlab.evaluation.systems import System, few_shot_examples
+from ftlab.generation import generate
+
+OUT = Path(__file__).parents[1] / "data" / "grids" / "tasks.csv"
+FIELDS = ("task", "system", "records", "seed", "n", "totals", "marks", "minutes", "date")
+BASE, RATE, EPOCHS, BATCH = "smollm2-135m", 1e-3, 2, 4
+ANSWER = {  # most tokens of an answer, and how many held-out records
+    "triage": (8, 60),
+    "punctuation": (64, 50),
+    "extraction": (64, 48),
+    "kindness": (64, 48),
+    "style": (64, 40),
+    "unit_tests": (224, 32),
+}
+BEYOND = {"kindness": 32, "style": 16}  # further records, of a sort that training never has
+
+
+def main() -> int:
+    """Run what is left of the grid."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--tasks", nargs="+", default=list(ANSWER), choices=ANSWER)
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
+    args = parser.parse_args()
+    begun = time.monotonic()
+    done = finished(args.out)
+    for name, records, seed in plan(args.tasks):
+        if (name, str(records), str(seed)) in done:
+            continue
+        if time.monotonic() - begun > 60 * args.minutes:
+            print("The minutes are over; call again to go on.")
+            return 0
+        keep(args.out, one(name, records, seed))
+    return 3
+
+
+def plan(names: list[str]) -> list[tuple[str, int, int]]:
+    """Return (task, training records, seed) in the order of the runs; -8 is 8 examples."""
+    first = [(name, records, 0) for name in names for records in (0, 50, -8, 100)]
+    more = [(n, records, seed) for seed in (1, 2) for n in names for records in (50, 100)]
+    return [*first, *more, *((name, 200, seed) for seed in range(3) for name in names)]
+
+
+def finished(out: Path) -> set[tuple[str, str, str]]:
+    """Return the task, the records and the seed of each run that the file holds."""
+    if not out.exists():
+        return set()
+    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {(row["task"], row["records"], row["seed"]) for row in csv.DictReader(lines)}
+
+
+def keep(out: Path, row: dict[str, Any]) -> None:
+    """Append a run to the file, which begins with how it was made."""
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        libraries = ", ".join(
+            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
+        )
+        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, Python "
+        machine += f"{platform.python_version()}, {hardware.profile().dtype}"
+        out.write_text(
+            "# python experiments/tasks.py\n"
+            f"# {BASE}, LoRA rank 16 on the upper half, rate {RATE:g}, {EPOCHS} passes, batches of "
+            f"{BATCH}\n"
+            f"# {datetime.date.today()}; {machine}; {libraries}\n" + ",".join(FIELDS) + "\n",
+            encoding="utf-8",
+        )
+    with out.open("a", encoding="utf-8", newline="") as stream:
+        csv.DictWriter(stream, FIELDS, lineterminator="\n").writerow(row)
+    print({key: row[key] for key in FIELDS if key != "marks"}, flush=True)
+
+
+def one(name: str, records: int, seed: int) -> dict[str, Any]:
+    """Tune, or prompt, and mark; training texts and few-shot examples are never held-out ones."""
+    begun = time.monotonic()
+    hardware.seed_everything(seed)
+    task, (most, n) = tasks.get(name), ANSWER[name]
+    held_out = task.examples(n, 0, split="test")
+    beyond: list[data.Row] = []
+    if name in BEYOND:
+        beyond = importlib.import_module(f"ftlab.tasks.{name}").probe(BEYOND[name], 0)
+    folder = models.get(BASE)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    asks = System("base", BASE).asks
+    if records < 0:
+        shots = few_shot_examples(task.up_to(160, 0), held_out, -records, seed=seed)
+        asks = System(f"{-records} examples", BASE, few_shot_examples=shots).asks
+    if records > 0:
+        model = tuned(model, tokenizer, task.up_to(200, seed)[:records], seed)
+    asked = [asks(data.prompt(row)) for row in (*held_out, *beyond)]
+    said = generate(model, tokenizer, asked, max_new_tokens=most)
+    scores = [task.score(row, text) for row, text in zip((*held_out, *beyond), said, strict=True)]
+    totals = {}
+    for prefix, part in (("", scores[:n]), ("probe ", scores[n:])):
+        for metric in part[0] if part else ():
+            total = tasks.total(marks[metric] for marks in part)
+            totals[prefix + metric] = [round(total.num, 3), round(total.den, 3)]
+    return {
+        "task": name,
+        "system": "base" if records == 0 else f"{-records} examples" if records < 0 else "tuned",
+        "records": records,
+        "seed": seed,
+        "n": n,
+        "totals": json.dumps(totals),
+        "marks": " ".join(f"{s[task.headline].num:g}/{s[task.headline].den:g}" for s in scores[:n]),
+        "minutes": f"{(time.monotonic() - begun) / 60:.1f}",
+        "date": datetime.date.today(),
+    }
+
+
+def tuned(model: Any, tokenizer: Any, rows: list[data.Row], seed: int) -> Any:
+    """Return the model with an adapter on its upper half, tuned on the rows."""
+    trainer = SFTTrainer(
+        model,
+        args=ftlab.sft_config(
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=BATCH,
+            learning_rate=RATE,
+            seed=seed,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+    )
+    ftlab.faster_on_cpu(trainer)
+    trainer.train()
+    return trainer.model
+
+
+if __name__ == "__main__":
+    sys.exit(main())
