@@ -109,7 +109,8 @@ def decoded(raw: bytes, path: str | os.PathLike[str]) -> str:
         raise DataError(
             f"{path} is not UTF-8 text: line {line} has the byte 0x{bad.hex()}, which is "
             f"{bad.decode('cp1252', 'replace')!r} in Windows-1252, as Excel and old editors write. "
-            "Save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
+            "Save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW; of JSON lines, "
+            "ftlab doctor FILE --fix NEW writes them so."
         ) from None
 
 
@@ -119,24 +120,26 @@ def foreign(head: bytes) -> str | None:
     >>> foreign('{"prompt": "Hi"}'.encode("utf-16-be"))[:9]
     'UTF-16-BE'
     """
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        name = "UTF-16"
-    elif head[1:64:2].count(0) > len(head[:64]) / 3:  # of letters, every second byte is 0
-        name = "UTF-16-LE"
-    elif head[:64:2].count(0) > len(head[:64]) / 3:
-        name = "UTF-16-BE"
-    elif head.startswith(b"PK\x03\x04"):
+    if name := utf16(head):
+        return (
+            f"{name}, as PowerShell and Excel write; UTF-8 is wanted: ftlab doctor FILE --fix NEW, "
+            f"or iconv -f {name} -t UTF-8 FILE > NEW"
+        )
+    if head.startswith(b"PK\x03\x04"):
         return "a ZIP or an Excel workbook: unpack it, or save it as CSV in UTF-8"
-    elif head.startswith(b"PAR1"):
+    if head.startswith(b"PAR1"):
         return "Parquet: ftlab convert FILE NEW.jsonl writes it as JSONL"
-    elif head.startswith(b"\x1f\x8b"):
-        return "packed with gzip: gunzip FILE"
-    else:
-        return None
-    return (
-        f"{name}, as PowerShell and Excel write; UTF-8 is wanted: iconv -f {name} -t UTF-8 "
-        "FILE > NEW, or Set-Content -Encoding utf8 in PowerShell"
-    )
+    return "packed with gzip: gunzip FILE" if head.startswith(b"\x1f\x8b") else None
+
+
+def utf16(head: bytes) -> str | None:
+    """Return the name of the encoding if bytes are UTF-16, with or without a mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
+    for name, zeros in (("UTF-16-LE", head[1:64:2]), ("UTF-16-BE", head[:64:2])):
+        if zeros.count(0) > len(head[:64]) / 3:  # of letters, every second byte is 0
+            return name
+    return None
 
 
 def data_path(name: str) -> Path:

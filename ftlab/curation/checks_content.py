@@ -19,6 +19,7 @@ from typing import Any
 from ftlab import data
 from ftlab.curation import checks_private
 from ftlab.curation.checks_leftovers import leftovers
+from ftlab.curation.checks_words import listed
 from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
 from ftlab.formats import NotJsonError, loads
@@ -77,29 +78,16 @@ def form(text: str) -> str:
         return "broken json" if re.match(r"[{\[]\s*[\"'{\[}\d]", text) else "plain"
 
 
-# Mojibake: UTF-8 that was read as Windows-1252 or Latin-1.
-
-_GARBLED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u2013-\u2122]{1,3}")
+_NEXT_LINE = re.compile("(?<![\u0080-\u00f4])\u0085")  # alone it is a line's end, and meant
 
 
 def unscramble(text: str) -> str:
-    """Undo one wrong decoding where the result is valid UTF-8; leave all else as it is."""
+    """Undo wrong decodings that show beyond doubt, with ftfy; leave all else as it is."""
+    if text.isascii():
+        return text
+    import ftfy
 
-    def mended(match: re.Match[str]) -> str:
-        raw = b""
-        for character in match.group():
-            try:
-                raw += character.encode("cp1252")
-            except UnicodeEncodeError:
-                if ord(character) > 255:
-                    return match.group()
-                raw += bytes([ord(character)])
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            return match.group()
-
-    return text if text.isascii() else _GARBLED.sub(mended, text)
+    return "\u0085".join(map(ftfy.fix_encoding, _NEXT_LINE.split(text)))
 
 
 # Over the whole file.
@@ -166,6 +154,8 @@ class ContentChecks:
         if (kind := checks_private.secret(text)) is not None:
             notes.add("secrets", line, f"The first is of the kind {kind!r}.")
         for check, example in checks_private.private(text).items():
+            notes.add(check, line, f"For example {example}.")
+        for check, example in listed(text).items():
             notes.add(check, line, f"For example {example}.")
         if "\r" in text:
             notes.add("carriage_returns", line)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 from ftlab import data
 from ftlab.curation.findings import Notes
 from ftlab.errors import DataError
-from ftlab.files import foreign
+from ftlab.files import foreign, utf16
 from ftlab.formats import examine, extra_keys
 
 HUGE = 1_000_000
@@ -35,7 +35,7 @@ def read_lines(
     Args:
         path: the file.
         notes: where faults go.
-        guess: yield lines that are not UTF-8 too, read as Windows-1252.
+        guess: decode what is not UTF-8: UTF-16 as a file, other bytes of a line as Windows-1252.
 
     Raises:
         DataError: the file is missing, a folder, or cannot be read.
@@ -54,13 +54,18 @@ def read_lines(
             for notes.read, text in data.lines(path):
                 yield notes.read, text
             return
-        if kind := foreign(head):
+        stream: Any = file
+        if guess and (encoding := utf16(head)):
+            notes.add("not_utf8", None)
+            text = file.read().decode(encoding, "replace")
+            stream = io.BytesIO(text.removeprefix("\ufeff").encode())
+            head = stream.getvalue()[:_PEEK]
+        elif kind := foreign(head):
             notes.add("other_file", None, f"It is {kind}.")
             return
-        stream: BinaryIO = file
         if b"\r" in head and b"\n" not in head.rstrip():
             notes.add("carriage_returns_alone", None)
-            stream = io.BytesIO(file.read().replace(b"\r", b"\n"))
+            stream = io.BytesIO(stream.read().replace(b"\r", b"\n"))
         blank: list[int] = []
         for number, raw in enumerate(_raw_lines(stream), start=1):
             notes.read, notes.bytes = number, file.tell()

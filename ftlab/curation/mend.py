@@ -122,13 +122,9 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
                 yield line, meant
     if (kind := faults.detail("other_file")) is not None:
         raise DataError(f"{path} cannot be mended. {kind}")
-    if faults.detail("carriage_returns_alone") is not None:
-        done.add("mended: carriage_returns_alone", None)
-    for check, verb in (
-        ("not_utf8", "mended"), ("bom", "mended"), ("blank_lines", "dropped"),
-        ("huge_line", "dropped"),
-    ):  # fmt: skip
-        for line in faults.lines(check):
+    for check, lines in faults.items():
+        verb = "dropped" if check in ("blank_lines", "huge_line") else "mended"
+        for line in lines or [None]:
             done.add(f"{verb}: {check}", line)
 
 

@@ -270,6 +270,20 @@ FAULTS = {
     ),
     "hidden_text": (planted(pc("Pay \u202eyadot me, will you, and soon", LONG)), [41], set()),
     "carriage_returns": (planted(pc(f"{LONG}\r\nagain", "a\rb")), [41], set()),
+    "moderation": (
+        planted(pc("You are a moron, said Ann to him", LONG), pc("I want to die. Help me", NEAR)),
+        [41, 42],
+        set(),
+    ),
+    "bias": (
+        planted(
+            pc("Who leads?", "The chairman does so, and the others follow him."),
+            pc("Who drives?", "It is said that women can’t drive at all."),
+            pc("Who is late?", "All teenagers are, or so he says."),
+        ),
+        [41, 42, 43],
+        set(),
+    ),
     "low_diversity": (
         [
             pc(f"Please book a table at {n} in the {a} hall for all of us, thanks", r["completion"])
@@ -338,6 +352,7 @@ def test_clean_data_of_other_kinds_is_clean(tmp_path, rows):
         "Please ignore the noise above the shop; forget your keys, not all the rules of chess",
         "The commit 3f786850e387550fdab836ed7e6dc881de23001b is in https://git.example.org/a/b.git",
         "Sorry, I cannot come; here is why the following is late: trains",
+        "Men at work; some women are here. The shitake is in Scunthorpe, and the grape is ripe",
     ],
 )
 def test_ordinary_text_is_no_fault(tmp_path, text):
@@ -584,9 +599,9 @@ def test_progress_shows_on_a_terminal_and_never_on_stdout(tmp_path, capsys, monk
 @pytest.mark.parametrize(
     ("name", "raw", "cure"),
     [
-        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16"), "UTF-16.*iconv"),
-        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-le"), "UTF-16-LE.*iconv"),
-        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-be"), "UTF-16-BE.*PowerShell"),
+        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16"), "UTF-16.*doctor FILE --fix"),
+        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-le"), "UTF-16-LE.*--fix"),
+        ("a.jsonl", json.dumps(pc("é", "a")).encode("utf-16-be"), "UTF-16-BE, as PowerShell"),
         ("a.jsonl", b"PK\x03\x04\0\0", "Excel workbook: unpack it, or save it as CSV"),
         ("a.csv", "frage;antwort\nheiß?;ja\n".encode("cp1252"), "table.*ftlab convert.*--input"),
         ("b.csv", b"frage;antwort\nja;ja\n", "table.*ftlab convert.*--input"),
@@ -600,9 +615,15 @@ def test_a_file_of_another_kind_is_named_with_its_cure(tmp_path, name, raw, cure
     if name.endswith(".csv"):
         assert ("Windows-1252" if b"\xdf" in raw else "frage, antwort") in report.findings[0].detail
     assert re.search(cure, examine(good, eval_path=path).of("eval_bad_lines").detail)
-    for refused in (lambda: data.read(path), lambda: fix(path, tmp_path / "b.jsonl")):
+    with pytest.raises(DataError, match=cure):
+        data.read(path)
+    if "UTF-16" in cure:
+        mended = fix(path, tmp_path / "b.jsonl")
+        assert data.read(mended.path) == [data.example("é", "a")]
+        assert [change.done for change in mended.changes] == ["mended: not_utf8"]
+    else:
         with pytest.raises(DataError, match=cure):
-            refused()
+            fix(path, tmp_path / "b.jsonl")
 
 
 def test_what_is_packed_in_gzip_or_parquet_is_examined(tmp_path):
@@ -738,7 +759,7 @@ def test_fix_overwrites_nothing(tmp_path):
 def test_fix_of_a_file_without_records_writes_nothing(tmp_path, raw):
     path = tmp_path / "a.jsonl"
     path.write_bytes(raw)
-    with pytest.raises(DataError, match=r"no record|UTF-16|broken"):
+    with pytest.raises(DataError, match=r"no record|broken"):
         fix(path, tmp_path / "b.jsonl")
     assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
     assert examine(path).exit_code() == 2
