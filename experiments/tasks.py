@@ -31,12 +31,13 @@ from trl import SFTTrainer
 
 import ftlab
 from ftlab import data, hardware, models, tasks
+from ftlab.evaluation.forgetting import bits_per_character
 from ftlab.evaluation.systems import System, few_shot_examples
 from ftlab.generation import generate
 
 OUT = Path(__file__).parents[1] / "data" / "grids" / "tasks.csv"
 FIELDS = ("task", "system", "records", "seed", "n", "totals", "marks", "minutes", "date")
-BASE, RATE, EPOCHS, BATCH = "smollm2-135m", 1e-3, 2, 4
+BASE, RATE, EPOCHS, BATCH = "smollm2-135m", 2e-3, 2, 4
 ANSWER = {  # most tokens of an answer, and how many held-out records
     "triage": (8, 60),
     "punctuation": (64, 50),
@@ -45,7 +46,7 @@ ANSWER = {  # most tokens of an answer, and how many held-out records
     "style": (64, 40),
     "unit_tests": (224, 32),
 }
-BEYOND = {"kindness": 32, "style": 16}  # further records, of a sort that training never has
+BEYOND = {"kindness": 24, "style": 24}  # further records, of a sort that training never has
 
 
 def main() -> int:
@@ -129,6 +130,10 @@ def one(name: str, records: int, seed: int) -> dict[str, Any]:
         for metric in part[0] if part else ():
             total = tasks.total(marks[metric] for marks in part)
             totals[prefix + metric] = [round(total.num, 3), round(total.den, 3)]
+    if name == "style":  # how well does it expect each voice?
+        for prefix, rows in (("", held_out), ("probe ", beyond)):
+            bits = bits_per_character(model, tokenizer, [data.answer(row) for row in rows])
+            totals[prefix + "bits"] = [round(sum(part), 1) for part in zip(*bits, strict=True)]
     return {
         "task": name,
         "system": "base" if records == 0 else f"{-records} examples" if records < 0 else "tuned",

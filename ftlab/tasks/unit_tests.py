@@ -19,9 +19,9 @@ running them. An answer is marked by running it too, in the sandbox, against the
 not run unless it is plain: tests of pure functions need no imports, no underscores, no globals; so
 a module cannot pass by tampering with what judges it.
 
-The house style, rule by rule (`RULES`): the two imports; one class, named after the function; its
-docstring; methods test_typical and test_edges, and test_error where the function can raise; every
-statement an assertion on a call of the function; expected values written out; the closing lines.
+The house style, rule by rule (`RULES`): the two imports; one class, named after the function, with
+a docstring; methods test_typical and test_edges, and test_error where the function can raise; every
+statement an assertion on a call of the function, in values written out; the closing lines.
 
 >>> record = examples(1, seed=0)[0]
 >>> [name for name, kept in style(data.answer(record), target_of(record)).items() if not kept]
@@ -32,6 +32,7 @@ Ratio(num=1.0, den=1)
 
 import ast
 import functools
+import math
 import random
 import re
 import unittest
@@ -193,9 +194,7 @@ def target_of(record: data.Row) -> str:
 
 # The house style, on the syntax tree.
 
-RULES = (
-    "imports", "class", "docstring", "methods", "errors", "assertions", "literals", "closing",
-)  # fmt: skip
+RULES = ("imports", "class", "methods", "assertions", "closing")
 
 
 def _tree(source: str) -> ast.Module | None:
@@ -212,10 +211,6 @@ def function_of(target: str) -> str:
     return names[-1] if names else ""
 
 
-def _same(node: ast.AST, source: str) -> bool:
-    return ast.dump(node) == ast.dump(ast.parse(source).body[0])
-
-
 def _literal(node: ast.AST) -> bool:
     try:
         ast.literal_eval(node)  # type: ignore[arg-type]
@@ -224,29 +219,26 @@ def _literal(node: ast.AST) -> bool:
     return True
 
 
-def _asserted(statement: ast.stmt, function: str) -> tuple[str, bool]:
-    """Read a statement: the assertion it is ("" for none), and whether its values are literals."""
-
-    def called(node: ast.AST) -> ast.Call | None:
-        named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        return node if named and node.func.id == function else None  # type: ignore
-
-    def asserts(node: ast.AST) -> str:
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            return ""
-        owner = node.func.value
-        return node.func.attr if isinstance(owner, ast.Name) and owner.id == "self" else ""
-
-    if isinstance(statement, ast.Expr) and asserts(statement.value) == "assertEqual":
-        given = statement.value.args  # type: ignore[attr-defined]
-        if len(given) == 2 and (call := called(given[0])):
-            return "assertEqual", all(map(_literal, [*call.args, given[1]]))
-    if isinstance(statement, ast.With) and len(statement.items) == len(statement.body) == 1:
-        raises = asserts(statement.items[0].context_expr) == "assertRaises"
-        inner = statement.body[0]
-        if raises and isinstance(inner, ast.Expr) and (call := called(inner.value)):
-            return "assertRaises", all(map(_literal, call.args))
-    return "", False
+def _asserts(statement: ast.stmt, function: str, name: str) -> bool:
+    """Say whether a statement is the house's assertion on a call of the function, in literals."""
+    call: Any = statement
+    if name == "test_error":  # with self.assertRaises(...): function(...)
+        if not (isinstance(statement, ast.With) and len(statement.body) == 1):
+            return False
+        call, inner = statement.items[0].context_expr, statement.body[0]
+        asked, wanted, method = getattr(inner, "value", None), [], "self.assertRaises"
+    else:  # self.assertEqual(function(...), ...)
+        call = getattr(statement, "value", None)
+        asked, *wanted = getattr(call, "args", None) or [None]
+        method = "self.assertEqual"
+    return (
+        isinstance(call, ast.Call)
+        and ast.unparse(call.func) == method
+        and isinstance(asked, ast.Call)
+        and ast.unparse(asked.func) == function
+        and len(wanted) == (method == "self.assertEqual")
+        and all(map(_literal, [*asked.args, *wanted]))
+    )
 
 
 def style(module: str, target: str) -> dict[str, bool]:
@@ -259,43 +251,26 @@ def style(module: str, target: str) -> dict[str, bool]:
     Returns:
         For each of `RULES`, whether it is kept; none is where the module does not parse.
     """
-    tree = _tree(module)
-    function = function_of(target)
+    tree, function = _tree(module), function_of(target)
     if tree is None or not function:
         return dict.fromkeys(RULES, False)
+    lines = [ast.unparse(node) for node in tree.body if not isinstance(node, ast.ClassDef)]
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    cases = classes[0].body if len(classes) == 1 else []
-    methods = [node for node in cases if isinstance(node, ast.FunctionDef)]
-    read = {m.name: [_asserted(line, function) for line in m.body] for m in methods}
-    lines = [line for found in read.values() for line in found]
-    names = [method.name for method in methods]
-    raises = "raise " in target
-    wanted = f'class Test{_camel(function)}(unittest.TestCase):\n    """Tests of {function}."""'
-    head = ast.parse(wanted).body[0]
-    assert isinstance(head, ast.ClassDef)
-    imports = ["import unittest", f"from {MODULE} import {function}"]
+    head = f"class Test{_camel(function)}(unittest.TestCase):"
+    methods = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    wanted = ["test_typical", "test_edges", *["test_error"] * ("raise " in target)]
     return {
-        "imports": len(tree.body) > 2
-        and all(_same(node, line) for node, line in zip(tree.body[:2], imports, strict=True)),
+        "imports": lines[:2] == ["import unittest", f"from {MODULE} import {function}"],
         "class": len(classes) == 1
-        and len(tree.body) <= 4
-        and classes[0].name == head.name
-        and [ast.dump(base) for base in classes[0].bases] == [ast.dump(head.bases[0])],
-        "docstring": len(classes) == 1
-        and ast.get_docstring(classes[0]) == ast.get_docstring(head),
-        "methods": names[:2] == ["test_typical", "test_edges"]
-        and names[2:] in ([], ["test_error"])
-        and len(cases) == len(methods) + 1
-        and all([arg.arg for arg in ast.walk(m.args) if isinstance(arg, ast.arg)] == ["self"]
-                for m in methods),
-        "errors": ("test_error" in names or not raises)
-        and all((name == "test_error") == ("assertRaises" in dict(found))
-                for name, found in read.items()),
-        "assertions": bool(lines) and all(kind for kind, _ in lines),
-        "literals": bool(lines) and all(literal for _, literal in lines),
-        "closing": bool(tree.body)
-        and _same(tree.body[-1], 'if __name__ == "__main__":\n    unittest.main()'),
-    }  # fmt: skip
+        and ast.unparse(classes[0]).startswith(head)
+        and ast.get_docstring(classes[0]) == f"Tests of {function}."
+        and len(classes[0].body) == len(methods) + 1,
+        "methods": [m.name for m in methods] in (wanted, [*wanted[:2], "test_error"])
+        and all(ast.unparse(m.args) == "self" for m in methods),
+        "assertions": bool(methods)
+        and all(_asserts(line, function, m.name) for m in methods for line in m.body),
+        "closing": lines[2:] == ["if __name__ == '__main__':\n    unittest.main()"],
+    }
 
 
 # Running.
@@ -304,29 +279,33 @@ _TOUCHY = {
     "breakpoint", "compile", "delattr", "eval", "exec", "exit", "getattr", "globals", "help",
     "input", "locals", "open", "print", "quit", "setattr", "vars",
 }  # fmt: skip
-_CASE = set(dir(unittest.TestCase)) - {"maxDiff"}
-_FIXTURES = {"setUp", "tearDown", "setUpClass", "tearDownClass", "subTest", "fail"}
-_LASTING = ("assertLogs", "assertNoLogs", "assertWarns")
-_MACHINERY = {
-    name for name in _CASE - _FIXTURES if not name.startswith("assert") or name.startswith(_LASTING)
+_CASE = {name for name in dir(unittest.TestCase) if name != "maxDiff"}
+_ASSERTS = {name for name in _CASE if name.startswith("assert")} - {
+    "assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex"  # they outlast a test
+}  # fmt: skip
+_OF_VALUES = {name for kind in (str, list, dict, set) for name in dir(kind)}
+_ALLOWED = {
+    "self": _ASSERTS | {"subTest", "fail", "maxDiff"},
+    "unittest": {"TestCase", "main"},
+    "math": set(dir(math)),
 }
-"""What a test has no need of in its test case: what runs it, or lasts from one test to the next."""
-_INSIDES = ("_", "gi_", "cr_", "ag_", "f_", "tb_", "co_")  # of attributes on the way to frames
+_BANNED = (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.Return, ast.Match)
 
 
 def plain(module: str, function: str) -> bool:
     """Say whether a test module is of the sort that may be run: it can only call and assert.
 
     That is: it imports nothing but unittest, math and the function; of unittest it takes TestCase
-    and main, and of its test case the assertions; nothing but `__name__` begins with an underscore;
-    no attribute is set, none of these names is bound anew, and there is an assertion that is not
-    skipped over by a `return` or a decorator.
+    and main, of its test case the assertions, of other values what strings and collections have;
+    its functions are tests, setUp and tearDown, without decorators; nothing but `__name__` begins
+    with an underscore, no attribute is set, none of these names is bound anew, and something is
+    asserted.
     """
     tree = _tree(module)
     if tree is None:
         return False
-    kept = {"unittest", "math", "self", function}
-    inner = {id(n.value): n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    kept = {"unittest", "math", "self", function} | _CASE
+    owned = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     asserts = False
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -334,23 +313,23 @@ def plain(module: str, function: str) -> bool:
         elif isinstance(node, ast.ImportFrom):
             bad = node.module != MODULE or any(a.asname or a.name != function for a in node.names)
         elif isinstance(node, ast.Name):
-            bound = not isinstance(node.ctx, ast.Load) and node.id in kept | _CASE
+            bound = not isinstance(node.ctx, ast.Load) and node.id in kept
             hidden = node.id.startswith("_") and node.id != "__name__"
-            # A module may be used through a dot only, and unittest for two things only.
-            loose = node.id in ("unittest", "math") and id(node) not in inner
-            beyond = node.id == "unittest" and inner.get(id(node)) not in ("TestCase", "main")
-            bad = node.id in _TOUCHY or bound or hidden or loose or beyond
+            loose = node.id in ("unittest", "math") and id(node) not in owned
+            bad = node.id in _TOUCHY or bound or hidden or loose
         elif isinstance(node, ast.Attribute):
-            asserts |= node.attr.startswith("assert")
-            touchy = node.attr in _TOUCHY | _MACHINERY or node.attr.startswith(_INSIDES)
-            bad = touchy or not isinstance(node.ctx, ast.Load)
+            asserts |= node.attr in _ASSERTS
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            allowed = node.attr in _ALLOWED.get(owner, _OF_VALUES)
+            bad = not allowed or node.attr[0] == "_" or not isinstance(node.ctx, ast.Load)
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            asserting = node.name.startswith(("_", "assert", "run", "fail", "debug", "load_tests"))
-            bad = bool(node.decorator_list) or asserting or node.name in kept | _MACHINERY
-        else:
-            bad = isinstance(
-                node, (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.Return, ast.Match)
+            fixture = node.name in ("setUp", "tearDown") or isinstance(node, ast.ClassDef)
+            named = node.name.startswith("test") or fixture
+            bad = (
+                bool(node.decorator_list) or not named or node.name in kept - {"setUp", "tearDown"}
             )
+        else:
+            bad = isinstance(node, _BANNED)
         if bad:
             return False
     return asserts
@@ -376,11 +355,10 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
 
     Returns:
         `passes` (it has tests, and all pass on the function), `parses`, `style` (all rules of the
-        house are kept), `style_…` for each rule, `runs` (every test came to a verdict, be it
-        wrong) and `tests_passed` (of the tests that ran). A module that is not `plain` is not run.
+        house are kept), `runs` (every test came to a verdict, be it wrong) and `tests_passed` (of
+        the tests that ran). A module that is not `plain` is not run.
     """
     module, target = parse(text), target_of(record)
-    rules = style(module, target)
     runs = passes = False
     right = wrong = 0
     if plain(module, function_of(target)):
@@ -392,8 +370,7 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
     marks: Mapping[str, bool] = {
         "passes": passes,
         "parses": bool(module.strip()) and _tree(module) is not None,
-        "style": all(rules.values()),
-        **{f"style_{rule}": kept for rule, kept in rules.items()},
+        "style": all(style(module, target).values()),
         "runs": runs,
     }
     return {
