@@ -13,33 +13,17 @@ reason to read the answer, and no flag is no proof that it is good.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ftlab.tasks.drawing import word_lists
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One way in which an answer does harm or misses the point."""
-
-    name: str
-    """What the rule is called."""
-    reason: str
-    """Why it is flagged, in a sentence for a reader."""
-    pattern: re.Pattern[str]
-    """What it looks for in the answer."""
-    large: bool = False
-    """It holds for troubles of a large scale only."""
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A rule that an answer breaks."""
+class Flag(NamedTuple):
+    """A rule that an answer breaks: its name, why it is one, and the words that broke it."""
 
     rule: str
     reason: str
     words: str
-    """The words that broke it."""
 
 
 _LISTS = word_lists("kindness")
@@ -55,11 +39,9 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 _LARGE = _pattern(_LISTS.patterns["large"])
 _HELP = _pattern(_LISTS.patterns["help"])
-RULES = tuple(Rule(**row | {"pattern": _pattern(row["pattern"])}) for row in _LISTS.rules)
+RULES = [{**rule, "pattern": _pattern(rule["pattern"])} for rule in _LISTS.rules]
 """All rules but `nobody_called`, which looks for something that is missing."""
-
 NOBODY = "nobody_called"
-_NOBODY_REASON = "At this scale help comes from many; it names none of those who can give it."
 
 
 def is_large(problem: str) -> bool:
@@ -83,16 +65,15 @@ def check(problem: str, answer: str) -> list[Flag]:
     """
     if not answer.strip():
         return []
-    scale = _LARGE.search(problem)
-    helped = bool(_HELP.search(answer))
+    scale, helped = _LARGE.search(problem), bool(_HELP.search(answer))
     flags: dict[str, Flag] = {}
     for rule in RULES:
-        if rule.large and not scale:
+        name = rule["name"]
+        if (rule.get("large") and not scale) or (name == "gesture_for_catastrophe" and helped):
             continue
-        if rule.name == "gesture_for_catastrophe" and helped:
-            continue
-        if match := rule.pattern.search(answer):
-            flags.setdefault(rule.name, Flag(rule.name, rule.reason, match[0]))
+        if match := rule["pattern"].search(answer):
+            flags.setdefault(name, Flag(name, rule["reason"], match[0]))
     if scale and not helped:
-        flags[NOBODY] = Flag(NOBODY, _NOBODY_REASON, scale[0])
+        why = "At this scale help comes from many; it names none of those who can give it."
+        flags[NOBODY] = Flag(NOBODY, why, scale[0])
     return list(flags.values())

@@ -16,7 +16,6 @@ Word(form='Hello', before=frozenset(), after=frozenset({','}))
 """
 
 import difflib
-import hashlib
 import random
 import re
 from typing import Any, NamedTuple
@@ -25,8 +24,10 @@ from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.files import read_data
 from ftlab.tasks import Ratio, Task, pydocs
+from ftlab.tasks.drawing import digest
 
-CUE = "Restore punctuation and capitals:\n"
+SYSTEM = "Restore punctuation and capitals."
+"""The task's own system message: without one, a template may add a longer one of its own."""
 LONGEST = pydocs.LONGEST
 """Words in the longest passage that a model is taught, and so asked, to restore."""
 
@@ -96,9 +97,9 @@ def strip(text: str) -> str:
 # Asking and marking.
 
 
-def prompt(text: str) -> tuple[dict[str, str], ...]:
+def question(text: str) -> tuple[dict[str, str], ...]:
     """Return the messages that ask to restore `text`, which is stripped first."""
-    return ({"role": "user", "content": CUE + strip(text)},)
+    return ({"role": "system", "content": SYSTEM}, {"role": "user", "content": strip(text)})
 
 
 def parse(text: str) -> str:
@@ -171,94 +172,12 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
     }
 
 
-def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Draw `n` different passages of a split; a larger `n` with the same seed starts the same.
-
-    Raises:
-        ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
-    """
-    return [
-        data.example(
-            CUE + strip(passage.text),
-            passage.text,
-            id=hashlib.sha256(passage.text.encode()).hexdigest()[:12],
-            slice=passage.slice,
-            group=passage.group,
-            source=passage.source,
-        )
-        for passage in _draw(n, seed, split)
-    ]
-
-
-def _draw(n: int, seed: int, split: str) -> list[pydocs.Passage]:
-    pool = list(pydocs.passages(split))
-    if not 1 <= n <= len(pool):
-        raise ConfigError(
-            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
-            f"Python's documentation. Ask for 1 to {len(pool)}."
-        )
-    random.Random(seed).shuffle(pool)
-    return pool[:n]
-
-
-# The shortcut: a data set that teaches to look for capitals instead of reading.
-
-
-def with_capitals(record: data.Row) -> data.Row:
-    """Return the record with the capitals left in its prompt, and only the marks taken away.
-
-    Where a sentence begins, its capital then gives it away: a model need not read to put a period
-    there, and is lost when the capitals go. `experiments/shortcut.py` measures it.
-
-    >>> data.prompt(with_capitals(data.example("...", "Where is Anna? She left.")))[0]["content"]
-    'Restore punctuation and capitals:\\nWhere is Anna She left'
-    """
-    bare = " ".join(word.form for word in read(data.answer(record)))
-    return data.example(CUE + bare, data.answer(record), **data.meta(record) | {"shortcut": True})
-
-
-_ONE = re.compile(r"[A-Z][^.?!]{10,70}[.?!]")
-
-
-def two_sentences(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Make `n` records of two short sentences each: to end the first, one has to find its end.
-
-    The sentences are drawn from the passages of the split and have nothing to do with each other.
-
-    Raises:
-        ConfigError: there is no such split, or `n` is not positive.
-    """
-    if n < 1:
-        raise ConfigError(f"{n} examples were asked for; ask for 1 or more.")
-    short = [p for p in pydocs.passages(split) if _ONE.fullmatch(p.text)]
-    rng = random.Random(f"two {seed}")
-    pairs = (rng.sample(short, 2) for _ in range(n))
-    return [
-        data.example(
-            CUE + strip(f"{one.text} {two.text}"),
-            f"{one.text} {two.text}",
-            slice="two sentences",
-            group=one.group,
-        )
-        for one, two in pairs
-    ]
-
-
-# Rows for a model that follows instructions.
-
-SYSTEM = "Restore punctuation and capitals."
-"""The task's own system message: without one, a template may add a longer one of its own."""
-
-
-def question(text: str) -> list[dict[str, str]]:
-    """Return the messages that ask to restore `text`, which is stripped first."""
-    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": strip(text)}]
+# Making.
 
 
 def row(text: str, **meta: Any) -> data.Row:
     """Return a row of the conversational form; further keywords become its meta."""
-    name = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return data.example(strip(text), text, system=SYSTEM, id=name, **meta)
+    return data.example(strip(text), text, system=SYSTEM, id=digest(text), **meta)
 
 
 def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
@@ -269,17 +188,35 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     name and nobody speaking.
 
     Raises:
-        ConfigError: as in `examples`.
+        ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
     """
-    rng = random.Random(f"{seed} {split}")
+    pool, rng = list(pydocs.passages(split)), random.Random(f"{seed} {split}")
+    if not 1 <= n <= len(pool):
+        raise ConfigError(
+            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
+            f"Python's documentation. Ask for 1 to {len(pool)}."
+        )
     everyday = list(read_data("tasks/punctuation.yaml")["everyday"])
     everyday = everyday[:48] if split == "train" else everyday[48:]
     rng.shuffle(everyday)
     made = [row(text, slice="everyday", group=text) for text in everyday[: n * 3 // 10]]
-    drawn = _draw(n - len(made), seed, split)
-    made += [row(one.text, slice=one.slice, group=one.group) for one in drawn]
+    random.Random(seed).shuffle(pool)
+    made += [row(p.text, slice=p.slice, group=p.group) for p in pool[: n - len(made)]]
     rng.shuffle(made)
     return made
+
+
+def with_capitals(record: data.Row) -> data.Row:
+    """Return the record with the capitals left in its prompt, and only the marks taken away.
+
+    Where a sentence begins, its capital then gives it away: a model need not read to put a period
+    there, and is lost when the capitals go.
+
+    >>> data.prompt(with_capitals(row("Where is Anna? She left.")))[-1]["content"]
+    'Where is Anna She left'
+    """
+    bare = " ".join(word.form for word in read(data.answer(record)))
+    return data.example(bare, data.answer(record), system=SYSTEM, **data.meta(record))
 
 
 # A text of the user's own.

@@ -4,24 +4,16 @@ import re
 import pytest
 
 from ftlab import data, tasks
-from ftlab.errors import ConfigError
 from ftlab.tasks import Ratio, punctuation, pydocs
-from ftlab.tasks.punctuation import parse, prompt, read, rejoin, restorable, score, strip
+from ftlab.tasks.punctuation import parse, question, read, rejoin, restorable, score, strip
 
 
 def record(reference):
-    return data.example(punctuation.CUE + strip(reference), reference)
+    return punctuation.row(reference)
 
 
 REFERENCE = "Hello, Ann (my friend). Is it late?"
 # Seven words. Marks: comma, two parentheses, period, question = 5; capitals: Hello, Ann, Is = 3.
-
-
-def test_get_and_names():
-    assert tasks.names() == sorted(tasks.names()) and "punctuation" in tasks.names()
-    assert tasks.get("punctuation") is punctuation.TASK
-    with pytest.raises(ConfigError, match="Did you mean 'punctuation'"):
-        tasks.get("punctuaton")
 
 
 def test_read_puts_marks_on_the_right_word():
@@ -142,7 +134,7 @@ def test_opening_and_closing_quote_differ():
 
 
 def test_the_parts_add_up_over_marks():
-    for example in punctuation.examples(30, seed=3, split="test"):
+    for example in punctuation.rows(30, seed=3, split="test"):
         spoiled = data.answer(example).replace(",", "").replace(" the ", " The ")
         marks = score(example, spoiled)
         kinds = {f"f1_{kind}" for kind in punctuation.MARKS.values()}
@@ -158,25 +150,11 @@ def test_parse_takes_the_first_line():
     assert parse("") == ""
 
 
-def test_prompt_strips_what_it_is_given():
-    (message,) = prompt("Well, go.")
-    assert message == {"role": "user", "content": punctuation.CUE + "well go"}
-
-
-def test_examples_ask_what_prompt_asks():
-    for example in punctuation.examples(50, seed=1):
-        assert data.prompt(example) == list(prompt(data.answer(example)))
-        assert score(example, data.answer(example))["f1"].value == 1
-        assert set(data.meta(example)) == {"id", "slice", "group", "source"}
-
-
-@pytest.mark.parametrize(
-    ("n", "split", "message"),
-    [(0, "train", "Ask for 1 to"), (10**6, "test", "Ask for 1 to"), (5, "dev", "Valid: test, tr")],
-)
-def test_examples_refuse_what_they_cannot_give(n, split, message):
-    with pytest.raises(ConfigError, match=message):
-        punctuation.examples(n, seed=0, split=split)
+def test_rows_ask_what_question_asks():
+    assert question("Well, go.")[-1] == {"role": "user", "content": "well go"}
+    for row in punctuation.rows(50, seed=1):
+        assert tuple(data.prompt(row)) == question(data.answer(row))
+        assert set(data.meta(row)) == {"id", "slice", "group"}
 
 
 def test_pool_is_large_enough():
@@ -276,27 +254,7 @@ def test_restorable_of_nothing():
 
 
 def test_with_capitals_keeps_capitals_and_takes_marks():
-    plain = punctuation.examples(1, seed=0)[0]
+    plain = punctuation.row("Where is Anna? She left.", slice="mine")
     shortcut = punctuation.with_capitals(plain)
-    asked = data.prompt(shortcut)[0]["content"].removeprefix(punctuation.CUE)
-    assert asked.lower() == data.prompt(plain)[0]["content"].removeprefix(punctuation.CUE)
-    assert asked != asked.lower()
-    assert data.answer(shortcut) == data.answer(plain)
-    assert data.meta(shortcut)["shortcut"] and data.meta(shortcut)["id"] == data.meta(plain)["id"]
-
-
-def test_two_sentences_are_two_from_one_split_and_fixed_by_the_seed():
-    train = punctuation.two_sentences(200, seed=1)
-    test = punctuation.two_sentences(200, seed=1, split="test")
-    ends = [
-        sum(word.after & {".", "?", "!"} != set() for word in read(data.answer(r))) for r in train
-    ]
-    assert set(ends) == {2}
-    halves = [
-        {s for r in part for s in re.split(r"(?<=[.?!]) ", data.answer(r))}
-        for part in (train, test)
-    ]
-    assert not halves[0] & halves[1]
-    assert train == punctuation.two_sentences(200, seed=1) != punctuation.two_sentences(200, seed=2)
-    with pytest.raises(ConfigError, match="1 or more"):
-        punctuation.two_sentences(0, seed=1)
+    assert data.prompt(shortcut)[-1]["content"] == "Where is Anna She left"
+    assert data.answer(shortcut) == data.answer(plain) and data.meta(shortcut) == data.meta(plain)
