@@ -15,7 +15,7 @@ It differs from transformers' batched `generate` in this:
 
 import inspect
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -97,7 +97,7 @@ def decode(
     *,
     batch_size: int,
     temperature: float = 0.0,
-    seed: int = 0,
+    seeds: Sequence[tuple[int, int]] | None = None,
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield (number of the prompt, tokens of its answer) as answers end, without the stop token.
 
@@ -108,12 +108,14 @@ def decode(
         stops: tokens that end an answer.
         pad: a token to fill up with.
         batch_size: most rows at once.
-        temperature: 0 is greedy; above it, one draw a token from a stream that `seed` and the
-            prompt's number fix, so that an answer does not depend on the batch it is in.
+        temperature: 0 is greedy; above it, one draw a token from a stream that the prompt's pair of
+            `seeds` fixes, so that an answer does not depend on the batch it is in.
+        seeds: a pair for each prompt; by default (0, its number).
     """
     longest = max(map(len, prompts)) + max(limits)
     size = min(batch_size, max(1, CACHED // longest))
-    batch = _Batch(model, prompts, pad, size, temperature, seed)
+    seeds = seeds or [(0, number) for number in range(len(prompts))]
+    batch = _Batch(model, prompts, pad, size, temperature, seeds)
     while batch.waiting or not all(row.done for row in batch.rows):
         for row, token in batch.step():
             if token not in stops:
@@ -128,10 +130,10 @@ class _Batch:
 
     def __init__(
         self, model: Any, prompts: list[list[int]], pad: int, size: int, temperature: float,
-        seed: int,
+        seeds: Sequence[tuple[int, int]],
     ):  # fmt: skip
         self.model, self.prompts, self.pad, self.size = model, prompts, pad, size
-        self.temperature, self.seed = temperature, seed
+        self.temperature, self.seeds = temperature, seeds
         base = getattr(model, "get_base_model", lambda: model)()  # a PeftModel wraps it
         self.accepted = set(inspect.signature(type(base).forward).parameters)
         self.penalty = base.generation_config.repetition_penalty or 1.0
@@ -168,7 +170,8 @@ class _Batch:
             cache.update(keys, values, number)
         padded = [[self.pad] * (wide - len(rest)) + rest for rest in rests]
         logits = self._forward(padded, [len(rest) for rest in rests], cache)
-        new = [_Row(i, self.prompts[i], random.Random(f"{self.seed} {i}")) for i in indices]
+        streams = [random.Random("{} {}".format(*self.seeds[i])) for i in indices]
+        new = [_Row(i, self.prompts[i], stream) for i, stream in zip(indices, streams, strict=True)]
         self._arrange(live, new, cache)
         return self._pick(new, logits)
 

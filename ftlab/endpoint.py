@@ -1,46 +1,40 @@
-"""What asks a model behind OpenAI's protocol, and the shape of a question and of an answer.
+"""A model behind OpenAI's protocol: asked with the official client, its errors named.
 
-The official client does the work: it waits and tries again on 429 and 5xx (`Retry-After` is
-obeyed). Its settings come from arguments or from the variables that it reads everywhere:
-OPENAI_BASE_URL, OPENAI_API_KEY; and OPENAI_MODEL.
+The client waits and tries again on 429 and 5xx (`Retry-After` is obeyed). Its settings come from
+arguments or from the variables that it reads everywhere: OPENAI_BASE_URL, OPENAI_API_KEY; and
+OPENAI_MODEL.
 """
 
 import difflib
+import hashlib
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from ftlab.errors import ConfigError, ModelError, OfflineError
 
-__all__ = ["Answer", "NoAnswer", "Request", "Teacher", "connect"]
+__all__ = ["Answer", "Messages", "NoAnswer", "Teacher", "connect", "request_hash"]
 
 LISTED = 20  # models of an endpoint that a message names
 
-
-@dataclass(frozen=True)
-class Request:
-    """One prompt for a teacher."""
-
-    key: str
-    """Names this prompt for ever: whoever has an answer to it need not ask again."""
-    messages: tuple[dict[str, str], ...]
-    known: str = ""
-    """What an offline program would answer; only the teacher `program` looks at it."""
+Messages = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a teacher wrote, as it wrote it, and what that took."""
+    """What a model wrote, as it wrote it, and what that took."""
 
     text: str
     tokens_in: int = 0
     tokens_out: int = 0
     finished: bool = True
     """False where the limit on its length cut it off."""
-    tries: int = 1
-    """Calls that it took, those that came to nothing included."""
+    model: str = ""
+    """Who wrote it, as the endpoint says."""
+    seconds: float = 0.0
 
 
 class NoAnswer(Exception):
@@ -51,20 +45,83 @@ class NoAnswer(Exception):
         self.lasting = lasting
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """Something that turns prompts into raw answers."""
+def request_hash(messages: Messages, **settings: Any) -> str:
+    """Return what names a request: 16 hex digits of the hash of its roles, contents and settings.
 
-    name: str
-    """Kind and model, such as "openai:gpt-4o-mini"; each record says whose it is."""
-    ask: Callable[[Sequence[Request]], list[Answer]]
-    """Answer up to `together` requests, in order; raises NoAnswer, or an FtlabError for good."""
-    together: int = 1
-    """Requests that it answers in one call."""
-    at_once: int | None = None
-    """Most calls at one time; None for any number."""
-    answer_tokens: int = 0
-    """Most tokens in one answer, for the caps on what may be spent; 0 where nothing is paid."""
+    >>> request_hash([{"role": "user", "content": "Hi"}])
+    'd7760b4ba3077c46'
+    """
+    calls = [m for m in messages if m.get("tool_calls")]
+    said = [[message["role"], message.get("content")] for message in messages]
+    more = [calls, settings] if calls or settings else []
+    text = json.dumps([said, more] if more else said, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Teacher:
+    """A model at an endpoint, with the settings that its answers follow from; see `connect`."""
+
+    def __init__(
+        self, client: Any, model: str, *, answer_tokens: int = 1024,
+        temperature: float | None = None, spoilt: int = 5,
+    ) -> None:  # fmt: skip
+        self.client, self.model, self.spoilt = client, model, spoilt
+        self.answer_tokens, self.temperature = answer_tokens, temperature
+        self._limit = "max_tokens"  # OpenAI's newer models want the other name, and say so
+
+    def settings(self, sample: int = 0) -> dict[str, Any]:
+        """Return what an answer depends on beside the messages; the address is no part of it."""
+        return {
+            "model": self.model,
+            "answer_tokens": self.answer_tokens,
+            "temperature": self.temperature,
+            **({"sample": sample} if sample else {}),
+        }
+
+    def ask(self, messages: Messages, *, sample: int = 0) -> Answer:
+        """Return the model's answer.
+
+        Args:
+            messages: the conversation, as the protocol wants it.
+            sample: which of several answers to the same messages: the `seed` that is sent.
+
+        Raises:
+            NoAnswer: this request came to nothing.
+            ConfigError: the key is refused, or the account is empty.
+            ModelError: the endpoint has no such model.
+            OfflineError: the endpoint cannot be reached.
+        """
+        import time
+
+        import openai
+
+        begun, spoilt = time.perf_counter(), 0
+        options: dict[str, Any] = {"seed": sample} if sample else {}
+        if self.temperature is not None:
+            options["temperature"] = self.temperature
+        key = request_hash(messages, **self.settings(sample))
+        while True:
+            try:
+                reply = self.client.chat.completions.create(
+                    model=self.model,
+                    messages=[dict(message) for message in messages],
+                    extra_headers={"Idempotency-Key": key},
+                    **{self._limit: self.answer_tokens},
+                    **options,
+                )
+                return _answer(reply, messages, time.perf_counter() - begun)
+            except openai.BadRequestError as error:
+                if self._limit == "max_tokens" and "max_completion_tokens" in str(error):
+                    self._limit = "max_completion_tokens"
+                    continue
+                reason = f"the endpoint refused it: {_message(error)}"
+                raise NoAnswer(reason, lasting=True) from None
+            except openai.APIError as error:
+                raise _meaning(error, self.model, str(self.client.base_url)) from None
+            except (ValueError, AttributeError, IndexError, TypeError):  # no JSON, or of no use
+                spoilt += 1
+                if spoilt > self.spoilt:
+                    raise NoAnswer("the reply was not JSON of a chat completion") from None
 
 
 def connect(
@@ -112,50 +169,23 @@ def connect(
         )
     client = openai.OpenAI(api_key=key, base_url=url, timeout=timeout, max_retries=retries)
     name = _offered(client, model or os.environ.get("OPENAI_MODEL"), url)
-    limit = ["max_tokens"]  # OpenAI's newer models want the other name, and say so
-
-    def ask(requests: Sequence[Request]) -> list[Answer]:
-        (request,) = requests
-        tries = spoilt = 0
-        while True:
-            options: dict[str, Any] = {limit[0]: answer_tokens}
-            if temperature is not None:
-                options["temperature"] = temperature
-            try:
-                raw = client.chat.completions.with_raw_response.create(
-                    model=name,
-                    messages=[dict(message) for message in request.messages],  # type: ignore[misc]
-                    extra_headers={"Idempotency-Key": request.key},
-                    **options,
-                )
-                tries += 1 + raw.retries_taken
-                return [_answer(raw.parse(), request, tries)]
-            except openai.BadRequestError as error:
-                if limit[0] == "max_tokens" and "max_completion_tokens" in str(error):
-                    limit[0] = "max_completion_tokens"
-                    continue
-                raise NoAnswer(f"the endpoint refused it: {_told(error)}", lasting=True) from None
-            except openai.APIError as error:
-                raise _meaning(error, name, url) from None
-            except (ValueError, AttributeError, IndexError, TypeError):  # no JSON, or of no use
-                spoilt += 1
-                if spoilt > retries:
-                    raise NoAnswer("the reply was not JSON of a chat completion") from None
-
-    return Teacher(f"openai:{name}", ask, answer_tokens=answer_tokens)
+    return Teacher(
+        client, name, answer_tokens=answer_tokens, temperature=temperature, spoilt=retries
+    )
 
 
-def _answer(reply: Any, request: Request, tries: int) -> Answer:
+def _answer(reply: Any, messages: Messages, seconds: float) -> Answer:
     """Read a chat completion; tokens that the endpoint does not tell are guessed."""
     choice, used = reply.choices[0], reply.usage
     text = choice.message.content or getattr(choice.message, "refusal", None) or ""
-    size = sum(len(message["content"]) for message in request.messages)
+    size = sum(len(message.get("content") or "") for message in messages)
     return Answer(
         text,
-        used.prompt_tokens if used else size // 3,
-        used.completion_tokens if used else len(text) // 3,
+        used.prompt_tokens if used else size // 4,
+        used.completion_tokens if used else len(text) // 4,
         choice.finish_reason != "length",
-        tries,
+        reply.model or "",
+        round(seconds, 3),
     )
 
 
@@ -185,7 +215,7 @@ def _offered(client: Any, model: str | None, url: str) -> str:
     raise ConfigError(f"Name a model of {url}: --model NAME, or set OPENAI_MODEL.{names}")
 
 
-def _told(error: Any) -> str:
+def _message(error: Any) -> str:
     """Return what an endpoint said, on one line."""
     body = error.body if isinstance(getattr(error, "body", None), dict) else {}
     return " ".join(str(body.get("message") or error).split())[:300]
@@ -201,21 +231,21 @@ def _meaning(error: Any, model: str, url: str) -> Exception:
         why = error.__cause__ or error
         return OfflineError(
             f"The endpoint {url} cannot be reached: {why}. Start it, or set --base-url (or "
-            "OPENAI_BASE_URL) to where it is. Offline, take --teacher program."
+            "OPENAI_BASE_URL) to where it is."
         )
     if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
         return ConfigError(
-            f"The endpoint {url} refused the key: {_told(error)}. "
+            f"The endpoint {url} refused the key: {_message(error)}. "
             "Set OPENAI_API_KEY to a valid one."
         )
     if isinstance(error, openai.NotFoundError):
         return ModelError(
-            f"The endpoint {url} found nothing for the model {model!r}: {_told(error)}. Check "
-            "--model, and that --base-url ends as the endpoint wants it, often in /v1."
+            f"The endpoint {url} found nothing for the model {model!r}: {_message(error)}. Check "
+            "the model's name, and that the URL ends as the endpoint wants it, often in /v1."
         )
     if getattr(error, "code", None) == "insufficient_quota":
-        return ConfigError(f"The account at {url} has nothing left to spend: {_told(error)}.")
+        return ConfigError(f"The account at {url} has nothing left to spend: {_message(error)}.")
     if isinstance(error, openai.APIStatusError):
         lasting = error.status_code < 500 and error.status_code not in (408, 409, 429)
-        return NoAnswer(f"error {error.status_code}: {_told(error)}", lasting=lasting)
-    return NoAnswer(_told(error))
+        return NoAnswer(f"error {error.status_code}: {_message(error)}", lasting=lasting)
+    return NoAnswer(_message(error))

@@ -29,7 +29,7 @@ def generate(
     max_new_tokens: int = 256,
     batch_size: int = 200,
     temperature: float = 0.0,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     progress: Progress | None = None,
     rows: Sequence[Mapping[str, Any]] | None = None,
     thoughts: bool = False,
@@ -48,7 +48,8 @@ def generate(
         batch_size: most prompts at once; with long prompts there are fewer, to save memory.
             Answers do not depend on it.
         temperature: 0 is greedy; above it, sampling.
-        seed: of the sampling. An answer follows from it and its prompt's place in the list.
+        seed: of the sampling. An answer follows from it and its prompt's place in the list; with a
+            list of seeds, one for each prompt, an answer is the one that this prompt gets alone.
         progress: called with (done, all, seconds left) after `batch_size` answers each, and at the
             end.
         rows: where each prompt is from: the template gets its tools and chat_template_kwargs.
@@ -59,7 +60,7 @@ def generate(
     """
     _check(max_new_tokens, batch_size, temperature)
     report = _reporter(progress, len(conversations), batch_size)
-    from ftlab.templates import opens_thought, prompt_ids
+    from ftlab.templates import prompt_text, text_ids
 
     if rows is not None and len(rows) != len(conversations):
         raise ConfigError(
@@ -70,13 +71,18 @@ def generate(
         for row in (rows or [{}] * len(conversations))
     ]
     asked = list(zip(conversations, given, strict=True))
-    prompts = [prompt_ids(tokenizer, turns, tools, **more) for turns, (tools, more) in asked]
-    sampling = {"temperature": temperature, "seed": seed}
+    begun = [prompt_text(tokenizer, turns, tools, **more) for turns, (tools, more) in asked]
+    prompts = text_ids(tokenizer, begun) if begun else []
+    seeds = (
+        [(seed, i) for i in range(len(prompts))]
+        if isinstance(seed, int)
+        else [(s, 0) for s in seed]
+    )
+    sampling = {"temperature": temperature, "seeds": seeds}
     texts = _from_model(model, tokenizer, prompts, max_new_tokens, batch_size, sampling, report)
-    texts = [
-        f"<think>{text}" if opens_thought(tokenizer, turns, tools, **more) else text
-        for text, (turns, (tools, more)) in zip(texts, asked, strict=True)
-    ]
+    if "<think>" in str(tokenizer.chat_template):  # an answer may begin in a thought
+        texts = [f"<think>{text}" if prompt.rstrip().endswith("<think>") else text
+                 for prompt, text in zip(begun, texts, strict=True)]  # fmt: skip
     return texts if thoughts else [split_thought(text)[1] for text in texts]
 
 
@@ -112,7 +118,7 @@ def continue_text(
     ids = tokenizer(text, add_special_tokens=True)["input_ids"]
     if not ids:
         raise ConfigError("There is no text to continue; give at least a character.")
-    sampling = {"temperature": temperature, "seed": seed}
+    sampling = {"temperature": temperature, "seeds": [(seed, 0)]}
     return _from_model(model, tokenizer, [ids], max_new_tokens, 1, sampling, lambda: None)[0]
 
 
@@ -188,7 +194,7 @@ def _one_by_one(
     pad: int,
     *,
     temperature: float,
-    seed: int,
+    seeds: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[int, list[int]]]:
     """Answer one prompt at a time with transformers' own loop."""
     import torch
@@ -199,7 +205,7 @@ def _one_by_one(
     for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
         ids = torch.tensor([prompt], device=model.device)
         with torch.random.fork_rng():
-            torch.manual_seed(seed + index)
+            torch.manual_seed(sum(seeds[index]))
             out = model.generate(
                 input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit,
                 eos_token_id=stops, pad_token_id=pad, **options,

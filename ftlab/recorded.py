@@ -4,23 +4,22 @@
 request and date, and kept as it came: preambles and mistakes are part of them. No person wrote any.
 `serve` answers a recorded request with the recorded reply, and any other with the model at hand,
 whose name the reply then carries. Any endpoint of the same protocol takes the place of this one.
-
->>> request_hash([{"role": "user", "content": "Hi"}])
-'d7760b4ba3077c46'
 """
 
+import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import queue
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from ftlab.endpoint import request_hash
 from ftlab.errors import DataError, ModelError
 from ftlab.files import data_path, read_text
 
@@ -30,15 +29,7 @@ RECORDED = "recorded"
 """The model's name under which recorded replies are asked for."""
 WAIT = 0.05  # seconds in which more requests are waited for, to be answered in one batch
 TOGETHER = 16  # requests in a batch
-
-
-def request_hash(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return what names a request: 16 hex digits of the hash of its roles and contents.
-
-    Sampling settings and the model's name are not part of it.
-    """
-    said = [[message["role"], message["content"]] for message in messages]
-    return hashlib.sha256(json.dumps(said, ensure_ascii=True).encode()).hexdigest()[:16]
+UNKNOWN = ("stream", "n", "tools", "response_format", "stop", "logprobs", "functions")
 
 
 def read_recorded(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -68,13 +59,9 @@ class Endpoint:
 
     def __init__(self, url: str, stop: Any) -> None:
         self.url = url
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
         """Replies so far, by the name of the model that wrote them."""
-        self._stop = stop
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._stop()
+        self.close = stop
 
     def __enter__(self) -> "Endpoint":
         return self
@@ -93,11 +80,17 @@ def serve(
 ) -> Endpoint:
     """Start an OpenAI-compatible endpoint on this machine; it runs until `close()`.
 
+    Of the protocol it knows chat completions and the list of models, and of a request `model`,
+    `messages`, `temperature` (by default 0: greedy), `seed` and the limit on the answer. A sampled
+    request without a seed gets another answer each time it is asked, the same ones in every run.
+    What would change an answer and is not known (streaming, several choices, tools, a form of the
+    answer) is refused. A recorded reply is given whole, whatever the settings.
+
     Args:
         model: who answers what is not recorded; without one such a request is refused.
         tokenizer: the model's.
         name: the model's name in the protocol.
-        files: of `data/recorded`, whose replies are served under the name "recorded".
+        files: of `data/recorded`, whose replies are served under the name "recorded"; [] for none.
         delay: seconds that each recorded reply takes, as a distant endpoint would.
 
     Raises:
@@ -113,9 +106,14 @@ def serve(
         for file in files
         for row in read_recorded(data_path(f"recorded/{file}.jsonl"))
     }
-    names = [RECORDED, *([name] if model is not None else [])]
-    waiting: queue.Queue[tuple[dict[str, Any], Future[str]] | None] = queue.Queue()
+    names = [*([RECORDED] if files else []), *([name] if model is not None else [])]
+    waiting: queue.Queue[tuple[dict[str, Any], Future[Any]] | None] = queue.Queue()
+    asked: Counter[str] = Counter()
     app = FastAPI()
+
+    def refusal(message: str, status: int = 400) -> JSONResponse:
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+        return JSONResponse({"error": error}, status_code=status)
 
     @app.get("/v1/models")
     def models() -> dict[str, Any]:
@@ -124,60 +122,71 @@ def serve(
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(request: Request) -> Any:
-        import asyncio
-
-        body = await request.json()
+        try:
+            body = await request.json()
+            messages = body["messages"]
+            whole = bool(messages) and all(isinstance(m["content"], str) for m in messages)
+            key = request_hash(messages)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            return refusal("Give messages, each with a role and with text as its content.")
+        given = {**body, "n": 0 if body.get("n") == 1 else body.get("n")}
+        if unknown := [option for option in UNKNOWN if given.get(option)]:
+            return refusal(f"This endpoint does not know {', '.join(unknown)}.")
         if body.get("model") not in names:
-            return _refusal(f"There is no model {body.get('model')!r}; there are {names}.", 404)
-        found = replies.get(request_hash(body["messages"])) if body["model"] == RECORDED else None
+            return refusal(f"There is no model {body.get('model')!r}; there are {names}.", 404)
+        found = replies.get(key) if body["model"] == RECORDED else None
+        size = sum(len(message["content"]) for message in messages) // 4
         if found is not None:
             await asyncio.sleep(delay)
-            writer, text, date = RECORDED, found["reply"], found["date"]
+            writer, text, date, end = RECORDED, found["reply"], found["date"], "stop"
+            used = (size, len(text) // 4)  # four characters to a token
         elif model is None:
-            return _refusal("This request is not recorded, and no model stands behind.", 404)
+            return refusal("This request is not recorded, and no model stands behind.", 404)
         else:
-            answer: Future[str] = Future()
+            if body.get("seed") is None:
+                body["seed"] = asked[key]
+            asked[key] += 1
+            answer: Future[Any] = Future()
             waiting.put((body, answer))
             try:
-                text = await asyncio.wrap_future(answer)
+                text, used, end = await asyncio.wrap_future(answer)
             except Exception as error:
-                return _refusal(str(error), 400)
+                return refusal(str(error))
             writer, date = name, None
-        endpoint.counts[writer] = endpoint.counts.get(writer, 0) + 1
-        size = sum(len(message["content"]) for message in body["messages"])
+        endpoint.counts[writer] += 1
         return {
-            "id": f"chatcmpl-{request_hash(body['messages'])}", "object": "chat.completion",
+            "id": f"chatcmpl-{key}", "object": "chat.completion",
             "created": int(time.time()), "model": writer,
             "system_fingerprint": f"recorded {date}" if date else None,
-            "choices": [{"index": 0, "finish_reason": "stop",
+            "choices": [{"index": 0, "finish_reason": end,
                          "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": size // 4, "completion_tokens": len(text) // 4,
-                      "total_tokens": (size + len(text)) // 4},
+            "usage": {"prompt_tokens": used[0], "completion_tokens": used[1],
+                      "total_tokens": sum(used)},
         }  # fmt: skip
 
-    def _refusal(message: str, status: int) -> JSONResponse:
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-        return JSONResponse({"error": error}, status_code=status)
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    threading.Thread(
-        target=_answer_in_batches, args=(model, tokenizer, waiting), daemon=True
-    ).start()
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    threads = [
+        threading.Thread(target=server.run, args=([listener],), daemon=True),
+        threading.Thread(target=_answer_in_batches, args=(model, tokenizer, waiting), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
 
     def stop() -> None:
         server.should_exit = True
         waiting.put(None)
-        thread.join(timeout=5)
+        for thread in threads:
+            thread.join(timeout=5)
+        listener.close()
 
-    endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", stop)
+    endpoint = Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", stop)
     deadline = time.monotonic() + 20
     while not server.started:
-        if time.monotonic() > deadline or not thread.is_alive():
+        if time.monotonic() > deadline or not threads[0].is_alive():
             raise ModelError("The endpoint did not start within 20 seconds. Try again.")
         time.sleep(0.02)
     return endpoint
@@ -186,29 +195,33 @@ def serve(
 def _answer_in_batches(model: Any, tokenizer: Any, waiting: "queue.Queue[Any]") -> None:
     """Answer requests with the model, those that come together in one batch."""
     from ftlab.generation import generate
+    from ftlab.templates import prompt_ids
 
-    while (first := waiting.get()) is not None:
-        batch = [first]
+    going_on = True
+    while going_on:
+        batch = [waiting.get()]
         with contextlib.suppress(queue.Empty):
-            while len(batch) < TOGETHER and (more := waiting.get(timeout=WAIT)) is not None:
-                batch.append(more)
-        by_settings: dict[tuple[int, float, int], list[Any]] = {}
-        for body, answer in batch:
-            settings = (
-                body.get("max_completion_tokens") or body.get("max_tokens") or 256,
-                body.get("temperature") or 0.0,
-                body.get("seed") or 0,
+            while len(batch) < TOGETHER and batch[-1] is not None:
+                batch.append(waiting.get(timeout=WAIT))
+        going_on = batch[-1] is not None
+        by_settings: dict[tuple[int, float], list[Any]] = {}
+        for body, answer in filter(None, batch):
+            limit = body.get("max_completion_tokens") or body.get("max_tokens") or 256
+            by_settings.setdefault((limit, body.get("temperature") or 0.0), []).append(
+                (body, answer)
             )
-            by_settings.setdefault(settings, []).append((body["messages"], answer))
-        for (longest, temperature, seed), asked in by_settings.items():
+        for (limit, temperature), some in by_settings.items():
             try:
                 texts = generate(
-                    model, tokenizer, [messages for messages, _ in asked],
-                    max_new_tokens=longest, temperature=temperature, seed=seed,
+                    model, tokenizer, [body["messages"] for body, _ in some],
+                    max_new_tokens=limit, temperature=temperature,
+                    seed=[body["seed"] for body, _ in some], thoughts=True,
                 )  # fmt: skip
+                for (body, answer), text in zip(some, texts, strict=True):
+                    out = len(tokenizer(text, add_special_tokens=False)["input_ids"])
+                    into = len(prompt_ids(tokenizer, body["messages"]))
+                    answer.set_result((text, (into, out), "length" if out >= limit else "stop"))
             except Exception as error:
-                for _, answer in asked:
-                    answer.set_exception(error)
-                continue
-            for (_, answer), text in zip(asked, texts, strict=True):
-                answer.set_result(text)
+                for _, answer in some:
+                    if not answer.done():
+                        answer.set_exception(error)

@@ -82,7 +82,7 @@ def prompt_ids(
         ModelError: the tokenizer has no chat template.
         DataError: the template refuses these messages.
     """
-    return _tokens(tokenizer, [prompt_text(tokenizer, messages, tools, **options)])[0]
+    return text_ids(tokenizer, [prompt_text(tokenizer, messages, tools, **options)])[0]
 
 
 def encode(tokenizer: Any, row: Any, *, max_length: int | None = None) -> Encoded:
@@ -119,7 +119,7 @@ def encode(tokenizer: Any, row: Any, *, max_length: int | None = None) -> Encode
     return Encoded(ids[:max_length], mask[:max_length], cut)
 
 
-def _tokens(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+def text_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     """Tokenise texts that have their special tokens already: adding them would double the BOS."""
     return tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
 
@@ -131,12 +131,12 @@ def _tokenised(tokenizer: Any, text: str, places: list[int]) -> tuple[list[int],
     token would reach over a place, the text is tokenised in parts.
     """
     cuts = [0, *places, len(text)]
-    whole, *pieces = _tokens(tokenizer, [text, *(text[a:b] for a, b in itertools.pairwise(cuts))])
+    whole, *pieces = text_ids(tokenizer, [text, *(text[a:b] for a, b in itertools.pairwise(cuts))])
     joined = [token for piece in pieces for token in piece]
     lengths = [sum(map(len, pieces[: i + 1])) for i in range(len(places))]
     if joined == whole:
         return whole, lengths
-    before = _tokens(tokenizer, [text[:place] for place in places])
+    before = text_ids(tokenizer, [text[:place] for place in places])
     if all(whole[: len(part)] == part for part in before):  # only the parts begin otherwise
         return whole, [len(part) for part in before]
     if tokenizer.decode(joined) != tokenizer.decode(whole):

@@ -5,10 +5,10 @@ import socket
 import pytest
 from openai_server import KEY, serving
 
-from ftlab.endpoint import NoAnswer, Request, connect
+from ftlab.endpoint import NoAnswer, connect, request_hash
 from ftlab.errors import ConfigError, ModelError, OfflineError
 
-ASK = Request("00ff", ({"role": "user", "content": "Capital of France?"},), known="Paris.")
+ASK = [{"role": "user", "content": "Capital of France?"}]
 
 
 @pytest.fixture(autouse=True)
@@ -35,24 +35,26 @@ def server(served):
 
 def test_an_endpoint_answers_and_counts_tokens(server):
     teacher = connect("tiny", base_url=server.url)
-    (answer,) = teacher.ask([ASK])
-    assert (answer.text, answer.finished, answer.tries) == ("Paris.", True, 1)
+    answer = teacher.ask(ASK)
+    assert (answer.text, answer.finished, answer.model) == ("Paris.", True, "tiny")
     assert answer.tokens_in == len("Capital of France?") // 4 and answer.tokens_out == 1
-    assert server.asked == ["00ff"] and teacher.name == "openai:tiny"
+    assert server.asked == [request_hash(ASK, **teacher.settings())]
+    teacher.ask(ASK, sample=3)
+    assert server.bodies[-1]["seed"] == 3 and len(set(server.asked)) == 2
 
 
 def test_model_and_url_come_from_the_usual_variables(server, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     monkeypatch.setenv("OPENAI_MODEL", "tiny-instruct")
-    assert connect().name == "openai:tiny-instruct"
+    assert connect().model == "tiny-instruct"
 
 
 @pytest.mark.parametrize("fate", ["429", "500", "503", "truncated"])
 def test_what_passes_is_tried_again(server, fate):
     teacher = connect("tiny", base_url=server.url, retries=2)
     server.plan([fate])
-    (answer,) = teacher.ask([ASK])
-    assert answer.text == "Paris." and answer.tries == 2 and len(server.asked) == 2
+    answer = teacher.ask(ASK)
+    assert answer.text == "Paris." and len(server.asked) == 2
 
 
 @pytest.mark.parametrize("fate", ["429", "500", "truncated"])
@@ -60,7 +62,7 @@ def test_what_stays_is_given_up(server, fate):
     teacher = connect("tiny", base_url=server.url, retries=1)
     server.plan([fate] * 9)
     with pytest.raises(NoAnswer) as told:
-        teacher.ask([ASK])
+        teacher.ask(ASK)
     assert not told.value.lasting and len(server.asked) == 2
 
 
@@ -68,21 +70,21 @@ def test_a_slow_answer_is_not_waited_for_longer_than_asked(server):
     teacher = connect("tiny", base_url=server.url, retries=0, timeout=0.3)
     server.plan(["slow"])
     with pytest.raises(NoAnswer, match="in time"):
-        teacher.ask([ASK])
+        teacher.ask(ASK)
 
 
 def test_a_bad_request_is_not_asked_twice(server):
     teacher = connect("tiny", base_url=server.url)
     server.plan(["400"])
     with pytest.raises(NoAnswer, match="told to fail") as told:
-        teacher.ask([ASK])
+        teacher.ask(ASK)
     assert told.value.lasting and len(server.asked) == 1
 
 
 def test_the_newer_name_of_the_limit_is_found_out(server):
     teacher = connect("tiny", base_url=server.url, answer_tokens=7)
     server.plan(["new name"])
-    assert teacher.ask([ASK])[0].text == "Paris."
+    assert teacher.ask(ASK).text == "Paris."
     assert server.bodies[-1]["max_completion_tokens"] == 7
 
 
@@ -94,7 +96,7 @@ def test_an_unknown_model_is_told_with_those_there_are(server):
     server.lists_models = False
     teacher = connect("tinny", base_url=server.url)
     with pytest.raises(ModelError, match="tinny"):
-        teacher.ask([ASK])
+        teacher.ask(ASK)
 
 
 def test_keys_missing_and_wrong(server, monkeypatch):
@@ -111,7 +113,7 @@ def test_no_money_left_is_an_error_to_mend(server):
     teacher = connect("tiny", base_url=server.url)
     server.plan(["quota"])
     with pytest.raises(ConfigError, match="nothing left to spend"):
-        teacher.ask([ASK])
+        teacher.ask(ASK)
 
 
 def test_a_refused_connection_says_what_to_set():

@@ -7,10 +7,12 @@ import openai
 import pytest
 
 from ftlab import models
+from ftlab.endpoint import request_hash
 from ftlab.errors import DataError
 from ftlab.files import data_path
 from ftlab.generation import generate
-from ftlab.recorded import RECORDED, read_recorded, request_hash, serve
+from ftlab.recorded import RECORDED, read_recorded, serve
+from ftlab.templates import prompt_ids
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,38 @@ def test_requests_that_come_together_are_answered_as_alone(endpoint):
     with ThreadPoolExecutor(6) as pool:
         replies = pool.map(lambda t: ask(endpoint, t, "tiny", max_tokens=6), texts)
         assert [reply.choices[0].message.content for reply in replies] == alone
+
+
+def test_sampled_answers_do_not_depend_on_who_else_asks(endpoint):
+    def once(number):
+        reply = ask(endpoint, f"Say {number // 2}.", "tiny", max_tokens=6, temperature=1.5,
+                    seed=number)  # fmt: skip
+        return reply.choices[0].message.content
+
+    alone = [once(number) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(once, range(6))) == alone
+    assert len(set(alone)) == 6
+
+
+def test_the_same_question_sampled_again_gets_another_answer(endpoint):
+    replies = [ask(endpoint, "Tell me.", "tiny", max_tokens=8, temperature=1.5) for _ in range(4)]
+    assert len({reply.choices[0].message.content for reply in replies}) == 4
+
+
+def test_a_cut_off_answer_says_so_and_tokens_are_the_models_own(endpoint, tiny):
+    reply = ask(endpoint, "Restore: hello there", "tiny", max_tokens=2)
+    assert reply.choices[0].finish_reason == "length" and reply.usage.completion_tokens == 2
+    asked = [{"role": "user", "content": "Restore: hello there"}]
+    assert reply.usage.prompt_tokens == len(prompt_ids(tiny[1], asked))
+
+
+@pytest.mark.parametrize("option", [{"stream": True}, {"n": 2}, {"stop": ["x"]}])
+def test_what_it_does_not_know_it_refuses(endpoint, option):
+    with pytest.raises(openai.BadRequestError, match=next(iter(option))):
+        ask(endpoint, "Hi", "tiny", **option)
+    with pytest.raises(openai.BadRequestError, match="messages"):
+        client(endpoint).chat.completions.create(model="tiny", messages=[])
 
 
 def test_what_is_not_there_is_refused_in_the_protocols_shape(endpoint):

@@ -1,7 +1,7 @@
-"""Amplify: from twenty examples that people wrote to as many as are wanted.
+"""Amplify: from twenty examples to as many as are wanted, their inputs said otherwise by a model.
 
-    paraphrase         the input said otherwise, in another manner; the completion stays
-    back-translation   the input as it comes back from another language; the completion stays
+    paraphrase         the input in another manner; the completion stays
+    back-translation   the input translated, and translated back; the completion stays
 
 A rewrite of a held-out example in the training set would make the held-out score a lie. Three
 things keep it out: an example that is near a held-out one is never rewritten; what comes
@@ -11,28 +11,21 @@ held-out one, is too near); and its completion, if long, must not be a held-out 
 A rewrite is also turned down where it changes a number, loses a word that the completion takes from
 it, or is a copy of what is there. An example whose completion repeats its input (punctuation,
 translation) is not rewritten.
-
->>> import random
->>> reword("I can't open the invoice. Please send it again.", random.Random(5))
-'Could you send it again? I cannot open the bill. Cheers.'
 """
 
 import os
-import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from threading import Lock
+from collections.abc import Iterable, Mapping, Sequence
 
 from ftlab import data
-from ftlab.curation.answer_cache import Judged, Synthesis, run
-from ftlab.curation.cleaning import clean
+from ftlab.curation.answer_cache import Request
 from ftlab.curation.inputs import instruction
 from ftlab.curation.near_duplicates import pairs_of_words
-from ftlab.curation.synthesis import key_of
-from ftlab.curation.teachers import Answer, Request, Teacher
+from ftlab.curation.synthesis import Rejected, Synthesis, run
+from ftlab.endpoint import Teacher
 from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.files import read_data
 
 WAYS = ("paraphrase", "back-translation")
 LEAK = 0.5  # of the word pairs in common with a held-out input
@@ -41,13 +34,6 @@ COPIED = 0.6  # of an input's words in its completion: the task is to copy them
 LONG = 8  # words of a completion that two examples do not share by chance
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
-
-MANNERS = (
-    "shorter", "longer, with a detail that changes nothing", "more formal", "in plain words",
-    "as in a quick text message", "politely", "impatiently", "as someone who writes very carefully",
-    "with the sentences in another order", "starting from its end",
-)  # fmt: skip
-LANGUAGES = ("German", "Japanese", "Spanish", "Finnish", "Arabic", "Turkish", "Hindi", "French")
 
 
 class Neighbours:
@@ -91,9 +77,6 @@ class Neighbours:
         return best
 
 
-# The run.
-
-
 def amplify(
     seeds: Sequence[data.Row],
     n: int,
@@ -101,7 +84,7 @@ def amplify(
     out: str | os.PathLike[str],
     *,
     held_out: Sequence[data.Row],
-    ways: Sequence[str] = WAYS,
+    ways: Sequence[str] | Mapping[str, Sequence[Sequence[str]]] = WAYS,
     seed: int = 0,
     concurrency: int = 4,
     max_requests: int | None = None,
@@ -115,26 +98,25 @@ def amplify(
     Args:
         seeds: the examples, all of one kind and of one turn.
         n: new records wanted.
-        teacher: who rewrites. `program` rewords by rules, which is poorer than a model does it.
+        teacher: who rewrites.
         out: the JSONL file to make or to go on with.
         held_out: the records that training must not see; give [] if there are none.
-        ways: those of `WAYS` to take in turn.
-        seed: of the choices.
+        ways: those of `WAYS` to take in turn, with the prompts of data/amplify.yaml; or your own:
+            way -> prompts to choose from, each a list of one prompt with {text} for the input, or
+            of two, where the second is about the answer to the first.
+        seed: which prompt each example meets first.
         concurrency: most requests at one time.
-        max_requests: most answers, those of earlier runs included; by default 4 n.
+        max_requests: most rewrites, those of earlier runs included; by default 4 n.
         progress: show the estimate first, then a bar, on stderr.
 
     Raises:
-        ConfigError: an unknown way, or a number out of range.
+        ConfigError: an unknown way, a prompt without {text}, or a number out of range.
         DataError: no example can be rewritten, or one has several turns.
     """
-    for way in ways:
-        if way not in WAYS:
-            raise_unknown("way", way, WAYS)
-    if n < 1 or not ways:
+    prompts = _prompts(ways)
+    if n < 1 or not prompts:
         raise ConfigError(f"n must be at least 1 and a way named; got {n} and {list(ways)}.")
-    offline = teacher.name.startswith("program")
-    if any(len(data.prompt(record)) > 2 for record in seeds):
+    if any(len([t for t in data.prompt(r) if t["role"] != "system"]) > 1 for r in seeds):
         raise DataError("Only records of one turn can be amplified; some have several.")
     guard = _Guard(seeds, held_out)
     kept = [record for record in seeds if not guard.leaks(record)]
@@ -148,52 +130,72 @@ def amplify(
     if not rewritten:
         raise DataError(
             "The completions repeat their inputs, so a rewrite of the input alone would spoil them."
-            " Have a model answer new inputs instead: ftlab synth --teacher."
+            " Have a model answer new inputs instead: ftlab synth --model."
         )
-    settings = {
-        "amplify": data.fingerprint(kept), "held_out": data.fingerprint(held_out),
-        "teacher": teacher.name, "ways": list(ways), "seed": seed,
-    }  # fmt: skip
     most = 4 * n if max_requests is None else max_requests
-    requests, plans = [], {}
-    for index in range(most):
-        rng = random.Random(f"{seed} {index}")
-        way = ways[index % len(ways)]
-        source = rewritten[(index // len(ways)) % len(rewritten)]
-        text = _input(source)[len(cue) :]
-        messages = _rewrite(text, way, rng)
-        known = reword(text, rng) if offline else ""
-        key = key_of(settings, index, messages)
-        requests.append(Request(key, messages, known))
-        plans[key] = (way, source)
+    requests = [_request(index, rewritten, prompts, cue, seed) for index in range(most)]
     already = Neighbours(map(_input, kept), scaffolding=map(_input, [*kept, *held_out]))
-    lock = Lock()
 
-    def judge(request: Request, answer: Answer) -> Judged:
-        text, cleaned = clean(answer.text)
-        way, source = plans[request.key]
-        if not answer.finished:
-            return Judged(None, "cut off: longer than an answer may be", cleaned)
-        try:
-            record = _new(text, cue, way, source, teacher)
-        except DataError as error:
-            return Judged(None, str(error), cleaned)
+    def judge(request: Request, text: str) -> data.Row:
+        record = _new(text, cue, request.given["way"], request.given["record"])
         if guard.leaks(record):
-            return Judged(None, "near a held-out record", cleaned)
-        with lock:  # two answers alike may come at one time
-            if already.nearest(_input(record)) >= COPY:
-                return Judged(None, "a copy of an example that is there", cleaned)
-            already.hold([_input(record)])
-        return Judged(record, cleaned=cleaned)
+            raise Rejected("near a held-out record")
+        if already.nearest(_input(record)) >= COPY:
+            raise Rejected("a copy of an example that is there")
+        already.hold([_input(record)])
+        return record
 
     made = run(
         requests, teacher, judge, out, n=n, concurrency=concurrency, max_requests=max_requests,
         progress=progress,
     )  # fmt: skip
-    if len(kept) == len(seeds):
-        return made
-    unused = f"{len(seeds) - len(kept)} of {len(seeds)} examples were not used"
-    return replace(made, notes=(f"{unused}: each is near a held-out record.",))
+    if unused := len(seeds) - len(kept):
+        what = f"{unused} of {len(seeds)} examples were not used: each is near a held-out record."
+        made.notes.append(what)
+    return made
+
+
+def _prompts(
+    ways: Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
+) -> Mapping[str, Sequence[Sequence[str]]]:
+    """Return the prompts by way, after checking them."""
+    if not isinstance(ways, Mapping):
+        words = read_data("amplify.yaml")
+        for way in ways:
+            if way not in words:
+                raise_unknown("way", way, words)
+        return {way: words[way] for way in ways}
+    for way, prompts in ways.items():
+        for prompt in prompts:
+            if isinstance(prompt, str) or not 1 <= len(prompt) <= 2 or any(
+                "{text}" not in part for part in prompt
+            ):  # fmt: skip
+                raise ConfigError(
+                    f"The prompts of {way!r} must be lists of one or two texts, each with {{text}} "
+                    f"where the input goes; got {prompt!r}."
+                )
+    return ways
+
+
+def _request(
+    index: int,
+    records: Sequence[data.Row],
+    prompts: Mapping[str, Sequence[Sequence[str]]],
+    cue: str,
+    seed: int,
+) -> Request:
+    """Return request number `index`: the ways take turns, then the examples, then the prompts."""
+    way = list(prompts)[index % len(prompts)]
+    turn, place = divmod(index // len(prompts), len(records))
+    first, *then = prompts[way][(turn + place + seed) % len(prompts[way])]
+    text = _input(records[place])[len(cue) :]
+    return Request(
+        [_user(first.replace("{text}", text))],
+        then=then[0] if then else "",
+        sample=turn // len(prompts[way]),  # all prompts had their turn: another answer to each
+        about=len(text),
+        given={"way": way, "record": records[place]},
+    )
 
 
 class _Guard:
@@ -226,6 +228,10 @@ def _input(record: data.Row) -> str:
     return data.prompt(record)[-1]["content"]
 
 
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
 def _copies(record: data.Row, cue: str) -> bool:
     """Say whether a completion repeats its input, which then cannot be said otherwise alone."""
     words = {word for word in _WORD.findall(_input(record)[len(cue) :].lower()) if len(word) > 2}
@@ -233,98 +239,18 @@ def _copies(record: data.Row, cue: str) -> bool:
     return bool(words) and len(words & there) >= COPIED * len(words)
 
 
-# Prompts.
-
-
-def _rewrite(text: str, way: str, rng: random.Random) -> tuple[dict[str, str], ...]:
-    if way == "paraphrase":
-        how = f"Rewrite the text {rng.choice(MANNERS)}."
-    else:
-        how = (
-            f"Translate the text to {rng.choice(LANGUAGES)}, then translate that back to the "
-            "text's own language as someone who never saw it. Give only the last."
-        )
-    rules = "Keep every fact, name and number as it is. Answer with the new text alone."
-    return (
-        {"role": "system", "content": f"{how} {rules}"},
-        {"role": "user", "content": text},
-    )
-
-
-# What came back.
-
-
-def _new(text: str, cue: str, way: str, source: data.Row, teacher: Teacher) -> data.Row:
-    """Return the record of a cleaned answer; the DataError's text is the reason why not."""
+def _new(text: str, cue: str, way: str, source: data.Row) -> data.Row:
+    """Return the record of a cleaned answer; raise Rejected where it changes what matters."""
     before = _input(source)[len(cue) :]
-    if not text.strip():
-        raise DataError("empty")
     if _WORD.findall(text.lower()) == _WORD.findall(before.lower()):
-        raise DataError("nothing was changed")
+        raise Rejected("nothing was changed")
     if sorted(_NUMBER.findall(text)) != sorted(_NUMBER.findall(before)):
-        raise DataError("a number was changed, lost or added")
+        raise Rejected("a number was changed, lost or added")
     taken = {word for word in _WORD.findall(data.answer(source)) if len(word) > 2}
-    if lost := taken & set(_WORD.findall(before)) - set(_WORD.findall(text)):
-        raise DataError(f"lost what the completion takes from it: {min(lost)}")
+    lost = taken & set(_WORD.findall(before)) - set(_WORD.findall(text))
+    if lost and len(data.answer(source).split()) > 1:  # one word alone is a label
+        raise Rejected(f"lost what the completion takes from it: {min(lost)}")
     came = str(data.meta(source).get("id") or data.fingerprint([source])[:12])
     own = {key: value for key, value in data.meta(source).items() if key != "id"}
-    meta = {"group": came, **own, "way": way, "teacher": teacher.name, "from": came}
+    meta = {"group": came, **own, "way": way, "from": came}
     return data.example([*data.prompt(source)[:-1], _user(cue + text)], data.answer(source), **meta)
-
-
-def _user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-# Rewording by rules, where there is no model.
-
-_SWAPS = [
-    ("cannot", "can't"), ("do not", "don't"), ("does not", "doesn't"), ("did not", "didn't"),
-    ("is not", "isn't"), ("I am", "I'm"), ("I have", "I've"), ("it is", "it's"),
-    ("we are", "we're"), ("will not", "won't"), ("invoice", "bill"), ("help", "assist"),
-    ("buy", "purchase"), ("quickly", "fast"), ("again", "once more"), ("since", "ever since"),
-    ("tell me", "let me know"), ("because", "as"), ("but", "yet"), ("big", "large"),
-    ("broken", "not working"), ("need", "require"), ("want", "would like"), ("start", "begin"),
-    ("show", "display"), ("wrong", "not right"), ("problem", "issue"), ("thank you", "thanks"),
-    ("phone", "telephone"), ("message", "note"), ("a few", "some"), ("maybe", "perhaps"),
-    ("also", "as well"), ("get", "receive"), ("end", "finish"), ("fix", "repair"),
-]  # fmt: skip
-_OPENINGS = (
-    "Hello, ",
-    "Hi there. ",
-    "Good day. ",
-    "A quick one: ",
-    "Pardon me. ",
-    "So, ",
-)
-_CLOSINGS = (" Thank you.", " Thanks a lot.", " Best wishes.", " Cheers.", " That is all.", "")
-
-
-def reword(text: str, rng: random.Random) -> str:
-    """Say a text otherwise by rules: other words, contractions, order of sentences, a greeting.
-
-    Args:
-        text: English prose; other texts get a greeting at most.
-        rng: where chance comes from.
-    """
-    for a, b in rng.sample(_SWAPS, len(_SWAPS)):
-        old, new = (a, b) if rng.random() < 0.5 else (b, a)
-        if rng.random() < 0.8:
-            text = re.sub(rf"(?<![\w']){re.escape(old)}(?![\w'])", new, text, count=1)
-    asked = re.compile(r"\bPlease (\w[^.?!\n]*)[.!]")
-    if rng.random() < 0.5:
-        text = asked.sub(lambda m: f"Could you {m[1]}?", text, count=1)
-    lines = text.split("\n")
-    if len(lines) == 1:
-        sentences = re.split(r"(?<=[.!?]) +", text)
-        if len(sentences) > 1 and rng.random() < 0.7:
-            turn = rng.randrange(1, len(sentences))
-            sentences = sentences[turn:] + sentences[:turn]
-        text = " ".join(sentences)
-    how = rng.random()
-    if how < 0.4:
-        opening = rng.choice(_OPENINGS)
-        text = opening + text
-    elif how < 0.7:
-        text += rng.choice(_CLOSINGS)
-    return text

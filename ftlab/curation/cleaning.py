@@ -17,7 +17,8 @@ import re
 KINDS = ("thinking", "preamble", "code fence", "trailing chatter")
 """What can be cleaned off, in the order in which it is looked for."""
 
-_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+# A thought without an end leaves no answer.
+_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?(?:</\1>\s*|\Z)", re.DOTALL)
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n`]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _OPEN_FENCE = re.compile(r"\A(`{3,}|~{3,})[^\n`]*\n")
 _PREAMBLE = re.compile(

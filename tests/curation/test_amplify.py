@@ -1,20 +1,17 @@
 """From a few examples to many, and never a rewrite of a held-out one."""
 
-import json
 import random
 
 import pytest
 from openai_server import KEY, serving
 
 from ftlab import data, tasks
-from ftlab.curation import teachers
-from ftlab.curation.amplify import LEAK, Neighbours, amplify, reword
+from ftlab.curation.amplify import LEAK, Neighbours, amplify
 from ftlab.curation.near_duplicates import jaccard, pairs_of_words
-from ftlab.curation.teachers import Answer, Teacher
+from ftlab.endpoint import connect
 from ftlab.errors import ConfigError, DataError
 
 TRIAGE = tasks.get("triage")
-PROGRAM = teachers.get("program")
 CUE = "Sort the message:\n"
 THINGS = (
     "the lamp in my kitchen flickers when it rains outside",
@@ -27,9 +24,23 @@ THINGS = (
 SEEDS = [data.example(CUE + text, f"topic: {i}", id=f"s{i}") for i, text in enumerate(THINGS)]
 
 
-def saying(write):
-    """A teacher whose answer to messages is `write(messages)`."""
-    return Teacher("ours", lambda requests: [Answer(write(r.messages)) for r in requests])
+@pytest.fixture(scope="module")
+def served():
+    with serving(lambda messages: "") as server:
+        yield server
+
+
+@pytest.fixture
+def saying(served):
+    """Return `saying(write)`: a teacher that answers a prompt about a text with `write(text)`."""
+
+    def teacher(write):
+        served.bodies.clear()
+        served.plan([])
+        served.write = lambda messages: write(messages[-1]["content"].partition("\n\n")[2])
+        return connect("tiny", base_url=served.url, api_key=KEY, retries=0)
+
+    return teacher
 
 
 def inputs(rows):
@@ -42,10 +53,12 @@ def go(tmp_path, teacher, n=4, seeds=SEEDS, held_out=(), **more):
     )
 
 
-def test_twenty_examples_become_a_hundred_without_a_network(tmp_path):
+def test_twenty_examples_become_sixty(saying, served, tmp_path):
     seeds = TRIAGE.examples(20, seed=3)
     held_out = TRIAGE.examples(50, seed=4, split="test")
-    made = go(tmp_path, PROGRAM, 60, seeds, held_out)
+    number = iter(range(10**6))
+    teacher = saying(lambda text: f"{text} Before {chr(97 + next(number) % 26)} leaves.")
+    made = go(tmp_path, teacher, 60, seeds, held_out, concurrency=1)
     rows = data.read(tmp_path / "more.jsonl")
     assert made.stopped == "complete" and len(rows) == len(set(inputs(rows))) == 60
     assert not set(inputs(rows)) & set(inputs(seeds))
@@ -53,19 +66,48 @@ def test_twenty_examples_become_a_hundred_without_a_network(tmp_path):
     by_id = {data.meta(row)["id"]: row for row in seeds}
     for row in rows:
         came = by_id[data.meta(row)["from"]]
-        assert data.answer(row) == data.answer(came)
+        assert data.answer(row) == data.answer(came) and data.meta(row)["teacher"] == "tiny"
         assert data.meta(row)["group"] == data.meta(came)["group"]
+        assert data.prompt(row)[0] == data.prompt(came)[0]  # the system message stays
+    again = len(served.bodies)
+    assert go(tmp_path, teacher, 60, seeds, held_out).accepted == made.accepted
+    assert len(served.bodies) == again
 
 
-def test_a_rewrite_of_a_held_out_example_never_gets_in(tmp_path):
+def test_back_translation_asks_twice_and_the_second_time_about_the_first_answer(
+    saying, served, tmp_path
+):
+    teacher = saying(lambda text: f"Here is the translation:\n\n{text} {'ja' * text.count('ja')}ja")
+    made = go(tmp_path, teacher, 2, ways=["back-translation"], concurrency=1)
+    first, second, *_ = (body["messages"][-1]["content"] for body in served.bodies)
+    assert first.startswith("Translate to German") and first.endswith(THINGS[0])
+    assert second.startswith("Translate to English") and second.endswith(f"{THINGS[0]} ja")
+    assert inputs(made.accepted)[0] == f"{CUE}{THINGS[0]} ja jaja"
+    assert made.tokens_in > len(first + second) // 4
+
+
+def test_prompts_of_your_own_take_turns_and_then_are_sampled_again(saying, served, tmp_path):
+    ways = {"said by a child": [["As a child would:\n\n{text}"], ["Like a toddler:\n\n{text}"]]}
+    number = iter(range(10**6))
+    teacher = saying(lambda text: f"{next(number)} {text}")
+    seeds = [data.example("the cat is gone", "find it"), data.example("it rains again", "go in")]
+    made = go(tmp_path, teacher, 9, seeds, ways=ways, max_requests=6, concurrency=1)
+    assert made.reasons == {"a number was changed, lost or added": 6}
+    asked = [(b["messages"][0]["content"][:4], b.get("seed", 0)) for b in served.bodies]
+    assert asked == [("As a", 0), ("Like", 0), ("Like", 0), ("As a", 0), ("As a", 1), ("Like", 1)]
+    with pytest.raises(ConfigError, match=r"\{text\}"):
+        go(tmp_path, teacher, ways={"a": [["no place for it"]]})
+
+
+def test_a_rewrite_of_a_held_out_example_never_gets_in(saying, tmp_path):
     held = data.example(
         CUE + "the lamp in my kitchen flickers whenever it rains", "topic: 9", id="h"
     )
     drawn = []
 
-    def write(messages):
-        drawn.append(json.dumps(messages))
-        return f"Hello, {THINGS[0]}." if len(drawn) % 2 else f"{messages[-1]['content']} today"
+    def write(text):
+        drawn.append(text)
+        return f"Hello, {THINGS[0]}." if len(drawn) % 2 else f"{text} today"
 
     made = go(tmp_path, saying(write), 4, held_out=[held], ways=["paraphrase"])
     assert made.reasons["near a held-out record"] >= 3 and "1 of 6 examples were not used" in str(
@@ -87,13 +129,13 @@ def test_a_held_out_record_with_more_around_it_is_near():
     assert there.nearest(long) < LEAK < there.nearest(long, within=True)
 
 
-def test_examples_that_are_held_out_themselves_are_refused(tmp_path):
+def test_examples_that_are_held_out_themselves_are_refused(saying, tmp_path):
     with pytest.raises(DataError, match="None of the 6"):
-        go(tmp_path, PROGRAM, held_out=SEEDS, ways=["paraphrase"])
+        go(tmp_path, saying(str), held_out=SEEDS, ways=["paraphrase"])
     advice = "Tell them that you are there, and carry one bag."
     seeds = [data.example("How do I help a neighbour who moves?", advice), SEEDS[1]]
     made = go(
-        tmp_path, saying(lambda m: m[-1]["content"] + " please"), 1, seeds,
+        tmp_path, saying(lambda text: text + " please"), 1, seeds,
         [data.example("A friend next door packs boxes, what now?", advice)], ways=["paraphrase"],
     )  # fmt: skip
     assert [data.answer(row) for row in made.accepted] == ["topic: 1"]  # the same advice is a leak
@@ -108,33 +150,33 @@ def test_examples_that_are_held_out_themselves_are_refused(tmp_path):
         ("", "empty"),
     ],
 )
-def test_rewrites_that_change_what_matters_are_turned_down(tmp_path, answer, reason):
+def test_rewrites_that_change_what_matters_are_turned_down(saying, tmp_path, answer, reason):
     seeds = [data.example("Pay 12 euros before May 4", "due: May")]
     made = go(tmp_path, saying(lambda m: answer), 1, seeds, ways=["paraphrase"])
     assert made.reasons == {reason: 4} and not made.accepted
 
 
-def test_copies_are_kept_once(tmp_path):
+def test_copies_are_kept_once(saying, tmp_path):
     made = go(tmp_path, saying(lambda m: "all of them say this to you"), 3, ways=["paraphrase"])
     assert len(made.accepted) == 1 and set(made.reasons) == {"a copy of an example that is there"}
     again = go(tmp_path, saying(lambda m: 1 / 0), 3, ways=["paraphrase"])
     assert len(again.accepted) == 1 and again.requests == made.requests
 
 
-def test_inputs_that_the_completion_repeats_are_not_reworded(tmp_path):
+def test_inputs_that_the_completion_repeats_are_not_reworded(saying, tmp_path):
     seeds = [data.example(f"Restore:\n{text}", text.capitalize() + ".") for text in THINGS]
     with pytest.raises(DataError, match="repeat their inputs"):
-        go(tmp_path, PROGRAM, 4, seeds, ways=["paraphrase"])
+        go(tmp_path, saying(str), 4, seeds, ways=["paraphrase"])
 
 
-def test_the_instruction_is_not_reworded(tmp_path):
+def test_the_instruction_is_not_reworded(saying, tmp_path):
     told = []
 
-    def write(messages):
-        told.append(messages[-1]["content"])
-        return messages[-1]["content"] + " please"
+    def write(text):
+        told.append(text)
+        return text + " please"
 
-    made = go(tmp_path, saying(write), 6, ways=["paraphrase", "back-translation"])
+    made = go(tmp_path, saying(write), 6, ways=["paraphrase"])
     assert set(told) <= set(THINGS) and all(t.startswith(CUE) for t in inputs(made.accepted))
 
 
@@ -155,19 +197,13 @@ def test_an_instruction_before_every_text_does_not_make_them_near():
     assert Neighbours(texts[:1], scaffolding=texts).nearest(texts[1]) < LEAK
 
 
-def test_reword_keeps_numbers_and_says_it_otherwise():
-    text = "I can't open invoice 4521 from May 3. Please send it again, because we need it."
-    said = {reword(text, random.Random(seed)) for seed in range(30)}
-    assert len(said) > 20 and all("4521" in t and "May 3" in t for t in said)
-
-
-def test_bad_arguments(tmp_path):
+def test_bad_arguments(saying, tmp_path):
     with pytest.raises(ConfigError, match="'paraphrase'"):
-        go(tmp_path, PROGRAM, ways=["parafrase"])
+        go(tmp_path, saying(str), ways=["parafrase"])
     with pytest.raises(DataError, match="one turn"):
         turns = [("user", "a"), ("assistant", "b"), ("user", "c")]
         talk = data.example([{"role": r, "content": c} for r, c in turns], "d")
-        go(tmp_path, PROGRAM, seeds=[talk])
+        go(tmp_path, saying(str), seeds=[talk])
     assert not list(tmp_path.iterdir())
 
 
@@ -182,7 +218,7 @@ def test_from_the_command_line_through_an_endpoint(tmp_path, monkeypatch, capsys
     with serving(lambda messages: messages[-1]["content"] + " if you can") as server:
         monkeypatch.setattr(sys, "argv", [
             "ftlab", "amplify", str(seeds), "--no-held-out", "--out", str(out), "-n", "5",
-            "--ways", "paraphrase", "--teacher", "openai", "--model", "tiny",
+            "--ways", "paraphrase", "--model", "tiny",
             "--base-url", server.url,
         ])  # fmt: skip
         with pytest.raises(SystemExit) as end:

@@ -1,4 +1,4 @@
-"""The loop, against a real server and offline: nothing lost, doubled or paid twice."""
+"""The loop, against a real server: nothing lost, doubled or paid twice."""
 
 import json
 import os
@@ -8,17 +8,16 @@ import sys
 import time
 
 import pytest
-from openai_server import KEY, model_writes, serving
+from openai_server import KEY, serving
 
 from ftlab import data, tasks
-from ftlab.curation import teachers
-from ftlab.curation.answer_cache import Judged, expected, run
-from ftlab.curation.synthesis import estimate, synthesise
-from ftlab.curation.teachers import Answer, NoAnswer, Request, Teacher
-from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.curation.answer_cache import AnswerCache, Request
+from ftlab.curation.synthesis import Rejected, expected, plan, run, synthesise
+from ftlab.endpoint import connect
+from ftlab.errors import ConfigError, DataError, ModelError, OfflineError
 
 TRIAGE = tasks.get("triage")
-KNOWN = {data.prompt(r)[-1]["content"]: data.answer(r) for r in TRIAGE.examples(200, seed=0)}
+KNOWN = {data.prompt(r)[-1]["content"]: data.answer(r) for r in TRIAGE.up_to(1000, seed=0)}
 
 
 @pytest.fixture(autouse=True)
@@ -27,15 +26,26 @@ def variables(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-@pytest.fixture
-def server():
-    """A server that knows the answers, and says them as models do."""
-
-    def write(messages):
-        return f"Sure! Here is the answer:\n\n{KNOWN[messages[-1]['content']]}"
-
-    with serving(write) as server:
+@pytest.fixture(scope="module")
+def served():
+    with serving(lambda messages: "") as server:
         yield server
+
+
+@pytest.fixture
+def server(served):
+    """A server that knows the answers, and says them as models do; `server.write` changes it."""
+    served.plan([])
+    served.asked.clear()
+    served.charged.clear()
+    served.delay, served.most_at_once = 0.0, 0
+    served.write = lambda m: f"Sure! Here is the answer:\n\n{KNOWN[m[-1]['content']]}"
+    return served
+
+
+@pytest.fixture
+def teacher(server):
+    return connect("tiny", base_url=server.url, retries=1)
 
 
 def lines(path):
@@ -44,30 +54,29 @@ def lines(path):
 
 def texts(requests):
     """Requests whose answers are records of their own, for a loop without a task."""
-    return [Request(f"{i:04x}", ({"role": "user", "content": f"q{i}"},)) for i in range(requests)]
+    return [Request([{"role": "user", "content": f"q{i}"}]) for i in range(requests)]
 
 
-def kept(request, answer):
-    if "bad" in answer.text:
-        return Judged(None, "bad")
-    return Judged(data.example(request.messages[-1]["content"], answer.text))
+def kept(request, text):
+    if "bad" in text:
+        raise Rejected("bad")
+    return data.example(request.messages[-1]["content"], text)
 
 
-def teacher(ask, **more):
-    return Teacher("ours", lambda requests: [ask(r) for r in requests], **more)
+def inputs(rows):
+    return [data.prompt(row)[-1]["content"] for row in rows]
 
 
-def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, tmp_path):
+def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, teacher, tmp_path):
     server.plan(["429", "ok", "500", "truncated", "ok", "400", "cut"])
-    who = teachers.get("openai", "tiny", base_url=server.url)
     out = tmp_path / "train.jsonl"
-    made = synthesise("triage", 12, who, out, concurrency=1, progress=False)
+    made = synthesise("triage", 12, teacher, out, concurrency=1, progress=False)
     assert made.stopped == "complete" and len(made.accepted) == 12
     rows = data.read(out)
     assert len(rows) == 12 and all(
         KNOWN[data.prompt(r)[-1]["content"]] == data.answer(r) for r in rows
     )
-    assert {data.meta(r)["teacher"] for r in rows} == {"openai:tiny"}
+    assert {data.meta(r)["teacher"] for r in rows} == {"tiny"}
     assert made.cleaned["preamble"] == 13
     assert list(made.reasons) == ["cut off: longer than an answer may be"]
     assert made.failed == {"the endpoint refused it: It was told to fail.": 1}
@@ -78,22 +87,21 @@ def test_an_endpoint_that_fails_and_chats_gives_a_clean_file(server, tmp_path):
     body = server.bodies[-1]["messages"]
     assert [m["role"] for m in body] == ["system", *["user", "assistant"] * 3, "user"]
     assert TRIAGE.describe in body[0]["content"]
-    assert not {m["content"] for m in body[1:-1:2]} & {data.prompt(r)[-1]["content"] for r in rows}
+    assert not {m["content"] for m in body[1:-1:2]} & set(inputs(rows))
 
 
-def test_no_more_than_the_bound_at_one_time(server, tmp_path):
+def test_no_more_than_the_bound_at_one_time(server, teacher, tmp_path):
     server.delay = 0.05
-    who = teachers.get("openai", "tiny", base_url=server.url)
-    synthesise("triage", 10, who, tmp_path / "a.jsonl", concurrency=3, progress=False)
+    synthesise("triage", 10, teacher, tmp_path / "a.jsonl", concurrency=3, progress=False)
     assert 2 <= server.most_at_once <= 3 and len(server.charged) == 10
 
 
-def test_killed_at_any_moment_it_goes_on(server, tmp_path):
+def test_killed_at_any_moment_it_goes_on(server, teacher, tmp_path):
     server.delay = 0.1
     out = tmp_path / "train.jsonl"
     command = [
         sys.executable, "-m", "ftlab.cli", "synth", "triage", "-n", "30", "--out", str(out),
-        "--teacher", "openai", "--model", "tiny", "--base-url", server.url, "--concurrency", "3",
+        "--model", "tiny", "--base-url", server.url, "--concurrency", "3",
     ]  # fmt: skip
     cache = tmp_path / "train.answers.jsonl"
     paid, asked = set(), 0
@@ -122,127 +130,118 @@ def test_killed_at_any_moment_it_goes_on(server, tmp_path):
     assert not paid & set(server.asked[asked:]) and len(server.asked) <= 30 + 2 * 3
     assert set(server.asked) == keys
     before = len(server.asked)
-    who = teachers.get("openai", "tiny", base_url=server.url)
-    again = synthesise("triage", 30, who, out, progress=False)
+    again = synthesise("triage", 30, teacher, out, progress=False)
     assert len(server.asked) == before and again.resumed == 30
 
 
-def test_a_last_line_that_a_kill_cut_off_is_asked_again(tmp_path):
-    calls = []
-
-    def ask(request):
-        calls.append(request.key)
-        return Answer("bad" if request.key == "0002" else "good é")
-
+def test_a_last_line_that_a_kill_cut_off_is_asked_again(server, teacher, tmp_path):
+    server.write = lambda messages: "bad" if messages[-1]["content"] == "q2" else "good é"
     out, cache = tmp_path / "t.jsonl", tmp_path / "t.answers.jsonl"
 
     def go():
-        return run(texts(8), teacher(ask), kept, out, n=5, concurrency=1, progress=False)
+        server.asked.clear()
+        return run(texts(8), teacher, kept, out, n=5, concurrency=1, progress=False)
 
     go()
-    assert len(calls) == 6
+    assert len(server.asked) == 6
     whole, made = cache.read_bytes(), out.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for cut in (last + 1, last + 9, len(whole) - 1):
         cache.write_bytes(whole[:cut])
-        calls.clear()
-        assert go().resumed == 5 and len(calls) == 1
-        assert (cache.read_bytes(), out.read_bytes()) == (whole, made)
+        assert go().resumed == 5 and len(server.asked) == 1
+        assert out.read_bytes() == made and len(lines(cache)) == 6
     cache.write_bytes(b"{}\n" + whole)
     with pytest.raises(DataError, match="line 1 is broken"):
         go()
 
 
-def test_more_can_be_asked_for_later_and_a_file_of_another_kind_stays(tmp_path):
+def test_more_can_be_asked_for_later_and_a_file_of_another_kind_stays(server, teacher, tmp_path):
     out = tmp_path / "t.jsonl"
-    program = teachers.get("program")
-    first = synthesise("triage", 3, program, out, progress=False)
-    second = synthesise("triage", 5, program, out, progress=False)
-    assert second.resumed == 3 and second.requests == 5
+    first = synthesise("triage", 3, teacher, out, progress=False)
+    second = synthesise("triage", 5, teacher, out, progress=False)
+    assert second.resumed == 3 and second.requests == 5 == len(server.asked)
     assert second.accepted[:3] == first.accepted
-    other = synthesise("triage", 5, program, out, seed=1, progress=False)
-    assert other.resumed == 0 and len(other.accepted) == 5  # other requests, other answers
+    hot = connect("tiny", base_url=server.url, temperature=1.0)
+    other = synthesise("triage", 5, hot, out, progress=False)
+    assert other.resumed == 0 and len(other.accepted) == 5  # other settings, other answers
     mine = tmp_path / "mine.jsonl"
     mine.write_text("{}\n")
     with pytest.raises(DataError, match="exists already"):
-        synthesise("triage", 5, program, mine, progress=False)
+        synthesise("triage", 5, teacher, mine, progress=False)
     assert mine.read_text() == "{}\n"
 
 
-def test_the_cap_holds_over_several_runs(tmp_path):
-    asked = []
-    who = teacher(lambda request: asked.append(request.key) or Answer("a", 20, 50))
+def test_the_cap_holds_over_several_runs(server, teacher, tmp_path):
+    server.write = lambda messages: "a"
 
     def go(most):
         out = tmp_path / "t.jsonl"
-        return run(texts(40), who, kept, out, n=30, max_requests=most, progress=False)
+        return run(texts(40), teacher, kept, out, n=30, max_requests=most, progress=False)
 
     for _ in range(2):
         made = go(4)
-        assert made.stopped == "the cap on requests" and made.requests == len(asked) == 4
-    assert go(None).stopped == "complete" and len(asked) == 30
+        assert made.stopped == "the cap on requests" and made.requests == len(server.asked) == 4
+    assert go(None).stopped == "complete" and len(server.asked) == 30
 
 
-def test_an_estimate_asks_nothing_and_is_near(tmp_path):
-    def never(request):
-        raise AssertionError
-
-    who = teacher(never, answer_tokens=100)
-    said = estimate("triage", 20, who, prices=(1.0, 1.0))
-    made = synthesise("triage", 20, teachers.get("program"), tmp_path / "t.jsonl", progress=False)
+def test_an_estimate_asks_nothing_and_is_near(server, teacher, tmp_path, capsys):
+    said = expected(plan("triage", 20), teacher, (1.0, 1.0))
+    assert not server.asked
+    made = synthesise("triage", 20, teacher, tmp_path / "t.jsonl")
     assert said.startswith("20 requests, about ") and ", cost about 0.0" in said
     into = int(said.split("about ")[1].split(" tokens")[0].replace(",", ""))
     assert into == pytest.approx(made.tokens_in, rel=0.01)
+    assert said.partition(", cost")[0] in capsys.readouterr().err
     (one,) = texts(1)
-    assert expected([one], who) == (
-        "1 requests, about 0 tokens in and 100 out, if every answer is accepted"
+    assert expected([one], teacher) == (
+        "1 requests, about 0 tokens in and 50 out, if every answer is accepted"
     )
 
 
-def test_a_teacher_that_fails_for_good_stops_the_run_and_keeps_what_is_there(tmp_path):
-    def ask(request):
-        if int(request.key, 16) >= 3:
-            raise NoAnswer("error 503: busy")
-        return Answer("a")
-
-    with pytest.raises(ModelError, match=r"5 requests in a row.*busy.*Every answer is kept"):
-        run(texts(30), teacher(ask), kept, tmp_path / "t.jsonl", n=9, concurrency=2, progress=False)
+def test_a_teacher_that_fails_for_good_stops_the_run_and_keeps_what_is_there(server, tmp_path):
+    server.write = lambda messages: "a"
+    server.plan(["ok"] * 3 + ["503"] * 99)
+    teacher = connect("tiny", base_url=server.url, retries=0)
+    with pytest.raises(ModelError, match=r"5 requests in a row.*told to fail.*Every answer is ke"):
+        run(texts(30), teacher, kept, tmp_path / "t.jsonl", n=9, concurrency=2, progress=False)
     assert len(lines(tmp_path / "t.answers.jsonl")) == 3
+    assert len(server.asked) < 3 + 5 + 2 * 2
 
 
-def test_a_failure_now_and_then_is_counted_and_asked_again_next_time(tmp_path):
-    def ask(request):
-        if request.key == "0001" and not asked:
-            raise NoAnswer("lost")
-        return Answer("a")
-
-    asked = []
+def test_an_endpoint_that_goes_away_is_named_and_nothing_is_lost(tmp_path):
     out = tmp_path / "t.jsonl"
-    made = run(texts(4), teacher(ask), kept, out, n=4, concurrency=1, progress=False)
-    assert made.failed == {"lost": 1} and made.stopped == "no more inputs"
-    asked.append(True)
-    made = run(texts(4), teacher(ask), kept, out, n=4, progress=False)
-    assert made.stopped == "complete" and [data.prompt(r)[0]["content"] for r in made.accepted] == [
-        "q0", "q1", "q2", "q3"
-    ]  # fmt: skip
+    with serving(lambda messages: "a") as there:
+        gone = connect("tiny", base_url=there.url, retries=0)
+        run(texts(3), gone, kept, out, n=3, progress=False)
+    with pytest.raises(OfflineError, match="cannot be reached"):
+        run(texts(9), gone, kept, out, n=9, progress=False)
+    assert len(lines(tmp_path / "t.answers.jsonl")) == 3 == len(lines(out))
 
 
-def test_ctrl_c_keeps_what_was_under_way(tmp_path):
-    asked = []
+def test_a_failure_now_and_then_is_counted_and_asked_again_next_time(server, teacher, tmp_path):
+    server.write = lambda messages: "a"
+    server.plan(["ok", "400"])
+    out = tmp_path / "t.jsonl"
+    made = run(texts(4), teacher, kept, out, n=4, concurrency=1, progress=False)
+    assert made.failed == {"the endpoint refused it: It was told to fail.": 1}
+    assert made.stopped == "no more inputs"
+    made = run(texts(4), teacher, kept, out, n=4, progress=False)
+    assert made.stopped == "complete" and inputs(made.accepted) == ["q0", "q1", "q2", "q3"]
 
-    def ask(request):
-        asked.append(request.key)
-        if request.key == "0002" and asked.count("0002") == 1:
+
+def test_ctrl_c_keeps_what_was_under_way(server, teacher, tmp_path):
+    def write(messages):
+        if messages[-1]["content"] == "q2" and len(server.asked) < 5:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.2)
-        return Answer("a")
+        return "a"
 
     def go():
         return run(
-            texts(20), teacher(ask), kept, tmp_path / "t.jsonl", n=20, concurrency=2,
-            progress=False,
-        )  # fmt: skip
+            texts(20), teacher, kept, tmp_path / "t.jsonl", n=20, concurrency=2, progress=False
+        )
 
+    server.write = write
     # a shell's background job is started with the signal ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -251,34 +250,50 @@ def test_ctrl_c_keeps_what_was_under_way(tmp_path):
         pass  # it came between two requests: the run ends there and then, and loses no more
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "0002" in asked and len(asked) < 20
+    assert len(server.asked) < 20
     made = go()
     assert made.stopped == "complete" and len(made.accepted) == 20
-    assert sorted(asked) == sorted(set(asked)), "an answer was lost and asked for again"
+    assert len(server.asked) == 20, "an answer was lost and asked for again"
 
 
-def test_generated_code_is_run_before_it_is_kept(tmp_path):
-    records_ = tasks.get("unit_tests").examples(3, seed=0)
+def test_generated_code_is_run_before_it_is_kept(server, teacher, tmp_path):
+    rows = {data.prompt(r)[-1]["content"]: data.answer(r)
+            for r in tasks.get("unit_tests").examples(8, seed=0)}  # fmt: skip
+    wrong = next(iter(rows))
 
-    def ask(request):
-        wrong = request.messages[-1]["content"] == data.prompt(records_[0])[-1]["content"]
-        return Answer(request.known.replace("assertEqual(", "assertEqual(0 * ") if wrong
-                      else f"```python\n{request.known}\n```")  # fmt: skip
+    def write(messages):
+        asked = messages[-1]["content"]
+        if asked == wrong:
+            return rows[asked].replace("assertEqual(", "assertEqual(0 * ")
+        return f"```python\n{rows[asked]}\n```"
 
-    made = synthesise("unit_tests", 2, teacher(ask), tmp_path / "t.jsonl", progress=False)
+    server.write = write
+    made = synthesise("unit_tests", 2, teacher, tmp_path / "t.jsonl", shots=2, progress=False)
     assert len(made.accepted) == 2 and made.cleaned == {"code fence": 2}
     (reject,) = made.rejected
     assert "passes below 1" in reject.reason and reject.metrics["parses"] == 1
+    (row,) = lines(tmp_path / "t.rejected.jsonl")
+    assert row["prompt"] == wrong and "0 * " in row["answer"]
 
 
-def test_what_is_accepted_can_be_chosen(tmp_path):
+def test_what_is_accepted_can_be_chosen(server, teacher, tmp_path):
+    server.write = lambda messages: "bug"
     made = synthesise(
-        "triage", 2, teacher(lambda r: Answer("bug")), tmp_path / "t.jsonl",
-        accept={"valid": 1}, progress=False,
-    )  # fmt: skip
+        "triage", 2, teacher, tmp_path / "t.jsonl", accept={"valid": 1}, progress=False
+    )
     assert made.requests == 2 and made.stopped == "complete"
     with pytest.raises(ConfigError, match="'valid'"):
-        synthesise("triage", 2, teachers.get("program"), tmp_path / "u.jsonl", accept={"vaild": 1})
+        synthesise("triage", 2, teacher, tmp_path / "u.jsonl", accept={"vaild": 1})
+
+
+def test_answers_are_found_by_their_messages_and_settings(tmp_path):
+    cache, asked = AnswerCache(tmp_path / "a" / "answers.jsonl"), [{"role": "user", "content": "é"}]
+    assert cache.get(asked) is None
+    cache.keep(asked, "one")
+    cache.keep(asked, "two", sample=1)
+    again = AnswerCache(tmp_path / "a" / "answers.jsonl")
+    assert [again.get(asked).text, again.get(asked, sample=1).text] == ["one", "two"]
+    assert again.get(asked, sample=2) is None and len(again) == 2
 
 
 def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
@@ -292,18 +307,34 @@ def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
         return capsys.readouterr().err
 
     new = ("--out", tmp_path / "x.jsonl")
-    assert "'openai'" in told("synth", "triage", *new, "--teacher", "opnai")
     monkeypatch.delenv("OPENAI_API_KEY")
-    assert "OPENAI_API_KEY" in told("synth", "triage", *new, "--teacher", "openai")
-    assert "--price-in" in told(
-        "synth", "triage", *new, "--teacher", "local", "--model", "ftlab-1m", "--estimate",
-        "--price-out", 1,
-    )  # fmt: skip
+    assert "OPENAI_API_KEY" in told("synth", "triage", *new, "--model", "some-model")
+    assert "--local" in told("synth", "triage", *new, "--local", "ftlab-1m", "--model", "x")
+    assert "METRIC=LEAST" in told("synth", "triage", *new, "--local", "ftlab-1m", "--accept", "a=b")
     assert "--held-out" in told("amplify", tmp_path / "x.jsonl", *new)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_bar_does_not_flood_a_notebook(tmp_path):
+def test_a_model_on_this_machine_is_reached_the_same_way(tmp_path, monkeypatch, capsys):
+    from ftlab import cli
+
+    def go(*more):
+        command = ["ftlab", "synth", "triage", "-n", "3", "--out", str(tmp_path / "t.jsonl"),
+                   "--local", "ftlab-1m", "--accept", "valid=0", "--answer-tokens", "8", "--shots",
+                   "1", *more]  # fmt: skip
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, capsys.readouterr().out
+
+    assert go("--estimate", "--prices", "1", "2")[1].startswith("3 requests, about ")
+    code, told = go()
+    assert len(lines(tmp_path / "t.answers.jsonl")) >= 3
+    assert all(row["model"] == "ftlab-1m" for row in lines(tmp_path / "t.answers.jsonl"))
+    assert code == (0 if "(complete)" in told else 1)
+
+
+def test_the_bar_does_not_flood_a_notebook(server, tmp_path):
     import nbformat
     from nbclient import NotebookClient
 
@@ -314,15 +345,15 @@ def test_the_bar_does_not_flood_a_notebook(tmp_path):
             sent.append(message["msg_type"])
             return super().process_message(message, *rest)
 
+    server.delay = 0.1
     cell = f"""
 import sys, time
-from dataclasses import replace
-from ftlab.curation import synthesis, teachers
+from ftlab.curation import synthesis
+from ftlab.endpoint import connect
 sys.stderr = sys.stdout
-quick = teachers.get("program")
-slow = replace(quick, ask=lambda requests: time.sleep(0.1) or quick.ask(requests))
+teacher = connect("tiny", base_url={server.url!r})
 begun = time.monotonic()
-made = synthesis.synthesise("triage", 30, slow, {str(tmp_path / "t.jsonl")!r}, concurrency=1)
+made = synthesis.synthesise("triage", 30, teacher, {str(tmp_path / "t.jsonl")!r}, concurrency=1)
 print(len(made.accepted), time.monotonic() - begun)
 """
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
@@ -332,16 +363,3 @@ print(len(made.accepted), time.monotonic() - begun)
     assert int(accepted) == 30 and "clear_output" in sent
     # A client that reads nothing before the cell is done loses what is beyond some two thousand.
     assert len(sent) < 30 + 5 * float(seconds)
-
-
-@pytest.mark.slow
-def test_the_shipped_model_teaches_through_a_server(tmp_path):
-    from ftlab import models
-
-    with serving(model_writes(*models.load("ftlab-7m"), most=12), models=["ftlab-7m"]) as real:
-        who = teachers.get("openai", "ftlab-7m", base_url=real.url)
-        made = synthesise(
-            "triage", 2, who, tmp_path / "t.jsonl", shots=1, accept={"valid": 0}, progress=False
-        )
-    assert len(made.accepted) == 2 and all(data.answer(row).strip() for row in made.accepted)
-    assert made.tokens_in > 100 and len(real.charged) == made.requests

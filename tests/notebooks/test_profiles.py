@@ -17,7 +17,6 @@ import build_lessons as build
 import pytest
 
 from ftlab import generation, hardware
-from ftlab.curation import teachers
 from ftlab.errors import ConfigError
 from ftlab.models import folders
 from ftlab.training import sft
@@ -192,8 +191,6 @@ def test_a_lesson_runs_with_the_model_of_another_profile(
     monkeypatch.setitem(hardware._found, "", profile)
     monkeypatch.setattr(sft, "train", briefly)
     monkeypatch.setattr(generation, "generate", sparingly)
-    # A random teacher writes nothing that could be kept.
-    monkeypatch.setattr(teachers, "local", lambda *_, **__: teachers.get("program"))
     monkeypatch.setenv("FTLAB_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
