@@ -68,6 +68,7 @@ class Teacher:
         self.client, self.model, self.spoilt = client, model, spoilt
         self.answer_tokens, self.temperature = answer_tokens, temperature
         self._limit = "max_tokens"  # OpenAI's newer models want the other name, and say so
+        self._heat: dict[str, float] = {} if temperature is None else {"temperature": temperature}
 
     def settings(self, sample: int = 0) -> dict[str, Any]:
         """Return what an answer depends on beside the messages; the address is no part of it."""
@@ -96,9 +97,7 @@ class Teacher:
         import openai
 
         begun, spoilt = time.perf_counter(), 0
-        options: dict[str, Any] = {"seed": sample} if sample else {}
-        if self.temperature is not None:
-            options["temperature"] = self.temperature
+        seed: dict[str, Any] = {"seed": sample} if sample else {}
         key = request_hash(messages, **self.settings(sample))
         while True:
             try:
@@ -107,12 +106,16 @@ class Teacher:
                     messages=[dict(message) for message in messages],
                     extra_headers={"Idempotency-Key": key},
                     **{self._limit: self.answer_tokens},
-                    **options,
+                    **self._heat,
+                    **seed,
                 )
                 return _answer(reply, messages, time.perf_counter() - begun)
             except openai.BadRequestError as error:
                 if self._limit == "max_tokens" and "max_completion_tokens" in str(error):
                     self._limit = "max_completion_tokens"
+                    continue
+                if self._heat and "temperature" in str(error):  # some take none but their own
+                    self._heat = {}
                     continue
                 reason = f"the endpoint refused it: {_message(error)}"
                 raise NoAnswer(reason, lasting=True) from None
@@ -194,7 +197,8 @@ def _offered(client: Any, model: str | None, url: str) -> str:
     import openai
 
     try:
-        offered = sorted(found.id for found in client.models.list().data)
+        quick = client.with_options(max_retries=min(client.max_retries, 2))
+        offered = sorted(found.id for found in quick.models.list().data)
     except (openai.NotFoundError, ValueError, AttributeError, TypeError):
         offered = []  # the endpoint does not list its models
     except openai.APIError as error:

@@ -84,6 +84,8 @@ class Server:
                 return error(
                     429, "No money left.", {"x-should-retry": "false"}, "insufficient_quota"
                 )
+            if fate == "no temperature" and "temperature" in body:
+                return error(400, "temperature does not support 0 with this model.")
             if fate == "new name" and "max_tokens" in body:
                 return error(400, "max_tokens is unsupported; use max_completion_tokens instead.")
             self._at_once += 1
@@ -100,7 +102,7 @@ class Server:
             end = "length" if fate == "cut" else "stop"
             size = sum(len(m["content"]) for m in body["messages"]) // 4
             return {
-                "id": "chat-1", "object": "data.answer(chat)", "created": 0, "model": body["model"],
+                "id": "chat-1", "object": "chat.completion", "created": 0, "model": body["model"],
                 "choices": [{"index": 0, "message": said, "finish_reason": end}],
                 "usage": {"prompt_tokens": size, "completion_tokens": len(text) // 4,
                           "total_tokens": size + len(text) // 4},

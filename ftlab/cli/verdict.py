@@ -35,11 +35,16 @@ def demo(
 
 
 def compare(
-    base: Annotated[str, typer.Option(help="The baseline: a name, a folder, or a hub id.")],
+    base: Annotated[
+        str, typer.Option(help="The baseline: a name, a folder, a hub id, or URL#NAME.")
+    ],
     task: Annotated[str, typer.Option(help="What is asked, and how it is marked.")],
     out: Annotated[Path, typer.Option(help="Folder for verdict.json and verdict.html.")],
     tuned: Annotated[
-        list[str] | None, typer.Option(help="What to compare with it; may be repeated.")
+        list[str] | None,
+        typer.Option("--tuned", "--system",
+                     help="What to compare with it; repeat it. A model behind an endpoint is "
+                          "[LABEL=]http://…/v1#NAME."),
     ] = None,
     instructions: Annotated[
         str,
@@ -47,7 +52,7 @@ def compare(
                           "'task' takes the task's description."),
     ] = "",
     few_shot: Annotated[
-        int, typer.Option(min=0, help="Also ask the base with so many solved examples.")
+        int, typer.Option(min=0, help="Also ask base and endpoints with so many examples.")
     ] = 0,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Also the task's own, without a language model.")

@@ -7,22 +7,34 @@ This is `ftlab compare` as a function:
 
 Answers are kept in the folder as they come (`answers/`), under the hash of the model's weights, the
 prompts and the limit: a comparison that was broken off, or gets one more system, goes on from
-there.
+there. Of a model behind an endpoint each answer is kept by itself, under the hash of its request:
+killed and made again, a comparison pays for none of them twice.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftlab import data
+from ftlab.curation.answer_cache import AnswerCache
+from ftlab.endpoint import connect
 from ftlab.errors import ConfigError
-from ftlab.evaluation import forgetting
+from ftlab.evaluation import forgetting, words
 from ftlab.evaluation.compare import Verdict, compare
 from ftlab.evaluation.costs import Prices, costs, prices
-from ftlab.evaluation.systems import OPTIONS, Answers, System, answer, answer_baseline
+from ftlab.evaluation.systems import (
+    OPTIONS,
+    Answers,
+    System,
+    answer,
+    answer_at_endpoint,
+    answer_baseline,
+    at_endpoint,
+)
 from ftlab.files import write_text
 from ftlab.tasks import Task
 
@@ -56,7 +68,8 @@ def contest(
 
     Raises:
         ConfigError: two systems have one name, or a prompt does not fit a model.
-        ModelError: a model cannot be found or read.
+        ModelError: a model cannot be found or read, or an endpoint does not answer.
+        OfflineError: an endpoint cannot be reached.
     """
     from ftlab import models
     from ftlab.hardware import versions
@@ -70,12 +83,26 @@ def contest(
     general: dict[str, Any] = {}
     made: dict[str, str] = {}
     device = ""
+    told = lambda done, total, left: say(f"  {done} of {total}, {left:.0f} s left")
     for name in dict.fromkeys(system.model for system in systems):
         mine = [system for system in systems if system.model == name]
         if name is None:
             for system in mine:
                 say(f"{system.name} learns from {len(train_records)} records")
                 given[system.name] = answer_baseline(system, task, train_records, records)
+            continue
+        if place := at_endpoint(name):
+            url, model_name = place
+            teacher = connect(model_name, base_url=url, answer_tokens=max_new_tokens, temperature=0)
+            made[name] = f"{model_name} at {url}"
+            label = hashlib.sha256(url.encode()).hexdigest()[:8]
+            path = Path(folder, "answers", f"endpoint-{label}.jsonl") if folder else None
+            for system in mine:
+                say(f"{system.name} answers {len(records)} records")
+                given[system.name] = answer_at_endpoint(
+                    system, teacher, records, cache=AnswerCache(path) if path else None,
+                    progress=told,
+                )  # fmt: skip
             continue
         made[name] = _identity(name)
         model, tokenizer = models.load(name)
@@ -86,7 +113,7 @@ def contest(
             return answer(
                 system, model, tokenizer, rows, max_new_tokens=max_new_tokens,  # noqa: B023
                 batch_size=batch_size,
-                progress=lambda done, total, left: say(f"  {done} of {total}, {left:.0f} s left"),
+                progress=told,
             )  # fmt: skip
 
         for system in mine:
@@ -97,7 +124,7 @@ def contest(
     given = {name: given[name] for name in names}
     table = table or prices()
     lost = {"general": forgetting.forgotten(general, seed=seed)} if general else {}
-    return compare(
+    verdict = compare(
         task,
         records,
         {name: answers.texts for name, answers in given.items()},
@@ -113,6 +140,7 @@ def contest(
         costs={"prices": table.model_dump(mode="json"), "systems": costs(given, table)},
         forgetting=lost,
     )  # fmt: skip
+    return replace(verdict, remarks=[*words.unfinished(given), *verdict.remarks])
 
 
 def _identity(name: str) -> str:
@@ -152,7 +180,7 @@ def _kept(
     more = [{k: row[k] for k in ("tools", OPTIONS) if row.get(k)} for row in rows]
     key = json.dumps([identity, prompts, max_new_tokens, *([more] if any(more) else [])])
     path = Path(folder, "answers", hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
-    fields = ("texts", "tokens_in", "tokens_out", "seconds")
+    fields = ("texts", "tokens_in", "tokens_out", "seconds", "cut")
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return Answers(system, *(kept[field] for field in fields))

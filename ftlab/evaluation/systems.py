@@ -1,4 +1,4 @@
-"""Who answers, and how each is asked: plain, with instructions, with examples, or no model at all.
+"""The systems being compared, and how each is asked: plain, with instructions, with examples.
 
 A tuned model is compared fairly only with the best that prompting gets out of its base, and with
 what one would do without a language model. So a line-up is
@@ -8,6 +8,8 @@ what one would do without a language model. So a line-up is
     base + 4 examples          four solved examples as earlier turns of the conversation
     tuned                      the task's own prompt
     tuned + instructions
+    hosted                     a model behind an endpoint, given as hosted=http://…/v1#its-name
+    hosted + 4 examples
     triage baseline            the task's `baseline`, where it has one: here a linear model
 
 Examples come from training records, never from the held-out ones. Instructions stand at the head
@@ -24,13 +26,17 @@ of the first user turn, for not every chat template has a system turn.
 
 import importlib
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from ftlab import data
-from ftlab.errors import ConfigError, DataError
+from ftlab.curation.answer_cache import AnswerCache, Request, answers
+from ftlab.endpoint import Answer, NoAnswer, Teacher
+from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.tasks import Task
 
 OPTIONS = "chat_template_kwargs"
@@ -42,9 +48,10 @@ class System:
 
     name: str
     model: str | None
-    """A shipped name, a folder or a hub id; None for the task's own baseline."""
+    """A shipped name, a folder, a hub id, or URL#NAME at an endpoint; None for the task's own
+    baseline."""
     kind: str = "base"
-    """"base", "tuned" or "baseline": which price it has."""
+    """"base", "tuned", "endpoint" or "baseline": which price it has."""
     instructions: str = ""
     few_shot_examples: tuple[data.Row, ...] = ()
 
@@ -78,6 +85,10 @@ class Answers:
     """Tokens of each answer, the end of the turn not counted."""
     seconds: float
     """For all the answers, in the batches they were made in; loading the model is not in it."""
+    cut: int = 0
+    """Answers that the limit on their length ended."""
+    refused: int = 0
+    """Requests that an endpoint refused; their texts are empty."""
 
 
 def lineup(
@@ -91,10 +102,10 @@ def lineup(
     """Return the systems of a comparison, the plain base first.
 
     Args:
-        base: the base model: a shipped name, a folder, or a hub id.
-        tuned: the tuned models.
+        base: the base model: a shipped name, a folder, a hub id, or [LABEL=]URL#NAME.
+        tuned: what is compared with it, given likewise.
         instructions: a text for "+ instructions"; empty for none.
-        examples: solved examples for "base + k examples"; empty for none.
+        examples: solved examples for the base and for endpoints, "+ k examples"; empty for none.
         baseline: the task whose own baseline takes part.
 
     Raises:
@@ -102,19 +113,19 @@ def lineup(
 
     >>> [c.name for c in lineup("b", ["t"], instructions="Think.")]
     ['b', 'b + instructions', 't', 't + instructions']
+    >>> lineup("b", ["big=https://api.example.com/v1#large-2"])[1]
+    System(name='big', model='https://api.example.com/v1#large-2', kind='endpoint', ...)
     """
-    found = [System(base, base)]
-    if instructions:
-        found.append(System(f"{base} + instructions", base, instructions=instructions))
-    if examples:
-        word = "example" if len(examples) == 1 else "examples"
-        name = f"{base} + {len(examples)} {word}"
-        found.append(System(name, base, few_shot_examples=tuple(examples)))
-    for model in dict.fromkeys(name for name in tuned if name != base):
-        found.append(System(model, model, "tuned"))
+    found: list[System] = []
+    for given in dict.fromkeys([base, *tuned]):
+        name, model, kind = _named(given, "tuned" if found else "base")
+        found.append(System(name, model, kind))
         if instructions:
-            name = f"{model} + instructions"
-            found.append(System(name, model, "tuned", instructions=instructions))
+            found.append(System(f"{name} + instructions", model, kind, instructions))
+        if examples and (kind == "endpoint" or given == base):
+            word = "example" if len(examples) == 1 else "examples"
+            full = f"{name} + {len(examples)} {word}"
+            found.append(System(full, model, kind, few_shot_examples=tuple(examples)))
     if baseline is not None:
         if not has_baseline(baseline):
             raise ConfigError(
@@ -123,6 +134,28 @@ def lineup(
             )
         found.append(System(f"{baseline.name} baseline", None, "baseline"))
     return found
+
+
+_ENDPOINT = re.compile(
+    r"(?:(?P<label>[^=/#]+)=)?(?P<model>(?P<url>https?://[^\s#]+)#(?P<name>\S+))"
+)
+
+
+def _named(given: str, kind: str) -> tuple[str, str, str]:
+    """Return the label, the model and the kind of what was given."""
+    if not (match := _ENDPOINT.fullmatch(given)):
+        return given, given, kind
+    return match["label"] or match["name"], match["model"], "endpoint"
+
+
+def at_endpoint(model: str | None) -> tuple[str, str] | None:
+    """Return the URL and the name of a model behind an endpoint; None for any other.
+
+    >>> at_endpoint("http://localhost:8000/v1#qwen"), at_endpoint("runs/mine")
+    (('http://localhost:8000/v1', 'qwen'), None)
+    """
+    match = _ENDPOINT.fullmatch(model or "")
+    return (match["url"], match["name"]) if match else None
 
 
 def few_shot_examples(
@@ -202,7 +235,64 @@ def answer(
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     tokens_out = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    return Answers(system, texts, tokens_in, tokens_out, seconds)
+    cut = sum(size >= max_new_tokens for size in tokens_out)
+    return Answers(system, texts, tokens_in, tokens_out, seconds, cut)
+
+
+def answer_at_endpoint(
+    system: System,
+    teacher: Teacher,
+    records: Sequence[data.Row],
+    *,
+    cache: AnswerCache | None = None,
+    at_once: int = 8,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Answers:
+    """Let a model behind an endpoint answer the records as the system is asked.
+
+    Args:
+        system: how it is asked.
+        teacher: the connected model.
+        records: what is asked; their completions are not looked at.
+        cache: where answers are taken from and kept, so that none is paid twice.
+        at_once: most requests at one time.
+        progress: called with (done, all, seconds left) after every 32 answers.
+
+    Raises:
+        ConfigError: a record has tools, which are asked otherwise; or the key is refused.
+        ModelError: a request came to nothing; the answers so far are kept.
+        OfflineError: the endpoint cannot be reached.
+    """
+    if any(row.get("tools") for row in records):
+        raise ConfigError(
+            f"{system.name}: records with tools cannot be compared behind an endpoint, whose tool "
+            "calls have a form of their own. Compare models on this machine."
+        )
+    begun = time.perf_counter()
+    found: list[Answer] = []
+    refused = 0
+    requests = [Request(system.asks(data.prompt(record))) for record in records]
+    with closing(answers(teacher, requests, cache, at_once=at_once)) as stream:
+        for _, answer in stream:
+            if isinstance(answer, NoAnswer) and not answer.lasting:
+                raise ModelError(
+                    f"{system.name} did not answer record {len(found) + 1}: {answer}. Every answer "
+                    "so far is kept; the same command goes on."
+                )
+            refused += isinstance(answer, NoAnswer)
+            found.append(Answer("") if isinstance(answer, NoAnswer) else answer)
+            if progress and len(found) % 32 == 0:
+                left = (time.perf_counter() - begun) / len(found) * (len(records) - len(found))
+                progress(len(found), len(records), left)
+    return Answers(
+        system,
+        [answer.text for answer in found],
+        [answer.tokens_in for answer in found],
+        [answer.tokens_out for answer in found],
+        sum(answer.seconds for answer in found) / min(at_once, len(found)),
+        sum(not answer.finished for answer in found),
+        refused,
+    )
 
 
 def has_baseline(task: Task) -> bool:

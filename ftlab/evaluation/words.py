@@ -131,6 +131,25 @@ def thoughts(counts: Mapping[str, tuple[int, int]], n: int) -> Iterator[str]:
             yield f"{text}; {endless} did not end, which is no answer." if endless else f"{text}."
 
 
+def unfinished(given: Mapping[str, Any]) -> Iterator[str]:
+    """Say of how many answers the end is missing, and how many an endpoint refused to give.
+
+    Args:
+        given: system -> `ftlab.evaluation.systems.Answers`.
+    """
+    for name, one in given.items():
+        if one.cut:
+            yield (
+                f"What was cut off: {one.cut} of {len(one.texts)} answers of {name} reached the "
+                "limit on their length. If they are worse for it, allow more."
+            )
+        if one.refused:
+            yield (
+                f"What was refused: the endpoint of {name} refused {one.refused} of "
+                f"{len(one.texts)} requests; they count as empty answers."
+            )
+
+
 def _power(verdict: Mapping[str, Any]) -> Iterator[str]:
     baseline = next(iter(verdict["systems"]))
     mine = [p for p in verdict["pairs"] if p["a"] == baseline and p["smallest"] is not None]

@@ -44,6 +44,18 @@ def test_the_whole_line_up_in_order():
     assert found[2].few_shot_examples == (SHOT, SHOT) and not found[1].few_shot_examples
 
 
+def test_a_model_behind_an_endpoint_has_a_label_and_gets_examples_too():
+    found = lineup("b", ["http://a.example/v1#x/y", "big=https://b.example#z"], examples=[SHOT])
+    assert [(c.name, c.model, c.kind) for c in found] == [
+        ("b", "b", "base"), ("b + 1 example", "b", "base"),
+        ("x/y", "http://a.example/v1#x/y", "endpoint"),
+        ("x/y + 1 example", "http://a.example/v1#x/y", "endpoint"),
+        ("big", "https://b.example#z", "endpoint"),
+        ("big + 1 example", "https://b.example#z", "endpoint"),
+    ]  # fmt: skip
+    assert lineup("b", ["runs/a=b#c"])[1].kind == "tuned"
+
+
 def test_a_task_without_a_baseline_says_so():
     assert has_baseline(tasks.get("triage")) and not has_baseline(tasks.get("kindness"))
     with pytest.raises(ConfigError, match="kindness has no baseline"):
