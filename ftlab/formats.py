@@ -521,11 +521,22 @@ def lost(row: Mapping[str, Any], format: str) -> set[str]:
     return gone | ({"chat_template_kwargs"} if row.get("chat_template_kwargs") else set())
 
 
-def refused(rows: Sequence[Mapping[str, Any]], format: str) -> Iterator[str]:
+def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> Iterator[str]:
     """Say what a provider is known to refuse, though the file has its format.
 
-    Nova's reserved words and counts are those of the validator in aws-samples/amazon-nova-samples
-    (customization/bedrock-finetuning/understanding/dataset_validation), as read in November 2026.
+    Args:
+        rows: what the file holds.
+        format: of `UPLOADS`; the others have no provider.
+        name: the file's.
+
+    As read in November 2026, from the provider's own pages:
+
+    - OpenAI, 10 records at least: developers.openai.com/api/docs/guides/supervised-fine-tuning
+    - Gemini on Vertex AI, 1 million records of text at most:
+      docs.cloud.google.com/vertex-ai/generative-ai/docs/models/tune-text-models-supervised
+    - Nova on Bedrock, counts and reserved words: the validator in aws-samples/amazon-nova-samples
+      (customization/bedrock-finetuning/understanding/dataset_validation); names of files:
+      docs.aws.amazon.com/nova/latest/userguide/fine-tune-prepare-data-understanding.html
 
     >>> list(refused([{"prompt": "q", "completion": "a"}], "openai"))
     ['OpenAI takes no file of fewer than 10 records; this one has 1.']
@@ -533,8 +544,12 @@ def refused(rows: Sequence[Mapping[str, Any]], format: str) -> Iterator[str]:
     count = len(rows)
     if format == "openai" and count < 10:
         yield f"OpenAI takes no file of fewer than 10 records; this one has {count}."
+    if format == "vertex" and count > 1_000_000:
+        yield f"Gemini takes no file of more than 1,000,000 records; this one has {count:,}."
     if format != "bedrock":
         return
+    if not re.fullmatch(r"[\w./-]*", name, re.ASCII):
+        yield f"Amazon Nova takes letters, digits and _ - . in a file's name; this one is {name!r}."
     if count < 200:
         least = (
             "8 records, Nova 2 Lite none of fewer than 200" if count < 8 else "200 (Nova 2 Lite)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ftlab.cli.options import Records
-from ftlab.errors import ConfigError
+from ftlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from ftlab.data import Row
@@ -44,9 +44,13 @@ def convert(
     output: Annotated[str | None, typer.Option(help="A table's column: what is wanted.")] = None,
     system: Annotated[str | None, typer.Option(help="With a table: the system message.")] = None,
     drop_meta: Annotated[bool, typer.Option(help="Leave out ids, slices, other columns.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing that the provider is known to refuse.")
+    ] = False,
 ) -> None:
     """Write records in another format, or make records of a table's columns."""
     from ftlab.data import columns, is_table, read, read_table, write
+    from ftlab.formats import refused
 
     left_out: Counter[str] = Counter()
     if is_table(data) and (input is None or output is None):
@@ -58,16 +62,20 @@ def convert(
         raise ConfigError("Give both --input and --output, the columns of a table, or neither.")
     else:
         rows = read(data, left_out=left_out)
+    to = to.replace("-", "_")
+    against = list(refused(rows, to, out.name))
+    if check and against:
+        raise DataError("\n".join([*against, f"{out} was not written."]))
     write(out, rows, format=to, drop_meta=drop_meta)
     print(f"{len(rows)} records in {out}, as {to}")
-    for line in _written(rows, to.replace("-", "_"), left_out):
+    for line in (*_written(rows, to, left_out), *against):
         print(line)
 
 
 def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iterator[str]:
     """Say what could surprise in a written file: what was left out, which answers are learned."""
     from ftlab.data import conversation, learned
-    from ftlab.formats import lost, refused
+    from ftlab.formats import lost
 
     for row in rows:
         left_out.update(lost(row, format))
@@ -84,7 +92,6 @@ def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iter
         )
     if several := sum(count > 1 for count in carry):
         yield f"Several answers carry loss: in {several:,} of {len(rows):,} records."
-    yield from refused(rows, format)
 
 
 def doctor(
