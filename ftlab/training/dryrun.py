@@ -13,11 +13,12 @@ Korthikanti et al. 2022, "Reducing activation recomputation", section 4), by
 (True, True)
 """
 
+import contextlib
 import copy
 import functools
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError, first_line
@@ -188,7 +189,7 @@ def _traced(
                 inputs["attention_mask"] = torch.zeros(batch_size, 1, length, length)
             where = torch.zeros(count, dtype=torch.long)
             mixed = torch.autocast("cpu", getattr(torch, compute), enabled=compute != "float32")
-            with ledger.noting():
+            with ledger.noting(), _experts_of_any_type():
                 with mixed:
                     if plain:
                         hidden = causal.model(**inputs).last_hidden_state[:, :-1].flatten(0, 1)
@@ -201,6 +202,28 @@ def _traced(
                 loss.backward()
     ledger.close(layers - frozen)
     return ledger
+
+
+@contextlib.contextmanager
+def _experts_of_any_type() -> Iterator[None]:
+    """Put a product of like shapes for a mixture's, which fake tensors take in bf16 only."""
+    import torch
+    from transformers import integrations
+
+    module = getattr(integrations, "moe", None)
+
+    def product(rows: Any, weight: Any, offs: Any) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return rows.to(weight.dtype) @ weight.mean(0)
+
+    kept = getattr(module, "_grouped_mm", None)
+    if kept is not None:
+        module._grouped_mm = product  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        if kept is not None:
+            module._grouped_mm = kept  # type: ignore[union-attr]
 
 
 def _prepared(

@@ -9,6 +9,7 @@ most expensive one. On a CPU TRL computes it at every position, and the entropy 
 """
 
 import gc
+import re
 from typing import TYPE_CHECKING, Any
 
 from ftlab import hardware
@@ -99,6 +100,15 @@ def _reason_against(trainer: Any) -> str:
     return ""
 
 
+TOWER = re.compile(r"vision|visual|image|audio|multi_modal")
+"""In the name of a module that reads other things than text."""
+
+
+def beside_text(model: Any) -> list[str]:
+    """Return the names of a model's parts that read images or sound, out of reach of text."""
+    return [name for name, _ in model.named_modules() if TOWER.search(name.rsplit(".", 1)[-1])]
+
+
 def upper_half(model: Any) -> dict[str, Any]:
     """Return what a LoraConfig needs to put adapters on the upper half of the layers only.
 
@@ -117,7 +127,7 @@ def upper_half(model: Any) -> dict[str, Any]:
     # peft takes layers_to_transform with a list of names, not with "all-linear".
     layers, names = set(), set()
     for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear):
+        if isinstance(module, torch.nn.Linear) and not TOWER.search(name):
             number = [int(part) for part in name.split(".") if part.isdigit()]
             if number:
                 layers.add(number[0])

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from ftlab.training.adapters import check_saved
 from ftlab.training.callbacks import ProgressLines, quiet
 from ftlab.training.config import learning_rate as usual_rate
 from ftlab.training.config import sft_config
-from ftlab.training.fast import faster_on_cpu, upper_half
+from ftlab.training.fast import TOWER, beside_text, faster_on_cpu, upper_half
 from ftlab.training.preflight import preflight
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ def finetune(
         ModelError: the model cannot be loaded, or what was saved is not what was trained.
     """
     import torch
-    from peft import LoraConfig
     from safetensors import SafetensorError
     from trl import SFTTrainer
 
@@ -114,7 +114,11 @@ def finetune(
     adapter = None
     if method != "full":
         where = {"target_modules": "all-linear"} if layers == "all" else upper_half(base)
-        adapter = LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM", **where)
+        if towers := beside_text(base):
+            where["exclude_modules"] = rf".*({TOWER.pattern}).*"
+            print(f"! {towers[0]} gets no adapter: rows hold text alone, and the text part learns.")
+        # Of a mixture of experts: how peft names their tensors, which are no linear layers.
+        warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")
     args = sft_config(
         output_dir=str(waiting), num_train_epochs=epochs, per_device_train_batch_size=batch_size,
         learning_rate=rate, seed=seed, eval_strategy="epoch" if eval_rows else "no",

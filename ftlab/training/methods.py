@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import ConfigError, raise_unknown
+from ftlab.training.fast import TOWER, beside_text
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -83,6 +84,7 @@ def prepare(
         lora_alpha=2 * rank if alpha is None else alpha,  # type: ignore[arg-type]  # floats work
         lora_dropout=0.0,
         target_modules=chosen,
+        exclude_modules=rf".*({TOWER.pattern}).*" if beside_text(model) else None,
         use_rslora=method == "rslora",
         use_dora=method == "dora",
         task_type="CAUSAL_LM",
