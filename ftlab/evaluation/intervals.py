@@ -179,14 +179,13 @@ def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
         found: the bootstrap's interval of a share, or of a difference of shares.
         n: examples with a case of it; 0 leaves the interval as it is.
         least: the lowest that a case can be: 0 for a share, -1 for a difference; the highest is 1.
-            A difference between these is left as it is: 0.02 in every case is no chance.
 
     >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10))
     0.00 [0.00, 0.28]
     >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10, least=-1))
     0.00 [-0.28, 0.28]
     """
-    if not n or found.low != found.high or (least < 0 and found.value not in (-1, 0, 1)):
+    if not n or found.low != found.high:
         return found
     square = NormalDist().inv_cdf((1 + found.level) / 2) ** 2
     unseen = square / (n + square)

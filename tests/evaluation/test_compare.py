@@ -16,6 +16,7 @@ from ftlab.evaluation.intervals import (
     wilson_interval,
     with_edges,
 )
+from ftlab.evaluation.pairs import pairs
 from ftlab.tasks import Ratio, Task
 
 
@@ -87,11 +88,11 @@ def test_paired_difference_of_identical_outputs_is_zero_and_nearly_sure():
 
 
 def test_pairing_narrows_the_interval():
-    # Examples differ much, systems little: +0.02 on every example.
-    level = np.random.default_rng(3).random(100)
-    ones = np.ones(100)
-    gap = paired_bootstrap(level, ones, level + 0.02, ones)
-    assert gap.low == pytest.approx(0.02) and gap.high == pytest.approx(0.02)
+    # Examples differ much, systems little: about +0.02 on every example.
+    rng = np.random.default_rng(3)
+    level, ones = 0.9 * rng.random(100), np.ones(100)
+    gap = paired_bootstrap(level, ones, level + 0.04 * rng.random(100), ones)
+    assert gap.value == pytest.approx(0.02, abs=0.004) and gap.high - gap.low < 0.006
     alone = bootstrap(level, ones)
     assert alone.high - alone.low > 0.05
 
@@ -298,6 +299,31 @@ def test_three_of_three_and_one_of_one_are_no_verdict(n):
     assert "no difference shown" in verdict.sentence and not verdict.pairs[0].shown
     assert ("One example is no verdict" in verdict.sentence) == (n == 1)
     assert all(part["differences"]["tuned"].covers_zero for part in verdict.slices.values())
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 200])
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (1, 1), (0.5, 0.5), (0.25, 0.5), (0, 0.3)])
+def test_no_figure_and_no_difference_of_shares_is_plus_or_minus_nothing(n, a, b):
+    ones = [1] * n
+    alone = bootstrap([b] * n, ones)
+    gap = paired_bootstrap([a] * n, ones, [b] * n, ones)
+    rows = [Ratio(a, 1)] * n, [Ratio(b, 1)] * n
+    (pair,) = pairs({"a": rows[0], "b": rows[1]})
+    assert alone.low < alone.high and gap.low < gap.high and pair.difference == gap
+    assert 0 <= alone.low <= alone.value <= alone.high <= 1 and -1 <= gap.low <= gap.high <= 1
+    assert gap.covers_zero or n > 3
+
+
+def test_no_part_of_a_verdict_is_plus_or_minus_nothing():
+    rows = [{**row, "meta": {"slice": str(i % 3)}} for i, row in enumerate(records(9))]
+    verdict = compare(TOY, rows, {"base": [""] * 9, "same": [""] * 9, "tuned": right(rows)})
+    found = [*verdict.systems.values(), *verdict.differences.values()]
+    found += [part for one in verdict.slices.values() for part in (one["systems"],
+              one["differences"])]  # fmt: skip
+    widths = [figure.high - figure.low for part in found for figure in part.values()]
+    widths += [row[share]["high"] - row[share]["low"] for row in verdict.behaviour.values()
+               for share in ("refusals", "empty")]  # fmt: skip
+    assert len(widths) > 30 and min(widths) > 0.01
 
 
 def test_what_is_no_share_has_no_edge():
