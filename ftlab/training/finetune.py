@@ -84,6 +84,7 @@ def finetune(
         ModelError: the model cannot be loaded, or what was saved is not what was trained.
     """
     import torch
+    from peft import LoraConfig
     from safetensors import SafetensorError
     from trl import SFTTrainer
 
@@ -119,6 +120,7 @@ def finetune(
             print(f"! {towers[0]} gets no adapter: rows hold text alone, and the text part learns.")
         # Of a mixture of experts: how peft names their tensors, which are no linear layers.
         warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")
+        adapter = LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM", **where)
     args = sft_config(
         output_dir=str(waiting), num_train_epochs=epochs, per_device_train_batch_size=batch_size,
         learning_rate=rate, seed=seed, eval_strategy="epoch" if eval_rows else "no",
