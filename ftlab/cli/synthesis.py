@@ -40,6 +40,9 @@ def synth(
     out: Annotated[Path, typer.Option(help="JSONL file; with a teacher, to go on with.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
     split: Annotated[str, typer.Option(help="train or test.")] = "train",
+    book: Annotated[
+        Path | None, typer.Option(help="Of style: a text to make pairs from, with a teacher.")
+    ] = None,
     seed: Seed = 0,
     model: TeacherModel = None,
     local: Local = None,
@@ -65,11 +68,21 @@ def synth(
 
     if split not in ("train", "test"):
         raise_unknown("split", split, ("train", "test"))
+    if book and (task != "style" or not (model or local or base_url)):
+        raise ConfigError(
+            f"--book makes pairs for the task style by a teacher; got {task}. Say: ftlab synth "
+            "style --book FILE --out NEW.jsonl, and --model NAME or --local smollm2-135m."
+        )
     if not (model or local or base_url):
         write(out, tasks.get(task).examples(n, seed, split=split))
         print(f"{n} {split} examples of {task} in {out}")
         return
     with _teacher(model, local, base_url, answer_tokens, temperature) as teacher:
+        if book:
+            from ftlab.curation.book import pairs
+
+            print(pairs(book, n, teacher, out, concurrency=concurrency))
+            return
         if estimate:
             requests = synthesis.plan(task, n, seed=seed, split=split, shots=shots)
             print(synthesis.expected(requests, teacher, prices))

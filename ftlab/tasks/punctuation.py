@@ -225,16 +225,16 @@ _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")
 _ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:etc|vs|cf|Mr|Mrs|Dr|St|No|al))\.$")
 
 
-def _sentences(paragraph: str) -> list[str]:
+def sentences(paragraph: str) -> list[str]:
     """Cut a paragraph on one line at the ends of sentences, not after an abbreviation."""
-    sentences: list[str] = []
+    found: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(paragraph):
         if _ABBREVIATION.search(paragraph[start : match.start()]):
             continue
-        sentences.append(paragraph[start : match.end()].strip())
+        found.append(paragraph[start : match.end()].strip())
         start = match.end()
-    return [*sentences, paragraph[start:].strip()]
+    return [*found, paragraph[start:].strip()]
 
 
 def restorable(text: str) -> list[str]:
@@ -254,7 +254,7 @@ def restorable(text: str) -> list[str]:
         if passages:
             passages.append("")
         current: list[str] = []
-        for sentence in _sentences(flat):
+        for sentence in sentences(flat):
             words = sentence.split()
             if current and len(current) + len(words) > LONGEST:
                 passages.append(" ".join(current))

@@ -160,7 +160,8 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
 
 def row(plain: str, voiced: str, **meta: Any) -> data.Row:
     """Return the row of a pair; further keywords become its meta."""
-    return data.example(plain, voiced, system=SYSTEM, id=digest(plain), group=digest(plain), **meta)
+    name = digest(plain)
+    return data.example(plain, voiced, system=SYSTEM, **{"id": name, "group": name, **meta})
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
