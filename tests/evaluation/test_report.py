@@ -121,7 +121,8 @@ def test_everything_is_escaped(verdict):
     verdict["task"] = verdict["sentence"] = EVIL
     verdict["systems"] = {EVIL: verdict["systems"]["base"]}
     verdict["differences"], verdict["outcomes"] = {EVIL: {}}, {EVIL: verdict["outcomes"]["tuned"]}
-    verdict["slices"][EVIL] = verdict["slices"].pop("topics")
+    part = {"n": 1, "systems": {EVIL: figure(0.1)}, "differences": {}}
+    verdict["slices"] = {EVIL: part, "docstrings": part}
     shown = {"text": EVIL, "raw": EVIL + "\n" + EVIL, "scores": {"f1": 0.5}}
     verdict["examples"] = [
         {"input": EVIL, "reference": EVIL, "slice": EVIL, "outputs": {EVIL: shown}}
