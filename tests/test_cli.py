@@ -128,6 +128,8 @@ def test_a_template_that_thinks(ftlab, file, model_folder, thinking_template, tm
     asked = ("generate", "Is it odd?", "--model", tuned, "--max-new-tokens", 3)
     code, out, err = ftlab(*asked)
     assert (code, out.strip()) == (0, "") and "did not end" in err
+    code, out, err = ftlab(*asked, "--no-thinking")
+    assert code == 0 and "did not end" not in err
     for row in rows:
         row["chat_template_kwargs"] = {"enable_thinking": False}
     closed = data.write(tmp_path / "closed.jsonl", rows)

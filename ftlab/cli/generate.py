@@ -17,6 +17,10 @@ def generate(
     raw: Annotated[
         bool, typer.Option(help="Continue the text, without the chat template.")
     ] = False,
+    thinking: Annotated[
+        bool | None,
+        typer.Option("--thinking/--no-thinking", help="Of a model whose template knows both."),
+    ] = None,
 ) -> None:
     """Print a model's answer to one prompt."""
     from ftlab import generation, models
@@ -28,6 +32,8 @@ def generate(
         print(prompt + generation.continue_text(loaded, tokenizer, prompt, **options))
     else:
         message = {"role": "user", "content": prompt}
+        if thinking is not None:
+            options["rows"] = [{"chat_template_kwargs": {"enable_thinking": thinking}}]
         (text,) = generation.generate(loaded, tokenizer, [[message]], thoughts=True, **options)
         thought, answer = generation.split_thought(text)
         print(answer)
