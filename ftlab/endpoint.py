@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,6 @@ from urllib.parse import urlsplit
 from ftlab.errors import ConfigError, ModelError, OfflineError
 
 __all__ = ["Answer", "Messages", "NoAnswer", "Teacher", "connect", "request_hash"]
-
-LISTED = 20  # models of an endpoint that a message names
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -72,12 +71,9 @@ class Teacher:
 
     def settings(self, sample: int = 0) -> dict[str, Any]:
         """Return what an answer depends on beside the messages; the address is no part of it."""
-        return {
-            "model": self.model,
-            "answer_tokens": self.answer_tokens,
-            "temperature": self.temperature,
-            **({"sample": sample} if sample else {}),
-        }
+        own = {"model": self.model, "answer_tokens": self.answer_tokens}
+        more = {"sample": sample} if sample else {}
+        return {**own, "temperature": self.temperature, **more}
 
     def ask(self, messages: Messages, *, sample: int = 0) -> Answer:
         """Return the model's answer.
@@ -88,12 +84,8 @@ class Teacher:
 
         Raises:
             NoAnswer: this request came to nothing.
-            ConfigError: the key is refused, or the account is empty.
-            ModelError: the endpoint has no such model.
-            OfflineError: the endpoint cannot be reached.
+            ConfigError, ModelError, OfflineError: no request can succeed.
         """
-        import time
-
         import openai
 
         begun, spoilt = time.perf_counter(), 0
@@ -171,9 +163,26 @@ def connect(
             "http://localhost:8000/v1."
         )
     client = openai.OpenAI(api_key=key, base_url=url, timeout=timeout, max_retries=retries)
-    name = _offered(client, model or os.environ.get("OPENAI_MODEL"), url)
+    model = model or os.environ.get("OPENAI_MODEL") or ""
+    try:
+        quick = client.with_options(max_retries=min(retries, 2))
+        offered = sorted(found.id for found in quick.models.list().data)
+    except (openai.NotFoundError, ValueError, AttributeError, TypeError):
+        offered = []  # the endpoint does not list its models
+    except openai.APIError as error:
+        problem = _meaning(error, model, url)
+        if isinstance(problem, NoAnswer):
+            problem = ModelError(f"The endpoint {url} does not answer: {problem}. Try again later.")
+        raise problem from None
+    names = f" It offers: {', '.join(offered[:20])}{', …' * (len(offered) > 20)}." * bool(offered)
+    if not model:
+        raise ConfigError(f"Name a model of {url}: --model NAME, or set OPENAI_MODEL.{names}")
+    if offered and model not in offered:
+        near = difflib.get_close_matches(model, offered, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ModelError(f"The endpoint {url} has no model {model!r}.{hint}{names}")
     return Teacher(
-        client, name, answer_tokens=answer_tokens, temperature=temperature, spoilt=retries
+        client, model, answer_tokens=answer_tokens, temperature=temperature, spoilt=retries
     )
 
 
@@ -190,33 +199,6 @@ def _answer(reply: Any, messages: Messages, seconds: float) -> Answer:
         reply.model or "",
         round(seconds, 3),
     )
-
-
-def _offered(client: Any, model: str | None, url: str) -> str:
-    """Return the model's name, once the endpoint was reached and has not denied having it."""
-    import openai
-
-    try:
-        quick = client.with_options(max_retries=min(client.max_retries, 2))
-        offered = sorted(found.id for found in quick.models.list().data)
-    except (openai.NotFoundError, ValueError, AttributeError, TypeError):
-        offered = []  # the endpoint does not list its models
-    except openai.APIError as error:
-        problem = _meaning(error, model or "", url)
-        if isinstance(problem, NoAnswer):
-            raise ModelError(
-                f"The endpoint {url} does not answer: {problem}. Try again later."
-            ) from None
-        raise problem from None
-    if model and (model in offered or not offered):
-        return model
-    near = difflib.get_close_matches(model or "", offered, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    more = f" and {len(offered) - LISTED} more" if len(offered) > LISTED else ""
-    names = f" It offers: {', '.join(offered[:LISTED])}{more}." if offered else ""
-    if model:
-        raise ModelError(f"The endpoint {url} has no model {model!r}.{hint}{names}")
-    raise ConfigError(f"Name a model of {url}: --model NAME, or set OPENAI_MODEL.{names}")
 
 
 def _message(error: Any) -> str:

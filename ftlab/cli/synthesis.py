@@ -15,15 +15,9 @@ if TYPE_CHECKING:
     from ftlab.curation.synthesis import Synthesis
     from ftlab.endpoint import Teacher
 
-TeacherModel = Annotated[
-    str | None, typer.Option("--model", help="The teacher's name at the endpoint.")
-]
-Local = Annotated[
-    str | None, typer.Option(help="A model on this machine as teacher: a name or a folder.")
-]
-BaseUrl = Annotated[
-    str | None, typer.Option(help="The endpoint, ending in /v1; else OPENAI_BASE_URL.")
-]
+ModelName = Annotated[str | None, typer.Option(help="The teacher's name at the endpoint.")]
+Local = Annotated[str | None, typer.Option(help="A model on this machine as teacher.")]
+BaseUrl = Annotated[str | None, typer.Option(help="The endpoint; else OPENAI_BASE_URL.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Most requests at one time.")]
 MaxRequests = Annotated[int | None, typer.Option(min=0, help="Cap, earlier runs included.")]
 Price = Annotated[
@@ -44,7 +38,7 @@ def synth(
         Path | None, typer.Option(help="Of style: a text to make pairs from, with a teacher.")
     ] = None,
     seed: Seed = 0,
-    model: TeacherModel = None,
+    model: ModelName = None,
     local: Local = None,
     base_url: BaseUrl = None,
     shots: Annotated[int, typer.Option(min=0, help="Solved examples in each prompt.")] = 3,
@@ -106,7 +100,7 @@ def amplify(
         str, typer.Option(help="Of paraphrase, back-translation.")
     ] = "paraphrase,back-translation",
     seed: Seed = 0,
-    model: TeacherModel = None,
+    model: ModelName = None,
     local: Local = None,
     base_url: BaseUrl = None,
     concurrency: Concurrency = 4,

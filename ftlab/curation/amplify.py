@@ -15,8 +15,9 @@ translation) is not rewritten.
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ftlab import data
 from ftlab.curation.answer_cache import Request
@@ -37,44 +38,35 @@ _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 
 
 class Neighbours:
-    """Texts that can be asked who among them is near: exact counts of shared word pairs."""
+    """Texts that can be asked how near another is: exact shares of common word pairs."""
 
     def __init__(self, texts: Iterable[str] = (), *, scaffolding: Iterable[str] = ()) -> None:
         """Hold texts; pairs in over a fifth of `scaffolding` (ten texts or more) do not count."""
         about = [pairs_of_words(text) for text in scaffolding]
         seen = Counter(pair for pairs in about for pair in pairs)
         self._common = {p for p, count in seen.items() if count > max(len(about) / 5, 10)}
-        self._sizes: list[int] = []
-        self._holders: defaultdict[int, list[int]] = defaultdict(list)
-        self.hold(texts)
+        self._held = [self._pairs(text) for text in texts]
 
     def _pairs(self, text: str) -> set[int]:
         pairs = pairs_of_words(text)
         return pairs - self._common or pairs
 
-    def hold(self, texts: Iterable[str]) -> None:
-        """Hold more texts."""
-        for text in texts:
-            pairs = self._pairs(text)
-            for pair in pairs:
-                self._holders[pair].append(len(self._sizes))
-            self._sizes.append(len(pairs))
+    def hold(self, text: str) -> None:
+        """Hold one more text."""
+        self._held.append(self._pairs(text))
 
     def nearest(self, text: str, *, within: bool = False) -> float:
         """Return the greatest Jaccard index with a text held; 0 if there is none.
 
         Args:
             text: what to compare.
-            within: also take the share of a held text's pairs that stand in `text`, so that
-                a copy with more around it is near.
+            within: take the share of a held text's pairs that stand in `text` instead, so that a
+                copy with more around it is near.
         """
         pairs = self._pairs(text)
-        shared = Counter(number for pair in pairs for number in self._holders.get(pair, ()))
-        best = 0.0
-        for number, both in shared.items():
-            size = self._sizes[number]
-            best = max(best, both / (len(pairs) + size - both), both / size if within else 0.0)
-        return best
+        shares = (len(pairs & held) / (len(held if within else pairs | held) or 1)
+                  for held in self._held)  # fmt: skip
+        return max(shares, default=0.0)
 
 
 def amplify(
@@ -86,9 +78,8 @@ def amplify(
     held_out: Sequence[data.Row],
     ways: Sequence[str] | Mapping[str, Sequence[Sequence[str]]] = WAYS,
     seed: int = 0,
-    concurrency: int = 4,
     max_requests: int | None = None,
-    progress: bool = True,
+    **how: Any,
 ) -> Synthesis:
     """Make `n` new records from a few; what is near a held-out record is dropped.
 
@@ -105,9 +96,8 @@ def amplify(
             way -> prompts to choose from, each a list of one prompt with {text} for the input, or
             of two, where the second is about the answer to the first.
         seed: which prompt each example meets first.
-        concurrency: most requests at one time.
         max_requests: most rewrites, those of earlier runs included; by default 4 n.
-        progress: show the estimate first, then a bar, on stderr.
+        how: `concurrency` and `progress`, as for `ftlab.curation.synthesis.run`.
 
     Raises:
         ConfigError: an unknown way, a prompt without {text}, or a number out of range.
@@ -142,13 +132,10 @@ def amplify(
             raise Rejected("near a held-out record")
         if already.nearest(_input(record)) >= COPY:
             raise Rejected("a copy of an example that is there")
-        already.hold([_input(record)])
+        already.hold(_input(record))
         return record
 
-    made = run(
-        requests, teacher, judge, out, n=n, concurrency=concurrency, max_requests=max_requests,
-        progress=progress,
-    )  # fmt: skip
+    made = run(requests, teacher, judge, out, n=n, max_requests=max_requests, **how)
     if unused := len(seeds) - len(kept):
         what = f"{unused} of {len(seeds)} examples were not used: each is near a held-out record."
         made.notes.append(what)
@@ -165,15 +152,13 @@ def _prompts(
             if way not in words:
                 raise_unknown("way", way, words)
         return {way: words[way] for way in ways}
-    for way, prompts in ways.items():
-        for prompt in prompts:
-            if isinstance(prompt, str) or not 1 <= len(prompt) <= 2 or any(
-                "{text}" not in part for part in prompt
-            ):  # fmt: skip
-                raise ConfigError(
-                    f"The prompts of {way!r} must be lists of one or two texts, each with {{text}} "
-                    f"where the input goes; got {prompt!r}."
-                )
+    for prompt in (prompt for prompts in ways.values() for prompt in prompts):
+        whole = not isinstance(prompt, str) and all("{text}" in part for part in prompt)
+        if not (whole and 1 <= len(prompt) <= 2):
+            raise ConfigError(
+                "A prompt is a list of one or two texts, each with {text} where the input goes; "
+                f"got {prompt!r}."
+            )
     return ways
 
 

@@ -20,7 +20,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,6 @@ ACCEPT = {
 }
 """The least that an answer must score to become a record; elsewhere 1.0 on the headline metric."""
 EXAMPLES_SEED = 7919  # of the solved examples; a caller's own seed is seldom this
-
-
-@dataclass(frozen=True)
-class Reject:
-    """An answer that became no record."""
-
-    reason: str
-    answer: str
-    prompt: str
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 Judge = Callable[[Request, str], data.Row]
@@ -67,7 +57,7 @@ class Synthesis:
 
     out: Path
     accepted: list[data.Row] = field(default_factory=list)
-    rejected: list[Reject] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
     resumed: int = 0  # answers that were there when the run began
     tokens_in: int = 0
     tokens_out: int = 0
@@ -85,7 +75,7 @@ class Synthesis:
     @property
     def reasons(self) -> dict[str, int]:
         """How many answers were rejected for each reason, the most frequent first."""
-        return dict(Counter(one.reason for one in self.rejected).most_common())
+        return dict(Counter(one["reason"] for one in self.rejected).most_common())
 
     def __str__(self) -> str:
         lines = [
@@ -151,8 +141,10 @@ def run(
     }
     missing = lambda: n - len(made.accepted)
     pace = 0.5 if "ipykernel" in sys.modules else 10  # a notebook gets four messages a drawing
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "left")
-    bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=pace)
+    bar = Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "left",
+        console=Console(stderr=True), refresh_per_second=pace,
+    )  # fmt: skip
     task = bar.add_task("", total=n)
     if progress:
         told = expected([r for r in capped if id(r) not in before][:n], teacher)
@@ -175,7 +167,7 @@ def run(
     finally:
         bar.stop()
     data.write(out, made.accepted, overwrite=True)
-    rows = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in made.rejected)
+    rows = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in made.rejected)
     write_text(beside["rejected"], rows, overwrite=True)
     return made
 
@@ -197,7 +189,8 @@ def _take(made: Synthesis, judge: Judge, request: Request, answer: Answer | NoAn
         record = judge(request, text)
     except Rejected as why:
         prompt = request.messages[-1]["content"]
-        made.rejected.append(Reject(str(why), answer.text, prompt, why.metrics))
+        row = {"reason": str(why), "answer": answer.text, "prompt": prompt, "metrics": why.metrics}
+        made.rejected.append(row)
         return
     more = {"cleaned": list(cleaned)} if cleaned else {}
     meta = {**data.meta(record), "teacher": answer.model, **more}
@@ -233,9 +226,8 @@ def synthesise(
     split: str = "train",
     shots: int = 3,
     accept: Mapping[str, float] | None = None,
-    concurrency: int = 4,
     max_requests: int | None = None,
-    progress: bool = True,
+    **how: Any,
 ) -> Synthesis:
     """Have a teacher write the completions of a task's inputs, until `n` are accepted.
 
@@ -250,9 +242,8 @@ def synthesise(
         split: of the inputs, "train" or "test".
         shots: solved examples that the teacher is shown; none of them is among the inputs.
         accept: the least that an answer must score, by metric; by default `ACCEPT`.
-        concurrency: most requests at one time.
         max_requests: most answers, those of earlier runs included; by default 2 n.
-        progress: show the estimate first, then a bar, on stderr.
+        how: `concurrency` and `progress`, as for `run`.
 
     Raises:
         ConfigError: an unknown task or metric, or a number out of range.
@@ -281,10 +272,7 @@ def synthesise(
             raise Rejected(reason, {k: v for k, v in scores.items() if not math.isnan(v)})
         return data.example(data.prompt(record), parsed, **data.meta(record))
 
-    return run(
-        requests, teacher, judge, out, n=n, concurrency=concurrency, max_requests=max_requests,
-        progress=progress,
-    )  # fmt: skip
+    return run(requests, teacher, judge, out, n=n, max_requests=max_requests, **how)
 
 
 def plan(

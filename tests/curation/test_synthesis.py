@@ -271,7 +271,7 @@ def test_generated_code_is_run_before_it_is_kept(server, teacher, tmp_path):
     made = synthesise("unit_tests", 2, teacher, tmp_path / "t.jsonl", shots=2, progress=False)
     assert len(made.accepted) == 2 and made.cleaned == {"code fence": 2}
     (reject,) = made.rejected
-    assert "passes below 1" in reject.reason and reject.metrics["parses"] == 1
+    assert "passes below 1" in reject["reason"] and reject["metrics"]["parses"] == 1
     (row,) = lines(tmp_path / "t.rejected.jsonl")
     assert row["prompt"] == wrong and "0 * " in row["answer"]
 
