@@ -10,6 +10,7 @@
 'a café in München'
 """
 
+import itertools
 import random
 import re
 from array import array
@@ -115,14 +116,13 @@ class ContentChecks:
         """
         self._rendered, self._rare = rendered, Counter[str]()
         self._random = random.Random(seed)
-        self._seen = self._several = 0
+        self._several = 0
         self._lines = array("Q")
         self._empty: list[tuple[int, str]] = []
-        self._lengths = (array("L"), array("L"))
+        self._lengths = {"input": array("L"), "output": array("L")}
         self._forms: dict[str, array[int]] = {}
-        self._labels: Counter[str] | None = Counter()
+        self._numbers: dict[str, int] | None = {}  # of the labels; None where outputs are none
         self._label_at = array("q")  # number of each record's label, -1 when it is none
-        self._numbers: dict[str, int] = {}
         self._sample: list[str] = []
 
     def see(self, line: int, record: data.Row, notes: Notes) -> None:
@@ -153,9 +153,7 @@ class ContentChecks:
             notes.add("instructions", line, f"For example {command!r}.")
         if (kind := checks_private.secret(text)) is not None:
             notes.add("secrets", line, f"The first is of the kind {kind!r}.")
-        for check, example in checks_private.private(text).items():
-            notes.add(check, line, f"For example {example}.")
-        for check, example in listed(text).items():
+        for check, example in {**checks_private.private(text), **listed(text)}.items():
             notes.add(check, line, f"For example {example}.")
         if "\r" in text:
             notes.add("carriage_returns", line)
@@ -170,33 +168,31 @@ class ContentChecks:
 
     def _keep(self, line: int, asked: str, answer: str) -> None:
         """Count lengths, forms and labels; keep a sample of the inputs (reservoir sampling)."""
-        self._seen += 1
         self._lines.append(line)
-        self._lengths[0].append(len(asked))
-        self._lengths[1].append(len(answer))
+        self._lengths["input"].append(len(asked))
+        self._lengths["output"].append(len(answer))
         self._forms.setdefault(form(answer), array("Q")).append(line)
         if len(self._sample) < SAMPLE:
             self._sample.append(asked)
-        elif (at := self._random.randrange(self._seen)) < SAMPLE:
+        elif (at := self._random.randrange(len(self._lines))) < SAMPLE:
             self._sample[at] = asked
-        if self._labels is None:
-            return
-        label = answer.strip()
-        if len(label) <= 100 and len(label.split()) <= LABEL_WORDS:
-            self._labels[label] += 1
-            self._label_at.append(self._numbers.setdefault(label, len(self._numbers)))
-        else:
-            self._label_at.append(-1)
-        if len(self._labels) > LABELS:  # not a file of labels
-            self._labels, self._label_at = None, array("q")
-            self._numbers.clear()
+        if self._numbers is not None:
+            label, number = answer.strip(), -1
+            if label and len(label) <= 100 and len(label.split()) <= LABEL_WORDS:
+                number = self._numbers.setdefault(label, len(self._numbers))
+            self._label_at.append(number)
+            if len(self._numbers) > LABELS:
+                self._numbers, self._label_at = None, array("q")
 
-    def labelled(self) -> bool:
-        """Return whether the outputs are labels: short, and few different ones."""
-        if self._labels is None or self._seen < FEW:
-            return False
-        shown = sum(count for count in self._labels.values() if count > 1)
-        return shown >= 0.9 * self._seen and len(self._labels) <= self._seen / 5
+    def labels(self) -> Counter[str]:
+        """Return how often each label stands; empty where the outputs are no labels."""
+        if self._numbers is None or len(self._lines) < FEW:
+            return Counter()
+        names = list(self._numbers)
+        found = Counter(names[number] for number in self._label_at if number >= 0)
+        repeated = sum(count for count in found.values() if count > 1)
+        enough = repeated >= 0.9 * len(self._lines) and len(found) <= len(self._lines) / 5
+        return found if enough else Counter()
 
     def finish(self, notes: Notes) -> dict[str, Any]:
         """Examine the whole; return facts."""
@@ -205,15 +201,17 @@ class ContentChecks:
             notes.tell("needs_a_place", counted(self._rare))
         if self._several:
             facts["several_learned_answers"] = self._several
-        for line, example in self._empty if not self.labelled() else ():
+        labels = self.labels()
+        for line, example in self._empty if not labels else ():
             notes.add("placeholder_output", line, f"For example {example!r}.")
-        if self._seen < FEW:
+        if len(self._lines) < FEW:
             return facts
         self._judge_forms(notes)
-        if self.labelled():
-            facts["labels"] = self._judge_labels(notes)
-        for lengths, name in zip(self._lengths, ("inputs", "outputs"), strict=True):
-            facts[f"median_{name}"] = self._judge_lengths(lengths, name, notes)
+        if labels:
+            facts["labels"] = len(labels)
+            self._judge_labels(labels, notes)
+        for name in self._lengths:
+            facts[f"median_{name}s"] = self._judge_lengths(name, notes)
         if (varied := self._varied()) is not None:
             facts["varied"] = f"{varied:.2f}"
             if varied < VARIED:
@@ -222,61 +220,50 @@ class ContentChecks:
         return facts
 
     def _judge_forms(self, notes: Notes) -> None:
-        forms = {name: lines for name, lines in self._forms.items()}
+        forms, seen = dict(self._forms), len(self._lines)
         broken = forms.pop("broken json", array("Q"))
-        if len(forms.get("json", ())) >= 0.5 * self._seen:
+        if len(forms.get("json", ())) >= 0.5 * seen:
             for line in broken:
                 notes.add("invalid_json", line)
         for name in ("json", "xml", "fenced"):
             mine = forms.get(name, array("Q"))
-            share = len(mine) / (self._seen - len(broken) or 1)
+            share = len(mine) / (seen - len(broken) or 1)
             if 0.2 <= share < 1:
-                few = mine if share < 0.5 else sorted(
-                    line for other, lines in forms.items() if other != name for line in lines
-                )  # fmt: skip
-                for line in few:
+                rest = (lines for other, lines in forms.items() if other != name)
+                for line in mine if share < 0.5 else sorted(itertools.chain(*rest)):
                     notes.add("mixed_outputs", line, f"{share:.0%} of the outputs are {name}.")
                 return
 
-    def _judge_labels(self, notes: Notes) -> int:
-        labels = self._labels or Counter()
-        bare: dict[str, list[str]] = {}
+    def _judge_labels(self, labels: "Counter[str]", notes: Notes) -> None:
+        alike: dict[str, list[str]] = {}
         for label in labels:
-            bare.setdefault(re.sub(r"[\W_]+", "", label).casefold(), []).append(label)
-        worse = {
-            self._numbers[label]: (label, max(same, key=lambda x: labels[x]))
-            for key, same in bare.items()
-            if key and len(same) > 1
-            for label in same
-            if label != max(same, key=lambda x: labels[x])
-        }
-        most = max(labels.values())
-        rare = {self._numbers[label]: label for label, n in labels.items() if n * RARE <= most}
-        for line, number in zip(self._lines, self._label_at, strict=False):
-            if number in worse:
-                notes.add(
-                    "label_variants", line, "For example {!r} for {!r}.".format(*worse[number])
-                )
-            elif number in rare:
-                label = rare[number]
-                notes.add(
-                    "label_imbalance",
-                    line,
-                    f"For example {label!r}: {labels[label]}, the commonest {most:,}.",
-                )
-        return len(labels)
+            alike.setdefault(re.sub(r"[\W_]+", "", label).casefold(), []).append(label)
+        told, most = {}, max(labels.values())
+        for bare, same in alike.items():
+            common = max(same, key=lambda x: labels[x])
+            for label in same:
+                if bare and label != common:
+                    told[label] = ("label_variants", f"For example {label!r} for {common!r}.")
+                elif labels[label] * RARE <= most:
+                    detail = f"For example {label!r}: {labels[label]}, the commonest {most:,}."
+                    told[label] = ("label_imbalance", detail)
+        names = list(self._numbers or ())
+        for line, number in zip(self._lines, self._label_at, strict=True):
+            if number >= 0 and names[number] in told:
+                check, detail = told[names[number]]
+                notes.add(check, line, detail)
 
-    def _judge_lengths(self, lengths: "array[int]", name: str, notes: Notes) -> int:
+    def _judge_lengths(self, name: str, notes: Notes) -> int:
         """Put down lengths far from the median on a logarithmic scale; return the median."""
         import numpy as np
 
+        lengths = self._lengths[name]
         logs = np.log(np.maximum(np.array(lengths, dtype=np.float64), 1))
         median = np.median(logs)
         spread = 1.4826 * np.median(np.abs(logs - median))
-        far = np.abs(logs - median) > max(np.log(FAR), SIGMAS * spread)
-        for at in np.flatnonzero(far):
-            what = f"{name[:-1]} has {lengths[at]:,} characters, the median {np.exp(median):,.0f}"
-            notes.add("length_outliers", self._lines[at], f"Line {self._lines[at]}: its {what}.")
+        for at in np.flatnonzero(np.abs(logs - median) > max(np.log(FAR), SIGMAS * spread)):
+            what = f"its {name} has {lengths[at]:,} characters, the median {np.exp(median):,.0f}"
+            notes.add("length_outliers", self._lines[at], f"Line {self._lines[at]}: {what}.")
         return round(float(np.exp(median)))
 
     def _varied(self) -> float | None:

@@ -76,22 +76,6 @@ class Repeats:
         if self.near_outputs is not None:
             self.near_outputs.add(answer if long else "")
 
-    def columns(self) -> tuple[Any, Any, Any, Any]:
-        """Return lines, inputs, outputs and long outputs as arrays, (records,) each."""
-        import numpy as np
-
-        columns = (self.lines, self.inputs, self.outputs, self.long)
-        a, b, c, d = (np.array(column, np.uint64) for column in columns)
-        return a, b, c, d
-
-
-def _first(keys: Any) -> Any:
-    """Return for each key the place where it stands first."""
-    import numpy as np
-
-    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return places[inverse]
-
 
 def repetitions(seen: Repeats, *, labelled: bool) -> list[Finding]:
     """Return the findings within one file.
@@ -102,27 +86,23 @@ def repetitions(seen: Repeats, *, labelled: bool) -> list[Finding]:
     """
     import numpy as np
 
-    lines, inputs, outputs, _ = seen.columns()
-    if not len(lines):
-        return []
+    kept = (seen.lines, seen.inputs, seen.outputs)
+    lines, inputs, outputs = (np.array(column, np.uint64) for column in kept)
     place = np.arange(len(lines))
     mixed = inputs * np.uint64(0x9E3779B97F4A7C15) ^ outputs  # of the whole record
-    first = _first(mixed)
-    found = _finding("exact_duplicates", lines, place, first, first != place)
-    first = _first(inputs)
-    # A duplicate of a line that contradicts is reported once, as a duplicate.
-    differs = (outputs != outputs[first]) & (_first(mixed) == place)
-    found += _finding("contradictions", lines, place, first, differs)
+    copy_of, asked_before = _first(mixed), _first(inputs)
     pairs = seen.near.pairs()
     pairs = pairs[inputs[pairs[:, 0]] != inputs[pairs[:, 1]]]
-    pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
-    earlier, later = pairs[:, 0], pairs[:, 1]
-    every = np.ones(len(pairs), bool)
-    found += _finding("near_duplicates", lines, later, earlier, every)
-    if labelled:
-        differs = outputs[earlier] != outputs[later]
-        found += _finding("near_contradictions", lines, later, earlier, differs)
-    return found
+    earlier, later = pairs[np.unique(pairs[:, 1], return_index=True)[1]].T
+    # A duplicate of a line that contradicts is reported once, as a duplicate.
+    against = (outputs != outputs[asked_before]) & (copy_of == place)
+    apart = outputs[earlier] != outputs[later]
+    return [
+        *_findings("exact_duplicates", lines[place], lines[copy_of], copy_of != place),
+        *_findings("contradictions", lines[place], lines[asked_before], against),
+        *_findings("near_duplicates", lines[later], lines[earlier], np.ones(len(later), bool)),
+        *_findings("near_contradictions", lines[later], lines[earlier], apart & labelled),
+    ]
 
 
 def leaks(train: Repeats, held_out: Repeats) -> list[Finding]:
@@ -133,31 +113,37 @@ def leaks(train: Repeats, held_out: Repeats) -> list[Finding]:
     """
     import numpy as np
 
-    lines, inputs, outputs, long = train.columns()
-    there, their_inputs, _, their_long = held_out.columns()
+    lines, inputs, outputs, long = (
+        np.array(x, np.uint64) for x in (train.lines, train.inputs, train.outputs, train.long)
+    )
+    there = np.array(held_out.lines, np.uint64)
     if not len(lines) or not len(there):
         return []
-    place = np.arange(len(lines))
-    at = _where(their_inputs, inputs)
+    at = _where(np.array(held_out.inputs, np.uint64), inputs)
     leaked = at >= 0
-    found = _finding("leak_input", lines, place, at, leaked, there)
-    near = train.near.matches(held_out.near)
-    fresh = ~leaked[near[:, 0]]
-    found += _finding("leak_input_near", lines, near[:, 0], near[:, 1], fresh, there)
-    leaked[near[:, 0]] = True
+    found = _findings("leak_input", lines, there[at], leaked)
+    near, like = train.near.matches(held_out.near).T
+    found += _findings("leak_input_near", lines[near], there[like], ~leaked[near])
+    leaked[near] = True
 
     first = _first(outputs)
     shared = np.zeros(len(lines), bool)  # by the first record of each output
     shared[first[inputs != inputs[first]]] = True
     own = (long != 0) & ~shared[first] & ~leaked
-    at = _where(their_long, long)
-    copied = own & (at >= 0)
-    found += _finding("leak_output", lines, place, at, copied, there)
+    at = _where(np.array(held_out.long, np.uint64), long)
+    found += _findings("leak_output", lines, there[at], own & (at >= 0))
     if train.near_outputs is not None and held_out.near_outputs is not None:
-        near = train.near_outputs.matches(held_out.near_outputs)
-        fresh = (own & ~copied)[near[:, 0]]
-        found += _finding("leak_output_near", lines, near[:, 0], near[:, 1], fresh, there)
+        near, like = train.near_outputs.matches(held_out.near_outputs).T
+        found += _findings("leak_output_near", lines[near], there[like], (own & (at < 0))[near])
     return found
+
+
+def _first(keys: Any) -> Any:
+    """Return for each key the place where it stands first."""
+    import numpy as np
+
+    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return places[inverse]
 
 
 def _where(keys: Any, sought: Any) -> Any:
@@ -170,11 +156,8 @@ def _where(keys: Any, sought: Any) -> Any:
     return np.where(keys[order[at]] == sought, order[at], -1)
 
 
-def _finding(
-    check: str, lines: Any, here: Any, like: Any, which: Any, there: Any = None
-) -> list[Finding]:
-    """Return a finding of the chosen places and the places that they are like, if there is any."""
+def _findings(check: str, lines: Any, others: Any, which: Any) -> list[Finding]:
+    """Return a finding of the chosen lines and the lines that they are like, if there is any."""
     if not which.any():
         return []
-    others = (lines if there is None else there)[like[which]]
-    return [finding(check, lines[here[which]].tolist(), others.tolist())]
+    return [finding(check, lines[which].tolist(), others[which].tolist())]

@@ -102,7 +102,7 @@ def examine(
         notes.tell("no_assistant", f"{endless:,} of {notes.read:,} lines: are two roles exchanged?")
     if template is not None:
         facts |= template.finish(notes)
-    found = repetitions(seen, labelled=content.labelled())
+    found = repetitions(seen, labelled=bool(content.labels()))
     if eval_path is not None:
         found += leaks(seen, _remember(eval_path, seen, notes))
     facts["seconds"] = round(time.perf_counter() - begun, 2)

@@ -25,10 +25,9 @@ STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 class Check(NamedTuple):
-    """One kind of fault."""
+    """One kind of fault: how bad, what it is, why it hurts, how to mend it."""
 
     severity: str
-    """One of `SEVERITIES`."""
     what: str
     why: str
     mend: str
@@ -46,7 +45,6 @@ class Finding:
     check: str
     """The name of the check, a key of `CHECKS`."""
     severity: str
-    """error, warning or note."""
     count: int
     """How many lines (or files) it concerns."""
     lines: tuple[int, ...]
@@ -54,40 +52,24 @@ class Finding:
     others: tuple[int, ...]
     """For a repetition or a leak: the line that each repeats, in this or the evaluation file."""
     what: str
-    """What was found, in plain words."""
     detail: str
     """What is particular to this file: an example, figures; may be empty."""
     why: str
-    """Why it hurts."""
     mend: str
-    """How to mend it."""
 
 
 def finding(
-    check: str,
-    lines: Sequence[int] = (),
-    others: Sequence[int] = (),
-    *,
-    count: int | None = None,
-    detail: str = "",
-    severity: str | None = None,
+    check: str, lines: Sequence[int] = (), others: Sequence[int] = (), detail: str = ""
 ) -> Finding:
-    """Make a finding of a check; `count` is the number of lines unless it is given."""
+    """Make a finding of a check; one without lines counts as one, for the file."""
     known = CHECKS[check]
     if others:
         pairs = sorted(zip(lines, others, strict=True))
         lines, others = [a for a, _ in pairs], [b for _, b in pairs]
     return Finding(
-        check,
-        severity or known.severity,
-        len(lines) if count is None else count,
-        tuple(sorted(lines)),
-        tuple(others),
-        known.what,
-        detail,
-        known.why,
-        known.mend,
-    )
+        check, known.severity, len(lines) or 1, tuple(sorted(lines)), tuple(others), known.what,
+        detail, known.why, known.mend,
+    )  # fmt: skip
 
 
 def counted(kinds: Mapping[str, int]) -> str:
@@ -135,10 +117,7 @@ class Notes:
 
     def findings(self) -> list[Finding]:
         """Return one finding for each check that fired."""
-        return [
-            finding(check, lines, count=len(lines) or 1, detail=self._details[check])
-            for check, lines in self.items()
-        ]
+        return [finding(name, lines, detail=self._details[name]) for name, lines in self.items()]
 
 
 @dataclass(frozen=True)
@@ -146,13 +125,11 @@ class Report:
     """What the doctor found in one file; findings are sorted, errors first."""
 
     path: str
-    """The file that was examined."""
     lines: int
-    """Lines in it."""
+    """Lines in the file."""
     records: int
     """Lines that are records."""
     findings: list[Finding]
-    """What was found; empty when all is well."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Figures that are no faults: formats, labels, lengths, supervised share, seconds."""
 
@@ -170,9 +147,7 @@ class Report:
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 2 with errors, 1 with warnings if `strict`, else 0."""
-        if self.count("error"):
-            return 2
-        return 1 if strict and self.count("warning") else 0
+        return 2 if self.count("error") else int(strict and self.count("warning") > 0)
 
     def to_json(self) -> str:
         """Return the whole report, every line number included, in ASCII: any console prints it."""
