@@ -40,13 +40,13 @@ FIELDS = ("task", "system", "records", "seed", "n", "totals", "marks", "minutes"
 BASE, RATE, EPOCHS, BATCH = "smollm2-135m", 2e-3, 2, 4
 ANSWER = {  # most tokens of an answer, and how many held-out records
     "triage": (8, 60),
-    "punctuation": (64, 50),
-    "extraction": (64, 48),
-    "kindness": (64, 48),
+    "punctuation": (64, 40),
+    "extraction": (64, 40),
+    "kindness": (64, 40),
     "style": (64, 40),
-    "unit_tests": (224, 32),
+    "unit_tests": (200, 24),
 }
-BEYOND = {"kindness": 24, "style": 24}  # further records, of a sort that training never has
+BEYOND = {"kindness": 16, "style": 24}  # further records, of a sort that training never has
 
 
 def main() -> int:
@@ -64,7 +64,10 @@ def main() -> int:
         if time.monotonic() - begun > 60 * args.minutes:
             print("The minutes are over; call again to go on.")
             return 0
-        keep(args.out, one(name, records, seed))
+        row, said = one(name, records, seed)
+        with args.out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"run": [name, records, seed], "said": said}) + "\n")
+        keep(args.out, row)
     return 3
 
 
@@ -104,8 +107,11 @@ def keep(out: Path, row: dict[str, Any]) -> None:
     print({key: row[key] for key in FIELDS if key != "marks"}, flush=True)
 
 
-def one(name: str, records: int, seed: int) -> dict[str, Any]:
-    """Tune, or prompt, and mark; training texts and few-shot examples are never held-out ones."""
+def one(name: str, records: int, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """Tune, or prompt, and mark; return the line of the file, and the answers.
+
+    Training texts and few-shot examples are never held-out ones.
+    """
     begun = time.monotonic()
     hardware.seed_everything(seed)
     task, (most, n) = tasks.get(name), ANSWER[name]
@@ -134,7 +140,7 @@ def one(name: str, records: int, seed: int) -> dict[str, Any]:
         for prefix, rows in (("", held_out), ("probe ", beyond)):
             bits = bits_per_character(model, tokenizer, [data.answer(row) for row in rows])
             totals[prefix + "bits"] = [round(sum(part), 1) for part in zip(*bits, strict=True)]
-    return {
+    line = {
         "task": name,
         "system": "base" if records == 0 else f"{-records} examples" if records < 0 else "tuned",
         "records": records,
@@ -145,6 +151,7 @@ def one(name: str, records: int, seed: int) -> dict[str, Any]:
         "minutes": f"{(time.monotonic() - begun) / 60:.1f}",
         "date": datetime.date.today(),
     }
+    return line, said
 
 
 def tuned(model: Any, tokenizer: Any, rows: list[data.Row], seed: int) -> Any:
