@@ -5,8 +5,7 @@ Two sources, read as text and never imported for their effects: the topics behin
 sentences in plain ASCII, with code, tables, lists of parameters and markup left out:
 
     Passage(text='Note that it is unnecessary to include the source code for the expression that
-            failed in the error message.', slice='topics', group='the "assert" statement',
-            source='pydoc_data.topics:assert')
+            failed in the error message.', slice='topics', group='the assert statement')
 
 The test split is half of the topics, by section, and the docstrings of the packages in `SET_ASIDE`;
 ftlab's own base models were trained without either. A train passage that shares any eight words in
@@ -51,16 +50,10 @@ class Passage(NamedTuple):
 
     text: str
     slice: str
-    group: str
-    source: str
+    group: str  # the section of the topics, or the file of the docstring
 
 
-class _Paragraph(NamedTuple):
-    text: str
-    slice: str
-    group: str
-    source: str
-    test: bool
+_Paragraph = tuple[str, str, str, bool]  # text, slice, group, whether it is for the test split
 
 
 @functools.cache
@@ -87,15 +80,14 @@ def _all() -> tuple[tuple[Passage, bool], ...]:
     seen: set[str] = set()
     found = []
     # Topics repeat whole sections of each other: only the first copy of a paragraph counts.
-    for paragraph in (*_topics(), *_docstrings()):
-        if (key := _bare(paragraph.text)) in seen_paragraphs:
+    for paragraph, part, group, test in (*_topics(), *_docstrings()):
+        if (key := _bare(paragraph)) in seen_paragraphs:
             continue
         seen_paragraphs.add(key)
-        for text in _cut(paragraph.text):
+        for text in _cut(paragraph):
             if (key := _bare(text)) not in seen:
                 seen.add(key)
-                passage = Passage(text, paragraph.slice, paragraph.group, paragraph.source)
-                found.append((passage, paragraph.test))
+                found.append((Passage(text, part, group), test))
     return tuple(found)
 
 
@@ -129,8 +121,7 @@ def _topics() -> Iterator[_Paragraph]:
                 section = _bare(heading[1])
                 continue
             # The parity of a hash: a section lands on the same side wherever it is repeated.
-            test = _number(section) % 2 == 0
-            yield _Paragraph(text, "topics", section, f"pydoc_data.topics:{name}", test)
+            yield text, "topics", section, _number(section) % 2 == 0
 
 
 def _docstrings() -> Iterator[_Paragraph]:
@@ -151,7 +142,7 @@ def _docstrings() -> Iterator[_Paragraph]:
         source = "/".join(parts)
         for doc in _docs(tree):
             for text in _blocks(doc):
-                yield _Paragraph(text, "docstrings", source, source, package in SET_ASIDE)
+                yield text, "docstrings", source, package in SET_ASIDE
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -177,8 +177,8 @@ def test_splits_share_no_eight_words():
 
 def test_packages_set_aside_are_in_the_test_split_only():
     def packages(split):
-        found = {p.source.split("/")[0].removesuffix(".py") for p in pydocs.passages(split)}
-        return {name for name in found if not name.startswith("pydoc_data")}
+        files = {p.group for p in pydocs.passages(split) if p.slice == "docstrings"}
+        return {file.split("/")[0].removesuffix(".py") for file in files}
 
     assert packages("test") <= set(pydocs.SET_ASIDE)
     assert not packages("train") & set(pydocs.SET_ASIDE)

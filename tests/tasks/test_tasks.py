@@ -10,7 +10,7 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.tasks import Ratio, kindness
+from ftlab.tasks import Ratio, drawing, kindness
 
 NAMES = tasks.names()
 SCORED = {"unit_tests": 6}
@@ -76,12 +76,30 @@ def test_one_shape(name):
         task.examples(0, 0)
 
 
+SHARED = {"triage", "unit_tests"}
+"""Tasks of which test records may have an answer or a family of training; texts never."""
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_train_and_test_never_share_inputs(name):
-    train = {asked(r) for seed in range(2) for r in made(name, seed)}
-    test = {asked(r) for seed in range(2) for r in made(name, seed, "test")}
-    assert not train & test
+def test_train_and_test_share_no_text(name):
+    n = tasks.get(name).sizes
+    train, test = (
+        [r for seed in range(2) for r in made(name, seed, part, n.get(part, 600 - 300 * seed))]
+        for part in ("train", "test")
+    )
+    assert not {asked(r) for r in train} & {asked(r) for r in test}
+    if name not in SHARED:
+        assert not {data.answer(r) for r in train} & {data.answer(r) for r in test}
+        assert not {data.meta(r)["group"] for r in train} & {data.meta(r)["group"] for r in test}
     assert len({asked(r) for r in made(name)}) > 0.97 * len(made(name))
+
+
+def test_half_of_the_composed_test_splits_is_held_out_from_training():
+    for name, new in (("kindness", drawing.NEW), ("unit_tests", "new family")):
+        train, test = (
+            [data.meta(r)["slice"] for r in made(name, 0, part, 300)] for part in ("train", "test")
+        )
+        assert 0.4 <= test.count(new) / 300 <= 0.6 and new not in train
 
 
 @pytest.mark.parametrize("name", NAMES)
