@@ -20,7 +20,8 @@ PAGES = {
     "What was measured": ["notebooks/claims.md"],
     "Guides": ["docs/**/*.md"],
     "Data and models": [
-        "data/*.md", "data/models/*.md", "data/models/*/README.md", "data/tasks/*.md",
+        "data/*.md", "data/recorded/*.md", "data/models/*.md", "data/models/*/README.md",
+        "data/tasks/*.md",
     ],
     "The repository": ["configs/accelerate/README.md", "CONTRIBUTING.md", "CHANGELOG.md"],
 }  # fmt: skip
