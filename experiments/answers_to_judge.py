@@ -1,6 +1,10 @@
 """Write the answers that lesson 07 has judged: fixed texts, so that a judge's verdicts can be kept.
 
     python experiments/answers_to_judge.py --out data/lessons/judged.jsonl
+    python experiments/answers_to_judge.py --tested data/lessons/tested.jsonl
+
+The second call writes the reference tests of every function that is tested in judged.jsonl or by
+the recorded teacher, so that lesson 07 can compare words as well.
 
 SmolLM2-135M answers problems of the task kindness as it comes, with four examples in the prompt,
 and tuned on 60 records x 3; it writes unit tests, tuned on 60 x 2. Each row is one question to a
@@ -143,11 +147,26 @@ def questions(kind: list[dict], tests: list[dict]) -> list[dict]:
     return rows
 
 
+def references() -> list[dict]:
+    """Return the tested functions, each with the task's own tests of it."""
+    words = read_data("lessons/teacher.yaml")
+    records = tasks.get("unit_tests").examples(ASKED, seed=SEED, split="test")
+    records += tasks.get("unit_tests").examples(words["functions"], seed=5)
+    return [{"function": "def " + data.prompt(record)[-1]["content"].partition("def ")[2],
+             "reference": data.answer(record)} for record in records]  # fmt: skip
+
+
 def main() -> None:
     """Train, answer, and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--tested", type=Path)
     options = parser.parse_args()
+    if options.tested:
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in references())
+        write_text(options.tested, text, overwrite=True)
+    if not options.out:
+        return
     rows = questions(answers("kindness"), answers("unit_tests"))
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_text(options.out, text, overwrite=True)

@@ -1,23 +1,19 @@
-"""Lesson 07, Evaluation: its exercises, as data, and the toys it plays with.
+"""Lesson 07, Judging answers: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
-['07.1', '07.2', '07.3', '07.4', '07.5', '07.6']
+['07.1', '07.2', '07.3', '07.4', '07.5']
 >>> fee = FEES[0]
 >>> fee, fee(20), fee(60)
 (the true function, 5, 0)
 """
 
 import math
-import random
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
-from ftlab.errors import ConfigError
-from ftlab.evaluation.intervals import SAMPLES, Interval, interval
 from ftlab.teaching.exercises import exercise
-
-if TYPE_CHECKING:
-    import numpy as np
 
 FEE = """def fee(total):
     if total >= 50:
@@ -52,127 +48,36 @@ FEES = (
 """The function of exercise 07.5, and the faults that its tests are to notice."""
 
 
-def other_names(source: str, names: Sequence[str] = ("first", "second")) -> str:
-    """Return a function that does the same, with its arguments and variables named otherwise.
+class Judge:
+    """A client whose judge knows a few texts; it answers as `openai.OpenAI` does.
 
-    >>> print(other_names("def f(n):\\n    m = n + 1\\n    return m"))
-    def f(first):
-        second = first + 1
-        return second
+    At another temperature than 0, or without the text in the request, its replies are of no use.
     """
-    import ast
 
-    tree = ast.parse(source)
-    stored = [
-        node.arg if isinstance(node, ast.arg) else node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.arg) or (isinstance(node, ast.Name) and _stores(node))
-    ]
-    fresh = [*names, *(f"item{k}" for k in range(len(stored)))]
-    table = dict(zip(dict.fromkeys(stored), fresh, strict=False))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            node.arg = table[node.arg]
-        elif isinstance(node, ast.Name) and node.id in table:
-            node.id = table[node.id]
-    return ast.unparse(tree)
+    def __init__(self, replies: dict[str, str | None]):
+        self.replies = replies
+        completions = SimpleNamespace(create=self._create)
+        self.chat = SimpleNamespace(completions=completions)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Judge":
+        return Judge(self.replies)
 
-def _stores(node: object) -> bool:
-    import ast
+    def __repr__(self) -> str:
+        return "client"
 
-    return isinstance(getattr(node, "ctx", None), ast.Store)
-
-
-def only_typical(module: str) -> str:
-    """Return a test module with its first test method alone, as a lazy writer leaves it."""
-    import ast
-
-    tree = ast.parse(module)
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
-            node.body = [item for item in node.body if item not in methods[1:]]
-    return ast.unparse(tree)
-
-
-def wrong_value(module: str, seed: int = 0) -> str:
-    """Return a test module with one expected value replaced, as a sloppy writer gets it wrong."""
-    import ast
-
-    tree = ast.parse(module)
-    calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "assertEqual"
-    ]
-    random.Random(seed).choice(calls).args[1] = ast.Constant("something else")
-    return ast.unparse(tree)
+    def _create(
+        self, *, model: str, messages: list[dict[str, str]], temperature: float = 1, **_: Any
+    ) -> Any:
+        asked = messages[-1]["content"]
+        known = [reply for text, reply in self.replies.items() if text in asked]
+        reply = known[0] if known else "0\nThere is no text."
+        if temperature != 0 and reply:
+            reply = reply.translate(str.maketrans("01", "10"))
+        message = SimpleNamespace(role="assistant", content=reply)
+        return SimpleNamespace(choices=[SimpleNamespace(message=message)], model=model)
 
 
 # The solutions and the mistakes, as functions.
-
-
-def told_apart(
-    sure: Sequence[float],
-    right: Sequence[bool],
-    *,
-    less: Sequence[float] | None = None,
-    seed: int = 0,
-) -> Interval:
-    """Return how often a right answer is surer than a wrong one, with its bootstrap interval.
-
-    That is the area under the ROC curve: 0.5 is blind, 1 never errs, and a tie counts half (Hanley
-    and McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC)
-    Curve, 1982). Right and wrong answers are drawn anew each among themselves.
-
-    Args:
-        sure: how sure each answer is, in any unit.
-        right: whether it is right.
-        less: another measure of how sure; its area is taken off, draw by draw.
-        seed: of the draws.
-
-    Raises:
-        ConfigError: there is no right answer, or no wrong one.
-
-    >>> told_apart([0.9, 0.8, 0.3, 0.2], [True, False, True, False]).value
-    0.75
-    """
-    import numpy as np
-
-    marks = np.asarray(right, dtype=bool)
-    good, bad = np.flatnonzero(marks), np.flatnonzero(~marks)
-    if not (len(good) and len(bad)):
-        raise ConfigError(
-            f"{len(good)} answers are right and {len(bad)} wrong. Some of both are wanted."
-        )
-
-    def area(what: Sequence[float], a: "np.ndarray", b: "np.ndarray") -> float:
-        gaps = np.asarray(what, dtype=float)[a][:, None] - np.asarray(what, dtype=float)[b]
-        return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
-
-    def figure(a: "np.ndarray", b: "np.ndarray") -> float:
-        return area(sure, a, b) - (area(less, a, b) if less is not None else 0.0)
-
-    rng = np.random.default_rng(seed)
-    draws = [figure(rng.choice(good, len(good)), rng.choice(bad, len(bad))) for _ in range(SAMPLES)]
-    return interval(figure(good, bad), np.array(draws), 0.95)
-
-
-def _balanced(truth: list[bool], said: list[bool]) -> float:
-    shares = []
-    for label in (True, False):
-        mine = [s == t for t, s in zip(truth, said, strict=True) if t == label]
-        shares.append(sum(mine) / len(mine))
-    return sum(shares) / 2
-
-
-def _accuracy(truth: list[bool], said: list[bool]) -> float:
-    return sum(t == s for t, s in zip(truth, said, strict=True)) / len(truth)
-
-
-def _recall(truth: list[bool], said: list[bool]) -> float:
-    return sum(t and s for t, s in zip(truth, said, strict=True)) / sum(truth)
 
 
 def _middle(draws: list[float], cut: float = 0.025) -> list[float]:
@@ -181,51 +86,104 @@ def _middle(draws: list[float], cut: float = 0.025) -> list[float]:
     return [ordered[k], ordered[-1 - k]]
 
 
-def _gap(a: list[float], b: list[float], drawn: list[int]) -> float:
-    return sum(b[i] - a[i] for i in drawn) / len(drawn)
+def _reply(client: Any, model: str, text: str, temperature: float = 0) -> str:
+    prompt = f"Is this sentence correct? Answer with 1 or 0 on the first line.\n\n{text}"
+    reply = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": prompt}], temperature=temperature
+    )
+    return reply.choices[0].message.content or ""
 
 
-def _advice(low: float, high: float, matters: float) -> str:
-    if low >= matters:
-        return "worth it"
-    return "not worth it" if high < matters else "more examples"
+def _read(reply: str, without: int | None = None) -> int | None:
+    line = reply.strip().split("\n")[0].strip()
+    return int(line) if line in ("0", "1") else without
+
+
+def _any_digit(reply: str) -> int | None:
+    found = re.search("[01]", reply)
+    return int(found[0]) if found else None
+
+
+def _preferred(first: str | None, second: str | None) -> str | None:
+    if first is None or second is None:
+        return None
+    if first == second:
+        return "tie"
+    return "base" if first == "A" else "tuned"
+
+
+def _battery(ask: Callable[[Any], Any], event: str = "on_save", **faults: bool) -> Any:
+    """Return the callback, or one that makes some of the usual mistakes."""
+    from transformers import TrainerCallback
+
+    class Battery(TrainerCallback):
+        def __init__(self) -> None:
+            self.answers: dict[int, Any] = {}
+
+    def keep(
+        self: Any, args: Any, state: Any, control: Any, model: Any = None, **more: Any
+    ) -> None:
+        was = model.training
+        if not faults.get("trains"):
+            model.eval()
+        if faults.get("last"):
+            self.answers = {}
+        self.answers[state.global_step] = ask(model)
+        if not faults.get("stays"):
+            model.train(was)
+
+    setattr(Battery, event, keep)
+    return Battery()
+
+
+class _Model:
+    """As much of a module as the exercise needs: it trains, or it does not."""
+
+    def __init__(self) -> None:
+        self.training = True
+
+    def train(self, mode: bool = True) -> "_Model":
+        self.training = mode
+        return self
+
+    def eval(self) -> "_Model":
+        return self.train(False)
+
+
+def _two_checkpoints(callback: Any) -> dict[str, Any]:
+    """Return what a callback kept in a run of six steps that saved two checkpoints."""
+    model, args, control = _Model(), SimpleNamespace(), SimpleNamespace()
+    dropout = []
+    for step in range(1, 7):
+        state = SimpleNamespace(global_step=step)
+        dropout.append(model.training)
+        callback.on_step_end(args, state, control, model=model)
+        if step % 3 == 0:
+            callback.on_save(args, state, control, model=model)
+    kept = {int(step): list(answers) for step, answers in callback.answers.items()}
+    return {"answers": kept, "trains on": dropout}
+
+
+def _asked(model: Any) -> list[str]:
+    return ["muddled by dropout" if model.training else "an answer"]
 
 
 def _passes(fee: Callable[[float], float]) -> bool:
     return fee(49) == 5 and fee(50) == 0
 
 
-def _price(tokens_in: float, tokens_out: float, price_in: float, price_out: float) -> float:
-    return (tokens_in * price_in + tokens_out * price_out) / 1000
-
-
-_URGENT = [True, False, False, False, False, True, False, False]
 # So many draws, so far from zero, that every usual definition of a quantile says about the same;
 # neighbours are alike, so that who forgets to sort is told so, whichever positions he takes.
 _DRAWS = [1 + (k + 700) % 2000 / 2000 for k in range(2000)]
 _SKEWED = [1 + ((k + 1200) % 2000 / 2000) ** 2 for k in range(2000)]
+_JUDGE = Judge({
+    "We met at noon.": "1\nAll is right.", "we met": "0\nThe capital is missing.",
+    "It is 10 o'clock.": "10 o'clock is right, so 1.", "Who is there?": " 1 \n", "Stop!": None,
+})  # fmt: skip
 
 EXERCISES = (
     exercise(
         "07.1",
-        solution=_balanced,
-        cases=(
-            (_URGENT, [False] * 8),
-            (_URGENT, [True, False, False, True, True, True, False, False]),
-            (_URGENT, [True, False, False, False, False, False, False, False]),
-            ([True, True, True, False], [True, False, True, True]),
-        ),
-        mistakes={
-            "that is plain accuracy": _accuracy,
-            "it looks at the urgent tickets only": _recall,
-            "it adds the two and does not halve": lambda truth, said: 2 * _balanced(truth, said),
-            "it looks at the ordinary tickets only": lambda truth, said: (
-                2 * _balanced(truth, said) - _recall(truth, said)
-            ),
-        },
-    ),
-    exercise(
-        "07.2",
         solution=_middle,
         cases=((_DRAWS,), (_SKEWED,), ([-x for x in _SKEWED],)),
         mistakes={
@@ -252,47 +210,46 @@ EXERCISES = (
         tolerance=0.003,
     ),
     exercise(
-        "07.3",
-        solution=_gap,
-        cases=(
-            ([0, 1, 0, 1], [1, 1, 0, 1], [0, 0, 3, 1]),
-            ([0, 1, 0, 1], [1, 1, 0, 0], [3, 3, 3, 2]),
-            ([1, 1, 0], [0, 1, 1], [0, 2, 2]),
-        ),
+        "07.2",
+        solution=lambda client, model, text: _read(_reply(client, model, text)),
+        cases=tuple((_JUDGE, "judge", text) for text in _JUDGE.replies),
         mistakes={
-            "it does not use the draw": lambda a, b, drawn: _gap(a, b, list(range(len(a)))),
-            "it counts each drawn position once": lambda a, b, drawn: _gap(
-                a, b, sorted(set(drawn))
+            "what cannot be read counts as 0": lambda c, m, t: _read(_reply(c, m, t), 0),
+            "it takes the first digit anywhere": lambda c, m, t: _any_digit(_reply(c, m, t)),
+            "the temperature is not 0": lambda c, m, t: _read(_reply(c, m, t, temperature=1)),
+            "the text is not in the prompt": lambda c, m, t: _read(_reply(c, m, "")),
+            "the verdict is text": lambda c, m, t: (
+                None if (v := _read(_reply(c, m, t))) is None else str(v)
             ),
-            "a and b are swapped": lambda a, b, drawn: _gap(b, a, drawn),
-            "it adds up and does not divide": lambda a, b, drawn: _gap(a, b, drawn) * len(drawn),
+        },
+    ),
+    exercise(
+        "07.3",
+        solution=_preferred,
+        cases=(("A", "B"), ("B", "A"), ("A", "A"), ("B", "B"), (None, "A"), ("B", None)),
+        mistakes={
+            "it looks at the first order only": lambda first, second: _preferred(
+                first, "B" if first == "A" else "A"
+            ),
+            "the letters of the second order are not swapped": lambda first, second: _preferred(
+                first, {"A": "B", "B": "A"}.get(second or "")
+            ),
+            "an unreadable reply counts as a tie": lambda first, second: (
+                _preferred(first, second) or "tie"
+            ),
+            "base and tuned are exchanged": lambda first, second: _preferred(second, first),
         },
     ),
     exercise(
         "07.4",
-        solution=_advice,
-        cases=(
-            (0.06, 0.12, 0.05),
-            (0.01, 0.03, 0.05),
-            (0.01, 0.12, 0.05),
-            (-0.04, 0.02, 0.05),
-            (-0.04, 0.09, 0.05),
-            (-0.2, -0.1, 0.05),
-            (0.05, 0.2, 0.05),
-        ),
+        solution=_battery,
+        cases=((_asked,),),
+        view=_two_checkpoints,
         mistakes={
-            "it compares with zero": lambda low, high, matters: (
-                "worth it" if low > 0 else "not worth it" if high < 0 else "more examples"
-            ),
-            "it looks at the middle only": lambda low, high, matters: (
-                "worth it" if (low + high) / 2 >= matters else "not worth it"
-            ),
-            "it looks at the upper end only": lambda low, high, matters: (
-                "worth it" if high >= matters else "not worth it"
-            ),
-            "it never says not worth it": lambda low, high, matters: (
-                "worth it" if low >= matters else "more examples"
-            ),
+            "it asks while dropout is on": lambda ask: _battery(ask, trains=True),
+            "the model does not train on": lambda ask: _battery(ask, stays=True),
+            "only the last checkpoint is kept": lambda ask: _battery(ask, last=True),
+            "it asks after every step": lambda ask: _battery(ask, "on_step_end"),
         },
     ),
     exercise(
@@ -305,18 +262,6 @@ EXERCISES = (
             "it tries the boundary from below only": lambda fee: fee(49) == 5,
             "it fails on the true function": lambda fee: fee(49) == 5 and fee(50) == 5,
             "it says True to everything": lambda fee: True,
-        },
-    ),
-    exercise(
-        "07.6",
-        solution=_price,
-        cases=((100, 20, 0.5, 2.0), (900, 20, 0.5, 2.0), (40, 200, 1.0, 3.0)),
-        mistakes={
-            "that is one answer": lambda i, o, pi, po: _price(i, o, pi, po) / 1000,
-            "it takes prices as of 1,000 tokens": lambda i, o, pi, po: _price(i, o, pi, po) * 1000,
-            "it forgets the prompt": lambda i, o, pi, po: _price(0, o, pi, po),
-            "it forgets the answer": lambda i, o, pi, po: _price(i, 0, pi, po),
-            "it takes one price for both": lambda i, o, pi, po: _price(i, o, pi, pi),
         },
     ),
 )

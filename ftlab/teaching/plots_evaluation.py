@@ -1,4 +1,4 @@
-"""Pictures of how sure a figure is: the draws of a bootstrap, differences about zero, and power.
+"""Pictures of how sure a figure is: the draws of a bootstrap, and differences about zero.
 
 >>> print(gaps({"few examples": (0.1, -0.1, 0.3)}, xlabel="difference in F1").alt)
 Differences with 95 % intervals, difference in F1: few examples 0.10 (-0.10 to 0.30), zero inside.
@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from ftlab.evaluation.power import smallest_difference
 from ftlab.pictures import GREY, PALETTE, Picture, new_axes, style
 
-__all__ = ["draws", "gaps", "reach"]
+__all__ = ["draws", "gaps"]
 
 
 def draws(
@@ -77,36 +76,3 @@ def gaps(
         axes.grid(axis="y", visible=False)
         axes.set(title=title, xlabel=f"{xlabel} (grey circle: zero is inside)")
     return Picture(figure, f"Differences with 95 % intervals, {xlabel}: {'; '.join(told)}.")
-
-
-def reach(spreads: Mapping[str, float], *, most: int = 3000, here: int | None = None) -> Picture:
-    """Draw the smallest true difference that a number of examples shows in four tries of five.
-
-    Args:
-        spreads: name -> standard deviation of the differences, example by example.
-        most: how many examples the axis goes up to.
-        here: how many examples there are, marked by a line.
-    """
-    counts = [round(20 * (most / 20) ** (k / 60)) for k in range(61)]
-    told = []
-    with style():
-        figure, axes = new_axes()
-        for index, (name, sd) in enumerate(spreads.items()):
-            seen = [smallest_difference(n, sd) for n in counts]
-            axes.plot(
-                counts, seen, label=name, color=PALETTE[index % 4],
-                linestyle=("-", "--", ":", "-.")[index % 4],
-            )  # fmt: skip
-            told.append(f"{name}: {seen[0]:.2f} at {counts[0]}, {seen[-1]:.3f} at {counts[-1]}")
-        if here:
-            axes.axvline(here, color=GREY, linewidth=1.4)
-            label = f" {here} examples"
-            axes.text(here, axes.get_ylim()[1], label, color=GREY, va="top", fontsize=12)
-        axes.set(xscale="log", xlim=(counts[0], most), xlabel="held-out examples (log scale)")
-        axes.set_ylim(bottom=0)
-        axes.set(title="What so many examples can show", ylabel="smallest difference seen")
-        ticks = [n for n in (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000) if n <= most]
-        axes.set_xticks(ticks, [f"{n:,}" for n in ticks])
-        axes.minorticks_off()
-        axes.legend()
-    return Picture(figure, f"Smallest difference shown by examples. {'; '.join(told)}.")

@@ -1,20 +1,21 @@
 # %% [markdown]
-# # 07 Evaluation: did it help, and how sure are you?
+# # 07 Judging answers
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/07_judging_answers.ipynb)
 #
-# **What you will build**: a verdict on a model that you tune yourself, which says better by
-# how much, on what, how sure, at what price, and what got worse.
+# **What you will build**: a verdict that you would sign. You tune a model, compare it with its base
+# on held-out inputs, and say by how much it is better, how sure that is, and what got worse. You
+# let a language model judge answers, and measure how far it can be trusted. You run what can be run.
 #
-# **Prerequisites**: lesson 00. A share, a mean and a histogram are all the statistics.
+# **Prerequisites**: lesson 00. A share and a mean are all the statistics that you need.
 #
 # | where | reading, doing and running | of it, computing |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour and a half | four to five minutes |
+# | a laptop or server, CPU only | about an hour and a half | five to seven minutes |
 # | a free Colab T4, or another GPU | the same | less |
 #
-# Two outputs side by side convince everybody, and prove nothing. Whenever you are asked for a
-# prediction, write it down before you run the cell.
+# Two outputs side by side convince nearly everybody, and prove nothing. Whenever you are asked for
+# a prediction, write it down before you run the cell.
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -30,124 +31,253 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# One model is tuned properly, and two tiny ones later, to see what luck does.
+# `TRAIN` rows to tune on, `TEST` held-out sentences, `SHOTS` solved examples in a prompt. `MODULES`
+# is how many test modules are executed, `JUDGED` how many prompts the small model judges.
 
 # %%
+import random
+import re
+
+import datasets
 import ftlab
-from ftlab import data, hardware
+import transformers
+from ftlab import hardware
 
 SEED = 0
-BASE, TINY = "ftlab-7m", "ftlab-1m"
+BASE = "smollm2-135m"
 PROFILE = ftlab.profile()
-TRAIN = min(PROFILE.records, 800)
-TEST, SHOTS, MODULES = 160, 4, 10
+TRAIN, TEST, EPOCHS, SHOTS = 50, 40, 2, 4
+MODULES, JUDGED = 40, 16
 
 hardware.seed_everything(SEED)
-hardware.versions()
+datasets.disable_progress_bars()
+transformers.utils.logging.disable_progress_bar()
 
 # %% [markdown]
-# This lesson puts nine claims of practitioners to the test. Five of them are heard wherever
-# people fine-tune:
+# ## 2. Something to judge
 #
-# - BLEU is a good measure for code.
-# - The difference between base and tuned is subtle.
-# - A prompt that moves to another model wants a test of its format, a hundred of a hundred.
-# - A tuned model saves most of the prompt.
-# - Tuning makes a model forget.
+# The task is that of lesson 00: capitals and punctuation back into English sentences. Four systems
+# answer the same held-out sentences: the base, the base with solved examples in its prompt, a tuned
+# model, and the tuned model with the examples. The examples come from the training rows. From the
+# held-out ones they would give answers away.
+
+# %%
+from ftlab import data, models, tasks
+from ftlab.generation import generate
+from ftlab.tasks import punctuation
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = models.get(BASE)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
+train_rows = punctuation.rows(TRAIN, seed=SEED)
+held_out = punctuation.rows(TEST, seed=SEED, split="test")
+asked = [row["prompt"] for row in held_out]
+solved = [t for row in train_rows[:SHOTS] for t in (row["prompt"][1], *row["completion"])]
+few_shot = [[prompt[0], *solved, prompt[1]] for prompt in asked]
+answers = {
+    "base": generate(model, tokenizer, asked, max_new_tokens=60),
+    "base + examples": generate(model, tokenizer, few_shot, max_new_tokens=60),
+}
+
+# %% [markdown]
+# Now the training. It saves three checkpoints on its way, which section 9 needs.
+
+# %%
+from datasets import Dataset
+from peft import LoraConfig
+from trl import SFTTrainer
+
+args = ftlab.sft_config(
+    num_train_epochs=EPOCHS, per_device_train_batch_size=4, seed=SEED,
+    learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
+    output_dir="runs/07/run", save_strategy="steps", save_steps=0.34,
+)  # fmt: skip
+trainer = SFTTrainer(
+    model, args=args, processing_class=tokenizer, callbacks=[ftlab.LiveCurve()],
+    train_dataset=Dataset.from_list(train_rows).select_columns(["prompt", "completion"]),
+    peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+)  # fmt: skip
+ftlab.preflight(ftlab.faster_on_cpu(trainer))
+print(f"{trainer.train().metrics['train_runtime']:.0f} seconds")
+tuned = trainer.model
+answers["tuned"] = generate(tuned, tokenizer, asked, max_new_tokens=60)
+answers["tuned + examples"] = generate(tuned, tokenizer, few_shot, max_new_tokens=60)
+
+# %% [markdown]
+# A first look. The score is F1 of marks and capitals, from 0 to 1. Here are three sentences on which
+# the tuned model gains most over the base with examples, and three on which it gains least.
+
+# %%
+from ftlab.display import wrap
+
+scores = {
+    name: [punctuation.score(row, text)["f1"] for row, text in zip(held_out, texts)]
+    for name, texts in answers.items()
+}
+sides = ("base + examples", "tuned")
+gains = [b.value - a.value for a, b in zip(*(scores[name] for name in sides))]
+order = sorted(range(TEST), key=lambda i: gains[i])
+for title, chosen in {"THE BEST THREE": order[-3:], "THE WORST THREE": order[:3]}.items():
+    print(title)
+    for i in chosen:
+        print(wrap(data.answer(held_out[i]), "wanted:            "))
+        print("\n".join(wrap(answers[name][i], f"  {name:17}") for name in sides))
+
+# %% [markdown]
+# With the first three you could sell the model, with the last three you could bury it. Both are
+# **anecdotes**: examples that somebody chose. A verdict needs all the answers, a metric, and an
+# interval.
 #
-# What came out, here and in the other lessons, is kept in a ledger, `notebooks/claims.md`.
+# ## 3. Metrics, and where each of them lies
 #
-# ## 2. Metrics, and where each of them lies
+# A **metric** turns an answer into a number. Each has a place where it misleads. First two toys.
+# *Accuracy*: of a hundred tickets five are urgent, and they come last. One program never says
+# urgent; the other finds most of them, with some false alarms. *Perplexity*, how many tokens a model
+# hesitates between: two models that know one text equally well, by the frequency of its letters or
+# of its words.
 #
-# A metric is a question put to every answer, and an answer may please it and still be bad.
-# Three usual metrics follow, each at a place where it is *wrong*.
-#
-# **Accuracy.** Few tickets are urgent. One program calls every ticket ordinary; the other
-# finds nearly all urgent ones, and cries wolf now and then.
-#
-# **Predict.** Which of the two has the higher accuracy?
+# **Predict.** Which program has the higher accuracy? Which model has the lower perplexity?
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation import pitfalls
+import math
+from collections import Counter
 
-for row in pitfalls.accuracy_on_imbalance():
-    print(f"{row.what:24} accuracy {row.accuracy:.2f}   F1 of urgent {row.f1:.2f}")
+from ftlab.evaluation.forgetting import general_text
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+urgent = [0] * 95 + [1] * 5
+programs = {"never urgent": [0] * 100, "finds most": [1] * 10 + [0] * 86 + [1] * 4}
+for name, said in programs.items():
+    print(f"{name:12} accuracy {accuracy_score(urgent, said):.2f}, balanced accuracy "
+          f"{balanced_accuracy_score(urgent, said):.2f}, F1 {f1_score(urgent, said):.2f}")  # fmt: skip
+passage = general_text()[0][1]
+for name, tokens in {"letters": list(passage), "words": passage.split()}.items():
+    shares = [count / len(tokens) for count in Counter(tokens).values()]
+    nats = -sum(share * math.log(share) for share in shares)  # for each token
+    bits = nats / math.log(2) * len(tokens) / len(passage)
+    print(f"{name:12} perplexity {math.exp(nats):.0f}, {bits:.2f} bits per character")
 
 # %% [markdown]
-# Accuracy prefers the program that does nothing, since most tickets are ordinary.
+# Accuracy prefers the program that does nothing, since most tickets are ordinary. The **balanced
+# accuracy** is the mean of the accuracies on each label. Perplexity is lowest for the letters, and
+# bits per character for the words: a letter is easier to guess, but there are more of them. So never
+# compare perplexities across tokenizers.
 #
-# **Exercise 07.1.** Write the accuracy that is not fooled: the mean of the accuracy among the
-# urgent tickets and that among the others. Both lists hold True for urgent.
+# Third, **BLEU**: how many runs of one to four words an answer shares with a reference. *It is really
+# good for code*, practitioners say. The code here is unit tests **written by models**, for functions
+# of which the course has reference tests:
+#
+# - `tuned`: SmolLM2, tuned beforehand on sixty such modules (`experiments/answers_to_judge.py`);
+# - `large model`: recorded replies of a large language model, asked in words (`data/recorded`);
+# - `spoilt`: the reference with one expected value changed; `right`: the reference itself.
+#
+# Each module runs in the sandbox of the course against the function that it tests.
+#
+# **Predict.** Order the four by BLEU, and by the share of modules that pass.
+
+# %%
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from ftlab.evaluation import mutation
+from ftlab.files import data_path, read_text
+from ftlab.recorded import read_recorded
+from ftlab.tasks import unit_tests
+
+
+def lines(name):
+    """The rows of a JSONL file of the course."""
+    return [json.loads(line) for line in read_text(data_path(name)).splitlines()]
+
+
+judged = lines("lessons/judged.jsonl")
+tested = {row["function"]: row["reference"] for row in lines("lessons/tested.jsonl")}
+runs = [row for row in judged if row["kind"] == "runs"][:MODULES]
+modules = [(row["systems"][0], row["input"], row["answers"][0]) for row in runs]
+for row in read_recorded(data_path("recorded/teacher.jsonl")):
+    head, _, code = row["messages"][-1]["content"].partition("\n\ndef ")
+    if code and len(modules) < 2 * MODULES:
+        modules.append(("large model", f"def {code}", row["reply"]))
+
+
+# %%
+import pandas
+from sacrebleu import sentence_bleu
+
+
+def judge_module(module):
+    """Run a module against its function; compare its words with the reference."""
+    who, function, text = module
+    code, reference = unit_tests.parse(text), tested[function]
+    graded = mutation.grade(code, function, reference=reference)
+    bleu = sentence_bleu(code, [reference]).score
+    marks = {"BLEU": bleu, "house style": graded.style, "passes": graded.passes}
+    return {"who": who, "n": 1, **marks, "graded": graded}
+
+
+with ThreadPoolExecutor(2) as pool:
+    frame = pandas.DataFrame(pool.map(judge_module, modules))
+print(frame.groupby("who").agg({
+    "n": "sum", "BLEU": "mean", "house style": "mean", "passes": "mean"
+}).round(2))  # fmt: skip
+
+# %% [markdown]
+# Read the rows of `tuned` and `large model` against each other: which one does BLEU prefer, and which
+# one has tests that pass? A changed value is one word of many, so BLEU hardly sees it, and it makes
+# the module useless.
+#
+# The column in the middle lies in another way. The large model was told the house style in a sentence,
+# and keeps nearly all of it; but the checker wants one wording of a docstring, which the sentence did
+# not give. A score of "all rules kept" hides which rule failed.
+#
+# Two claims meet this table. 40: BLEU suits code. It is decided by how often BLEU puts a module that
+# passes above one that fails, less the half that chance gives. 12: a small tuned model can match a
+# large one on a narrow task. It is decided by the modules that pass.
+
+# %%
+import numpy
+from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
+from ftlab.teaching import claims
+from sklearn.metrics import roc_auc_score
+
+
+def told_apart(score, right):
+    """How often a right answer scores above a wrong one, less the half of chance."""
+    draw, values, all_of_them = random.Random(SEED), [], range(len(right))
+    for drawn in [all_of_them, *(draw.choices(all_of_them, k=len(right)) for _ in range(500))]:
+        marks = [bool(right[i]) for i in drawn]
+        if len(set(marks)) == 2:
+            values.append(roc_auc_score(marks, [score[i] for i in drawn]) - 0.5)
+    return Interval(values[0], *numpy.quantile(values, [0.025, 0.975])) if values else UNKNOWN
+
+
+written = frame[frame.who != "right"].reset_index()
+claims.record(40, told_apart(written.BLEU, written.passes))
+a, b = (wilson_interval(p.sum(), len(p)) for p in
+        (frame.passes[frame.who == who] for who in ("tuned", "large model")))  # fmt: skip
+below, above = math.hypot(b.value - b.low, a.high - a.value), math.hypot(b.high - b.value, a.value - a.low)
+claims.record(12, Interval(b.value - a.value, b.value - a.value - below, b.value - a.value + above))
+
+# %% [markdown]
+# A claim is decided by a rule in `data/claims.yaml`, which was written before the figure was known.
+# On another narrow task the small model may well match: sorting messages needs no expected values.
+# What it cannot do here is to compute them.
+#
+# ## 4. How sure? The bootstrap by hand
+#
+# Twenty answers, fourteen right. Another twenty questions would have given another share, but which?
+# We have no other questions. The **bootstrap** draws twenty *from these*, with repetition, as if they
+# were the world. It does so two thousand times, and the middle 95 % of the shares is the interval.
+#
+# **Exercise 07.1.** Return the two ends of the middle 95 % of a list of draws.
+
 
 # %% tags=["exercise", "nbval-check-output"]
 from ftlab import check
 from ftlab.teaching.exercises import hint
 
 
-def balanced_accuracy(truth, said):
-    """The mean of the accuracies on either label, from 0 to 1."""
-    # solution:
-    shares = []
-    for label in (True, False):
-        mine = [s == t for t, s in zip(truth, said) if t == label]
-        shares.append(sum(mine) / len(mine))
-    return sum(shares) / 2
-    # stub:
-    # ...
-    # end
-
-
-check("07.1", balanced_accuracy)
-
-# %% [markdown]
-# **BLEU** counts runs of words that an answer shares with the reference. Is it any good for
-# code? Two answers to the same task, the first with one sign changed.
-
-# %% tags=["nbval-check-output"]
-print(pitfalls.WRONG)
-print(pitfalls.RIGHT)
-for row in pitfalls.bleu_on_code():
-    print(f"{row.what:28} BLEU {row.figure:5.1f}   executed: {row.truth}")
-
-# %% [markdown]
-# **Perplexity** says how many tokens a model hesitates between. Three models of the same kind
-# read the same text; only their tokenizers differ.
-#
-# **Predict.** Is the model with the lowest perplexity the one that knows the text best?
-
-# %% tags=["nbval-check-output"]
-for cut in pitfalls.perplexity_across_tokenizers():
-    print(f"{cut.tokenizer:11} {cut.tokens:4} tokens   ", end="")
-    print(f"perplexity {cut.perplexity:5.1f}   ", end="")
-    print(f"{cut.bits_per_character:.2f} bits per character")
-
-# %% [markdown]
-# The lowest perplexity goes with the most bits. Guessing a letter is easier than guessing a
-# word, but there are more letters to guess. Bits per character count the whole page, and
-# compare across tokenizers; perplexity does not.
-#
-# ## 3. How sure? The bootstrap by hand
-#
-# Twenty answers, fourteen right. Another twenty questions would have given another figure,
-# but which? We have no other questions. The trick: draw twenty *from these*, with repetition,
-# as if they were the world, and look how the figure moves.
-
-# %% tags=["nbval-check-output"]
-import random
-
-scores = [1] * 14 + [0] * 6
-rng = random.Random(SEED)
-for _ in range(4):
-    again = rng.choices(scores, k=len(scores))
-    print("".join("x" if score else "." for score in again), sum(again) / len(again))
-
-# %% [markdown]
-# Do it two thousand times, and leave out the lowest and the highest few.
-#
-# **Exercise 07.2.** Return the two ends of the middle 95 % of a list of draws.
-
-
-# %% tags=["exercise", "nbval-check-output"]
 def middle(draws):
     """[low, high]: 2.5 % of the draws lie below low, and 2.5 % above high."""
     # solution:
@@ -159,543 +289,599 @@ def middle(draws):
     # end
 
 
-check("07.2", middle)
+check("07.1", middle)
 
 # %% [markdown]
-# Here is the whole of it, in ten lines.
+# The whole of it, and three cases where it fails. **Predict.** What does the bootstrap say of 3 right
+# answers of 3?
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching import plots_evaluation
 
 
-def bootstrap_by_hand(scores, samples=2000):
-    """Draw anew, take the mean, sort, cut 2.5 % at either end."""
-    rng = random.Random(SEED)
-    means = []
-    for _ in range(samples):
-        again = rng.choices(scores, k=len(scores))
-        means.append(sum(again) / len(again))
-    means.sort()
-    cut = round(0.025 * samples)
-    return means, means[cut], means[-1 - cut]
+def by_hand(marks):
+    """The share right of each draw, sorted, and the ends of their middle."""
+    draw, n = random.Random(SEED), len(marks)
+    shares = sorted(sum(draw.choices(marks, k=n)) / n for _ in range(2000))
+    return shares, shares[50], shares[-51]
 
 
-means, low, high = bootstrap_by_hand(scores)
-print(f"{sum(scores) / len(scores):.2f} right, interval {low:.2f} to {high:.2f}")
-plots_evaluation.draws(means, low, high, title="Drawn anew", xlabel="share right")
+shares, low, high = by_hand([1] * 14 + [0] * 6)
+for right, n in ((14, 20), (0, 10), (3, 3), (100, 100)):
+    _, least, most = by_hand([1] * right + [0] * (n - right))
+    print(f"{right} of {n}: bootstrap {least:.2f} to {most:.2f}, "
+          f"Wilson {wilson_interval(right, n)}")  # fmt: skip
+plots_evaluation.draws(shares, low, high, title="Drawn anew", xlabel="share right")
 
 # %% [markdown]
-# Wide, isn't it? That is what twenty answers are worth. The package does the same.
-
-# %%
-from ftlab.evaluation.intervals import bootstrap
-
-package = bootstrap(scores, [1] * len(scores), seed=SEED)
-print(f"by hand {low:.2f} to {high:.2f}")
-print(f"package {package.low:.2f} to {package.high:.2f}")
-# One answer more or less is a step of 0.05 here.
-assert abs(low - package.low) < 0.051 and abs(high - package.high) < 0.051
-
-# %% [markdown]
-# Does the interval keep its promise? In a world that we make up, the truth is known: a model
-# that is right seven times in ten. Ask it sixty questions, work out the interval, and see
-# whether the truth lies inside. Then again, in three hundred such worlds.
+# Where all answers are alike, drawing anew changes nothing, and the bootstrap is sure of everything:
+# ± 0 after three answers. **Wilson's interval** has a formula for shares and keeps its width. The
+# package uses it at the edges, for differences of pairs too (Tango's), so that no figure of the course
+# is ever ± 0.
 #
-# **Predict.** In how many of a hundred worlds will the truth lie inside?
+# Does an interval keep its promise? In a world that we invent, the truth is known: a model that is
+# right seven times in ten. Ask it sixty questions, compute the interval, see whether the truth lies
+# inside. Then the same in two hundred worlds. **Predict.** In how many of a hundred?
 
-# %%
-inside = 0
-for world in range(300):
-    rng = random.Random(world)
-    answers = [rng.random() < 0.7 for _ in range(60)]
-    found = bootstrap(answers, [1] * 60, samples=500, seed=world)
-    inside += found.low <= 0.7 <= found.high
-print(f"the truth lay inside in {inside / 300:.0%} of the worlds; promised were 95 %")
-assert 0.88 < inside / 300 < 0.99
+# %% tags=["nbval-check-output"]
+from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 
-# %% [markdown]
-# ### Two models, the same questions
-#
-# Some questions are easy for everybody. A draw with many easy ones lifts both models, and
-# the *difference* hardly moves. So it is taken within each draw: the **paired** bootstrap.
-#
-# **Exercise 07.3.** `a` and `b` hold the scores of two models on the same examples; `drawn`
-# holds positions, some of them twice.
-
-
-# %% tags=["exercise", "nbval-check-output"]
-def gap(a, b, drawn):
-    """The mean of b less that of a, on the drawn positions."""
-    # solution:
-    return sum(b[i] - a[i] for i in drawn) / len(drawn)
-    # stub:
-    # ...
-    # end
-
-
-check("07.3", gap)
+inside = {"bootstrap": 0, "Wilson": 0}
+for world in range(200):
+    draw = random.Random(world)
+    right = [draw.random() < 0.7 for _ in range(60)]
+    found = {
+        "bootstrap": bootstrap(right, [1] * 60, samples=500, seed=world),
+        "Wilson": wilson_interval(sum(right), 60),
+    }
+    for name, interval in found.items():
+        inside[name] += interval.low <= 0.7 <= interval.high
+for name, count in inside.items():
+    print(f"{name}: the truth was inside in {count / 200:.0%} of the worlds")
 
 # %% [markdown]
-# A toy: on forty questions, `b` knows all that `a` knows, and five more.
+# ### Two models, the same sentences
 #
-# **Predict.** Drawn each by itself, or drawn together: which interval is the narrower?
-
-# %%
-from ftlab.evaluation.intervals import paired_bootstrap
-
-a, b, ones = [1] * 20 + [0] * 20, [1] * 25 + [0] * 15, [1] * 40
-together = paired_bootstrap(a, ones, b, ones, seed=SEED)
-rng = random.Random(SEED)
-alone = [sum(rng.choices(b, k=40)) / 40 - sum(rng.choices(a, k=40)) / 40
-         for _ in range(2000)]  # fmt: skip
-alone.sort()
-rows = {
-    "each by itself": (together.value, alone[50], alone[-51]),
-    "drawn together": tuple(together[:3]),
-}
-assert alone[50] < 0 < together.low
-plots_evaluation.gaps(rows, xlabel="b less a, share right", title="The same answers")
-
-# %% [markdown]
-# The same answers, the same difference. Only the paired look can see that `b` is ahead.
-# ## 4. The real thing: tune one, ask three
+# Some sentences are easy for everybody. A draw with many easy ones lifts both models, and the
+# *difference* hardly moves. So both are read on the same draw: the **paired** bootstrap. F1 is a
+# ratio of sums, so a draw adds up what stands above and below the line, and divides at the end.
 #
-# Three systems answer the same held-out sentences: the base as it is, the base with
-# solved examples in its prompt, and a tuned model. The examples come from the training
-# records: from the held-out ones, they would give answers away.
+# **Predict.** Which interval of "tuned minus base with examples" is narrower, paired or not?
+
 
 # %%
-from ftlab import models, tasks
-from ftlab.evaluation.systems import System, answer, few_shot_examples
+def f1_of(name, drawn):
+    """F1 of a system on the drawn sentences."""
+    parts = [scores[name][i] for i in drawn]
+    return sum(part.num for part in parts) / sum(part.den for part in parts)
 
-task = tasks.get("punctuation")
-train_records = task.examples(TRAIN, seed=SEED)
-held_out = task.examples(TEST, seed=SEED, split="test")
-examples = tuple(few_shot_examples(train_records, held_out, SHOTS, seed=SEED))
-base = System("base", BASE)
-prompted = System(f"base + {SHOTS} examples", BASE, few_shot_examples=examples)
-tuned = System("tuned", f"{BASE}, tuned", "tuned")
-for turn in prompted.asks(data.prompt(held_out[0])):
-    print(f"{turn['role']:9} {turn['content'][:70]}")
 
-# %% [markdown]
-# Training changes the model in place. So whatever you want to know of the base you have to
-# ask *before*: its answers, and how well it reads general text, for section 9.
-
-# %%
-from ftlab.evaluation import forgetting
-from ftlab.generation import continue_text
-
-model, tokenizer = models.load(BASE)
-given = {}
-for who in (base, prompted):
-    given[who.name] = answer(who, model, tokenizer, held_out, max_new_tokens=80)
-kinds, texts = zip(*forgetting.general_text())
-general = {"base": forgetting.bits_per_character(model, tokenizer, texts)}
-OPENING = "It was a dark and stormy night, and"
-story_before = continue_text(model, tokenizer, OPENING, max_new_tokens=30)
-
-# %%
-from ftlab.teaching import plots
-from ftlab.training import sft
-
-with plots.LiveCurve("Punctuation, one pass over the records") as curve:
-    run = sft.train(
-        model, tokenizer, train_records, epochs=1, batch_size=PROFILE.batch_size,
-        seed=SEED, on_step=curve.on_step,
-    )  # fmt: skip
-given["tuned"] = answer(tuned, model, tokenizer, held_out, max_new_tokens=80)
-general["tuned"] = forgetting.bits_per_character(model, tokenizer, texts)
-print(f"{run.steps} steps in {run.seconds:.0f} seconds")
-for name, answers in given.items():
-    print(f"{name:18} {answers.texts[0][:75]!r}")
+draw, paired, apart = random.Random(SEED), [], []
+for _ in range(2000):
+    one, other = (draw.choices(range(TEST), k=TEST) for _ in range(2))
+    paired.append(f1_of("tuned", one) - f1_of("base + examples", one))
+    apart.append(f1_of("tuned", one) - f1_of("base + examples", other))
+gap = f1_of("tuned", range(TEST)) - f1_of("base + examples", range(TEST))
+rows = {name: (gap, *(sorted(draws)[k] for k in (50, -51)))
+        for name, draws in {"paired": paired, "not paired": apart}.items()}  # fmt: skip
+plots_evaluation.gaps(rows, xlabel="tuned minus base + examples, F1", title="By hand")
 
 # %% [markdown]
 # ## 5. The verdict, line by line
 #
-# **Predict.** F1 of marks and capitals, from 0 to 1, for each of the three. And: will the
-# examples in the prompt help the base?
+# `compare` does this for every metric and every two systems, and puts a sentence on top. It takes
+# texts, so that it does not matter where they come from: a model, an adapter, a prompt, a classifier,
+# an endpoint.
+#
+# **Predict.** F1 of each of the four systems. And do the examples help the *tuned* model?
 
 # %%
-from ftlab.display import wrap
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.costs import costs, prices
 
-my_guess = "base ..., with examples ..., tuned ..."
-table = prices()
-verdict = compare(
-    task, held_out, {name: answers.texts for name, answers in given.items()}, seed=SEED,
-    costs={"prices": table.model_dump(mode="json"), "systems": costs(given, table)},
-    forgetting={"general": forgetting.forgotten(general, seed=SEED)},
-)  # fmt: skip
+my_guess = "base ..., with examples ..., tuned ..., tuned with examples ..."
+verdict = compare(tasks.get("punctuation"), held_out, answers, seed=SEED)
 print("you expected:", my_guess)
 print(wrap(verdict.sentence))
 verdict.table()
 
 # %% [markdown]
-# The sentence is made by rule from the figures in the table, and it can only say better or
-# worse where that is shown.
+# The sentence is made by rule from the figures, and says "better" only where that is shown.
 #
-# - **f1** and its interval: the system by itself.
-# - **less base**: the difference, paired. It decides, together with p: the interval has to leave
-#   zero out, and p to be below 0.05.
-# - **win/tie/loss**: on how many single sentences it did better, as well, worse.
-# - **p**: how often pure chance would make a difference as large as this one.
+# - **f1** with its interval: each system by itself.
+# - **less base**: the difference, paired. It counts as shown where the interval leaves out zero *and*
+#   p is below 0.05.
+# - **win/tie/loss**: on how many sentences it did better, as well, worse.
+# - **p**: how often chance alone makes a difference as large as this one. It is corrected for the
+#   number of comparisons; the toy below shows why.
 #
-# *Claim: the difference between base and tuned is often subtle.* Measured, not felt:
+# "No difference shown" is a result as well. It does not say that two systems are equal: a difference,
+# if there is one, is too small for so many sentences. How many would it take? And how many *votes*, if
+# people choose between two answers?
 
 # %%
-from ftlab.teaching import ledger
+from ftlab.evaluation.pairs import holm, sign_test
+from ftlab.evaluation.power import votes_needed
 
-decisive = verdict.differences["tuned"]["f1"]
-word = "not seen here" if decisive.low > 0.2 else "depends"
-ledger.record(
-    42, "holds" if decisive.covers_zero else word,
-    f"Capitals and marks of {TEST} held-out sentences, F1 of the tuned model less its "
-    f"base's: {decisive}.", decisive.value, interval=(decisive.low, decisive.high),
-)  # fmt: skip
-assert decisive.low > 0, "the tuned model is shown to be better"
-rows = {name: tuple(row["f1"][:3]) for name, row in verdict.differences.items()}
-plots_evaluation.gaps(rows, xlabel="F1 less the base's", title="The verdict")
-
-# %% [markdown]
-# Was it only the prompt? The line of the base with examples is the answer, for this model: a
-# larger one may gain more from them. And on a task that the base can do already, the gain of
-# a fine-tune may well be subtle.
-#
-# Do not take the package's word for it. F1 is a ratio of sums, so a draw adds up what is
-# above the line and what is below, and divides at the end. By hand:
-
-# %%
-marks = {who: [task.score(r, text)["f1"] for r, text in zip(held_out, given[who].texts)]
-         for who in ("base", "tuned")}  # fmt: skip
-
-
-def f1_of(rows, drawn):
-    """The F1 of some examples: the parts are added up first."""
-    return sum(rows[i].num for i in drawn) / sum(rows[i].den for i in drawn)
-
-
-rng, by_hand = random.Random(SEED), []
-for _ in range(2000):
-    drawn = rng.choices(range(TEST), k=TEST)
-    by_hand.append(f1_of(marks["tuned"], drawn) - f1_of(marks["base"], drawn))
-by_hand.sort()
-print(f"by hand {by_hand[50]:.3f} to {by_hand[-51]:.3f}")
-print(f"verdict {decisive.low:.3f} to {decisive.high:.3f}")
-assert abs(by_hand[50] - decisive.low) < 0.02 > abs(by_hand[-51] - decisive.high)
+pair = next(pair for pair in verdict.pairs if (pair.a, pair.b) == sides)
+print(f"{sides[1]} minus {sides[0]}: {pair.difference}, p = {pair.corrected:.4f}")
+print(f"{TEST} sentences show differences from {pair.smallest or 0:.2f} on")
+for size, n in pair.needed.items():
+    print(f"  a difference of {size} needs {n:,} sentences")
+for share in (0.9, 0.7, 0.6, 0.55):
+    print(f"  an answer preferred in {share:.0%} of pairs needs {votes_needed(share):,} votes")
+draw = random.Random(1)  # twenty prompts that change nothing, sixty answers that differ
+wins = [sum(draw.random() < 0.5 for _ in range(60)) for _ in range(20)]
+ps = [sign_test(won, 60 - won) for won in wins]
+print(f"of 20 useless prompts, {sum(p < 0.05 for p in ps)} have p < 0.05,",
+      f"{sum(p < 0.05 for p in holm(ps))} after the correction")  # fmt: skip
+claims.record(42, pair.difference)
 
 # %% [markdown]
-# ### Why p is corrected
+# Half the difference takes four times the sentences. And who compares twenty useless prompts has
+# twenty chances to be lucky: **Holm's correction** raises each p by the number of comparisons.
 #
-# Take one model and twenty prompts that change nothing at all. Each is compared with the
-# original. **Predict.** How many of the twenty will look like a discovery?
+# ### Seeds and examples: two sources of doubt
+#
+# The interval speaks of *other sentences*. It knows nothing of *another training*: a new seed gives
+# other first weights of the adapter and another order of rows. `data/grids/adapters.csv` has runs that
+# differ in nothing but the seed, on fifty held-out sentences (lesson 04).
+#
+# **Predict.** Will two seeds of one recipe be told apart?
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation.pairs import holm, sign_test
+grid = pandas.read_csv(data_path("grids/adapters.csv"), comment="#")
+grid = grid[grid.task == "punctuation"]
 
-rng = random.Random(1)
-ps = []
-for _ in range(20):
-    wins = sum(rng.random() < 0.5 for _ in range(60))  # of 60 answers that differ
-    ps.append(sign_test(wins, 60 - wins))
-print("the smallest p of twenty:", round(min(ps), 3))
-print("below 0.05:", sum(p < 0.05 for p in ps), "of 20")
-print("below 0.05 after correction:", sum(p < 0.05 for p in holm(ps)), "of 20")
+
+def items(run):
+    """Numerators and denominators of F1, sentence by sentence."""
+    pairs = [pair.split("/") for pair in run.f1_items.split()]
+    return [[float(pair[i]) for pair in pairs] for i in (0, 1)]
+
+
+rows, widths = {}, []
+for name, twins in grid.groupby("name"):
+    if twins.seed.nunique() > 1:
+        one, other = [items(run) for run in twins.sort_values("seed").itertuples()][:2]
+        rows[name] = paired_bootstrap(*one, *other)[:3]
+        found = bootstrap(*one)
+        widths.append((found.high - found.low) / 4)
+seeds = (sum(row[0] ** 2 for row in rows.values()) / 2 / len(rows)) ** 0.5
+print(f"standard deviation over seeds {seeds:.3f}, over sentences {sum(widths) / len(widths):.3f}")
+plots_evaluation.gaps(rows, xlabel="second seed minus first, F1", title="Same recipe")
 
 # %% [markdown]
-# Who compares twenty prompts has twenty chances to be lucky. Holm's correction raises each p
-# by how many were compared, and the verdict's p has been through it.
+# Where zero is outside, the same recipe was "shown" to be better than itself. The two doubts add up,
+# and more sentences reduce only one of them. If a decision hangs on a few hundredths, train each side
+# three times.
 #
-# What stands in the verdict besides the headline? Remarks, made by rule as well.
-
-# %%
-for remark in verdict.remarks:
-    print(wrap(remark, "· "))
-
-# %% [markdown]
-# And the answers themselves. The worst regressions come first: sentences on which the tuned
-# model did worse than the base with examples, if there are any.
-
-
-# %%
-def lost(example):
-    """What tuned lost on one example, against the prompted base."""
-    answers = example["outputs"]
-    return answers["tuned"]["scores"]["f1"] - answers[prompted.name]["scores"]["f1"]
-
-
-for example in sorted(verdict.examples, key=lost)[:3]:
-    print(f"{lost(example):+.2f}\n  wanted:   {example['reference'][:90]}")
-    for name in (prompted.name, "tuned"):
-        print(f"  {name}: {example['outputs'][name]['text'][:90]!r}")
-
-# %% [markdown]
-# ## 6. “No difference shown” is an answer
+# ## 6. A language model as judge
 #
-# Two tiny models, tuned on the same records. One thing differs: the seed, and with it the
-# order of the records. **Predict.** Will the verdict find a difference between them?
-
-# %%
-texts_of = {}
-for seed in (1, 2):
-    tiny, tiny_tokenizer = models.load(TINY)
-    sft.train(tiny, tiny_tokenizer, train_records[: TRAIN // 2], epochs=1, seed=seed)
-    who = System(f"seed {seed}", TINY, "tuned")
-    said = answer(who, tiny, tiny_tokenizer, held_out, max_new_tokens=80)
-    texts_of[who.name] = said.texts
-
-twins = compare(task, held_out, texts_of, seed=SEED)
-print(wrap(twins.sentence))
-twin = twins.pairs[0]
-print(f"\nthe smallest difference that {TEST} sentences show: {twin.smallest:.3f}")
-
-# %% [markdown]
-# If it says “no difference shown”: this does *not* mean that they are equal. It means that
-# a difference, if any, is too small for these examples. If one was shown: both runs are what
-# you would have called “the tuned model”, and the interval of a single run never knew of it.
+# Most answers have no reference and cannot be executed. So practitioners ask *a second model*: 1 or 0,
+# or which of two answers is better. This is **LLM-as-a-judge**. A judge is an instrument, and an
+# instrument is tested before it is used.
 #
-# And with few examples? Here is the first verdict again, on less and less. Look at how wide
-# the intervals get: a difference of half that width would drown in them.
+# Two judges stand behind one endpoint on this machine. `recorded` replays the verdicts of a large
+# language model, written once and kept as they came (`data/recorded/README.md` says who wrote them,
+# and how). No person wrote any of them. The other is SmolLM2, live. Put in the URL and the key of any
+# endpoint of this protocol, and its model's name, to have your own judge.
 
-# %%
-rows = {}
-for n in (10, 20, 40, 80, TEST):
-    part = {who: marks[who][:n] for who in marks}
-    found = paired_bootstrap(
-        [r.num for r in part["base"]], [r.den for r in part["base"]],
-        [r.num for r in part["tuned"]], [r.den for r in part["tuned"]],
+# %% tags=["nbval-check-output"]
+from ftlab.recorded import serve
+from openai import OpenAI
+
+base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
+endpoint = serve(base, tokenizer, name=BASE)
+client = OpenAI(base_url=endpoint.url, api_key="not needed here")
+
+
+def reply(prompt, model="recorded", longest=100):
+    """A judge's reply, as it came."""
+    answer = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": prompt}], temperature=0,
+        max_tokens=longest,
     )  # fmt: skip
-    rows[f"{n} sentences"] = tuple(found[:3])
-plots_evaluation.gaps(rows, xlabel="tuned less base, F1", title="Fewer is less sure")
+    return answer.choices[0].message.content
+
+
+print(runs[0]["prompts"][0], "\n---")
+print(wrap(reply(runs[0]["prompts"][0])))
 
 # %% [markdown]
-# **Exercise 07.4.** Zero is not the only line that matters. Below some gain, `matters`, nobody
-# would bother. Return `"worth it"` when the whole interval reaches it, `"not worth it"` when
-# all of it lies below, and `"more examples"` when it may be either.
+# The prompt asks for the verdict on the first line, before the reason. A judge is only as good as its
+# parser: a reply that cannot be read is *no verdict*. If you count it as 0, a chatty judge looks
+# strict.
+#
+# **Exercise 07.2.** Ask a judge through the client whether a sentence is correct, at temperature 0,
+# and read the first line of its reply: return 1, 0, or None for anything else.
 
 
 # %% tags=["exercise", "nbval-check-output"]
-def advice(low, high, matters):
-    """What to do, given the interval of the gain and the gain that matters."""
+def judge(client, model, text):
+    """The verdict of `model` on a text: 1, 0, or None where it gave none."""
     # solution:
-    if low >= matters:
-        return "worth it"
-    return "not worth it" if high < matters else "more examples"
+    question = "Is this sentence correct? Answer with 1 for yes or 0 for no on the first line."
+    answer = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": f"{question}\n\n{text}"}],
+        temperature=0,
+    )
+    line = (answer.choices[0].message.content or "").strip().split("\n")[0].strip()
+    return int(line) if line in ("0", "1") else None
     # stub:
     # ...
     # end
 
 
-check("07.4", advice)
+check("07.2", judge)
 
 # %% [markdown]
-# ### How many examples do I need?
+# `judge_each` of the package does this for many prompts, several at a time. Two questions to the large
+# model: will all tests of this module pass (the truth is the sandbox's), and is this a helpful answer
+# to an everyday problem (the "truth" is the word rules of the task `kindness`)?
 #
-# It depends on how much the two differ from example to example (the spread), and on a square
-# root: *smallest difference = 2.8 · spread / √examples*, for four tries of five. So half the
-# difference takes four times the examples.
-
-# %%
-spreads = {
-    "tuned against base": verdict.pairs[1].smallest * TEST**0.5 / 2.8,
-    "one seed against another": twin.smallest * TEST**0.5 / 2.8,
-}
-plots_evaluation.reach(spreads, here=TEST)
-
-# %% [markdown]
-# And when people judge, which of two answers is better? *How much feedback is needed?*
-#
-# **Predict.** For a model that is preferred 55 times in a hundred, how many judgements does it
-# take to show that it is no coin?
+# Agreement alone misleads as accuracy does. **Cohen's kappa** takes off what chance would give: 1 is
+# full agreement, 0 is chance. **Predict.** Kappa for each of the two.
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation.intervals import wilson_interval
-from ftlab.evaluation.power import votes_needed
+from ftlab.evaluation.judge import first_line, judge_each, judge_pairs, kappa
 
-for n in (5, 6):
-    print(f"{n} votes of {n} for one of the two: p = {sign_test(n, 0):.3f}")
-votes = {}
-for better in (0.9, 0.7, 0.6, 0.55, 0.52):
-    votes[better] = votes_needed(better)  # for p below 0.05 in four tries of five
-    print(f"preferred in {better:.0%}: at least {votes[better]:,} judgements")
-seen, rng = 0, random.Random(SEED)
-for _ in range(200):  # is it so? Two hundred made-up panels
-    wins = sum(rng.random() < 0.55 for _ in range(votes[0.55]))
-    seen += sign_test(wins, votes[0.55] - wins) < 0.05
-share = wilson_interval(seen, 200)
-ledger.record(
-    44, "depends" if votes[0.52] > 10 * votes[0.9] else "holds",
-    f"A model preferred in 70 % of all pairs takes at least {votes[0.7]:,} votes to "
-    f"show it in four tries of five, one preferred in 55 % at least {votes[0.55]:,}; "
-    f"of 200 made-up panels of that size a share of {share} showed it.", votes[0.55],
-)  # fmt: skip
-assert 0.7 < share.value < 0.9
+said = {}
+for kind in ("runs", "helpful"):
+    rows = [row for row in judged if row["kind"] == kind]
+    truth = [row["truth"] for row in rows]
+    said[kind] = judge_each(client, "recorded", [row["prompts"][0] for row in rows])
+    alike = sum(s == t for s, t in zip(said[kind], truth))
+    print(f"{kind}: {alike} of {len(rows)} as the program says, kappa {kappa(truth, said[kind])}; "
+          f"1 from the judge {said[kind].count(1)} times, from the program {sum(truth)}")  # fmt: skip
+    if kind == "runs":
+        claims.record(41, kappa(truth, said[kind]))
+unlike = [row for row, s in zip(rows, said["helpful"]) if row["truth"] and s == 0]
+for row in unlike[:4]:
+    print(wrap(row["input"], "asked:  "))
+    print(wrap(row["answers"][0], "answer: "))
+    print(wrap(reply(row["prompts"][0]).partition("\n")[2], "judge:  "))
 
 # %% [markdown]
-# Is a hundred of a hundred in the right format *proof*? With no failure in n tries, which share
-# of failures might it still have? The largest one for which such luck happens once in twenty
-# times.
-
-# %% tags=["nbval-check-output"]
-for n in (10, 100, 1000):
-    print(f"{n:4} of {n:4}: up to {1 - 0.05 ** (1 / n):.1%} may still fail")
-at_hundred = 1 - 0.05 ** (1 / 100)
-word = "holds" if at_hundred < 0.001 else "depends (on how many failures you can bear)"
-print(f"proof? {word}: a million answers might hold {1e6 * at_hundred:,.0f} failures")
-
-# %% [markdown]
-# ### Three more claims, on the answers that are here
+# On executed code this judge can be trusted, as far as forty modules show; note how wide the interval
+# is at full agreement. On helpfulness judge and program disagree. Who is right? Read the answers: the
+# rules look for a small action and for words of the problem, and an answer can have both and make no
+# sense. Here it is the *metric* that lies, and a judge found it. A kappa near zero says that two
+# instruments measure different things; it does not say which one is broken.
 #
-# Can a small tuned model match a larger one that is only prompted? Does a format that was
-# checked on one model hold on another? Our format: every word is kept, and nothing but marks
-# and capitals changes. And can a model tell that its own, finished answer is wrong, by how
-# likely each token is when it reads the answer again? A second model judges the same ones.
-#
-# **Predict.** Of a right answer and a wrong one, how often will its author find the right one
-# likelier, always, or as often as a coin? And the judge?
+# Now the small model, with the same prompts. **Predict.** In how many of its replies is the first line
+# a 1 or a 0?
 
 # %%
-from ftlab.tasks.punctuation import strip
+part = [row["prompts"][0] for row in judged if row["kind"] == "runs"][:JUDGED]
+part += [row["prompts"][0] for row in judged if row["kind"] == "helpful"][:JUDGED]
+small = judge_each(client, BASE, part, max_tokens=12)
+for prompt in part[:1] + part[-1:]:
+    print(repr(reply(prompt, BASE, longest=12)))
+kept = {"recorded": [first_line(reply(prompt), "01") is not None for prompt in part],
+        "SmolLM2": [verdict is not None for verdict in small]}  # fmt: skip
+for name, marks in kept.items():
+    print(f"{name}: format kept in {sum(marks)} of {len(marks)}, "
+          f"{wilson_interval(sum(marks), len(marks))}")  # fmt: skip
+print("kept in 100 of 100 would be", wilson_interval(100, 100))
+one = [1] * len(part)
+claims.record(45, paired_bootstrap(kept["SmolLM2"], one, kept["recorded"], one))
 
-sizes = {TINY: texts_of["seed 2"]}
-sizes |= {name: given[name].texts for name in (prompted.name, "tuned")}
-less = compare(task, held_out, sizes, seed=SEED).differences
-asked, trained = less[prompted.name]["f1"], less["tuned"]["f1"]
-word = "holds" if trained.low <= 0 else "depends"
-ledger.record(
-    12, "not seen here" if asked.low > 0 else word,
-    f"F1 of {BASE} less that of {TINY}, tuned on {TRAIN // 2} sentences: the larger "
-    f"with {SHOTS} examples in its prompt {asked}, the larger, tuned on {TRAIN}, "
-    f"{trained}.",
-    asked.value, interval=(asked.low, asked.high),
-)  # fmt: skip
-form = {}
-for name in ("tuned", TINY):
-    kept = [strip(a) == strip(data.answer(r)) for a, r in zip(sizes[name], held_out)]
-    form[name] = wilson_interval(sum(kept), TEST)
-one, other = form.values()
-ledger.record(
-    45, "holds" if one.low > other.high or other.low > one.high else "not seen here",
-    f"Asked the same {TEST} questions, {BASE}, tuned on {TRAIN} records, kept every "
-    f"word in {one} of its answers, {TINY}, tuned on {TRAIN // 2} of them, in {other}.",
-    one.value - other.value,
-)  # fmt: skip
+# %% [markdown]
+# A prompt that was written for one model was **moved to another**, and its format did not survive.
+# That is why practitioners ask for a regression test, *a hundred of a hundred in format*, before a
+# model is exchanged; and the last line shows that even this leaves some room for failures.
+#
+# Does the small model know, and cannot say it? We can force it: compare the probability of the token
+# "1" with that of "0" as the first token of its reply. That always gives a verdict.
 
 # %%
-from ftlab.teaching.lesson07 import told_apart
-from ftlab.training.held_out import nats
+import torch
+from ftlab import templates
 
-texts = given["tuned"].texts
-own = [data.example(data.prompt(r), text) for r, text in zip(held_out, texts)]
-right = [data.answer(mine) == data.answer(r) for mine, r in zip(own, held_out)]
-author = [-r.num / r.den for r in nats(model, tokenizer, own)]
-judge = [-r.num / r.den for r in nats(tiny, tiny_tokenizer, own)]
-knows, told = told_apart(author, right), told_apart(judge, right)
-short = told_apart([-len(data.answer(mine)) for mine in own], right).value
-word = "depends" if knows.low > 0.5 else "not seen here"
-ledger.record(
-    46, "holds" if knows.low > short else word,
-    f"{sum(right)} of {TEST} answers were right. Of all pairs of a right and a wrong "
-    f"one their author ranked {knows} rightly, length alone {short:.2f}.",
-    knows.value, interval=(knows.low, knows.high),
-)  # fmt: skip
-gap = told_apart(judge, right, less=author)
-yes_or_no = told_apart([sure > sorted(judge)[TEST // 2] for sure in judge], right)
-ledger.record(
-    41, "holds" if gap.low > 0 else "not seen here" if gap.high < 0 else "depends",
-    f"Of all pairs of a right and a wrong answer, {TINY} as a judge ranked {told} "
-    f"rightly, their author {knows.value:.2f}; saying 1 or 0, the judge {yes_or_no}.",
-    gap.value, interval=(gap.low, gap.high),
-)  # fmt: skip
+
+def leaning(model, prompts, low="0", high="1"):
+    """How much likelier `high` is than `low` as the first token of a reply, in nats."""
+    ids = [tokenizer(word, add_special_tokens=False)["input_ids"][-1] for word in (low, high)]
+    found = []
+    for prompt in prompts:
+        messages = [{"role": "user", "content": prompt}]
+        tokens = torch.tensor([templates.prompt_ids(tokenizer, messages)], device=model.device)
+        with torch.inference_mode():
+            logits = model(tokens, logits_to_keep=1).logits[0, -1].float()
+        found.append((logits[ids[1]] - logits[ids[0]]).item())
+    return found
+
+
+lean = leaning(base, [row["prompts"][0] for row in runs])
+truth, forced = [row["truth"] for row in runs], [int(value > 0) for value in lean]
+print(f"SmolLM2, forced: 1 for {sum(forced)} of {len(runs)} modules, {sum(truth)} pass")
+print(f"right verdicts {wilson_interval(sum(f == t for f, t in zip(forced, truth)), len(runs))}")
+print(f"kappa {kappa(truth, forced)}; pairs told apart beyond chance: {told_apart(lean, truth)}")
 
 # %% [markdown]
-# How a small judge does says little of a strong one; what it shows is that a judge wants a
-# test of its own, against answers whose mark is known.
+# A judge that always says the same agrees with the truth as often as the truth is that. Kappa is then
+# zero, or cannot be computed at all ("–").
 #
-# ## 7. Code is judged by running it
+# ### Pairs, and what a judge likes
 #
-# A task with a sterner judge: given a function, write its unit tests. A model that is good at
-# it takes longer to tune than this lesson has. So the writers are *programs*: the one that
-# makes the task's records, and three spoilt versions of it.
+# "Which is better, A or B?" is easier to answer than 1 or 0. But a judge may like the first place
+# (**position bias**), or the longer answer (**length bias**). So every pair is asked in both orders.
+#
+# **Exercise 07.3.** `first` is the letter when A is the base and B the tuned model, `second` the letter
+# with the places swapped. Return `"base"`, `"tuned"`, `"tie"` where the place decided, or None where a
+# letter is missing.
 
-# %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson07 import only_typical, wrong_value
 
-unit_tests = tasks.get("unit_tests")
-asked = unit_tests.examples(MODULES, seed=SEED, split="test")
-full = [data.answer(record) for record in asked]
-writers = {
-    "careful": full,
-    "typical cases only": [only_typical(module) for module in full],
-    "one wrong value": [wrong_value(module) for module in full],
-    "only claims": ['print("Ran 4 tests: OK")'] * MODULES,
-}
-print(data.prompt(asked[0])[-1]["content"])
-print(full[0])
+# %% tags=["exercise", "nbval-check-output"]
+def preferred(first, second):
+    """Whom a judge prefers, asked in both orders."""
+    # solution:
+    if first is None or second is None:
+        return None
+    if first == second:
+        return "tie"
+    return "base" if first == "A" else "tuned"
+    # stub:
+    # ...
+    # end
+
+
+check("07.3", preferred)
 
 # %% [markdown]
-# How good are tests? Tests that fail on the true function are worth nothing. Those that pass
-# have to show that they can fail: small faults are put into the function, one at a time.
-# Each such **mutant** that no test notices has *survived*.
+# Four tests of the large model: base against tuned on thirty problems; a plain answer against the same
+# with empty sentences around it; and an answer against *itself*, where only the place can decide.
+# Then the small model's favourite place, forced as above.
 #
-# **Predict.** Order the four writers by the share of mutants that they kill. Then order them
-# by BLEU against the careful one.
+# **Predict.** How often is the padded answer preferred? And which place does SmolLM2 like?
 
 # %%
-from ftlab.evaluation import metrics, mutation
-
-graded = {name: mutation.grade_all(asked, modules) for name, modules in writers.items()}
-print(f"{'':20} pass  killed                BLEU")
-killed, alike = {}, {}
-for name, rows in graded.items():
-    found = mutation.figures(rows, seed=SEED)
-    killed[name], alike[name] = found["killed"], metrics.bleu(writers[name], full)
-    passing = found["passes"].value
-    print(f"{name:20} {passing:.2f}  {killed[name]!s:20}  {alike[name]:5.1f}")
-assert killed["careful"].value > killed["typical cases only"].value
-assert killed["one wrong value"].value == killed["only claims"].value == 0
-mutation.table(graded["careful"])
+prompts = {kind: [tuple(row["prompts"]) for row in judged if row["kind"] == kind]
+           for kind in ("pair", "length", "same")}  # fmt: skip
+chosen = {}
+for kind, first, second in (("pair", "base", "tuned"), ("length", "padded", "plain")):
+    names = {"A": first, "B": second, None: "unreadable"}
+    letters = judge_pairs(client, "recorded", prompts[kind])
+    chosen[kind] = Counter(names.get(letter, letter) for letter in letters)
+    print(f"{kind}: {dict(chosen[kind])}")
+print("itself:", dict(Counter(first_line(reply(p), "AB") for (p,) in prompts["same"])))
+swapped = [leaning(base, pair, "A", "B") for pair in prompts["pair"][: JUDGED // 2]]
+places = Counter("".join("AB"[value > 0] for value in values) for values in swapped)
+print("SmolLM2, both orders:", dict(places))
 
 # %% [markdown]
-# The module that prints “OK” earned nothing: what code says of itself does not count. It was
-# not even run, since it does more than call and assert. The others ran in a sandbox, and
-# their results came through a channel that no printed line reaches.
+# The letters of the last line are those of the two orders: "AA" or "BB" means that the place decided,
+# "AB" and "BA" that an answer did. Of the large model's verdict on identical answers its card warns:
+# it saw that they were identical.
 #
-# One wrong value hardly changes the words, and makes the tests useless. Is BLEU as blind to
-# the functions themselves? Take each function, all its mutants (wrong), and a copy with other
-# names in it (right).
+# Compare with the verdicts of 1 and 0: the judge prefers the tuned answers in pairs, and called none
+# of them good. *Better* and *good enough* are different questions. Ask the one that you need.
+#
+# ### May a model judge itself?
+#
+# *A model can tell that its own finished answer is wrong, since it then sees the whole*, it is said.
+# The tuned model has answered; an answer is right when every character is. Three signs are compared:
+# asked for 1 or 0, the base and the tuned model, and the mean log-probability of the answer's tokens.
+#
+# **Predict.** Which of the three tells right from wrong best?
 
 # %%
-from ftlab.evaluation.mutants import normal
-from ftlab.teaching.lesson07 import other_names
+QUESTION = "Is the second sentence the first with capitals and marks put right? Answer 1 or 0."
 
-fooled, pairs = [], []  # of each function
-for record, one in zip(asked, graded["careful"]):
-    right_one = other_names(one.target)
-    assert mutation.grade(data.answer(record), right_one, most=1).passes
-    reference = [normal(one.target)]
-    truly = metrics.bleu([right_one], reference)
-    pairs.append(len(one.mutants))
-    fooled.append(sum(metrics.bleu([m.source], reference) > truly for m in one.mutants))
-share = bootstrap(fooled, pairs, seed=SEED)
-word = "not seen here" if share.low > 0.5 else "depends"
-ledger.record(
-    40, "holds" if share.high < 0.1 else word,
-    f"Of {sum(pairs)} pairs, from {len(pairs)} functions, BLEU put in {share} a "
-    "function with a fault above a right one with other names in it.",
-    share.value, interval=(share.low, share.high),
-)  # fmt: skip
+
+def likelihood(model, prompt, text):
+    """The mean log-probability of an answer's tokens, in nats."""
+    start = templates.prompt_ids(tokenizer, prompt)
+    ids = torch.tensor([start + tokenizer(text or ".")["input_ids"]], device=model.device)
+    with torch.inference_mode():
+        logs = model(ids).logits[0, :-1].float().log_softmax(-1)
+    return logs.gather(1, ids[0, 1:, None])[len(start) - 1 :].mean().item()
+
+
+texts = answers["tuned"]
+right = [text.strip() == data.answer(row) for row, text in zip(held_out, texts)]
+asks = [f"{QUESTION}\n\n{p[1]['content']}\n\n{text}" for p, text in zip(asked, texts)]
+own = told_apart(leaning(tuned, asks), right)
+print(f"{sum(right)} of {TEST} answers are right")
+print(f"asked, tuned {own}; asked, base {told_apart(leaning(base, asks), right)}")
+likely = [likelihood(tuned, prompt, text) for prompt, text in zip(asked, texts)]
+print(f"log-probability of the answer {told_apart(likely, right)}")
+claims.record(46, own)
 
 # %% [markdown]
-# Which faults did even the careful tests miss? This is what to show whoever writes tests:
+# The figures are shares beyond chance: 0 is blind, 0.5 never errs. A model that is unsure while it
+# writes shows it in its probabilities, and needs no question for that. A large model may do better
+# when asked; let one judge its own answers through the endpoint.
+#
+# ## 7. People's votes
+#
+# In the end the answers are for people. Twelve pairs of base and tuned answers follow, blind: drawn at
+# random, which one is the first. Press 1, 2 or 0 (neither). The file is a spreadsheet with a column for
+# each reviewer; send it to two others, and put their columns in. (Buttons need a running notebook.)
+#
+# The course ships no votes of people. Until yours are there, the sheet has the verdicts of the two
+# models only, under their names.
 
 # %%
-worst = max(graded["careful"], key=lambda one: len(one.survivors))
-print(worst.target)
-print("\n".join(mutation.show(worst).splitlines()[:13]))
+from ftlab.teaching.labels import Labels, read_labels
+
+SHEET = "runs/07/votes.csv"
+KEYS = {"1": "the first", "2": "the second", "0": "neither"}
+draw, items, first_is = random.Random(SEED), {}, {}
+for row in [row for row in judged if row["kind"] == "pair"][:12]:
+    name = f"pair {len(items) + 1:02}"
+    first_is[name] = draw.randint(0, 1)  # 0: the base
+    one, other = row["answers"][first_is[name]], row["answers"][1 - first_is[name]]
+    items[name] = f"{row['input']}\n\n1: {one}\n\n2: {other}"
+small = ["AB"[one > 0] if one * other < 0 else "tie" for one, other in swapped]
+letters = {"large model": judge_pairs(client, "recorded", prompts["pair"]), "SmolLM2": small}
+for reviewer, votes in letters.items():
+    sheet = Labels(items, KEYS, SHEET, reviewer=reviewer)
+    for name, vote in zip(items, votes):
+        tuned_is, base_is = ("12", "21") if first_is[name] else ("21", "12")
+        sheet.label(name, {"A": base_is[0], "B": tuned_is[0]}.get(vote, "0"))
+Labels(items, KEYS, SHEET, reviewer="me")
 
 # %% [markdown]
+# Agreement of every two reviewers, by kappa. Where two *people* hardly agree, no judge can agree with
+# both: settle what "better" means before you buy one. And how many votes decide? It depends on how
+# strong the preference is.
+
+# %%
+from itertools import combinations
+
+columns = read_labels(SHEET)
+people = [name for name in columns if name not in letters]
+for a, b in combinations(columns, 2):
+    both = [name for name in items if name in columns[a] and name in columns[b]]
+    agreed = kappa([columns[a][name] for name in both], [columns[b][name] for name in both])
+    print(f"{a} and {b}: {len(both)} pairs, kappa {agreed}")
+if not people:
+    print("No person has voted yet. Press some keys above, and run this cell again.")
+for name in people:
+    tuned_won = sum(v == "21"[first_is[item]] for item, v in columns[name].items())
+    print(f"{name}: tuned preferred in {tuned_won} of {len(columns[name])}")
+won, lost = chosen["pair"]["tuned"], chosen["pair"]["base"]
+share = wilson_interval(won, won + lost)
+votes = [votes_needed(min(max(s, 0.51), 0.99)) for s in (share.value, share.high, share.low)]
+print(f"tuned preferred by the large model: {share}; votes to show that: {votes}")
+claims.record(44, Interval(*votes))
+
+# %% [markdown]
+# The three numbers are the votes for the preference as measured, and for the two ends of its interval.
+# A strong preference shows after a dozen votes; one of 55 % takes hundreds, as section 5 printed.
+#
+# ## 8. What got worse?
+#
+# A verdict on the task alone hides what the task cost elsewhere: **catastrophic forgetting**. Thirty
+# ordinary questions, written for this lesson, are asked before and after; and ten requests that an
+# assistant should decline. A **refusal** is recognised by its words, such as "I cannot".
+#
+# **Predict.** Questions right, before and after? Requests declined?
+
+# %%
+from ftlab.evaluation.behaviour import refuses
+from ftlab.files import read_data
+
+lists = read_data("lessons/before_and_after.yaml")
+questions = [question for question, _ in lists["ordinary"]]
+correct, declined = {}, {}
+for name, who in {"base": base, "tuned": tuned}.items():
+    everything = [[{"role": "user", "content": q}] for q in (*questions, *lists["declined"])]
+    texts = generate(who, tokenizer, everything, max_new_tokens=24)
+    correct[name] = [bool(re.search(rf"\b({wanted})\b", text, re.IGNORECASE))
+                     for (_, wanted), text in zip(lists["ordinary"], texts)]  # fmt: skip
+    declined[name] = [refuses(text) for text in texts[len(questions) :]]
+    print(f"{name}: {wilson_interval(sum(correct[name]), len(questions))} right, "
+          f"{wilson_interval(sum(declined[name]), len(lists['declined']))} declined")  # fmt: skip
+    print(wrap(texts[0], "  first question: "))
+    print(wrap(texts[-1], "  last request:   "))
+one = [1] * len(questions)
+print("right, tuned minus base:", paired_bootstrap(correct["base"], one, correct["tuned"], one))
+
+# %% [markdown]
+# Read the interval before you say "it forgot nothing". And the words of a refusal are a rough sign: a
+# model can refuse in other words, agree and then say nothing harmful, or refuse what is harmless. Ten
+# requests see a collapse, not a leak. If safety matters, use a judge that you have tested on labelled
+# answers, and far more requests.
+#
+# ## 9. A battery at every checkpoint
+#
+# A **prompt battery** is a short list of prompts with a check each, asked of every checkpoint: the task
+# in easy and odd forms, what must not break, and an order inside a text. It is a regression test, and
+# shows *when* something was learned or lost. The trainer saved three checkpoints; peft loads them as
+# adapters of the same model.
+
+# %%
+from pathlib import Path
+
+battery = lists["battery"]
+prompts_of = [
+    [{"role": "system", "content": system}] * bool(system) + [{"role": "user", "content": text}]
+    for _, system, text, _ in battery
+]
+table = {}
+
+
+def ask(model):
+    """Which prompts of the battery a model answers well, by name."""
+    texts = generate(model, tokenizer, prompts_of, max_new_tokens=24)
+    return {name: bool(re.search(wanted, text)) for (name, *_, wanted), text in zip(battery, texts)}
+
+
+table["base"] = ask(base)
+saved = Path("runs/07/run").glob("checkpoint-*")
+for step, saving in sorted((int(path.name.split("-")[1]), path) for path in saved):
+    tuned.load_adapter(saving, f"step {step}")
+    tuned.set_adapter(f"step {step}")
+    table[f"step {step}"] = ask(tuned)
+tuned.set_adapter("default")
+pandas.DataFrame(table).replace({True: "good", False: "-"})
+
+# %% [markdown]
+# Read a line from left to right. Eight prompts are no measurement: a battery raises an alarm, and the
+# held-out sentences decide.
+#
+# **Exercise 07.4.** Let the trainer do it. Return a `TrainerCallback` whose `on_save` keeps
+# `ask(model)` for each checkpoint, in a dict `answers` from the step to what `ask` returned. The
+# answers must not be disturbed by dropout, and the training must go on as before.
+
+
+# %% tags=["exercise", "nbval-check-output"]
+def battery_callback(ask):
+    """A TrainerCallback that asks the model at every checkpoint."""
+    # solution:
+    from transformers import TrainerCallback
+
+    class Battery(TrainerCallback):
+        def __init__(self):
+            self.answers = {}
+
+        def on_save(self, args, state, control, model=None, **kwargs):
+            was = model.training
+            model.eval()
+            self.answers[state.global_step] = ask(model)
+            model.train(was)
+
+    return Battery()
+    # stub:
+    # ...
+    # end
+
+
+check("07.4", battery_callback)
+
+# %% [markdown]
+# > **Box: rewriting a prompt automatically.** When a prompt is moved to another model, a program can
+# > search for a better wording: a large model proposes ten rewritings, each is scored on fifty held-in
+# > examples, the best two are varied again. Libraries such as DSPy do this. Two warnings: score the
+# > winner once more on held-out examples, since the best of ten is partly lucky; and keep the format
+# > test, *n* of *n* with its interval, in the loop.
+#
+# ## 10. Code is judged by running it, and tests by mutants
+#
+# Tests that pass on the true function must also *fail* on a wrong one. **Mutation testing** makes small
+# faults in the function, one at a time: `>` becomes `>=`, a 50 becomes 51. A **mutant** on which a test
+# fails is killed; one that no test notices survives. Section 3 has run the modules already, so their
+# mutants are there.
+#
+# **Predict.** What share of mutants do the large model's modules kill, and what share the references?
+
+# %%
+for who, graded in frame.groupby("who").graded:
+    found = mutation.figures(list(graded), seed=SEED)
+    print(f"{who:12} passes {found['passes']}, mutants killed {found['killed']}")
+sharpest = [one for one in frame.graded if one.passes and one.survivors]
+if sharpest:
+    worst = max(sharpest, key=lambda one: len(one.survivors))
+    print(worst.target)
+    print("\n".join(mutation.show(worst).splitlines()[:7]))
+
+# %% [markdown]
+# A module that does not pass kills nothing, however sharp it looks. The lines with `-` and `+` are
+# faults that good tests missed: show them to whoever writes tests, a person or a model.
+#
 # **Exercise 07.5.** Now you. Orders of 50 or more are free of charge, others cost 5:
 #
 #     def fee(total):
@@ -703,8 +889,8 @@ print("\n".join(mutation.show(worst).splitlines()[:13]))
 #             return 0
 #         return 5
 #
-# Write `passes`, which calls the `fee` that it is given, and returns True for the true
-# function and False for every mutant. How few calls will do? Totals are whole numbers.
+# Write `passes`, which calls the `fee` that it is given, and returns True for the true function and
+# False for every mutant. How few calls will do? Totals are whole numbers.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -720,145 +906,97 @@ def passes(fee):
 check("07.5", passes)
 
 # %% [markdown]
-# ## 8. What do 1,000 answers cost?
+# ## 11. An outside harness
 #
-# Whoever puts examples into the prompt pays for them with every question. A fine-tune reads
-# them once. The price table is a file that you can edit; its prices here are made up, and a
-# tuned model's tokens have twice the price.
-#
-# **Exercise 07.6.** Return what 1,000 answers cost.
+# For published benchmarks use **lm-eval** (EleutherAI's harness), as papers do. A task of your own is a
+# dictionary over a JSONL file, and needs no hub. It brings 26 packages of 120 MB, so the course does
+# not install it: `pip install lm-eval` beside the course, and the cell runs it here. Without it, the
+# cell shows what `experiments/harness.py` measured on the same twenty questions.
 
+# %%
+import importlib.util
 
-# %% tags=["exercise", "nbval-check-output"]
-def money(tokens_in, tokens_out, price_in, price_out):
-    """For 1,000 answers: tokens are per answer, prices per million tokens."""
-    # solution:
-    return (tokens_in * price_in + tokens_out * price_out) / 1000
-    # stub:
-    # ...
-    # end
+questions = read_data("lessons/benchmark.yaml")[:20]
+path = Path("runs/07/questions.jsonl")
+path.write_text("\n".join(json.dumps(dict(q, options=list(q["options"]))) for q in questions))
+task = {
+    "task": "twenty", "dataset_path": "json", "output_type": "multiple_choice",
+    "dataset_kwargs": {"data_files": {"test": str(path)}}, "test_split": "test",
+    "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_choice": "options",
+    "doc_to_target": 0, "metric_list": [{"metric": "acc"}],
+}  # fmt: skip
+if importlib.util.find_spec("lm_eval"):
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
 
-
-check("07.6", money)
+    found = simple_evaluate(HFLM(base, tokenizer=tokenizer), tasks=[task], verbosity="ERROR")
+    print(found["results"]["twenty"])
+print(pandas.read_csv(data_path("grids/harness.csv"), comment="#").drop(columns="question").mean())
 
 # %% [markdown]
-# **Predict.** By how much is the tuned model's prompt shorter than the one with examples? And
-# is it cheaper, though its tokens cost twice as much?
+# `harness` is lm-eval's share right, `ours` the same rule in ten lines: the option with the highest
+# sum of log-probabilities. `alike` is the share of questions on which the two agree. A harness saves
+# you the ten lines, gives thousands of questions, and makes figures comparable with those of others.
+# It does not pair your systems, and its accuracy lies as any accuracy does.
+#
+# ## 12. Your turn
+#
+# A verdict on two systems of *yours*. Write at least eight sentences with their right form; the letters
+# below only show the way. The systems here are the tuned model with and without examples. Any list of
+# texts can take a place: `[reply(...) for ...]` makes one from an endpoint.
 
 # %%
-paid = {}
-for name, row in verdict.costs["systems"].items():
-    price, answers = table.of(given[name].system), given[name]
-    write = [price.output * n / 1000 for n in answers.tokens_out]
-    paid[name] = [price.input * n / 1000 + w for n, w in zip(answers.tokens_in, write)]
-    print(
-        f"{name:18} {row['tokens_in']:4.0f} tokens in, {row['tokens_out']:3.0f} out, "
-        f"{row['seconds']:.3f} s; 1,000 answers: {row['by_token']:.4f} "
-        f"{table.currency}, {sum(write) / sum(paid[name]):.0%} of it for what is "
-        "written"
-    )
-long, short = given[prompted.name].tokens_in, given["tuned"].tokens_in
-less = bootstrap([a - b for a, b in zip(long, short)], long, seed=SEED)
-dear, cheap = paid[prompted.name], paid["tuned"]
-saved = bootstrap([a - b for a, b in zip(dear, cheap)], dear, seed=SEED)
-word = "depends" if less.low > 0.4 else "not seen here"
-ledger.record(
-    8, "holds" if less.low > 0.8 and saved.low > 0.5 else word,
-    f"Without {SHOTS} examples, a tuned model's prompts are shorter by a share of "
-    f"{less}; at twice the price a token, its answers are cheaper by a share of "
-    f"{saved}.", less.value, interval=(less.low, less.high),
-)  # fmt: skip
-assert less.low > 0.4
-
-# %%
-even = 2 * sum(dear) / sum(cheap)
-print(f"as dear as with examples once a tuned token costs {even:.1f} base tokens")
-per_token = table.of(prompted).input / 1000
-more = [d + per_token * (a - b) for d, a, b in zip(dear, long, short)]
-print(f"against twice the examples, cheaper by {1 - sum(cheap) / sum(more):.0%}")
-
-# %% [markdown]
-# Is it cheaper at all? See whether the interval leaves zero out. Most of what a tuned answer
-# costs is what is written, and no shorter prompt saves that. More examples, or longer ones
-# beside questions as short, raise the share that is saved. Longer texts throughout do not:
-# both bills grow alike. And look back at section 5 for what the dearer prompt bought: prices
-# compare only where the answers are as good.
-#
-# ## 9. What did it forget?
-#
-# The model now restores punctuation. What became of the rest? Sixteen short texts of many
-# kinds, none of them for this task, and how many bits a character of them costs.
-#
-# **Predict.** More bits after the fine-tune, as many, or fewer?
-
-# %%
-lost_bits = verdict.forgetting["general"]
-for name, figure in lost_bits["models"].items():
-    print(f"{name:6} {figure.value:.2f} bits per character")
-worse = lost_bits["differences"]["tuned"]
-ledger.record(
-    37, "holds" if worse.low > 0 else "not seen here",
-    f"After {TRAIN} records of one task, sixteen other texts cost {worse} more bits a "
-    "character.", worse.value, interval=(worse.low, worse.high),
-)  # fmt: skip
-change = {
-    kind: after.value - before.value
-    for kind, before, after in zip(kinds, general["base"], general["tuned"])
+MINE = [
+    "Dear Anna, thank you for the books.",
+    "Could we meet on Friday at noon?",
+    "The train from Leeds was late again.",
+    "I bought apples, pears and a melon.",
+    "Who will feed the cat?",
+    "My brother, who lives in Rome, sends his love.",
+    "Please call Mr Brown before Monday.",
+    "What a surprise!",
+]
+mine = [punctuation.row(text) for text in MINE]
+prompts_of = [row["prompt"] for row in mine]
+shown = [[prompt[0], *solved, prompt[1]] for prompt in prompts_of]
+systems = {
+    "tuned": generate(tuned, tokenizer, prompts_of, max_new_tokens=40),
+    "tuned + examples": generate(tuned, tokenizer, shown, max_new_tokens=40),
 }
-ordered = dict(sorted(change.items(), key=lambda pair: -pair[1])[:8])
-plots.bars(
-    ordered, title="The eight that suffered most", xlabel="more bits per character"
-)
+page = compare(tasks.get("punctuation"), mine, systems, seed=SEED).save("runs/07/mine", overwrite=True)
+signed = json.loads(read_text(page.with_name("verdict.json")))
+print(signed["n"], "examples.", wrap(signed["sentence"]))
+print("enough for a verdict" if signed["n"] >= 100 else "an anecdote with an interval: add examples")
 
 # %% [markdown]
-# Not every text suffers alike. And how does it *write* when it is not asked its one question?
-
-# %%
-from ftlab.generation import generate
-
-story_after = continue_text(model, tokenizer, OPENING, max_new_tokens=30)
-print(wrap(f"{OPENING} {story_before.strip()[:100]}", "before: "))
-print(wrap(f"{OPENING} {story_after.strip()[:100]}", "after:  "))
-other = [data.prompt(tasks.get("triage").examples(1, seed=SEED, split="test")[0])]
-print("\n" + wrap(other[0][-1]["content"][:160], "asked:  "))
-said = generate(model, tokenizer, other, max_new_tokens=60)[0]
-print(wrap(said[:160], "after:  "))
-
-# %% [markdown]
-# Whatever came back, is it what a model would say that was never tuned? A tuned model is
-# *narrow*. That is no fault, as long as nothing else is ever asked of it.
+# `runs/07/mine` holds the verdict as a page and as data; open `verdict.html` and read its worst answers.
+# Would you sign it? The capstone will ask for a verdict in this form.
 #
-# ## 10. The verdict interpreted, and its limits
+# ## 13. The limits of this lesson
 #
-# What can you say now? Better by how much: the difference and its interval. On what: these
-# held-out sentences. How sure: the smallest difference that they show. At what price: the
-# table. What got worse: the general text. The same from a shell, for models in folders:
+# - **One run.** The intervals are about other sentences. For other seeds, train several.
+# - **One large judge, recorded once.** It read several prompts in one context, as its card says, and
+#   could run no code. Another judge, another day, other verdicts.
+# - **Forty modules, thirty questions, ten requests.** They show collapses, and no nuances.
+# - **A small model** as writer and as judge. What it cannot do, a larger one may.
+# - **The rules of `kindness`** are no truth about kindness, as section 6 showed.
 #
-# `ftlab compare --base ftlab-7m --tuned runs/mine --task punctuation --few-shot 4 --out runs/v`
-#
-# - **One run.** The interval is about other sentences. About other seeds it knows nothing:
-#   where it matters, train several.
-# - **One kind of text.** Documentation of Python. Letters may come out otherwise.
-# - **A small model**, and a hard push: all of its weights moved, at a high rate. A larger
-#   one may gain more from examples in its prompt. Lesson 04 has gentler ways to tune.
-# - **Sixteen texts** show damage, not nuances. And the unit tests came from programs, since a
-#   model that writes them takes longer to tune.
-#
-# ## 11. Quiz
+# ## 14. Quiz
 #
 # Five questions. Each option explains itself.
 
 # %% tags=["nbval-check-output"]
+endpoint.close()
 ftlab.quiz("07")
 
 # %% [markdown]
-# ## 12. Takeaways
+# ## 15. Takeaways
 #
-# 1. **Know how your metric lies** before you trust it, and execute what can be executed.
-# 2. **A figure without an interval is an anecdote.** Pair the systems, correct for how
-#    many you compared, and let “no difference shown” stand when that is so.
-# 3. **Better is not enough**: at what price, on what, and what got worse belong to the
-#    verdict.
+# 1. **Know where your metric lies**, and execute what can be executed.
+# 2. **A figure without an interval is an anecdote.** Pair the systems, correct for how many you
+#    compared, and let "no difference shown" stand.
+# 3. **Test the judge before you use it**: against known truth, in both orders, and count what it did
+#    not answer.
 #
 # Next: [08 Break it on purpose](08_break_it_on_purpose.ipynb).
 # Everything that went well so far, gone wrong.

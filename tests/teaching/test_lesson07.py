@@ -1,28 +1,21 @@
-"""Lesson 07's toys do what the lesson says of them, and its pictures show what they are given."""
+"""Lesson 07's exercises judge what learners write, and its data belong together."""
 
-import ast
+import json
 import statistics
 
 import numpy as np
 import pytest
 
-from ftlab import data
-from ftlab.errors import ConfigError
-from ftlab.evaluation.metrics import bleu
 from ftlab.evaluation.mutants import make
-from ftlab.tasks import unit_tests
+from ftlab.files import data_path, read_data, read_text
+from ftlab.recorded import read_recorded, request_hash
 from ftlab.teaching import plots_evaluation
 from ftlab.teaching.exercises import find, judge
-from ftlab.teaching.lesson07 import (
-    FEE,
-    FEES,
-    only_typical,
-    other_names,
-    told_apart,
-    wrong_value,
-)
+from ftlab.teaching.lesson07 import FEE, FEES
 
-MODULE = data.answer(unit_tests.examples(1, seed=0)[0])
+
+def rows(name):
+    return [json.loads(line) for line in read_text(data_path(name)).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +32,51 @@ MODULE = data.answer(unit_tests.examples(1, seed=0)[0])
     ],
 )
 def test_any_usual_way_to_cut_2_5_percent_is_right_and_another_share_is_not(middle, kind):
-    assert judge(find("07.2"), middle).kind == kind
+    assert judge(find("07.1"), middle).kind == kind
+
+
+def asked(client, model, text, **settings):
+    messages = [
+        {"role": "system", "content": "Answer with 1 or 0 on the first line."},
+        {"role": "user", "content": text},
+    ]
+    return client.chat.completions.create(model=model, messages=messages, **settings)
+
+
+def test_a_judge_may_be_asked_in_any_words_and_with_other_settings():
+    def answer(client, model, text):
+        reply = asked(client, model, text, temperature=0.0, max_tokens=30, seed=1)
+        first, *_ = (reply.choices[0].message.content or " ").splitlines()
+        return {"1": 1, "0": 0}.get(first.strip())
+
+    assert judge(find("07.2"), answer).passed
+
+
+def test_a_judge_whose_empty_reply_is_not_met_stops_and_says_so():
+    def answer(client, model, text):
+        content = asked(client, model, text, temperature=0).choices[0].message.content
+        return int(content[0]) if content.strip()[:1] in ("0", "1") else None
+
+    assert judge(find("07.2"), answer).kind in ("raised", "wrong")
+
+
+def test_a_real_callback_passes_the_battery_exercise_and_one_that_forgets_dropout_does_not():
+    from transformers import TrainerCallback
+
+    class Battery(TrainerCallback):
+        def __init__(self, ask, careful):
+            self.ask, self.careful, self.answers = ask, careful, {}
+
+        def on_save(self, args, state, control, **more):
+            model = more["model"]
+            if self.careful:
+                model.eval()
+            self.answers[state.global_step] = self.ask(model)
+            model.train()
+
+    assert judge(find("07.4"), lambda ask: Battery(ask, True)).passed
+    outcome = judge(find("07.4"), lambda ask: Battery(ask, False))
+    assert "it asks while dropout is on" in outcome.message
 
 
 def test_the_fees_are_the_function_and_faults_of_it():
@@ -62,27 +99,39 @@ def test_no_fault_that_the_course_makes_of_the_fee_outlives_the_exercises_soluti
         assert not passes(space["fee"]), mutant.source
 
 
-def test_other_names_leave_a_function_as_it_was():
-    source = (
-        "def keep(values, limit=3):\n    total = 0\n    for v in values:\n        total += v\n"
-        "    return [w for w in values if w > limit] + [total]\n"
-    )
-    spaces = [{}, {}]
-    exec(source, spaces[0])
-    exec(other_names(source), spaces[1])
-    assert spaces[0]["keep"]([1, 4, 9]) == spaces[1]["keep"]([1, 4, 9]) == [4, 9, 14]
-    names = {node.id for node in ast.walk(ast.parse(other_names(source)))
-             if isinstance(node, ast.Name)}  # fmt: skip
-    assert names.isdisjoint({"values", "limit", "total", "v", "w"})
+def test_every_judged_prompt_has_a_recorded_verdict_and_every_tested_function_a_reference():
+    kept = {row["hash"] for row in read_recorded(data_path("recorded/judge.jsonl"))}
+    judged = rows("lessons/judged.jsonl")
+    for row in judged:
+        for prompt in row["prompts"]:
+            assert request_hash([{"role": "user", "content": prompt}]) in kept
+    tested = {row["function"]: row["reference"] for row in rows("lessons/tested.jsonl")}
+    functions = [row["input"] for row in judged if row["kind"] == "runs"]
+    for row in read_recorded(data_path("recorded/teacher.jsonl")):
+        _, _, code = row["messages"][-1]["content"].partition("\n\ndef ")
+        functions += [f"def {code}"] if code else []
+    assert len(functions) == 70 and set(functions) == set(tested)
+    for row in judged:
+        if row["systems"] == ["right"]:
+            assert row["answers"] == [tested[row["input"]]]
 
 
-def test_the_lazy_writer_keeps_one_test_and_the_sloppy_one_all_but_a_value():
-    lazy, sloppy = only_typical(MODULE), wrong_value(MODULE)
-    assert lazy.count("def test_") == 1 < MODULE.count("def test_")
-    assert "def test_typical" in lazy
-    assert sloppy.count("self.assertEqual") == MODULE.count("self.assertEqual")
-    assert sloppy.count("'something else'") == 1
-    assert bleu([sloppy], [MODULE]) > bleu([lazy], [MODULE])
+def test_the_questions_before_and_after_are_whole():
+    lists = read_data("lessons/before_and_after.yaml")
+    assert (len(lists["ordinary"]), len(lists["declined"]), len(lists["battery"])) == (30, 10, 8)
+    assert all(len(row) == 4 for row in lists["battery"])
+    assert len({name for name, *_ in lists["battery"]}) == 8
+
+
+def test_the_outside_harness_and_ours_agree_on_the_committed_questions():
+    lines = read_text(data_path("grids/harness.csv")).splitlines()
+    assert "lm-eval=" in lines[0] and lines[1] == "question,harness,ours,alike"
+    for line in lines[2:]:
+        _, harness, ours, alike = line.rsplit(",", 3)
+        assert alike == str(int(harness == ours))
+
+
+# The pictures.
 
 
 def test_draws_show_one_bar_for_each_figure_there_is():
@@ -107,31 +156,3 @@ def test_gaps_tell_zero_inside_from_zero_outside(low, word):
     picture = plots_evaluation.gaps({"b": (0.2, low, 0.3)}, xlabel="F1")
     assert word in picture.alt
     assert picture.png()
-
-
-def test_reach_falls_as_examples_come():
-    picture = plots_evaluation.reach({"a": 0.5, "b": 0.1}, most=2000, here=200)
-    (axes,) = picture.figure.axes
-    for line in axes.lines[:2]:
-        heights = list(line.get_ydata())
-        assert heights == sorted(heights, reverse=True)
-    assert axes.lines[0].get_ydata()[0] == pytest.approx(5 * axes.lines[1].get_ydata()[0])
-    assert picture.png()
-
-
-def test_right_answers_are_told_from_wrong_ones_as_the_roc_curve_says():
-    from sklearn.metrics import roc_auc_score
-
-    sure = [(7 * i) % 11 / 10 for i in range(40)]
-    right = [i % 3 == 0 or i % 7 == 1 for i in range(40)]
-    found = told_apart(sure, right)
-    assert found.value == pytest.approx(roc_auc_score(right, sure))
-    assert found.low < found.value < found.high
-    assert told_apart(right, right)[:3] == (1, 1, 1)
-    assert told_apart([0.0] * 40, right).value == 0.5, "ties count half"
-    assert told_apart(sure, right, less=sure)[:3] == (0, 0, 0)
-
-
-def test_without_right_or_wrong_answers_nothing_is_told_apart():
-    with pytest.raises(ConfigError, match="3 answers are right and 0 wrong"):
-        told_apart([1.0, 2.0, 3.0], [True] * 3)
