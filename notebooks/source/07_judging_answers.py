@@ -73,7 +73,7 @@ model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE
 train_rows = punctuation.rows(TRAIN, seed=SEED)
 held_out = punctuation.rows(TEST, seed=SEED, split="test")
 asked = [row["prompt"] for row in held_out]
-solved = [t for row in train_rows[:SHOTS] for t in (row["prompt"][1], *row["completion"])]
+solved = [t for r in train_rows[:SHOTS] for t in (r["prompt"][1], *r["completion"])]
 few_shot = [[prompt[0], *solved, prompt[1]] for prompt in asked]
 answers = {
     "base": generate(model, tokenizer, asked, max_new_tokens=60),
@@ -118,9 +118,9 @@ scores = {
 sides = ("base + examples", "tuned")
 gains = [b.value - a.value for a, b in zip(*(scores[name] for name in sides))]
 order = sorted(range(TEST), key=lambda i: gains[i])
-for title, chosen in {"THE BEST THREE": order[-3:], "THE WORST THREE": order[:3]}.items():
-    print(title)
-    for i in chosen:
+for title, three in (("BEST", order[-3:]), ("WORST", order[:3])):
+    print(f"THE {title} THREE")
+    for i in three:
         print(wrap(data.answer(held_out[i]), "wanted:            "))
         print("\n".join(wrap(answers[name][i], f"  {name:17}") for name in sides))
 
@@ -134,8 +134,8 @@ for title, chosen in {"THE BEST THREE": order[-3:], "THE WORST THREE": order[:3]
 # A **metric** turns an answer into a number. Each has a place where it misleads. First two toys.
 # *Accuracy*: of a hundred tickets five are urgent, and they come last. One program never says
 # urgent; the other finds most of them, with some false alarms. *Perplexity*, how many tokens a model
-# hesitates between: two models that know one text equally well, by the frequency of its letters or
-# of its words.
+# hesitates between: two models of one text, to which a token is as likely as it is frequent there. For
+# one the tokens are letters, for the other words.
 #
 # **Predict.** Which program has the higher accuracy? Which model has the lower perplexity?
 
@@ -244,25 +244,29 @@ from sklearn.metrics import roc_auc_score
 
 def told_apart(score, right):
     """How often a right answer scores above a wrong one, less the half of chance."""
-    draw, values, all_of_them = random.Random(SEED), [], range(len(right))
-    for drawn in [all_of_them, *(draw.choices(all_of_them, k=len(right)) for _ in range(500))]:
+    draw, values, drawn = random.Random(SEED), [], range(len(right))
+    for _ in range(501):  # first as they are, then drawn anew
         marks = [bool(right[i]) for i in drawn]
         if len(set(marks)) == 2:
             values.append(roc_auc_score(marks, [score[i] for i in drawn]) - 0.5)
-    return Interval(values[0], *numpy.quantile(values, [0.025, 0.975])) if values else UNKNOWN
+        drawn = draw.choices(range(len(right)), k=len(right))
+    ends = numpy.quantile(values, [0.025, 0.975]) if values else None
+    return Interval(values[0], *ends) if values else UNKNOWN
 
 
+# %%
 written = frame[frame.who != "right"].reset_index()
 claims.record(40, told_apart(written.BLEU, written.passes))
-a, b = (wilson_interval(p.sum(), len(p)) for p in
-        (frame.passes[frame.who == who] for who in ("tuned", "large model")))  # fmt: skip
-below, above = math.hypot(b.value - b.low, a.high - a.value), math.hypot(b.high - b.value, a.value - a.low)
-claims.record(12, Interval(b.value - a.value, b.value - a.value - below, b.value - a.value + above))
+passed = [frame.passes[frame.who == who] for who in ("tuned", "large model")]
+a, b = (wilson_interval(marks.sum(), len(marks)) for marks in passed)
+below = math.hypot(b.value - b.low, a.high - a.value)  # Newcombe 1998: other functions,
+above = math.hypot(b.high - b.value, a.value - a.low)  # so that nothing can be paired
+ahead = b.value - a.value
+claims.record(12, Interval(ahead, ahead - below, ahead + above))
 
 # %% [markdown]
-# A claim is decided by a rule in `data/claims.yaml`, which was written before the figure was known.
-# On another narrow task the small model may well match: sorting messages needs no expected values.
-# What it cannot do here is to compute them.
+# Each claim is decided by a rule in `data/claims.yaml`. On another narrow task the small model may well
+# match: sorting messages needs no expected values. What it cannot do here is to compute them.
 #
 # ## 4. How sure? The bootstrap by hand
 #
@@ -408,7 +412,7 @@ print(f"{TEST} sentences show differences from {pair.smallest or 0:.2f} on")
 for size, n in pair.needed.items():
     print(f"  a difference of {size} needs {n:,} sentences")
 for share in (0.9, 0.7, 0.6, 0.55):
-    print(f"  an answer preferred in {share:.0%} of pairs needs {votes_needed(share):,} votes")
+    print(f"  a preference of {share:.0%} needs {votes_needed(share):,} votes")
 draw = random.Random(1)  # twenty prompts that change nothing, sixty answers that differ
 wins = [sum(draw.random() < 0.5 for _ in range(60)) for _ in range(20)]
 ps = [sign_test(won, 60 - won) for won in wins]
@@ -419,6 +423,10 @@ claims.record(42, pair.difference)
 # %% [markdown]
 # Half the difference takes four times the sentences. And who compares twenty useless prompts has
 # twenty chances to be lucky: **Holm's correction** raises each p by the number of comparisons.
+#
+# Compare the interval with yours of section 4. Both come from random draws and may differ in the last
+# digit; where an interval ends near zero, that digit decides on which side. This is one more reason to
+# ask for p as well, and to call a result at the edge what it is: not shown.
 #
 # ### Seeds and examples: two sources of doubt
 #
@@ -447,7 +455,8 @@ for name, twins in grid.groupby("name"):
         found = bootstrap(*one)
         widths.append((found.high - found.low) / 4)
 seeds = (sum(row[0] ** 2 for row in rows.values()) / 2 / len(rows)) ** 0.5
-print(f"standard deviation over seeds {seeds:.3f}, over sentences {sum(widths) / len(widths):.3f}")
+print(f"standard deviation over seeds {seeds:.3f}, "
+      f"over sentences {sum(widths) / len(widths):.3f}")  # fmt: skip
 plots_evaluation.gaps(rows, xlabel="second seed minus first, F1", title="Same recipe")
 
 # %% [markdown]
@@ -500,7 +509,7 @@ print(wrap(reply(runs[0]["prompts"][0])))
 def judge(client, model, text):
     """The verdict of `model` on a text: 1, 0, or None where it gave none."""
     # solution:
-    question = "Is this sentence correct? Answer with 1 for yes or 0 for no on the first line."
+    question = "Is this sentence correct? Answer with 1 or 0 on the first line."
     answer = client.chat.completions.create(
         model=model,
         messages=[{"role": "user", "content": f"{question}\n\n{text}"}],
@@ -582,22 +591,26 @@ from ftlab import templates
 
 def leaning(model, prompts, low="0", high="1"):
     """How much likelier `high` is than `low` as the first token of a reply, in nats."""
-    ids = [tokenizer(word, add_special_tokens=False)["input_ids"][-1] for word in (low, high)]
+    words = tokenizer([low, high], add_special_tokens=False)["input_ids"]
     found = []
     for prompt in prompts:
-        messages = [{"role": "user", "content": prompt}]
-        tokens = torch.tensor([templates.prompt_ids(tokenizer, messages)], device=model.device)
+        ids = templates.prompt_ids(tokenizer, [{"role": "user", "content": prompt}])
         with torch.inference_mode():
+            tokens = torch.tensor([ids], device=model.device)
             logits = model(tokens, logits_to_keep=1).logits[0, -1].float()
-        found.append((logits[ids[1]] - logits[ids[0]]).item())
+        found.append((logits[words[1][-1]] - logits[words[0][-1]]).item())
     return found
 
 
+# %%
 lean = leaning(base, [row["prompts"][0] for row in runs])
 truth, forced = [row["truth"] for row in runs], [int(value > 0) for value in lean]
 print(f"SmolLM2, forced: 1 for {sum(forced)} of {len(runs)} modules, {sum(truth)} pass")
-print(f"right verdicts {wilson_interval(sum(f == t for f, t in zip(forced, truth)), len(runs))}")
-print(f"kappa {kappa(truth, forced)}; pairs told apart beyond chance: {told_apart(lean, truth)}")
+agreed = sum(f == t for f, t in zip(forced, truth))
+print(f"as the sandbox says: {wilson_interval(agreed, len(runs))}")
+print(
+    f"kappa {kappa(truth, forced)}; told apart beyond chance {told_apart(lean, truth)}"
+)
 
 # %% [markdown]
 # A judge that always says the same agrees with the truth as often as the truth is that. Kappa is then
@@ -667,13 +680,15 @@ print("SmolLM2, both orders:", dict(places))
 # **Predict.** Which of the three tells right from wrong best?
 
 # %%
-QUESTION = "Is the second sentence the first with capitals and marks put right? Answer 1 or 0."
+QUESTION = (
+    "Is the second sentence the first with its capitals and marks? Answer 1 or 0."
+)
 
 
 def likelihood(model, prompt, text):
     """The mean log-probability of an answer's tokens, in nats."""
     start = templates.prompt_ids(tokenizer, prompt)
-    ids = torch.tensor([start + tokenizer(text or ".")["input_ids"]], device=model.device)
+    ids = torch.tensor([start + tokenizer(text or ".")["input_ids"]]).to(model.device)
     with torch.inference_mode():
         logs = model(ids).logits[0, :-1].float().log_softmax(-1)
     return logs.gather(1, ids[0, 1:, None])[len(start) - 1 :].mean().item()
@@ -715,7 +730,8 @@ for row in [row for row in judged if row["kind"] == "pair"][:12]:
     one, other = row["answers"][first_is[name]], row["answers"][1 - first_is[name]]
     items[name] = f"{row['input']}\n\n1: {one}\n\n2: {other}"
 small = ["AB"[one > 0] if one * other < 0 else "tie" for one, other in swapped]
-letters = {"large model": judge_pairs(client, "recorded", prompts["pair"]), "SmolLM2": small}
+large = judge_pairs(client, "recorded", prompts["pair"])
+letters = {"large model": large, "SmolLM2": small}
 for reviewer, votes in letters.items():
     sheet = Labels(items, KEYS, SHEET, reviewer=reviewer)
     for name, vote in zip(items, votes):
@@ -724,7 +740,8 @@ for reviewer, votes in letters.items():
 Labels(items, KEYS, SHEET, reviewer="me")
 
 # %% [markdown]
-# Agreement of every two reviewers, by kappa. Where two *people* hardly agree, no judge can agree with
+# Agreement of every two reviewers, by kappa. (A reviewer who always says the same can agree by chance
+# alone.) Where two *people* hardly agree, no judge can agree with
 # both: settle what "better" means before you buy one. And how many votes decide? It depends on how
 # strong the preference is.
 
@@ -734,9 +751,9 @@ from itertools import combinations
 columns = read_labels(SHEET)
 people = [name for name in columns if name not in letters]
 for a, b in combinations(columns, 2):
-    both = [name for name in items if name in columns[a] and name in columns[b]]
-    agreed = kappa([columns[a][name] for name in both], [columns[b][name] for name in both])
-    print(f"{a} and {b}: {len(both)} pairs, kappa {agreed}")
+    one, other = ([columns[name].get(item) for item in items] for name in (a, b))
+    both = sum(x is not None and y is not None for x, y in zip(one, other))
+    print(f"{a} and {b}: {both} pairs, kappa {kappa(one, other)}")
 if not people:
     print("No person has voted yet. Press some keys above, and run this cell again.")
 for name in people:
@@ -744,7 +761,8 @@ for name in people:
     print(f"{name}: tuned preferred in {tuned_won} of {len(columns[name])}")
 won, lost = chosen["pair"]["tuned"], chosen["pair"]["base"]
 share = wilson_interval(won, won + lost)
-votes = [votes_needed(min(max(s, 0.51), 0.99)) for s in (share.value, share.high, share.low)]
+ends = (share.value, share.high, share.low)
+votes = [votes_needed(min(max(end, 0.51), 0.99)) for end in ends]
 print(f"tuned preferred by the large model: {share}; votes to show that: {votes}")
 claims.record(44, Interval(*votes))
 
@@ -766,23 +784,28 @@ from ftlab.files import read_data
 
 lists = read_data("lessons/before_and_after.yaml")
 questions = [question for question, _ in lists["ordinary"]]
-correct, declined = {}, {}
+everything = [
+    [{"role": "user", "content": q}] for q in (*questions, *lists["declined"])
+]
+correct = {}
 for name, who in {"base": base, "tuned": tuned}.items():
-    everything = [[{"role": "user", "content": q}] for q in (*questions, *lists["declined"])]
     texts = generate(who, tokenizer, everything, max_new_tokens=24)
-    correct[name] = [bool(re.search(rf"\b({wanted})\b", text, re.IGNORECASE))
-                     for (_, wanted), text in zip(lists["ordinary"], texts)]  # fmt: skip
-    declined[name] = [refuses(text) for text in texts[len(questions) :]]
+    correct[name] = [
+        bool(re.search(rf"\b({wanted})\b", text, re.IGNORECASE))
+        for (_, wanted), text in zip(lists["ordinary"], texts)
+    ]
+    declined = [refuses(text) for text in texts[len(questions) :]]
     print(f"{name}: {wilson_interval(sum(correct[name]), len(questions))} right, "
-          f"{wilson_interval(sum(declined[name]), len(lists['declined']))} declined")  # fmt: skip
-    print(wrap(texts[0], "  first question: "))
-    print(wrap(texts[-1], "  last request:   "))
+          f"{wilson_interval(sum(declined), len(declined))} declined")  # fmt: skip
+    print(wrap(texts[-1], "  the last request: "))
 one = [1] * len(questions)
-print("right, tuned minus base:", paired_bootstrap(correct["base"], one, correct["tuned"], one))
+gap = paired_bootstrap(correct["base"], one, correct["tuned"], one)
+print("questions right, tuned minus base:", gap)
 
 # %% [markdown]
-# Read the interval before you say "it forgot nothing". And the words of a refusal are a rough sign: a
-# model can refuse in other words, agree and then say nothing harmful, or refuse what is harmless. Ten
+# Read the interval before you say "it forgot nothing". And the words of a refusal are a rough sign: look
+# at the last requests. A model can refuse in other words, repeat the request or talk past it, which is
+# no refusal and no harm, or refuse what is harmless. Ten
 # requests see a collapse, not a leak. If safety matters, use a judge that you have tested on labelled
 # answers, and far more requests.
 #
@@ -797,17 +820,16 @@ print("right, tuned minus base:", paired_bootstrap(correct["base"], one, correct
 from pathlib import Path
 
 battery = lists["battery"]
-prompts_of = [
-    [{"role": "system", "content": system}] * bool(system) + [{"role": "user", "content": text}]
-    for _, system, text, _ in battery
-]
-table = {}
+prompts_of, table = [], {}
+for _, system, text, _ in battery:
+    turns = [{"role": "system", "content": system}] if system else []
+    prompts_of.append([*turns, {"role": "user", "content": text}])
 
 
 def ask(model):
     """Which prompts of the battery a model answers well, by name."""
     texts = generate(model, tokenizer, prompts_of, max_new_tokens=24)
-    return {name: bool(re.search(wanted, text)) for (name, *_, wanted), text in zip(battery, texts)}
+    return {row[0]: bool(re.search(row[3], text)) for row, text in zip(battery, texts)}
 
 
 table["base"] = ask(base)
@@ -817,11 +839,13 @@ for step, saving in sorted((int(path.name.split("-")[1]), path) for path in save
     tuned.set_adapter(f"step {step}")
     table[f"step {step}"] = ask(tuned)
 tuned.set_adapter("default")
+print("an order:", generate(tuned, tokenizer, [prompts_of[4]], max_new_tokens=24))
 pandas.DataFrame(table).replace({True: "good", False: "-"})
 
 # %% [markdown]
-# Read a line from left to right. Eight prompts are no measurement: a battery raises an alarm, and the
-# held-out sentences decide.
+# Read a line from left to right: when was it learned, was anything lost? The prompt "an order" is a text
+# to restore that reads like a command; its last answer is printed. Eight prompts are no measurement: a
+# battery raises an alarm, and the held-out sentences decide.
 #
 # **Exercise 07.4.** Let the trainer do it. Return a `TrainerCallback` whose `on_save` keeps
 # `ask(model)` for each checkpoint, in a dict `answers` from the step to what `ask` returned. The
@@ -918,7 +942,7 @@ import importlib.util
 
 questions = read_data("lessons/benchmark.yaml")[:20]
 path = Path("runs/07/questions.jsonl")
-path.write_text("\n".join(json.dumps(dict(q, options=list(q["options"]))) for q in questions))
+path.write_text("\n".join(json.dumps(dict(question)) for question in questions))
 task = {
     "task": "twenty", "dataset_path": "json", "output_type": "multiple_choice",
     "dataset_kwargs": {"data_files": {"test": str(path)}}, "test_split": "test",
@@ -929,9 +953,10 @@ if importlib.util.find_spec("lm_eval"):
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    found = simple_evaluate(HFLM(base, tokenizer=tokenizer), tasks=[task], verbosity="ERROR")
+    found = simple_evaluate(HFLM(base, tokenizer=tokenizer), tasks=[task])
     print(found["results"]["twenty"])
-print(pandas.read_csv(data_path("grids/harness.csv"), comment="#").drop(columns="question").mean())
+kept = pandas.read_csv(data_path("grids/harness.csv"), comment="#")
+print(kept[["harness", "ours", "alike"]].mean().to_string())
 
 # %% [markdown]
 # `harness` is lm-eval's share right, `ours` the same rule in ten lines: the option with the highest
@@ -963,10 +988,12 @@ systems = {
     "tuned": generate(tuned, tokenizer, prompts_of, max_new_tokens=40),
     "tuned + examples": generate(tuned, tokenizer, shown, max_new_tokens=40),
 }
-page = compare(tasks.get("punctuation"), mine, systems, seed=SEED).save("runs/07/mine", overwrite=True)
+own_verdict = compare(tasks.get("punctuation"), mine, systems, seed=SEED)
+page = own_verdict.save("runs/07/mine", overwrite=True)
 signed = json.loads(read_text(page.with_name("verdict.json")))
-print(signed["n"], "examples.", wrap(signed["sentence"]))
-print("enough for a verdict" if signed["n"] >= 100 else "an anecdote with an interval: add examples")
+print(wrap(signed["sentence"]))
+enough = signed["n"] >= 100
+print("Enough to sign." if enough else "An anecdote with an interval: add examples.")
 
 # %% [markdown]
 # `runs/07/mine` holds the verdict as a page and as data; open `verdict.html` and read its worst answers.
