@@ -95,7 +95,7 @@ args = ftlab.sft_config(
 )  # fmt: skip
 trainer = SFTTrainer(
     model, args=args, processing_class=tokenizer, callbacks=[ftlab.LiveCurve()],
-    train_dataset=Dataset.from_list(train_rows).select_columns(["prompt", "completion"]),
+    train_dataset=Dataset.from_list(train_rows).remove_columns("meta"),
     peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
 )  # fmt: skip
 ftlab.preflight(ftlab.faster_on_cpu(trainer))
@@ -541,8 +541,8 @@ for kind in ("runs", "helpful"):
     truth = [row["truth"] for row in rows]
     said[kind] = judge_each(client, "recorded", [row["prompts"][0] for row in rows])
     alike = sum(s == t for s, t in zip(said[kind], truth))
-    print(f"{kind}: {alike} of {len(rows)} as the program says, kappa {kappa(truth, said[kind])}; "
-          f"1 from the judge {said[kind].count(1)} times, from the program {sum(truth)}")  # fmt: skip
+    print(f"{kind}: {alike} of {len(rows)} alike, kappa {kappa(truth, said[kind])}; "
+          f"1 from the judge {said[kind].count(1)}, from the program {sum(truth)} times")  # fmt: skip
     if kind == "runs":
         claims.record(41, kappa(truth, said[kind]))
 unlike = [row for row, s in zip(rows, said["helpful"]) if row["truth"] and s == 0]
@@ -784,12 +784,10 @@ from ftlab.files import read_data
 
 lists = read_data("lessons/before_and_after.yaml")
 questions = [question for question, _ in lists["ordinary"]]
-everything = [
-    [{"role": "user", "content": q}] for q in (*questions, *lists["declined"])
-]
+turns = [{"role": "user", "content": q} for q in (*questions, *lists["declined"])]
 correct = {}
 for name, who in {"base": base, "tuned": tuned}.items():
-    texts = generate(who, tokenizer, everything, max_new_tokens=24)
+    texts = generate(who, tokenizer, [[t] for t in turns], max_new_tokens=24)
     correct[name] = [
         bool(re.search(rf"\b({wanted})\b", text, re.IGNORECASE))
         for (_, wanted), text in zip(lists["ordinary"], texts)
@@ -799,8 +797,8 @@ for name, who in {"base": base, "tuned": tuned}.items():
           f"{wilson_interval(sum(declined), len(declined))} declined")  # fmt: skip
     print(wrap(texts[-1], "  the last request: "))
 one = [1] * len(questions)
-gap = paired_bootstrap(correct["base"], one, correct["tuned"], one)
-print("questions right, tuned minus base:", gap)
+print("right, tuned minus base:",
+      paired_bootstrap(correct["base"], one, correct["tuned"], one))  # fmt: skip
 
 # %% [markdown]
 # Read the interval before you say "it forgot nothing". And the words of a refusal are a rough sign: look
@@ -972,15 +970,11 @@ print(kept[["harness", "ours", "alike"]].mean().to_string())
 
 # %%
 MINE = [
-    "Dear Anna, thank you for the books.",
-    "Could we meet on Friday at noon?",
-    "The train from Leeds was late again.",
-    "I bought apples, pears and a melon.",
-    "Who will feed the cat?",
-    "My brother, who lives in Rome, sends his love.",
-    "Please call Mr Brown before Monday.",
-    "What a surprise!",
-]
+    "Dear Anna, thank you for the books.", "Could we meet on Friday at noon?",
+    "The train from Leeds was late again.", "I bought apples, pears and a melon.",
+    "Who will feed the cat?", "My brother, who lives in Rome, sends his love.",
+    "Please call Mr Brown before Monday.", "What a surprise!",
+]  # fmt: skip
 mine = [punctuation.row(text) for text in MINE]
 prompts_of = [row["prompt"] for row in mine]
 shown = [[prompt[0], *solved, prompt[1]] for prompt in prompts_of]
@@ -992,8 +986,7 @@ own_verdict = compare(tasks.get("punctuation"), mine, systems, seed=SEED)
 page = own_verdict.save("runs/07/mine", overwrite=True)
 signed = json.loads(read_text(page.with_name("verdict.json")))
 print(wrap(signed["sentence"]))
-enough = signed["n"] >= 100
-print("Enough to sign." if enough else "An anecdote with an interval: add examples.")
+print("Enough to sign." if signed["n"] >= 100 else "Add examples before you sign.")
 
 # %% [markdown]
 # `runs/07/mine` holds the verdict as a page and as data; open `verdict.html` and read its worst answers.
