@@ -149,8 +149,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 urgent = [0] * 95 + [1] * 5
 programs = {"never urgent": [0] * 100, "finds most": [1] * 10 + [0] * 86 + [1] * 4}
 for name, said in programs.items():
-    print(f"{name:12} accuracy {accuracy_score(urgent, said):.2f}, balanced accuracy "
-          f"{balanced_accuracy_score(urgent, said):.2f}, F1 {f1_score(urgent, said):.2f}")  # fmt: skip
+    print(
+        f"{name:12} accuracy {accuracy_score(urgent, said):.2f}, balanced "
+        f"{balanced_accuracy_score(urgent, said):.2f}, F1 {f1_score(urgent, said):.2f}"
+    )
 passage = general_text()[0][1]
 for name, tokens in {"letters": list(passage), "words": passage.split()}.items():
     shares = [count / len(tokens) for count in Counter(tokens).values()]
@@ -542,7 +544,7 @@ for kind in ("runs", "helpful"):
     said[kind] = judge_each(client, "recorded", [row["prompts"][0] for row in rows])
     alike = sum(s == t for s, t in zip(said[kind], truth))
     print(f"{kind}: {alike} of {len(rows)} alike, kappa {kappa(truth, said[kind])}; "
-          f"1 from the judge {said[kind].count(1)}, from the program {sum(truth)} times")  # fmt: skip
+          f"1 said {said[kind].count(1)} times, by the program {sum(truth)}")  # fmt: skip
     if kind == "runs":
         claims.record(41, kappa(truth, said[kind]))
 unlike = [row for row, s in zip(rows, said["helpful"]) if row["truth"] and s == 0]
