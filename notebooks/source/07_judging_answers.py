@@ -544,7 +544,7 @@ for kind in ("runs", "helpful"):
     said[kind] = judge_each(client, "recorded", [row["prompts"][0] for row in rows])
     alike = sum(s == t for s, t in zip(said[kind], truth))
     print(f"{kind}: {alike} of {len(rows)} alike, kappa {kappa(truth, said[kind])}; "
-          f"1 said {said[kind].count(1)} times, by the program {sum(truth)}")  # fmt: skip
+          f"1 said {said[kind].count(1)} times, by the rules {sum(truth)}")  # fmt: skip
     if kind == "runs":
         claims.record(41, kappa(truth, said[kind]))
 unlike = [row for row, s in zip(rows, said["helpful"]) if row["truth"] and s == 0]
