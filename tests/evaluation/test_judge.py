@@ -8,6 +8,8 @@ from openai_server import KEY, serving
 
 from ftlab.errors import ConfigError
 from ftlab.evaluation.judge import first_line, judge_each, judge_pairs, kappa
+from ftlab.files import data_path
+from ftlab.recorded import RECORDED, read_recorded, serve
 
 
 @pytest.fixture
@@ -52,6 +54,16 @@ def test_a_mind_that_changes_with_the_order_is_a_tie(judge):
     assert judge_pairs(client, "tiny", pairs) == ["A", "B", "tie", None, None]
     with pytest.raises(ConfigError, match="two prompts"):
         judge_pairs(client, "tiny", [("one",)])
+
+
+def test_recorded_verdicts_come_through_the_course_s_endpoint():
+    rows = [row for row in read_recorded(data_path("recorded/judge.jsonl"))
+            if "Answer with 1 for yes" in row["messages"][0]["content"]]  # fmt: skip
+    with serve(files=["judge"]) as endpoint:
+        client = openai.OpenAI(base_url=endpoint.url, api_key="none", max_retries=0)
+        found = judge_each(client, RECORDED, [row["messages"][0]["content"] for row in rows])
+    assert len(rows) > 50 and set(found) == {0, 1}
+    assert [str(verdict) for verdict in found] == [row["reply"][0] for row in rows]
 
 
 def test_kappa_is_scikit_learns():
