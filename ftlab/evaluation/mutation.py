@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STAGES = ("parses", "style", "collects", "passes")
-MOST_PROBES = 200
 _TIMEOUT = 10.0
 """Seconds for all mutants of a function; most take a tenth. Endless loops end by their steps."""
 

@@ -16,7 +16,7 @@ import json
 from html import escape
 from typing import Any
 
-from ftlab.evaluation.report_pictures import bars, gaps
+from ftlab.evaluation import report_pictures as pictures
 from ftlab.files import data_path, read_text
 
 __all__ = ["difference", "page"]
@@ -54,8 +54,8 @@ def page(verdict: dict[str, Any]) -> str:
         less=[f"{name} less {baseline}" for name in others],
         style=Markup(read_text(data_path("report/style.css"))),
         script=Markup(read_text(data_path("report/script.js"))),
-        bars=Markup(bars(v, shown)),
-        gaps=Markup(gaps(v)),
+        picture=Markup(pictures.figures(v, shown)),
+        gaps=Markup(pictures.gaps(v)),
         figures=[(m, figures(*(row.get(m) for row in v["systems"].values()))) for m in metrics],
         differences=[(m, figures(*(v["differences"][name].get(m) for name in others)))
                      for m in metrics],

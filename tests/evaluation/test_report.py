@@ -4,7 +4,7 @@ import pytest
 
 from ftlab.evaluation.report import difference, page
 
-VOID = {"meta", "br", "input", "rect", "path", "link", "img"}
+VOID = {"meta", "br", "input", "circle", "path", "link", "img"}
 
 
 class Reader(HTMLParser):
@@ -105,10 +105,9 @@ def test_figures_headline_first_with_intervals(verdict):
     assert "docstrings (2)" in text
 
 
-def test_bars_are_as_long_as_their_figures(verdict):
-    bars = [r for r in Reader(page(verdict)).all("rect") if r["height"] == "12"]
-    widths = [float(bar["width"]) for bar in bars]
-    assert widths == [pytest.approx(250 * v, abs=0.1) for v in (0.1, 0.7, 0.9, 0.95)]
+def test_dots_stand_where_their_figures_are(verdict):
+    dots = [float(dot["cx"]) for dot in Reader(page(verdict)).all("circle")]
+    assert dots == [pytest.approx(15 + 370 * v, abs=0.1) for v in (0.1, 0.7, 0.9, 0.95)]
 
 
 def test_the_worst_regression_comes_first_and_each_card_has_its_gaps(verdict):
@@ -140,7 +139,7 @@ def test_unknown_figures_are_dashes(verdict):
         row["words"] = unknown
     read = Reader(page(verdict))
     assert "–" in read.text
-    assert len([r for r in read.all("rect") if r["height"] == "12"]) == 2
+    assert len(read.all("circle")) == 2
 
 
 def test_one_system_alone(verdict):
