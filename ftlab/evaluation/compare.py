@@ -27,15 +27,7 @@ from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import words
 from ftlab.evaluation.behaviour import behaviour
-from ftlab.evaluation.intervals import (
-    SAMPLES,
-    UNKNOWN,
-    Interval,
-    cases,
-    interval,
-    ratios,
-    with_edges,
-)
+from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, edged, ratios
 from ftlab.evaluation.pairs import Pair, pairs
 from ftlab.files import write_text
 from ftlab.generation import split_thought
@@ -156,17 +148,16 @@ class Verdict:
         from ftlab.evaluation.report import page
 
         data = self.to_json()
-        paths = [Path(folder, name) for name in ("verdict.json", "verdict.html")]
-        texts = [json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", page(data)]
+        whole = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        texts = {Path(folder, "verdict.json"): whole, Path(folder, "verdict.html"): page(data)}
         # Asked of both before either is written, so that the two always belong together.
-        for path in paths:
-            if path.exists() and not overwrite:
-                raise DataError(
-                    f"{path} exists already. Choose another folder, or ask for overwriting."
-                )
-        for path, text in zip(paths, texts, strict=True):
+        if not overwrite and (there := [path for path in texts if path.exists()]):
+            raise DataError(
+                f"{there[0]} exists already. Choose another folder, or ask for overwriting."
+            )
+        for path, text in texts.items():
             write_text(path, text, overwrite=overwrite)
-        return paths[1]
+        return Path(folder, "verdict.html")
 
 
 def _plain(value: Any) -> Any:
@@ -207,7 +198,7 @@ def compare(
         seed: of the bootstrap.
         provenance: what else the verdict should say about its making.
         costs: the `prices` and the `systems`' costs (`ftlab.evaluation.costs`).
-        forgetting: what became of `general` text and of other `tasks`.
+        forgetting: what became of `general` text.
 
     Raises:
         ConfigError: no records, no systems, or a system with too few or too many texts.
@@ -331,27 +322,17 @@ def _figures(
     draws = draws.reshape(SAMPLES, len(scores), len(metrics))
     # A metric without a single case anywhere (no question mark in any text) is left out.
     kept = [k for k in range(len(metrics)) if not np.isnan(values[:, k]).all()]
+    part = lambda c, k: rows[c * len(metrics) + k]
     systems = {
-        name: {
-            metrics[k]: with_edges(
-                interval(values[c, k], draws[:, c, k], 0.95),
-                cases(rows[c * len(metrics) + k]),
-            )
-            for k in kept
-        }
+        name: {metrics[k]: edged(values[c, k], draws[:, c, k], part(c, k)) for k in kept}
         for c, name in enumerate(scores)
     }
+    gaps, spread = values - values[0], draws - draws[:, :1]
     differences = {
-        name: {
-            metrics[k]: with_edges(
-                interval(values[c, k] - values[0, k], draws[:, c, k] - draws[:, 0, k], 0.95),
-                cases(rows[k], rows[c * len(metrics) + k]),
-                least=-1,
-            )
-            for k in kept
-        }
+        name: {metrics[k]: edged(gaps[c, k], spread[:, c, k], part(0, k), part(c, k))
+               for k in kept}
         for c, name in enumerate(others, start=1)
-    }
+    }  # fmt: skip
     return systems, differences
 
 

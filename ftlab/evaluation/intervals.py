@@ -75,7 +75,7 @@ def bootstrap(
     0.75
     """
     figures, draws = ratios([nums], [dens], samples=samples, seed=seed, level=level)
-    return with_edges(interval(figures[0], draws[:, 0], level), cases(zip(nums, dens, strict=True)))
+    return edged(figures[0], draws[:, 0], zip(nums, dens, strict=True), level=level)
 
 
 def paired_bootstrap(
@@ -98,10 +98,23 @@ def paired_bootstrap(
     figures, draws = ratios(
         [a_nums, b_nums], [a_dens, b_dens], samples=samples, seed=seed, level=level
     )
-    found = interval(figures[1] - figures[0], draws[:, 1] - draws[:, 0], level)
-    return with_edges(
-        found, cases(zip(a_nums, a_dens, strict=True), zip(b_nums, b_dens, strict=True)), least=-1
-    )
+    rows = zip(a_nums, a_dens, strict=True), zip(b_nums, b_dens, strict=True)
+    return edged(figures[1] - figures[0], draws[:, 1] - draws[:, 0], *rows, level=level)
+
+
+def edged(
+    value: float, draws: "np.ndarray", *systems: Iterable[tuple[float, float]], level: float = 0.95
+) -> Interval:
+    """Return the interval of one system's figure, or of two systems' difference, with edges.
+
+    Args:
+        value: the figure, or the difference.
+        draws: the same of the examples drawn anew.
+        systems: the numerator and denominator of each example, for one system or for two.
+        level: the share of the draws that the interval holds.
+    """
+    least = 0 if len(systems) == 1 else -1
+    return with_edges(interval(value, draws, level), cases(*systems), least=least)
 
 
 def cases(*systems: Iterable[tuple[float, float]]) -> int:

@@ -3,8 +3,8 @@
 Three views of the same paired scores:
 
 - the paired bootstrap interval of the difference (`ftlab.evaluation.intervals`);
-- wins, ties and losses, with the exact sign test on wins against losses (Dixon and Mood, 1946).
-  On a metric of right and wrong this is McNemar's test in its exact form (McNemar, 1947);
+- wins, ties and losses, on a metric of right and wrong with the exact sign test on wins against
+  losses (Dixon and Mood, 1946), which is McNemar's test in its exact form (McNemar, 1947);
 - for any other ratio, a permutation test: swap the two answers of random examples, 2,000
   times, and see how often the metrics lie as far apart (Noreen, Computer-Intensive Methods for
   Testing Hypotheses, 1989; Yeh, More Accurate Tests for the Statistical Significance of Result
@@ -24,16 +24,9 @@ interval leaves zero out and its corrected p is below 0.05.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ftlab.evaluation.intervals import (
-    SAMPLES,
-    Interval,
-    cases,
-    interval,
-    ratios,
-    with_edges,
-)
+from ftlab.evaluation.intervals import SAMPLES, Interval, edged, ratios
 from ftlab.evaluation.power import examples_needed, smallest_difference
 from ftlab.tasks import Ratio
 
@@ -61,8 +54,6 @@ class Pair:
     p: float
     corrected: float
     """p, corrected by Holm's method for all the pairs of the verdict."""
-    sign: float
-    """p of the sign test on wins against losses."""
     smallest: float | None
     """The smallest true difference that this many examples show with 80 % power at 5 %, before
     correction; None where the answers never differ."""
@@ -105,7 +96,6 @@ def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]
         a, b = scores[names[i]], scores[names[j]]
         gaps = [y.value - x.value for x, y in zip(a, b, strict=True)]
         win, loss = sum(gap > _TIE for gap in gaps), sum(gap < -_TIE for gap in gaps)
-        sign = sign_test(win, loss)
         binary = all(r.den == 1 and r.num in (0, 1) for r in (*a, *b))
         spread = draws[:, j] - draws[:, i]
         spread = spread[~np.isnan(spread)]
@@ -116,26 +106,19 @@ def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]
             Pair(
                 a=names[i],
                 b=names[j],
-                difference=with_edges(
-                    interval(values[j] - values[i], draws[:, j] - draws[:, i], 0.95),
-                    cases(a, b),
-                    least=-1,
-                ),
+                difference=edged(values[j] - values[i], draws[:, j] - draws[:, i], a, b),
                 win=win,
                 tie=len(gaps) - win - loss,
                 loss=loss,
                 test="McNemar, exact" if binary else "permutation",
-                p=sign if binary else permutation_test(a, b, seed=seed),
+                p=sign_test(win, loss) if binary else permutation_test(a, b, seed=seed),
                 corrected=1.0,
-                sign=sign,
                 smallest=smallest_difference(n, sd) if different else None,
                 needed={str(gap): examples_needed(gap, sd) for gap in ASKED} if different else {},
             )
         )
     corrected = holm([pair.p for pair in found])
-    return [
-        Pair(**{**vars(pair), "corrected": p}) for pair, p in zip(found, corrected, strict=True)
-    ]
+    return [replace(pair, corrected=p) for pair, p in zip(found, corrected, strict=True)]
 
 
 def sign_test(wins: int, losses: int) -> float:

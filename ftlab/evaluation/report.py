@@ -141,7 +141,7 @@ def _pair(pair: dict[str, Any]) -> tuple[str, list[Any]]:
     return f"{pair['b']} less {pair['a']}", [
         Markup(_figure(pair["difference"], False)),
         f"{pair['win']} / {pair['tie']} / {pair['loss']}",
-        _p(pair["sign"]), test, _p(pair["corrected"]), _number(pair["smallest"]),
+        test, _p(pair["corrected"]), _number(pair["smallest"]),
         _number(pair["needed"].get("0.02"), 0),
     ]  # fmt: skip
 
