@@ -40,7 +40,8 @@ from ftlab.formats import (
 )
 
 __all__ = ["FORMATS", "Row", "answer", "check", "columns", "conversation", "example", "fingerprint",
-           "is_table", "learned", "meta", "prompt", "read", "read_table", "write"]  # fmt: skip
+           "is_table", "learned", "meta", "prompt", "read", "read_table", "unrolled",
+           "write"]  # fmt: skip
 
 Row = dict[str, Any]
 SHOWN = 10  # bad lines listed in one message; the rest are counted
@@ -88,6 +89,20 @@ def _last(turns: list[dict[str, Any]]) -> int:
 def meta(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known about a row: id, slice, group, source."""
     return dict(row.get("meta") or {})
+
+
+def unrolled(row: Mapping[str, Any]) -> list[Row]:
+    """Return a row for each answer that is learned, with the turns before it as its prompt.
+
+    So a template that takes thoughts out of earlier answers shows each answer's own.
+
+    >>> talk = [{"role": role, "content": "x"} for role in ("user", "assistant") * 2]
+    >>> [len(one["prompt"]) for one in unrolled({"messages": talk})]
+    [1, 3]
+    """
+    rest = {key: row[key] for key in row if key not in ("messages", "prompt", "completion")}
+    turns = [{k: v for k, v in turn.items() if k != "weight"} for turn in conversation(row)]
+    return [{"prompt": turns[:i], "completion": [turns[i]], **rest} for i in learned(row)]
 
 
 def rare(row: Mapping[str, Any]) -> set[str]:

@@ -109,8 +109,7 @@ def decoded(raw: bytes, path: str | os.PathLike[str]) -> str:
         raise DataError(
             f"{path} is not UTF-8 text: line {line} has the byte 0x{bad.hex()}, which is "
             f"{bad.decode('cp1252', 'replace')!r} in Windows-1252, as Excel and old editors write. "
-            "Save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW; of JSON lines, "
-            "ftlab doctor FILE --fix NEW writes them so."
+            "Save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"
         ) from None
 
 

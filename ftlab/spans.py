@@ -177,7 +177,7 @@ def _rewritten(wanted: str, text: str, at: int) -> str:
         f"telling which tokens are the answer's. The prompt goes on with {wanted[at : at + 40]!r} "
         f"where the conversation has {text[at : at + 40]!r}. Templates do so when they drop a "
         "system message or earlier thoughts. Leave those out of the row, make each answer a "
-        "prompt and completion of its own (or give earlier answers weight 0), or set a "
+        "prompt and completion of its own (ftlab convert --unroll), or set a "
         "tokenizer.chat_template with {% generation %} markers."
     )
 

@@ -130,6 +130,15 @@ def test_a_template_that_thinks(ftlab, file, model_folder, thinking_template, tm
     assert (code, out.strip()) == (0, "") and "did not end" in err
     code, out, err = ftlab(*asked, "--no-thinking")
     assert code == 0 and "did not end" not in err
+    long = tmp_path / "long.jsonl"  # of which the template shows the last thought alone
+    turns = [data.example(f"{n}?", f"<think>\n{n}\n</think>\n\nYes.") for n in "abc"]
+    messages = [turn for row in turns for turn in data.conversation(row)]
+    data.write(long, [{"messages": messages}])
+    code, _, err = ftlab("train", long, "--out", tmp_path / "x", "--model", model, "--epochs", 1)
+    assert code == 2 and "Row 1: The chat template" in err and "--unroll" in err
+    ftlab("convert", long, tmp_path / "each.jsonl", "--unroll")
+    code, out, err = ftlab("show", tmp_path / "each.jsonl", "--model", model, "--record", 3)
+    assert code == 0 and "c↵" in out, err
     for row in rows:
         row["chat_template_kwargs"] = {"enable_thinking": False}
     closed = data.write(tmp_path / "closed.jsonl", rows)

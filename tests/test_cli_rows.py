@@ -68,6 +68,10 @@ def test_convert_keeps_all_of_it(ftlab, file, tmp_path):
     ftlab("convert", file, theirs, "--to", "openai", "--drop-meta")
     first = data.read(theirs)[0]
     assert first["tools"] == [TOOL] and data.learned(first) == [2, 4]
+    assert "80 records in" in ftlab("convert", file, tmp_path / "each.jsonl", "--unroll")
+    each = data.read(tmp_path / "each.jsonl")
+    assert [len(row["prompt"]) for row in each[:2]] == [2, 4] and each[1]["tools"] == [TOOL]
+    assert {len(data.learned(row)) for row in each} == {1}
     with pytest.raises(AssertionError, match=r"Record 1 cannot be written as vertex.* tools"):
         ftlab("convert", file, vertex, "--to", "vertex", "--drop-meta")
     assert not vertex.exists()

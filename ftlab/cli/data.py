@@ -35,21 +35,25 @@ def convert(
     data: Annotated[Path, typer.Argument(help="JSONL in any format; or a table: CSV, TSV, JSONL.")],
     out: Annotated[Path, typer.Argument(help="New JSONL file.")],
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="messages, prompt-completion, sharegpt, alpaca, openai, vertex or bedrock."
+            help="messages (the default), prompt-completion, sharegpt, alpaca, openai, vertex, "
+            "bedrock."
         ),
-    ] = "messages",
+    ] = None,
     input: Annotated[str | None, typer.Option(help="A table's column: what is asked.")] = None,
     output: Annotated[str | None, typer.Option(help="A table's column: what is wanted.")] = None,
     system: Annotated[str | None, typer.Option(help="With a table: the system message.")] = None,
     drop_meta: Annotated[bool, typer.Option(help="Leave out ids, slices, other columns.")] = False,
+    unroll: Annotated[
+        bool, typer.Option("--unroll", help="A record for each learned answer of a conversation.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing that the provider is known to refuse.")
     ] = False,
 ) -> None:
     """Write records in another format, or make records of a table's columns."""
-    from ftlab.data import columns, is_table, read, read_table, write
+    from ftlab.data import columns, is_table, read, read_table, unrolled, write
     from ftlab.formats import refused
 
     left_out: Counter[str] = Counter()
@@ -62,7 +66,9 @@ def convert(
         raise ConfigError("Give both --input and --output, the columns of a table, or neither.")
     else:
         rows = read(data, left_out=left_out)
-    to = to.replace("-", "_")
+    if unroll:
+        rows = [one for row in rows for one in unrolled(row)]
+    to = (to or ("prompt_completion" if unroll else "messages")).replace("-", "_")
     against = list(refused(rows, to, out.name))
     if check and against:
         raise DataError("\n".join([*against, f"{out} was not written."]))
@@ -88,7 +94,7 @@ def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iter
         where = "in the prompt" if format == "prompt_completion" else "with weight 0"
         yield (
             f"Answers without loss: in {silent:,} of {len(rows):,} records, written {where}. "
-            "To learn each, make a record of each answer and the turns before it."
+            "To learn each: take the weights away; or messages, and --unroll."
         )
     if several := sum(count > 1 for count in carry):
         yield f"Several answers carry loss: in {several:,} of {len(rows):,} records."
