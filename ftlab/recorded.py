@@ -9,6 +9,7 @@ whose name the reply then carries. Any endpoint of the same protocol takes the p
 import asyncio
 import contextlib
 import json
+import math
 import os
 import queue
 import socket
@@ -197,6 +198,7 @@ def _answer_in_batches(model: Any, tokenizer: Any, waiting: "queue.Queue[Any]") 
     from ftlab.generation import generate
     from ftlab.templates import prompt_ids
 
+    context = getattr(getattr(model, "config", None), "max_position_embeddings", None) or math.inf
     going_on = True
     while going_on:
         batch = [waiting.get()]
@@ -210,18 +212,23 @@ def _answer_in_batches(model: Any, tokenizer: Any, waiting: "queue.Queue[Any]") 
             by_settings.setdefault((limit, body.get("temperature") or 0.0), []).append(
                 (body, answer)
             )
-        for (limit, temperature), some in by_settings.items():
+        parts = list(by_settings.items())
+        while parts:
+            (limit, temperature), some = parts.pop()
             try:
                 texts = generate(
                     model, tokenizer, [body["messages"] for body, _ in some],
                     max_new_tokens=limit, temperature=temperature,
                     seed=[body["seed"] for body, _ in some], thoughts=True,
                 )  # fmt: skip
-                for (body, answer), text in zip(some, texts, strict=True):
-                    out = len(tokenizer(text, add_special_tokens=False)["input_ids"])
-                    into = len(prompt_ids(tokenizer, body["messages"]))
-                    answer.set_result((text, (into, out), "length" if out >= limit else "stop"))
             except Exception as error:
-                for _, answer in some:
-                    if not answer.done():
-                        answer.set_exception(error)
+                if len(some) > 1:  # one that is too long must not spoil the others
+                    parts += [((limit, temperature), [one]) for one in some]
+                else:
+                    some[0][1].set_exception(error)
+                continue
+            for (body, answer), text in zip(some, texts, strict=True):
+                out = len(tokenizer(text, add_special_tokens=False)["input_ids"])
+                into = len(prompt_ids(tokenizer, body["messages"]))
+                full = out >= limit or into + out >= context
+                answer.set_result((text, (into, out), "length" if full else "stop"))

@@ -91,6 +91,18 @@ def test_what_it_does_not_know_it_refuses(endpoint, option):
         client(endpoint).chat.completions.create(model="tiny", messages=[])
 
 
+def test_one_request_too_many_does_not_spoil_those_beside_it(endpoint):
+    def length(text):
+        try:
+            return ask(endpoint, text, "tiny", max_tokens=4).usage.completion_tokens
+        except openai.BadRequestError as error:
+            return "context" in str(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(length, ["Hi.", "so long " * 5000, "Say one.", "Say two."]))
+    assert found[1] is True and all(0 < count <= 4 for count in (found[0], *found[2:]))
+
+
 def test_what_is_not_there_is_refused_in_the_protocols_shape(endpoint):
     with pytest.raises(openai.NotFoundError, match="no model 'gpt'"):
         ask(endpoint, "Hi", "gpt")

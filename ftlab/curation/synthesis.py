@@ -248,7 +248,7 @@ def synthesise(
     Raises:
         ConfigError: an unknown task or metric, or a number out of range.
         DataError: `out` is not from such a run.
-        ModelError: the teacher gives no answers; what was accepted is kept.
+        ModelError: the teacher gives no answers; those so far are kept.
     """
     from ftlab import tasks
 

@@ -25,6 +25,7 @@ of the first user turn, for not every chat template has a system turn.
 """
 
 import importlib
+import math
 import random
 import re
 import time
@@ -235,7 +236,9 @@ def answer(
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     tokens_out = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    cut = sum(size >= max_new_tokens for size in tokens_out)
+    full = context or math.inf
+    cut = sum(size >= min(max_new_tokens, full - into)
+              for into, size in zip(tokens_in, tokens_out, strict=True))  # fmt: skip
     return Answers(system, texts, tokens_in, tokens_out, seconds, cut)
 
 
