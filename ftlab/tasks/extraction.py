@@ -2,7 +2,7 @@
 
     in   Please cancel order QT-4071, six desk lamps for Lyon. My sister had the same idea.
          Regards, Priya Raman
-    out  {"name": "Priya Raman", "order": "QT-4071", "item": "desk lamps", "quantity": 6,
+    out  {"quantity": 6, "item": "desk lamps", "order": "QT-4071", "name": "Priya Raman",
          "town": "Lyon"}
 
 A field that the letter leaves open is null; the item is copied as written. The letters are forms
@@ -25,7 +25,7 @@ from ftlab.errors import ConfigError, raise_unknown
 from ftlab.tasks import Ratio, Task
 from ftlab.tasks.drawing import SPLITS, digest, word_lists
 
-FIELDS = ("name", "order", "item", "quantity", "town")
+FIELDS = ("quantity", "item", "order", "name", "town")
 SYSTEM = f"Fill in JSON from the letter: {', '.join(FIELDS)}; null if it does not say."
 FORMS = word_lists("extraction")
 _NUMBERS = [
@@ -101,8 +101,7 @@ def _letter(form: dict[str, Any], rng: random.Random) -> data.Row:
     draw = {name: rng.choice(getattr(FORMS, name)[form["split"]]) for name in ("names", "towns")}
     item = rng.choice(FORMS.items[form["split"]])
     number = rng.randrange(2, 13)
-    order = rng.choice(FORMS.orders)
-    order = re.sub("#", lambda _: str(rng.randrange(10)), order)
+    order = re.sub("#", lambda _: str(rng.randrange(10)), FORMS.order)
     order = re.sub("@", lambda _: rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ"), order)
     values = {
         "{name}": ("name", draw["names"], draw["names"]),
@@ -156,7 +155,7 @@ def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
 TASK = Task(
     name="extraction",
     describe=(
-        "Fill in JSON from a customer's letter: name, order, item, quantity, town, null where the "
+        "Fill in JSON from a customer's letter: quantity, item, order, name, town, null where the "
         "letter does not say. In goes a letter, tidy, messy or with an order to the machine in it; "
         "out comes one line of JSON. The letters are composed from forms written for the course."
     ),
