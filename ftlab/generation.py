@@ -158,7 +158,7 @@ def _from_model(
 
     if not prompts:
         return []
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     longest = max(map(len, prompts))
     if context and longest + 1 > context:
         raise ConfigError(

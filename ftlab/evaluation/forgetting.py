@@ -51,7 +51,7 @@ def bits_per_character(model: Any, tokenizer: Any, texts: Sequence[str]) -> list
     import torch
 
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     found = []
     training = model.training
     model.eval()

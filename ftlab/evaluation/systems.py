@@ -222,7 +222,7 @@ def answer(
         len(prompt_ids(tokenizer, prompt, row.get("tools"), **(row.get(OPTIONS) or {})))
         for prompt, row in zip(prompts, records, strict=True)
     ]
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if context and system.few_shot_examples and max(tokens_in) + max_new_tokens > context:
         raise ConfigError(
             f"{system.name}: the longest prompt has {max(tokens_in)} tokens and its answer up "

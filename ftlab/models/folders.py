@@ -89,7 +89,7 @@ def _card(name: str, folder: Path) -> ModelCard:
         name=name,
         parameters=sum(parameters(file) for file in weights(folder)),
         context=int(
-            config.get("max_position_embeddings") or text_part.get("max_position_embeddings") or 0
+            text_part.get("max_position_embeddings") or config.get("max_position_embeddings") or 0
         ),
         licence=about.get("license", "unknown"),
         bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),

@@ -34,7 +34,7 @@ def nats(
     from ftlab.training import sft
 
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    longest = getattr(causal.config, "max_position_embeddings", 1024)
+    longest = getattr(causal.config.get_text_config(), "max_position_embeddings", 1024)
     rows = sft.prepare(tokenizer, records, max_length=longest)
     order = sorted(range(len(rows)), key=lambda k: len(rows[k]["input_ids"]))
     plain = is_plain(causal)

@@ -134,7 +134,7 @@ def train(
         wrong.append("early_stopping needs eval_records, whose loss it watches")
     if wrong:
         raise ConfigError("; ".join(wrong) + ".")
-    context = getattr(model.config, "max_position_embeddings", 1024)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", 1024)
     max_length = min(max_length or context, context)
     rows = prepare(tokenizer, records, max_length=max_length)
     held_out = prepare(tokenizer, eval_records, max_length=max_length) if eval_records else None

@@ -6,7 +6,7 @@ import transformers
 from safetensors import safe_open
 
 from ftlab import data, models
-from ftlab.errors import ModelError
+from ftlab.errors import ConfigError, ModelError
 from ftlab.generation import generate
 from ftlab.models import folders
 from ftlab.models.folders import parameters
@@ -77,3 +77,6 @@ def test_it_is_estimated_tuned_and_answers(folder, tmp_path, capsys):
 
 def test_the_context_is_that_of_the_text_part(folder):
     assert folders._card("x", folder).context == 512
+    if folder.name != "Llava":
+        with pytest.raises(ConfigError, match="512"):
+            generate(*models.load(folder), [data.prompt(data.example("Say " * 600, "no"))])
