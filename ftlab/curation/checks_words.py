@@ -19,7 +19,8 @@ _TOKENS = re.compile(r"[a-z'-]+")
 def listed(text: str) -> dict[str, str]:
     """Return the checks among moderation and bias that a text fails, each with an example."""
     cues, moderated, biased, kinds = _patterns()
-    low, found = text.lower().replace("’", "'"), {}
+    low = text.lower().replace("’", "'")
+    found: dict[str, str] = {}
     if cues.isdisjoint(_TOKENS.findall(low)):  # most texts, at little cost
         return found
     if match := moderated.search(low):

@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from ftlab import data
 from ftlab.curation.checks_content import ContentChecks
 from ftlab.curation.checks_repeats import Repeats, leaks, repetitions
@@ -68,7 +70,7 @@ def examine(
     begun = time.perf_counter()
     if max_length is not None and model is None:
         raise ConfigError("max_length counts a model's tokens: name the model too.")
-    if eval_path is not None and _same_file(path, eval_path):
+    if eval_path is not None and Path(path).resolve() == Path(eval_path).resolve():
         raise ConfigError(f"{path} is both the training and the evaluation file; name two files.")
     notes = Notes()
     template = None if model is None else TemplateChecks(_tokenizer(model), max_length)
@@ -112,25 +114,13 @@ def examine(
 def _watched(
     lines: Iterator[tuple[int, str]], path: str | os.PathLike[str], notes: Notes, progress: bool
 ) -> Iterator[tuple[int, str]]:
-    """Yield the lines, with a bar of the bytes that were read if it is wanted."""
-    if not progress or not sys.stderr.isatty():
-        yield from lines
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-    columns = ("Examining", BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    """Yield the lines, with a bar of the bytes that were read if it is wanted on a terminal."""
     size = Path(path).stat().st_size if Path(path).exists() else None
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=size)
-        for count, line in enumerate(lines):
-            if count % 200 == 0:
-                bar.update(task, completed=notes.bytes)
+    hidden = not (progress and sys.stderr.isatty())
+    with tqdm(total=size, desc="Examining", unit="B", unit_scale=True, disable=hidden) as bar:
+        for line in lines:
+            bar.update(notes.bytes - bar.n)
             yield line
-
-
-def _same_file(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:
-    return Path(a).resolve() == Path(b).resolve()
 
 
 def _tokenizer(model: Any) -> Any:

@@ -30,12 +30,10 @@ BIGGEST = 256_000_000  # bytes of a JSON array, which must be read whole
 
 @dataclass(frozen=True)
 class Change:
-    """One kind of change."""
+    """One kind of change: "dropped: " or "mended: " and the name of the check."""
 
     done: str
-    """"dropped: " or "mended: ", and the name of the check."""
     count: int
-    """In how many lines."""
     lines: tuple[int, ...]
     """The lines of the input; those of an array's items where it was one."""
 
@@ -49,11 +47,8 @@ class Mended:
     changes_path: str
     """The list of changes, as JSON, beside it."""
     format: str
-    """The one format of the copy."""
     records: int
-    """Records in the copy."""
     changes: list[Change]
-    """What was done, by name."""
 
 
 def fix(
@@ -124,28 +119,13 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
         raise DataError(f"{path} cannot be mended. {kind}")
     for check, lines in faults.items():
         verb = "dropped" if check in ("blank_lines", "huge_line") else "mended"
-        for line in lines or [None]:
-            done.add(f"{verb}: {check}", line)
-
-
-def _ended(line: int, row: Any, done: Notes) -> Any:
-    """Return a row without user turns behind its last answer: nothing is learned of them."""
-    for name in ("messages", "conversations") if isinstance(row, dict) else ():
-        turns = row.get(name)
-        roles = [
-            ROLES.get(str(turn.get("role", turn.get("from")))) if isinstance(turn, dict) else None
-            for turn in (turns if isinstance(turns, list) else [])
-        ]
-        if "assistant" in roles and roles[-1] == "user":
-            done.add("mended: no_assistant", line)
-            end = len(roles) - roles[::-1].index("assistant")
-            row = {**row, name: row[name][:end]}
-    return row
+        for number in lines or (None,):
+            done.add(f"{verb}: {check}", number)
 
 
 def _mended(line: int, parsed: Any, done: Notes, known: set[int]) -> data.Row | None:
     """Return the row of a line, mended; None, with the reason put down, if it is dropped."""
-    parsed = _ended(line, _named_roles(line, parsed, done), done)
+    parsed = _turned(line, parsed, done)
     row, faults = examine(parsed)
     for check in sorted({check for check, _ in faults}):
         done.add(f"dropped: {check}", line)
@@ -175,22 +155,24 @@ def _mended(line: int, parsed: Any, done: Notes, known: set[int]) -> data.Row | 
     return row
 
 
-def _named_roles(line: int, row: Any, done: Notes) -> Any:
-    """Return a row whose roles differ from known ones in capitals and spaces no more."""
-    if not isinstance(row, dict):
-        return row
-    row, changed = dict(row), False
+def _turned(line: int, row: Any, done: Notes) -> Any:
+    """Return a row with roles as they are known, and without user turns behind its last answer."""
+    row = dict(row) if isinstance(row, dict) else row
     for name in ("messages", "conversations", "prompt", "completion"):
-        if not isinstance(row.get(name), list):
+        turns = row.get(name) if isinstance(row, dict) else None
+        if not isinstance(turns, list):
             continue
-        turns = []
-        for turn in row[name]:
+        roles = []
+        for at, turn in enumerate(turns := list(turns)):
             key = "role" if isinstance(turn, dict) and "role" in turn else "from"
             role = turn.get(key) if isinstance(turn, dict) else None
             if isinstance(role, str) and role not in ROLES and role.strip().lower() in ROLES:
-                turn, changed = {**turn, key: role.strip().lower()}, True
-            turns.append(turn)
+                role = role.strip().lower()
+                turns[at] = {**turn, key: role}
+                done.add("mended: unknown_role", line)
+            roles.append(ROLES.get(str(role)))
+        if name in ("messages", "conversations") and "assistant" in roles and roles[-1] == "user":
+            turns = turns[: len(roles) - roles[::-1].index("assistant")]
+            done.add("mended: no_assistant", line)
         row[name] = turns
-    if changed:
-        done.add("mended: unknown_role", line)
     return row

@@ -168,8 +168,11 @@ def clusters(
     steps, links, left = [f"{n:,} records"], [(i, i) for i in range(n)], n
     found = list(range(n))
     words = [" ".join(_WORDS.findall(text.lower())) or text for text in texts]
-    columns = [(f"the field {field}", values(records, field)) for field in by]
-    for what, column in [*columns, ("equal words", words), ("nearly equal inputs", None)]:
+    columns: list[tuple[str, Sequence[str | None] | None]] = [
+        *((f"the field {field}", values(records, field)) for field in by),
+        ("equal words", words), ("nearly equal inputs", None),
+    ]  # fmt: skip
+    for what, column in columns:
         if column is not None:
             first: dict[str, int] = {}
             links += [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None]
