@@ -83,12 +83,12 @@ def measured(name: str) -> str:
             rows.append(line(f"logistic regression on {many}", marks, others))
     rows.insert(1, ["---"] * len(rows[0]))
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    more = f"\n{MORE[name]}" if name in MORE else ""
     return f"""
 ## What was measured
 
 {some["n"]} held-out records, the same for all. `{task.headline}` has a 95 % interval over records,
-the answers of all seeds taken together; then come its slices and the other metrics.
-{MORE.get(name, "")}
+the answers of all seeds taken together; then come its slices and the other metrics.{more}
 
 {table}
 
