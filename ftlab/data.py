@@ -13,6 +13,7 @@ answer is learned whose `weight` is not 0. `tools` and `meta` may be missing. Li
 ([{'role': 'user', 'content': 'Capital of France?'}], 'Paris.', {'id': 'fr-1'})
 """
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -23,10 +24,10 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from ftlab.errors import ConfigError, DataError, raise_unknown
-from ftlab.files import decoded, read_bytes, read_text, writing
+from ftlab.files import decoded, read_text, writing
 from ftlab.formats import (
     FORMATS,
     THOUGHTS,
@@ -265,6 +266,26 @@ def _gather(
     return rows
 
 
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for its bytes, unpacked if it is packed with gzip.
+
+    Raises:
+        DataError: it is missing, a folder, cut short, or cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is no gzip of text: {error}.") from None
+    except OSError as error:
+        raise DataError(f"Could not read {path}: {error.strerror or error}.") from error
+
+
 def lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of each line that is not blank; of Parquet, each row's JSON.
 
@@ -273,12 +294,8 @@ def lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: the file cannot be read, or is of another kind; the text says of which.
     """
-    raw, kind = read_bytes(path), Path(path).suffix.lower()
-    if raw.startswith(b"\x1f\x8b") or kind == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is no gzip of text: {error}.") from None
+    with opened(path) as stream:
+        raw, kind = stream.read(), Path(path).suffix.lower()
     if raw.startswith(b"PAR1") or kind == ".parquet":
         import pyarrow.parquet
 

@@ -74,17 +74,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises:
         DataError: the file is missing, a folder, binary, or not UTF-8.
     """
-    return decoded(read_bytes(path), path)
-
-
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Read a file.
-
-    Raises:
-        DataError: the file is missing, a folder, or cannot be read.
-    """
     try:
-        return Path(path).read_bytes()
+        return decoded(Path(path).read_bytes(), path)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
     except OSError as error:

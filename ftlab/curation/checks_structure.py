@@ -6,15 +6,11 @@ Nothing stops the reading: where `data.read` raises, a line is put down under it
 """
 
 import codecs
-import contextlib
-import gzip
 import io
 import json
 import os
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from ftlab import data
 from ftlab.curation.findings import Notes
@@ -40,7 +36,7 @@ def read_lines(
     Raises:
         DataError: the file is missing, a folder, or cannot be read.
     """
-    with _opened(path) as file:
+    with data.opened(path) as file:
         head = file.read(_PEEK)
         file.seek(0)
         if data.is_table(path):
@@ -89,22 +85,6 @@ def read_lines(
                     yield number, raw.decode("cp1252", "replace")
 
 
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for its bytes, unpacked if it is packed with gzip."""
-    try:
-        with Path(path).open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Check the spelling and the folder.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is no gzip of text: {error}.") from None
-    except OSError as error:
-        raise DataError(f"Could not read {path}: {error.strerror or error}.") from error
-
-
 def _raw_lines(stream: BinaryIO) -> Iterator[bytes | None]:
     """Yield lines of bytes without their end; None for one that is too long to hold."""
     while line := stream.readline(HUGE + 1):
@@ -118,7 +98,7 @@ def _raw_lines(stream: BinaryIO) -> Iterator[bytes | None]:
 
 def is_array(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is one JSON array, over one line or many."""
-    with _opened(path) as stream:
+    with data.opened(path) as stream:
         head = stream.read(_PEEK).removeprefix(codecs.BOM_UTF8).lstrip()
     if not head.startswith(b"[") or foreign(head):
         return False
