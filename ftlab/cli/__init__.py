@@ -17,6 +17,7 @@ from ftlab.cli.models import estimate, merge, profile
 from ftlab.cli.models_list import get, models
 from ftlab.cli.progress import progress
 from ftlab.cli.rehearse import rehearse
+from ftlab.cli.serve import serve
 from ftlab.cli.show import show
 from ftlab.cli.synthesis import amplify, synth
 from ftlab.cli.train import train
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     demo, compare, mutate, train, profile, estimate, merge, generate, tasks, synth, amplify,
-    convert, split, mix, doctor, diversity, show, progress, rehearse,
+    convert, split, mix, doctor, diversity, show, progress, rehearse, serve,
 ):  # fmt: skip
     app.command()(command)
 group = typer.Typer(invoke_without_command=True, callback=models, pretty_exceptions_enable=False)

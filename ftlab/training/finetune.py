@@ -23,8 +23,8 @@ from ftlab.hardware import profile, versions
 from ftlab.training import checkpoints, folder
 from ftlab.training.adapters import check_saved
 from ftlab.training.callbacks import ProgressLines, quiet
+from ftlab.training.config import dpo_config, sft_config
 from ftlab.training.config import learning_rate as usual_rate
-from ftlab.training.config import sft_config
 from ftlab.training.fast import TOWER, beside_text, faster_on_cpu, upper_half
 from ftlab.training.preflight import preflight
 
@@ -43,9 +43,11 @@ def finetune(
     *,
     model: str | os.PathLike[str] = "smollm2-135m",
     method: str = "lora",
+    objective: str = "sft",
     epochs: float = 3,
     batch_size: int = 8,
     learning_rate: float | None = None,
+    rate_multiplier: float = 1.0,
     rank: int = 16,
     layers: str = "all",
     eval_rows: Sequence[dict[str, Any]] | None = None,
@@ -58,13 +60,16 @@ def finetune(
 
     Args:
         rows: examples of the conversational form; every assistant turn of `messages` is learned
-            whose weight is not 0, and of `prompt` and `completion` the completion.
+            whose weight is not 0, and of `prompt` and `completion` the completion. For dpo:
+            `prompt`, `chosen` and `rejected`, each a list of messages.
         out: a new folder; checkpoints wait in `OUT-checkpoints` until the run is done.
-        model: a name, a folder or a hub id.
+        model: a name, a folder or a hub id. Of an adapter's folder the adapter is trained on.
         method: full, lora or qlora (LoRA beside weights in 4 bits).
+        objective: sft, or dpo: preferences (Rafailov et al. 2023), by an adapter.
         epochs: passes over the rows.
         batch_size: rows in a step of one process.
         learning_rate: the peak; by default the usual one for the method and the model's size.
+        rate_multiplier: what the peak is multiplied by, as in OpenAI's jobs.
         rank: inner width of an adapter's matrices; its alpha is twice that.
         layers: all, or upper-half: adapters there alone, which takes less time.
         eval_rows: rows whose loss is measured after each epoch, and which are not learned.
@@ -86,14 +91,19 @@ def finetune(
     import torch
     from peft import LoraConfig
     from safetensors import SafetensorError
-    from trl import SFTTrainer
+    from trl import DPOTrainer, SFTTrainer
 
+    pairs = objective == "dpo"
+    if objective not in ("sft", "dpo"):
+        raise_unknown("objective", objective, ("sft", "dpo"))
     if method not in METHODS:
         raise_unknown("method", method, METHODS)
     if layers not in LAYERS:
         raise_unknown("choice of layers", layers, LAYERS)
     if method == "full" and layers != "all":
         raise ConfigError("layers='upper-half' is for adapters: take method='lora' or 'qlora'.")
+    if method == "full" and pairs:
+        raise ConfigError("objective='dpo' is for adapters: take method='lora' or 'qlora'.")
     out, waiting = Path(out), Path(f"{out}-checkpoints")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another, or remove it.")
@@ -111,28 +121,37 @@ def finetune(
         model, bits=4 if method == "qlora" else None, device=f"cuda:{gpu}" if gpu else None
     )
     parameters = _size(base)
-    rate = learning_rate or usual_rate(method, parameters).usual
-    adapter = None
-    if method != "full":
+    rate = learning_rate or usual_rate("dpo" if pairs else method, parameters).usual
+    rate *= rate_multiplier
+    adapter, alpha = None, 2 * rank
+    if hasattr(base, "peft_config"):
+        if method == "full":
+            raise ConfigError(f"{model} is an adapter: take method='lora' or 'qlora', or merge it.")
+        rank, alpha = base.peft_config["default"].r, base.peft_config["default"].lora_alpha
+        for name, weight in base.named_parameters():
+            weight.requires_grad_("lora_" in name)
+    elif method != "full":
         where = {"target_modules": "all-linear"} if layers == "all" else upper_half(base)
         if towers := beside_text(base):
             where["exclude_modules"] = rf".*({TOWER.pattern}).*"
             print(f"! {towers[0]} gets no adapter: rows hold text alone, and the text part learns.")
         # Of a mixture of experts: how peft names their tensors, which are no linear layers.
         warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")
-        adapter = LoraConfig(r=rank, lora_alpha=2 * rank, task_type="CAUSAL_LM", **where)
-    args = sft_config(
+        adapter = LoraConfig(r=rank, lora_alpha=alpha, task_type="CAUSAL_LM", **where)
+    args = (dpo_config if pairs else sft_config)(
         output_dir=str(waiting), num_train_epochs=epochs, per_device_train_batch_size=batch_size,
         learning_rate=rate, seed=seed, eval_strategy="epoch" if eval_rows else "no",
         # Four checkpoints in a run: what a stop costs, against what saving costs.
         **{"save_strategy": "steps", "save_steps": 0.25, "save_total_limit": 2} | settings,
     )  # fmt: skip
-    train_set = encoded(tokenizer, rows)
-    trainer: Any = SFTTrainer(
+    said = _both(rows) if pairs else rows
+    prepared = _preferences if pairs else encoded
+    train_set = prepared(tokenizer, rows)
+    trainer: Any = (DPOTrainer if pairs else SFTTrainer)(
         base,
         args=args,
         train_dataset=train_set,
-        eval_dataset=encoded(tokenizer, eval_rows) if eval_rows else None,
+        eval_dataset=prepared(tokenizer, eval_rows) if eval_rows else None,
         processing_class=tokenizer,
         peft_config=adapter,
         callbacks=list(callbacks) if callbacks is not None else [ProgressLines()],
@@ -140,15 +159,17 @@ def finetune(
     first = trainer.is_world_process_zero()
     if first:
         preflight(trainer)
-        _warn_of_drops(tokenizer, rows)
+        _warn_of_drops(tokenizer, said)
     quiet(trainer)
-    faster_on_cpu(trainer)
+    if not pairs:
+        faster_on_cpu(trainer)
 
     chosen = {
-        "model": str(model), "method": method, "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": rate, "rank": rank if adapter else None,
-        "alpha": 2 * rank if adapter else None, "layers": layers, "seed": seed,
-        "records": len(rows), "data": data.fingerprint(rows),
+        "model": str(model), "method": method, "objective": objective, "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": rate, "rank": None if method == "full" else rank,
+        "alpha": None if method == "full" else alpha, "layers": layers, "seed": seed,
+        "records": len(rows), "data": data.fingerprint(said),
         "precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "float32",
         "processes": trainer.accelerator.num_processes, **settings,
     }  # fmt: skip
@@ -176,7 +197,7 @@ def finetune(
             f"The loss is no number any more. The rate {rate:g} is probably too high: "
             "try a third of it."
         )
-    labels = train_set["labels"]
+    labels = _labels(trainer.train_dataset if pairs else train_set)
     summary = {
         "settings": {name: value for name, value in chosen.items() if value is not None},
         "steps": trainer.state.global_step,
@@ -194,11 +215,11 @@ def finetune(
     if first:
         # Without autocast, which `accelerate` keeps around the forward pass.
         trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
+        if "ref" in getattr(trained, "peft_config", ()):  # what DPO compares an adapter with
+            trained.delete_adapter("ref")
         folder.save(out, trained, tokenizer, json.loads(json.dumps(summary, default=str)), whole)
         if whole is None:
-            check_saved(
-                out, trained, train_set["input_ids"][0], bits=4 if method == "qlora" else None
-            )
+            check_saved(out, trained, _first_ids(trainer), bits=4 if method == "qlora" else None)
         shutil.rmtree(waiting, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return summary
@@ -224,6 +245,39 @@ def encoded(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> "Dataset":
         labels = [token if carries else -100 for token, carries in pairs]
         made.append({"input_ids": list(tokens.input_ids), "labels": labels})
     return Dataset.from_list(made)
+
+
+def _preferences(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> "Dataset":
+    """Return preferences as TRL takes them, without what it does not know."""
+    from datasets import Dataset
+
+    names = ("prompt", "chosen", "rejected")
+    return Dataset.from_list([{name: row[name] for name in names} for row in rows])
+
+
+def _both(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each preference as two rows, one for each answer."""
+    return [
+        {"prompt": row["prompt"], "completion": row[answer]}
+        for row in rows
+        for answer in ("chosen", "rejected")
+    ]
+
+
+def _labels(rows: Any) -> list[list[int]]:
+    """Return the labels of each example; of a preference those of both its answers."""
+    if "labels" in rows.column_names:
+        return rows["labels"]
+    return [
+        [-100] * len(row["prompt_ids"]) + row[answer]
+        for row in rows
+        for answer in ("chosen_ids", "rejected_ids")
+    ]
+
+
+def _first_ids(trainer: Any) -> list[int]:
+    row = trainer.train_dataset[0]
+    return row["input_ids"] if "input_ids" in row else row["prompt_ids"] + row["chosen_ids"]
 
 
 def _warn_of_drops(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> None:

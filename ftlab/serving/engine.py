@@ -1,0 +1,231 @@
+"""Many answers at once, from one base and its adapters.
+
+    rows    ada: base, greedy            all in one forward pass, each with its own adapter
+            ben: ft:…, temperature 1     (peft's adapter_names), settings and random stream;
+            eve: ft:…, a JSON schema     new requests join while others are being answered
+
+The loop is that of `ftlab.decoding`. An answer does not depend on what it is batched with.
+"""
+
+import contextlib
+import json
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import ConfigError, FtlabError, ModelError
+
+__all__ = ["Ask", "Engine", "Token", "schema_grammar"]
+
+TOGETHER = 32  # rows at once
+ADAPTERS = 8  # kept in memory beside the base
+BASE = "__base__"  # peft's word for no adapter
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of an answer, with what is known of it."""
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens in its place, with their log-probabilities."""
+
+
+@dataclass
+class Ask:
+    """One answer that is wanted; `tell` gets each token, then None or the error that ended it."""
+
+    prompt: list[int]
+    tell: Callable[[Token | Exception | None], None]
+    limit: int = 256
+    folder: Path | None = None
+    """Of the adapter; None for the base."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    logprobs: int | None = None
+    """How many likely tokens are wanted for each; None for no log-probabilities."""
+    bias: dict[int, float] = field(default_factory=dict)
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    grammar: str | None = None
+    """What llguidance keeps the answer to."""
+    over: bool = False
+    """Set when nobody wants the rest."""
+
+
+class Engine:
+    """A thread that answers; `ask` and the counts are for any other thread."""
+
+    def __init__(
+        self, base: str = "", *, model: Any = None, tokenizer: Any = None, most: int = 256
+    ) -> None:
+        """Take a base by name, loaded when it is first asked, or a model that is loaded.
+
+        Args:
+            base: the name.
+            model: a causal LM.
+            tokenizer: the model's.
+            most: requests that may wait or be answered at once.
+        """
+        self._base, self._model, self.tokenizer, self._most = base, model, tokenizer, most
+        self._queue: queue.Queue[Ask | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._grammars: Any = None
+        self._names: OrderedDict[Path, str] = OrderedDict()
+        self._open = 0
+        self.counts = {"answers_total": 0, "tokens_total": 0, "answers_open": 0, "batch_rows": 0}
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def load(self) -> Any:
+        """Return the model; it is loaded the first time."""
+        from ftlab import models
+
+        with self._lock:
+            if self._model is None:
+                self._model, self.tokenizer = models.load(self._base)
+            return self._model
+
+    def ask(self, asked: list[Ask]) -> bool:
+        """Queue answers; False if there are too many already."""
+        with self._lock:
+            if self._open + len(asked) > self._most:
+                return False
+            self._open += len(asked)
+        for one in asked:
+            self._queue.put(one)
+        return True
+
+    def close(self) -> None:
+        """Answer nothing more."""
+        self._queue.put(None)
+        self._thread.join(10)
+
+    def context(self) -> int | None:
+        """Return how many tokens the model's context holds."""
+        return getattr(self.load().config, "max_position_embeddings", None)
+
+    def _run(self) -> None:
+        batch: Any = None
+        while True:
+            idle = batch is None or not batch.busy
+            self.counts["answers_open"] = self._open
+            arrived: list[Ask] = []
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    one = self._queue.get(block=idle and not arrived)
+                    if one is None:
+                        return
+                    arrived.append(one)
+            try:
+                if batch is None:
+                    batch = self._batch()
+                for one in arrived:
+                    self._admit(batch, one)
+                if batch.busy:
+                    for ask, token in batch.advance():
+                        self.counts["tokens_total"] += token is not None
+                        self._tell(ask, token)
+                    self.counts["batch_rows"] = len(batch.rows)
+            except Exception as error:  # whatever it was, nobody is to wait for ever
+                lost = {id(ask): ask for ask in [*arrived, *(batch.asks.values() if batch else ())]}
+                for ask in lost.values():
+                    self._tell(ask, error)
+                batch = None
+
+    def _tell(self, ask: Ask, told: Token | Exception | None) -> None:
+        if not isinstance(told, Token):
+            with self._lock:
+                self._open -= 1
+            self.counts["answers_total"] += 1
+        with contextlib.suppress(RuntimeError):  # its event loop is closed
+            ask.tell(told)
+
+    def _batch(self) -> Any:
+        from ftlab.decoding import has_plain_cache
+        from ftlab.serving.rows import Rows
+        from ftlab.templates import end_of_turn_ids
+
+        model = self.load()
+        if not has_plain_cache(model, self.context() or 4096):
+            raise ModelError(
+                f"{type(model).__name__} remembers more than keys and values, which the service "
+                "does not batch: serve it with vLLM (docs/scaling.md)."
+            )
+        own = model.generation_config.eos_token_id
+        own = own if isinstance(own, list) else [own]
+        stops = [*end_of_turn_ids(self.tokenizer), *(token for token in own if token is not None)]
+        return Rows(model, self.tokenizer, stops, TOGETHER)
+
+    def _admit(self, batch: Any, ask: Ask) -> None:
+        """Give a request its adapter and its grammar; what is wrong with them is its error."""
+        try:
+            name = self._adapter(batch, ask.folder)
+            matcher = self._matcher(ask.grammar, batch.stops) if ask.grammar else None
+        except Exception as error:
+            self._tell(ask, error if isinstance(error, FtlabError) else ModelError(str(error)))
+            return
+        batch.add(ask, name, matcher)
+
+    def _adapter(self, batch: Any, folder: Path | None) -> str:
+        """Return the name under which peft knows an adapter; it is loaded if it is not yet."""
+        from peft import PeftModel
+
+        if folder is None:
+            return BASE
+        if folder in self._names:
+            self._names.move_to_end(folder)
+            return self._names[folder]
+        name = f"a{time.monotonic_ns()}"
+        if not isinstance(self._model, PeftModel):
+            self._model = PeftModel.from_pretrained(self._model, str(folder), adapter_name=name)
+            self._model.eval()
+            batch.model = self._model
+        else:
+            self._model.load_adapter(str(folder), adapter_name=name)
+            self._model.eval()
+        self._names[folder] = name
+        used = set(batch.names.values())
+        for old, unused in list(self._names.items()):
+            if len(self._names) > ADAPTERS and unused not in used and old != folder:
+                self._model.delete_adapter(unused)
+                del self._names[old]
+        return name
+
+    def _matcher(self, grammar: str, stops: list[int]) -> Any:
+        import llguidance
+        import llguidance.hf
+
+        if self._grammars is None:
+            size = self.load().get_output_embeddings().weight.shape[0]
+            self._grammars = llguidance.hf.from_tokenizer(
+                self.tokenizer, max(size, len(self.tokenizer)), eos_token=list(dict.fromkeys(stops))
+            )
+        return llguidance.LLMatcher(self._grammars, grammar)
+
+
+def schema_grammar(schema: Any) -> str:
+    """Return what keeps an answer to a JSON schema.
+
+    Raises:
+        ConfigError: llguidance does not know a part of it.
+    """
+    import llguidance
+
+    try:
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(
+            json.dumps(schema), overrides={"whitespace_flexible": False}
+        )
+        fault = llguidance.LLMatcher.validate_grammar(grammar)
+    except Exception as error:
+        fault = str(error)
+    if fault:
+        raise ConfigError(f"This JSON schema cannot be kept to: {fault.splitlines()[0][:300]}")
+    return grammar
