@@ -20,6 +20,7 @@ from typing import Any
 from ftlab import data
 from ftlab.curation import checks_private
 from ftlab.curation.checks_leftovers import leftovers
+from ftlab.curation.checks_private import PATTERNS
 from ftlab.curation.checks_words import listed
 from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
@@ -27,34 +28,13 @@ from ftlab.formats import NotJsonError, loads
 
 # What answers begin with.
 
-_PREAMBLE = re.compile(
-    r"""\s*(?:
-      (?:(?:sure|certainly|of\ course|absolutely|okay|ok|great|no\ problem)\b[!,.:]?\s+)?
-      (?:here(?:'s|’s|\ is|\ are)|below\ (?:is|are)|the\ following\ (?:is|are))
-      \ [^\n]{0,80}:\s*(?:\n|$)
-    | (?:sure|certainly|of\ course|absolutely|great\ question)\s?[!,.:]\s
-      (?=i|here|let|the|below|this|happy|glad)
-    | (?:i'd|i\ would|i\ will|i'll)\ be\ (?:happy|glad)\ to\ (?:help|assist)\b
-    )""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_REFUSAL = re.compile(
-    r"""
-      \bas\ an?\ (?:ai|artificial\ intelligence|(?:large\ )?language)\b
-    | \bi(?:'|’)?\ ?a?m\ (?:sorry|afraid)\b[^.\n]{0,20}\b(?:i|but)\b[^.\n]{0,20}
-      \b(?:can(?:'|’)?t|cannot|can\ not|unable|not\ able|won(?:'|’)t)\b
-    | \bi\ (?:cannot|can(?:'|’)t|am\ unable\ to|am\ not\ able\ to|won(?:'|’)t)\ 
-      (?:assist|help\ (?:you\ )?with|fulfil+|comply|provide|generate|create|engage)\b
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
 _REFUSES_WITHIN = 240  # characters: a refusal stands at the beginning
 
 
 def announced(text: str) -> str | None:
     """Return an answer without the line that only announces it; None if there is no such line."""
     first, _, rest = text.lstrip().partition("\n")
-    if rest.strip() and first.rstrip().endswith(":") and _PREAMBLE.match(first + "\n"):
+    if rest.strip() and first.rstrip().endswith(":") and PATTERNS.preamble.match(first + "\n"):
         return rest.lstrip("\n")
     return None
 
@@ -138,9 +118,9 @@ class ContentChecks:
         if not self._rendered and (rare := data.rare(record)):
             self._rare.update(rare)
             notes.add("needs_a_place", line)
-        if match := next(filter(None, map(_PREAMBLE.match, learned)), None):
+        if match := next(filter(None, map(PATTERNS.preamble.match, learned)), None):
             notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")
-        refusals = (_REFUSAL.search(text, 0, _REFUSES_WITHIN) for text in learned)
+        refusals = (PATTERNS.refusal.search(text, 0, _REFUSES_WITHIN) for text in learned)
         if match := next(filter(None, refusals), None):
             notes.add("refusals", line, f"For example {match.group()[:50]!r}.")
         for check, example in leftovers(asked, learned).items():
