@@ -6,6 +6,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 from ftlab.formats import SHAREGPT
@@ -17,6 +18,12 @@ FENCE = "`" * 3
 def _unfence(text: str) -> str:
     parts = text.split(FENCE)
     return (parts[1].partition("\n")[2] if len(parts) > 1 else text).strip()
+
+
+def messages_in(reply: str) -> list[str]:
+    """Return the messages of a reply that lists them, one on a line."""
+    lines = [re.sub(r"^(-|\d+\.) +", "", line.strip()) for line in reply.splitlines()]
+    return [line.strip('"') for line in lines if line and not line.endswith(":")]
 
 
 def _turns(*told: str) -> list[dict[str, str]]:

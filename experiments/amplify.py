@@ -1,0 +1,215 @@
+"""What do paraphrases, back-translations and new messages add to 21 seeds, for the tuned model?
+
+    python experiments/amplify.py [--out CSV] [--seeds 3] [--minutes 60]
+
+The task is to name the topic of a customer's message. Each arm has the 21 seed messages of lesson
+05 and 42 more (or none): a large model's recorded paraphrases, its translations there and back, its
+new messages, or messages written for the course. All arms read the same number of rows, so that the
+seeds alone are read more often. "everything" has all that the large model made, read once. Tested
+on the course's 120 held-out messages, with a logistic regression on the same rows beside.
+
+Each run is a line of `data/grids/amplify.csv`; the last columns hold each answer, right or not.
+Stopped and started again, the script goes on where it was. Exit code 3: nothing is left to do.
+"""
+
+import argparse
+import csv
+import datetime
+import platform
+import random
+import re
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTTrainer
+
+import ftlab
+from ftlab import data, hardware, models
+from ftlab.files import data_path, read_data
+from ftlab.generation import generate
+from ftlab.recorded import read_recorded
+from ftlab.tasks import triage
+from ftlab.teaching.lesson05 import messages_in
+
+OUT = Path(__file__).parents[1] / "data" / "grids" / "amplify.csv"
+FIELDS = (
+    "arm", "seed", "rows", "read", "right", "valid", "logistic", "of", "seconds", "answers",
+    "logistic_answers",
+)  # fmt: skip
+BASE, BATCH, STEPS, MORE = "smollm2-135m", 4, 32, 42
+ARMS = ("seeds", "new", "paraphrase", "written", "back-translation", "everything")
+WORDS = read_data("lessons/teacher.yaml")
+
+Message = tuple[str, str]
+"""A text and its topic."""
+
+
+def main() -> None:
+    """Run what is left of the grid."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
+    args = parser.parse_args()
+    begun = time.monotonic()
+    runs = [("base", 0)]
+    runs += [(arm, seed) for seed in range(args.seeds) for arm in ARMS[:-1]]
+    runs += [(ARMS[-1], seed) for seed in range(args.seeds)]
+    left = [run for run in runs if (run[0], str(run[1])) not in finished(args.out)]
+    for arm, seed in left:
+        if time.monotonic() - begun > 60 * args.minutes:
+            return print("The minutes are over; call again to go on.")
+        keep(args.out, {"arm": arm, "seed": seed} | one(arm, seed))
+    sys.exit(3)
+
+
+def made() -> dict[str, list[Message]]:
+    """Return what the large model made of the seeds, by way, without near copies."""
+    replies = {
+        row["messages"][-1]["content"]: row["reply"]
+        for row in read_recorded(data_path("recorded/teacher.jsonl"))
+    }
+    found: dict[str, list[Message]] = {"paraphrase": [], "back-translation": [], "new": []}
+    there = [seed["text"] for seed in WORDS["seeds"]]
+
+    def add(way: str, text: str, topic: str) -> None:
+        if max(alike(text, other) for other in there) < 0.7:
+            there.append(text)
+            found[way].append((text, topic))
+
+    for seed in WORDS["seeds"]:
+        text, topic = seed["text"], seed["topic"]
+        for manner in WORDS["manners"]:
+            asked = WORDS["paraphrase"].format(text=text, manner=manner)
+            add("paraphrase", tidy(replies[asked]), topic)
+    for seed in WORDS["seeds"]:
+        for language in WORDS["languages"]:
+            abroad = replies[WORDS["translate"].format(text=seed["text"], language=language)]
+            home = replies[WORDS["back"].format(text=abroad)]
+            add("back-translation", tidy(home), seed["topic"])
+    for topic in triage.TOPICS:
+        shown = "\n".join(f"- {s['text']}" for s in WORDS["seeds"] if s["topic"] == topic)
+        for where in WORDS["places"]:
+            asked = WORDS["new"].format(topic=topic, examples=shown, where=where)
+            for text in messages_in(replies[asked]):
+                add("new", text, topic)
+    return found
+
+
+def tidy(reply: str) -> str:
+    """Return the message in a reply: no preamble, no quotes around it, no remark behind it."""
+    text = re.sub(r"\A(sure|here)\b[^\n]*:\n+", "", reply.strip(), flags=re.IGNORECASE)
+    if quoted := re.match(r'"([^"]+)"', text):
+        text = quoted[1]
+    return " ".join(re.split(r"\n+[(*]", text)[0].split())
+
+
+def alike(a: str, b: str) -> float:
+    """Return the words that two texts share, over those that either has."""
+    one, other = (set(re.findall(r"[a-z0-9']+", text.lower())) for text in (a, b))
+    return len(one & other) / len(one | other)
+
+
+def arm_rows(arm: str, seed: int) -> list[Message]:
+    """Return the messages of an arm: the seeds and up to `MORE` others, as many of each topic."""
+    rows = [(one["text"], one["topic"]) for one in WORDS["seeds"]]
+    if arm == "seeds":
+        return rows
+    hand = triage.examples(480, seed=0)
+    ways = made() | {
+        "written": [(data.prompt(row)[-1]["content"], data.answer(row)) for row in hand]
+    }
+    if arm == "everything":
+        return rows + ways["paraphrase"] + ways["back-translation"] + ways["new"]
+    draw = random.Random(f"{arm} {seed}")
+    for topic in triage.TOPICS:
+        some = [message for message in ways[arm] if message[1] == topic]
+        rows += draw.sample(some, min(len(some), MORE // len(triage.TOPICS)))
+    return rows
+
+
+def one(arm: str, seed: int) -> dict[str, Any]:
+    """Train once, and measure on held-out messages that are the same for all runs."""
+    hardware.seed_everything(seed)
+    test = triage.examples(120, seed=0, split="test")
+    begun = time.monotonic()
+    folder = models.get(BASE)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    rows = [] if arm == "base" else arm_rows(arm, seed)
+    train = [data.example(text, topic, system=triage.SYSTEM) for text, topic in rows]
+    steps = 0 if not rows else -(-len(rows) // BATCH) if arm == "everything" else STEPS
+    if rows:
+        trainer = SFTTrainer(
+            model,
+            args=ftlab.sft_config(
+                max_steps=steps, per_device_train_batch_size=BATCH, seed=seed,
+                learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
+            ),
+            train_dataset=Dataset.from_list(train),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+        )  # fmt: skip
+        ftlab.faster_on_cpu(trainer)
+        trainer.train()
+        model = trainer.model
+    asked = [data.prompt(row) for row in test]
+    answers = generate(model, tokenizer, asked, max_new_tokens=6)
+    marks = [triage.score(row, answer) for row, answer in zip(test, answers, strict=True)]
+    right = [mark["right"].num == 1 for mark in marks]
+    named = triage.baseline(train, test) if rows else [""] * len(test)
+    rival = [topic == data.answer(row) for topic, row in zip(named, test, strict=True)]
+    return {
+        "rows": len(rows),
+        "read": steps * BATCH,
+        "right": sum(right),
+        "valid": sum(mark["valid"].num == 1 for mark in marks),
+        "logistic": sum(rival),
+        "of": len(test),
+        "seconds": f"{time.monotonic() - begun:.0f}",
+        "answers": bits(right),
+        "logistic_answers": bits(rival),
+    }
+
+
+def bits(right: list[bool]) -> str:
+    """Return one digit an answer, behind a letter that keeps it from being read as a number."""
+    return "r" + "".join(str(int(each)) for each in right)
+
+
+def finished(out: Path) -> set[tuple[str, str]]:
+    """Return the arm and seed of each run that the file holds."""
+    if not out.exists():
+        return set()
+    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {(row["arm"], row["seed"]) for row in csv.DictReader(lines)}
+
+
+def keep(out: Path, row: dict[str, Any]) -> None:
+    """Append a run to the file, which begins with how it was made."""
+    if not out.exists():
+        out.parent.mkdir(exist_ok=True)
+        libraries = ", ".join(
+            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
+        )
+        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, float32"
+        out.write_text(
+            "# python experiments/amplify.py\n"
+            f"# {BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}\n"
+            f"# {datetime.date.today()}; {machine}; {libraries}\n{','.join(FIELDS)}\n",
+            "utf-8",
+        )
+    with out.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, FIELDS, lineterminator="\n").writerow(row)
+    print({name: value for name, value in row.items() if "answers" not in name}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

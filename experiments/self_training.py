@@ -1,0 +1,187 @@
+"""A model that learns from its own answers, all of them or those that pass a check: three rounds.
+
+    python experiments/self_training.py [--out CSV] [--seeds 3] [--minutes 60]
+
+Round 0 tunes the base on 24 examples of the task kindness. In each further round the model of the
+round before answers 32 new problems, three samples each at temperature 0.7, and a *fresh* base is
+tuned on what is kept: the first answer to each problem ("all"), or the first that passes the check
+of the task ("checked": two or three whole sentences, on the topic, harmless). All rounds read as
+many rows. Each model then answers 40 held-out problems, greedily; `helpful` is the check's verdict
+on them, `openings` how many different first three words they have.
+
+Each round is a line of `data/grids/self_training.csv`. Stopped and started again, the script goes
+on where it was: what a round learned from lies beside the file of the grid. Exit code 3: nothing is
+left to do.
+"""
+
+import argparse
+import csv
+import datetime
+import json
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTTrainer
+
+import ftlab
+from ftlab import data, hardware, models, tasks
+from ftlab.generation import generate
+
+OUT = Path(__file__).parents[1] / "data" / "grids" / "self_training.csv"
+FIELDS = (
+    "kept", "round", "seed", "rows", "passed", "sampled", "helpful", "of", "openings", "words",
+    "seconds", "answers",
+)  # fmt: skip
+BASE, BATCH, STEPS, TEMPERATURE = "smollm2-135m", 4, 20, 0.7
+GOLD, NEW, SAMPLES, TEST, ROUNDS, TOKENS = 24, 32, 3, 40, 3, 48
+SYSTEM = "Name the smallest helpful action."  # shorter than the one that the template would add
+KINDNESS = tasks.get("kindness")
+
+
+def main() -> None:
+    """Run what is left of the grid."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--minutes", type=float, default=60, help="start no round after these")
+    args = parser.parse_args()
+    begun = time.monotonic()
+    for seed in range(args.seeds):
+        rounds = [("gold", 0)]
+        rounds += [(kept, n) for kept in ("all", "checked") for n in range(1, ROUNDS + 1)]
+        for kept, number in rounds:
+            if (kept, str(number), str(seed)) in finished(args.out):
+                continue
+            if time.monotonic() - begun > 60 * args.minutes:
+                return print("The minutes are over; call again to go on.")
+            keep(args.out, {"kept": kept, "round": number, "seed": seed}
+                 | one(args.out, kept, number, seed))  # fmt: skip
+    sys.exit(3)
+
+
+def one(out: Path, kept: str, number: int, seed: int) -> dict[str, Any]:
+    """Tune a fresh base on a round's rows, measure it, and have it write the rows of the next."""
+    begun = time.monotonic()
+    rows, counts = rows_of(out, kept, number, seed)
+    model, tokenizer = tuned(rows, seed)
+    test = [asked(row) for row in KINDNESS.examples(TEST, seed=1000, split="test")]
+    answers = generate(model, tokenizer, [data.prompt(row) for row in test], max_new_tokens=TOKENS)
+    right = [passes(row, answer) for row, answer in zip(test, answers, strict=True)]
+    if number < ROUNDS:
+        ways = ("all", "checked") if number == 0 else (kept,)
+        problems = new_problems(number + 1, seed)
+        samples = generate(
+            model, tokenizer, [data.prompt(row) for row in problems for _ in range(SAMPLES)],
+            max_new_tokens=TOKENS, temperature=TEMPERATURE, seed=seed,
+        )  # fmt: skip
+        for way in ways:
+            beside(out, way, number + 1, seed).write_text(json.dumps(samples), "utf-8")
+    return counts | {
+        "rows": len(rows),
+        "helpful": sum(right),
+        "of": len(right),
+        "openings": len({" ".join(answer.split()[:3]) for answer in answers}),
+        "words": f"{sum(len(answer.split()) for answer in answers) / len(answers):.1f}",
+        "seconds": f"{time.monotonic() - begun:.0f}",
+        "answers": "r" + "".join(str(int(one)) for one in right),
+    }
+
+
+def rows_of(out: Path, kept: str, number: int, seed: int) -> tuple[list[data.Row], dict[str, int]]:
+    """Return what a round learns from, and how many of the samples passed the check."""
+    if number == 0:
+        gold = [asked(row) for row in KINDNESS.examples(GOLD, seed=seed)]
+        return gold, {"passed": len(gold), "sampled": len(gold)}
+    samples = json.loads(beside(out, kept, number, seed).read_text("utf-8"))
+    rows, passed = [], 0
+    for place, problem in enumerate(new_problems(number, seed)):
+        tried = samples[SAMPLES * place : SAMPLES * (place + 1)]
+        good = [text for text in tried if passes(problem, text)]
+        passed += len(good)
+        for text in ([text for text in tried if text] if kept == "all" else good)[:1]:
+            answer = {"role": "assistant", "content": text}
+            rows.append({"prompt": data.prompt(problem), "completion": [answer]})
+    return rows, {"passed": passed, "sampled": len(samples)}
+
+
+def new_problems(number: int, seed: int) -> list[data.Row]:
+    """Return the problems that a round's rows answer; none of them is in another round."""
+    start = GOLD + NEW * (number - 1)
+    return [asked(row) for row in KINDNESS.examples(start + NEW, seed=seed)[start:]]
+
+
+def asked(row: data.Row) -> data.Row:
+    """Return a row with the system message of this experiment."""
+    problem = data.prompt(row)[-1]["content"]
+    return data.example(problem, data.answer(row), system=SYSTEM, **data.meta(row))
+
+
+def passes(row: data.Row, answer: str) -> bool:
+    """Say whether an answer passes the check of the task."""
+    return KINDNESS.score(row, answer)["helpful"].num == 1
+
+
+def tuned(rows: list[data.Row], seed: int) -> tuple[Any, Any]:
+    """Return a fresh base tuned on some rows, and its tokenizer."""
+    hardware.seed_everything(seed)
+    folder = models.get(BASE)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    trainer = SFTTrainer(
+        model,
+        args=ftlab.sft_config(
+            max_steps=STEPS, per_device_train_batch_size=BATCH, seed=seed,
+            learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
+        ),
+        train_dataset=Dataset.from_list([{k: row[k] for k in ("prompt", "completion")}
+                                         for row in rows]),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+    )  # fmt: skip
+    ftlab.faster_on_cpu(trainer)
+    trainer.train()
+    return trainer.model, tokenizer
+
+
+def beside(out: Path, kept: str, number: int, seed: int) -> Path:
+    """Return the file of the samples from which a round's rows are chosen."""
+    return out.with_name(f"{out.stem}.{kept}-{number}-{seed}.json")
+
+
+def finished(out: Path) -> set[tuple[str, str, str]]:
+    """Return what was kept, the round and the seed of each line of the file."""
+    if not out.exists():
+        return set()
+    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {(row["kept"], row["round"], row["seed"]) for row in csv.DictReader(lines)}
+
+
+def keep(out: Path, row: dict[str, Any]) -> None:
+    """Append a round to the file, which begins with how it was made."""
+    if not out.exists():
+        out.parent.mkdir(exist_ok=True)
+        libraries = ", ".join(
+            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
+        )
+        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, float32"
+        out.write_text(
+            "# python experiments/self_training.py\n"
+            f"# {BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}\n"
+            f"# {datetime.date.today()}; {machine}; {libraries}\n{','.join(FIELDS)}\n",
+            "utf-8",
+        )
+    with out.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, FIELDS, lineterminator="\n").writerow(row)
+    print({name: value for name, value in row.items() if name != "answers"}, flush=True)
+
+
+if __name__ == "__main__":
+    main()
