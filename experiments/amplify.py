@@ -79,8 +79,9 @@ def made() -> dict[str, list[Message]]:
     found: dict[str, list[Message]] = {"paraphrase": [], "back-translation": [], "new": []}
     there = [seed["text"] for seed in WORDS["seeds"]]
 
-    def add(way: str, text: str, topic: str) -> None:
-        if max(alike(text, other) for other in there) < 0.7:
+    def add(way: str, text: str, topic: str, source: str = "") -> None:
+        lost = set(re.findall(r"\d+", source)) - set(re.findall(r"\d+", text))
+        if not lost and max(alike(text, other) for other in there) < 0.7:
             there.append(text)
             found[way].append((text, topic))
 
@@ -88,12 +89,12 @@ def made() -> dict[str, list[Message]]:
         text, topic = seed["text"], seed["topic"]
         for manner in WORDS["manners"]:
             asked = WORDS["paraphrase"].format(text=text, manner=manner)
-            add("paraphrase", tidy(replies[asked]), topic)
+            add("paraphrase", tidy(replies[asked]), topic, text)
     for seed in WORDS["seeds"]:
         for language in WORDS["languages"]:
             abroad = replies[WORDS["translate"].format(text=seed["text"], language=language)]
             home = replies[WORDS["back"].format(text=abroad)]
-            add("back-translation", tidy(home), seed["topic"])
+            add("back-translation", tidy(home), seed["topic"], seed["text"])
     for topic in triage.TOPICS:
         shown = "\n".join(f"- {s['text']}" for s in WORDS["seeds"] if s["topic"] == topic)
         for where in WORDS["places"]:

@@ -1,23 +1,45 @@
-"""Lesson 05, Data synthesis: its exercises, as data.
+"""Lesson 05, Making data: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
-['05.1', '05.2', '05.3', '05.4', '05.5']
+['05.1', '05.2', '05.3', '05.4']
+>>> messages_in('Here are two:\\n\\n1. Where is it?\\n2. "Is it lost?"')
+['Where is it?', 'Is it lost?']
 """
 
 import json
-import math
 import re
+from types import SimpleNamespace
 from typing import Any
 
-from ftlab.formats import SHAREGPT
 from ftlab.teaching.exercises import exercise
 
-FENCE = "`" * 3
+
+class _Client:
+    """A client that answers with what it was asked; it has no network."""
+
+    def __init__(self, cut: bool) -> None:
+        self.cut = cut
+        self.chat = self.completions = self
+
+    def create(self, *, model: str, messages: list[dict[str, str]], **settings: Any) -> Any:
+        """Answer a request as the official client does."""
+        most = settings.get("max_completion_tokens", settings.get("max_tokens"))
+        said = ", ".join(f"{message['role']}: {message['content']}" for message in messages)
+        message = SimpleNamespace(role="assistant", content=f"{model} ({most} tokens): {said}")
+        reason = "length" if self.cut else "stop"
+        return SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason=reason)])
 
 
-def _unfence(text: str) -> str:
-    parts = text.split(FENCE)
-    return (parts[1].partition("\n")[2] if len(parts) > 1 else text).strip()
+def _ask(client: Any, model: str, prompt: str, most: int, *, role: str = "user") -> str | None:
+    messages = [{"role": role, "content": prompt}]
+    reply = client.chat.completions.create(model=model, messages=messages, max_tokens=most)
+    choice = reply.choices[0]
+    return None if choice.finish_reason == "length" else choice.message.content
+
+
+def _asked(client: Any, model: str, prompt: str, **limit: int) -> Any:
+    messages = [{"role": "user", "content": prompt}]
+    return client.chat.completions.create(model=model, messages=messages, **limit)
 
 
 def messages_in(reply: str) -> list[str]:
@@ -26,56 +48,103 @@ def messages_in(reply: str) -> list[str]:
     return [line.strip('"') for line in lines if line and not line.endswith(":")]
 
 
-def _turns(*told: str) -> list[dict[str, str]]:
-    return [{"role": a, "content": b} for a, b in zip(told[::2], told[1::2], strict=True)]
-
-
-def _sharegpt(messages: list[dict[str, str]]) -> dict[str, Any]:
-    talk = [{"from": SHAREGPT[m["role"]], "value": m["content"]} for m in messages]
-    return {"conversations": talk}
-
-
-def _openings(texts: list[str]) -> int:
-    return len({" ".join(text.split()[:3]) for text in texts})
-
-
 def _leaks(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> int:
     groups = {record["group"] for record in train}
     return sum(record["group"] in groups for record in test)
 
 
+def _record(
+    sentence: str, call: dict[str, Any], tools: list[Any], *, nulls: bool = False
+) -> dict[str, Any]:
+    given = {key: it for key, it in call["arguments"].items() if nulls or it is not None}
+    function = {"name": call["tool"], "arguments": given}
+    turn = {"role": "assistant", "content": "", "tool_calls": [
+        {"type": "function", "function": function}
+    ]}  # fmt: skip
+    return {"messages": [{"role": "user", "content": sentence}, turn], "tools": tools}
+
+
+def _as_string(*given: Any) -> dict[str, Any]:
+    record = _record(*given)
+    function = record["messages"][-1]["tool_calls"][0]["function"]
+    function["arguments"] = json.dumps(function["arguments"])
+    return record
+
+
+def _as_text(sentence: str, call: dict[str, Any], tools: list[Any]) -> dict[str, Any]:
+    turns = [{"role": "user", "content": sentence},
+             {"role": "assistant", "content": json.dumps(call)}]  # fmt: skip
+    return {"messages": turns, "tools": tools}
+
+
+def _what_counts(record: Any) -> Any:
+    """Return a row with a call without what templates do not ask for: ids, types, empty texts."""
+    turns = []
+    for turn in record["messages"]:
+        calls = [call.get("function", call) for call in turn.get("tool_calls") or ()]
+        said = [[function["name"], function["arguments"]] for function in calls]
+        turns.append([turn["role"], turn.get("content") or "", said])
+    return {"turns": turns, "tools": record.get("tools")}
+
+
+_TOOLS = [{"type": "function", "function": {"name": "opening_hours", "parameters": {}}}]
+
 EXERCISES = (
     exercise(
         "05.1",
-        solution=_unfence,
-        cases=(
-            (f"Sure! Here it is:\n{FENCE}python\nprint(1)\n{FENCE}\nI hope it helps!",),
-            ("\nprint(2)\n",),
-            (f"{FENCE}\nimport math\n\nprint(math.pi)\n{FENCE}",),
-        ),
+        solution=_ask,
+        cases=((_Client(False), "small", "Say hello.", 20), (_Client(True), "big", "Go on.", 8)),
         mistakes={
-            "the word after the fence stays": lambda text: (
-                [*text.split(FENCE), ""][1].strip() or text.strip()
+            "an answer that was cut off is kept": lambda client, model, prompt, most: (
+                _asked(client, model, prompt, max_tokens=most).choices[0].message.content
             ),
-            "only the fence itself goes": lambda text: text.replace(FENCE, "").strip(),
-            "it takes what stands before the fence": lambda text: text.split(FENCE)[0].strip(),
-            "it takes what stands behind the fence": lambda text: text.split(FENCE)[-1].strip(),
-            "nothing is stripped": lambda text: (
-                text.split(FENCE)[1].partition("\n")[2] if FENCE in text else text
+            "the whole reply comes back": lambda client, model, prompt, most: _asked(
+                client, model, prompt, max_tokens=most
             ),
+            "a message comes back, not its text": lambda client, model, prompt, most: (
+                _asked(client, model, prompt, max_tokens=most).choices[0].message
+            ),
+            "nothing limits the answer": lambda client, model, prompt, most: (
+                None
+                if (reply := _asked(client, model, prompt)).choices[0].finish_reason == "length"
+                else reply.choices[0].message.content
+            ),
+            "the prompt is sent as the system's": lambda *given: _ask(*given, role="system"),
         },
     ),
     exercise(
         "05.2",
-        solution=lambda wanted, accepted: math.ceil(wanted / accepted),
-        cases=((1000, 0.8), (10, 0.75), (300, 1.0), (7, 0.125)),
+        solution=messages_in,
+        cases=(
+            ("- Where is it?\n- It has been a week. 3 boxes!\n",),
+            ("Sure, here are two more:\n\n1. i want 2 of them\n2. Is it lost?",),
+            ('"Two came, not one."\n\n"Why - is it late?"',),
+        ),
         mistakes={
-            "it multiplies": lambda wanted, accepted: math.ceil(wanted * accepted),
-            "it adds the share that is rejected": lambda wanted, accepted: math.ceil(
-                wanted * (2 - accepted)
-            ),
-            "it rounds down": lambda wanted, accepted: math.floor(wanted / accepted),
-            "it does not round": lambda wanted, accepted: wanted / accepted,
+            "the preamble is kept": lambda reply: [
+                re.sub(r"^(-|\d+\.) +", "", line.strip()).strip('"')
+                for line in reply.splitlines() if line.strip()
+            ],
+            "empty lines are kept": lambda reply: [
+                re.sub(r"^(-|\d+\.) +", "", line.strip()).strip('"')
+                for line in reply.splitlines() if not line.strip().endswith(":")
+            ],
+            "the numbers stay": lambda reply: [
+                re.sub("^- +", "", line.strip()).strip('"')
+                for line in reply.splitlines() if line.strip() and not line.endswith(":")
+            ],
+            "the dashes stay": lambda reply: [
+                re.sub(r"^\d+\. +", "", line.strip()).strip('"')
+                for line in reply.splitlines() if line.strip() and not line.endswith(":")
+            ],
+            "the quotation marks stay": lambda reply: [
+                re.sub(r"^(-|\d+\.) +", "", line.strip())
+                for line in reply.splitlines() if line.strip() and not line.endswith(":")
+            ],
+            "all digits and dashes go": lambda reply: [
+                re.sub(r"\d+\. +|\d+ *|- *", "", line.strip()).strip('"')
+                for line in reply.splitlines() if line.strip() and not line.endswith(":")
+            ],
         },
     ),
     exercise(
@@ -102,42 +171,17 @@ EXERCISES = (
     ),
     exercise(
         "05.4",
-        solution=_sharegpt,
+        solution=_record,
         cases=(
-            (_turns("user", "Hi", "assistant", "Hello."),),
-            (_turns("system", "Be brief.", "user", "And you?", "assistant", "Well."),),
-            (_turns("user", "a", "assistant", "b", "user", "c", "assistant", "d"),),
+            ("Open on Monday?", {"tool": "opening_hours", "arguments": {"day": "Monday"}}, _TOOLS),
+            ("When?", {"tool": "opening_hours", "arguments": {"day": None}}, _TOOLS),
         ),
+        view=_what_counts,
         mistakes={
-            "the roles keep their names": lambda messages: {
-                "conversations": [{"from": m["role"], "value": m["content"]} for m in messages]
-            },
-            "the keys keep their names": lambda messages: {
-                "conversations": [
-                    {"role": SHAREGPT[m["role"]], "content": m["content"]} for m in messages
-                ]
-            },
-            "it returns the list alone": lambda messages: _sharegpt(messages)["conversations"],
-            "the system message is lost": lambda messages: _sharegpt(
-                [m for m in messages if m["role"] != "system"]
-            ),
-            "it returns a text": lambda messages: json.dumps(_sharegpt(messages)),
+            "the call is written as text": _as_text,
+            "what the guest did not say is learned": lambda *given: _record(*given, nulls=True),
+            "the arguments are a string": _as_string,
+            "the tools are missing": lambda *given: {"messages": _record(*given)["messages"]},
         },
     ),
-    exercise(
-        "05.5",
-        solution=_openings,
-        cases=(
-            (["Ask her to sit.", "Ask her to stand.", "Ask him to sit.", "Ask him to sit."],),
-            (["Bring a tea.", "Bring a cup of tea.", "Bringing it helps."],),
-            (["One two three four", "One two three", "one two three"],),
-        ),
-        mistakes={
-            "it counts the texts": len,
-            "it counts first words": lambda texts: len({text.split()[0] for text in texts}),
-            "it counts first letters": lambda texts: len({text[:3] for text in texts}),
-            "it counts whole texts": lambda texts: len(set(texts)),
-            "it returns a share": lambda texts: _openings(texts) / len(texts),
-        },
-    ),
-)
+)  # fmt: skip

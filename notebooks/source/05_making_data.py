@@ -1,19 +1,22 @@
 # %% [markdown]
-# # 05 Data synthesis: from four functions to a thousand records
+# # 05 Making data: from 21 messages to three hundred checked rows
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/05_making_data.ipynb)
 #
-# **What you will build**: a file of a thousand training examples that a teacher wrote and a
-# sandbox checked, a hundred more out of fifteen written by hand (five others are held out),
-# and the answer to a question: can a model be its own teacher?
+# **What you will build**: a file of about three hundred training rows, made from 21 messages by a
+# language model behind an endpoint, each row cleaned and checked, none a copy of another. You see
+# what each way of making rows adds to a tuned model, and what happens to a model that learns from
+# its own answers.
 #
-# **Prerequisites**: lesson 00. No GPU, no key. If you have an endpoint that speaks OpenAI's
-# protocol, the same cells use it.
+# **Prerequisites**: lesson 00. No GPU and no key. Any endpoint that speaks OpenAI's protocol can
+# take the place of the one that this lesson starts.
 #
-# | where | reading, doing and running | of it, running |
+# | where | reading, doing and running | of it, computing |
 # |---|---|---|
-# | a laptop or server, CPU only | about an hour | four to five minutes |
-# | a free Colab T4, or another GPU | the same | a little less |
+# | a laptop or server, CPU only | about 80 minutes | three to six minutes |
+# | a free Colab T4, or another GPU | the same | less |
+#
+# Whenever you are asked for a prediction, write it down before you run the next cell.
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -23,456 +26,570 @@ import sys
 REPOSITORY = "https://github.com/ftlab-course/ftlab"
 
 if "google.colab" in sys.modules:
-    wanted = f"ftlab @ git+{REPOSITORY}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
+    wanted = [f"ftlab @ git+{REPOSITORY}", "llguidance"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *wanted], check=True)
 
 # %% [markdown]
-# ## 1. A teacher
+# ## 1. Settings
 #
-# Somebody has to write the answers that a model learns from. Here it is a **teacher**: a
-# program, or a larger model behind an endpoint.
-#
-# To use an endpoint, set `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` before you
-# start Jupyter. Without them the teacher is a program that knows the right answers. It spoils
-# four in ten of them in the ways in which hosted models do: a preamble, a fence, chatter, an
-# answer broken off. And it is *careless*: in some answers it gets a number wrong.
+# `TEST` held-out messages and `STEPS` training steps belong to section 8, `CALL_STEPS` to
+# section 11. `SMALL` functions are given to the small model in section 5.
 
 # %%
-import contextlib
 import os
 import re
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import ftlab
-from ftlab import data, hardware
-from ftlab.curation import teachers
+import transformers
+from ftlab import data, files, hardware, models, recorded
 
 SEED = 0
-BASE = "ftlab-7m"
-WANTED = 1000  # with an endpoint, look at the estimate in section 3 first
+BASE = "smollm2-135m"
 PROFILE = ftlab.profile()
-# Records, and held-out records, of the experiment in section 8.
-DOLL, TEST = min(PROFILE.records // 12, 400), 150
-# Name a folder of your own to keep the files, and to go on with them another day.
+TEST, STEPS, CALL_STEPS, SMALL = 100, 32, 18, 2
 FOLDER = Path(tempfile.mkdtemp())
 
 hardware.seed_everything(SEED)
-hardware.versions()
-
-# %%
-program = teachers.get("program", flaws=0.4)
-
-
-def careless(requests):
-    """Answer as the program does, with a wrong number in some answers."""
-    answers = program.ask(requests)
-    for i, request in enumerate(requests):
-        if int(request.key, 16) % 8 == 0:
-            text = re.sub(
-                r"(assertEqual.*, \d+)\)", r"\g<1>9)", answers[i].text, count=1
-            )
-            answers[i] = replace(answers[i], text=text)
-    return answers
-
-
-if os.environ.get("OPENAI_MODEL"):
-    teacher = teachers.get("openai")
-else:
-    teacher = replace(program, name="program, flawed and careless", ask=careless)
-print("the teacher is", teacher.name)
+datasets.disable_progress_bars()
+transformers.utils.logging.disable_progress_bar()
 
 # %% [markdown]
-# ## 2. Four functions, by hand
+# ## 2. A teacher behind an endpoint
 #
-# The task is to write the unit tests of a Python function, in a *house style*: this class
-# name, these methods, these imports. Style is hard to put in words and easy to show.
+# Somebody has to write the rows that a model learns from. A model that writes them is called a
+# **teacher**, and the model that learns from them a **student**. When a small student learns what
+# a large teacher wrote, this is **distillation**.
+#
+# We begin with 21 messages to a company, three of each of seven topics. They were written for this
+# course. The student shall name the topic.
 
 # %% tags=["nbval-check-output"]
-from ftlab import tasks
-
-task = tasks.get("unit_tests")
-four = task.examples(4, seed=0)
-for example in four:
-    print(data.prompt(example)[-1]["content"].partition("\n\n")[2], "\n")
+words = files.read_data("lessons/teacher.yaml")
+seeds = words["seeds"]
+for seed in seeds[::5]:
+    print(f"{seed['topic']:13}{seed['text']}")
+print(f"{len(seeds)} messages, {len(words['topics'])} topics")
 
 # %% [markdown]
-# What should the teacher be told? The task in a few words, and a solved example or two. This
-# is **one prompt**, and it is all the writing that you do.
+# Most services and most local servers speak **OpenAI's protocol**: a list of messages goes to a
+# URL, and an answer comes back. The next cell starts such a server on this machine. Two models
+# stand behind it:
+#
+# - the small model of this course, which you have tuned in the lessons before;
+# - `recorded`: replies that a large language model (Claude) wrote once, on the date that each reply
+#   carries, and that are kept as they came, with all their faults. No person wrote any of them. A
+#   request that is not among them goes to the small model, and the reply says who wrote it.
+#
+# To use an endpoint of your own, set `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` before
+# you start Jupyter. The official client reads the first two by itself.
+#
+# One prompt asks to say a message in other words, which is to **paraphrase** it. **Predict.** What
+# will the small model make of it, and what the large one?
 
 # %%
-from ftlab.curation.teachers import Request
+from openai import OpenAI
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-told = {"role": "system", "content": f"{task.describe}\n\nAnswer with code alone."}
-shown, asked = four[0], four[1:]
-solved = [*data.prompt(shown), {"role": "assistant", "content": data.answer(shown)}]
-requests = [
-    Request(f"{i:016x}", (told, *solved, *data.prompt(r)), data.answer(r))
-    for i, r in enumerate(asked)
-]
-raw = [teacher.ask([request])[0].text for request in requests]
-print(raw[0])
+folder = models.get(BASE)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
+
+endpoint = recorded.serve(model, tokenizer, name="small")
+local = OpenAI(base_url=endpoint.url, api_key="none")
+client, TEACHER = local, recorded.RECORDED
+if os.environ.get("OPENAI_MODEL"):
+    client, TEACHER = OpenAI(), os.environ["OPENAI_MODEL"]
+
+my_guess = "the small one ..., the large one ..."
+prompt = words["paraphrase"].format(text=seeds[5]["text"], manner=words["manners"][0])
+print(prompt, "\n")
+for name, who in {"small": local, TEACHER: client}.items():
+    reply = who.chat.completions.create(
+        model=name, messages=[{"role": "user", "content": prompt}], max_tokens=60
+    )
+    print(f"{reply.model}: {reply.choices[0].message.content}")
+print("you expected:", my_guess)
 
 # %% [markdown]
-# "Answer with code alone" does not always help. A teacher that was made for conversation
-# likes to say "Sure! Here is the test:" first, and to wrap its code in a fence.
+# A reply has more in it than a text. Each of its `choices` has a `finish_reason`: `"stop"` when the
+# model ended its turn, and `"length"` when the limit cut it off. An answer that was cut off must
+# not become a training row.
 #
-# **Predict.** A model is tuned on a thousand answers of this kind. What will the first word
-# of *its* answers be? Write it down, then read on.
-#
-# It learns what it sees, the "Sure!" as well as the test, and a file that opens with "Sure!"
-# is no Python. So the answers are cleaned before anything else.
-#
-# **Exercise 05.1.** Return what is inside the first fence, without the word behind the
-# opening one; the whole text, if there is no fence. Either way without blanks around it.
+# **Exercise 05.1.** Ask a model through the client, with at most `most` tokens. Return the text of
+# the answer, or `None` if it was cut off. Stuck? `hint("05.1", 1)`, then `hint("05.1", 2)`.
 
 # %% tags=["exercise", "nbval-check-output"]
 from ftlab import check
 from ftlab.teaching.exercises import hint
 
-FENCE = "`" * 3
 
-
-def unfence(text):
-    """Return what is inside the first code fence of a text, or the whole text."""
+def text_of(client, model, prompt, most):
+    """The text of an answer to one prompt, or None if the limit cut it off."""
     # solution:
-    parts = text.split(FENCE)
-    return (parts[1].partition("\n")[2] if len(parts) > 1 else text).strip()
+    reply = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": prompt}], max_tokens=most
+    )
+    choice = reply.choices[0]
+    return None if choice.finish_reason == "length" else choice.message.content
     # stub:
     # ...
     # end
 
 
-check("05.1", unfence)
+check("05.1", text_of)
 
 # %% [markdown]
-# The course's own cleaner also knows preambles without a fence, chatter at the end, and
-# thoughts that a model thinks aloud. It says what it took away, so that you can count.
+# Now twelve messages for each of the two. What is a *usable* paraphrase? A program can check some
+# of it: the numbers are still there, it is not nearly the same text, and it is a message and not an
+# answer to one. (The twelve requests are sent together; section 3 says why.) `alike` is the share of words that two texts have in common, of all that either has
+# (the **Jaccard index**). Where to draw its line is a choice; 0.7 is ours.
+
+
+# %%
+from concurrent.futures import ThreadPoolExecutor
+
+
+def ask(prompt, model=TEACHER, who=client, most=400):
+    """The text of an answer, or an empty one if the limit cut it off."""
+    reply = who.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": prompt}], max_tokens=most
+    )
+    choice = reply.choices[0]
+    return "" if choice.finish_reason == "length" else choice.message.content
+
+
+def ask_all(prompts, model=TEACHER, who=client, most=400):
+    """The answers to prompts, eight of which are under way at a time."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda prompt: ask(prompt, model, who, most), prompts))
+
+
+# %%
+def alike(a, b):
+    """The words that two texts share, over those that either has."""
+    one, other = (set(re.findall(r"[a-z0-9']+", text.lower())) for text in (a, b))
+    return len(one & other) / len(one | other)
+
+
+def fault(source, text):
+    """Why a rewording is turned down; an empty text if it is not."""
+    if not text:
+        return "cut off"
+    if set(re.findall(r"\d+", source)) - set(re.findall(r"\d+", text)):
+        return "a number is lost"
+    if re.search(r"\b(sorry|assist|chatbot)\b|customer's message|\[", text, re.I):
+        return "an answer, not a message"
+    return "nearly the same" if alike(source, text) >= 0.7 else ""
+
+
+# %%
+from collections import Counter
+
+from ftlab.display import wrap
+
+manner = words["manners"][0]
+twelve = [
+    words["paraphrase"].format(text=s["text"], manner=manner) for s in seeds[3:15]
+]
+for name, who in {"small": local, TEACHER: client}.items():
+    texts = ask_all(twelve, name, who, 48)
+    faults = [fault(s["text"], t) for s, t in zip(seeds[3:15], texts)]
+    print(f"{name}: {faults.count('')} of {len(texts)} usable;", dict(Counter(faults)))
+    for text, why in list(zip(texts, faults))[:5]:
+        print(wrap(text.replace("\n", " ") or "(cut off)", f"  {why or 'usable'}: "))
+
+# %% [markdown]
+# The small model mostly answers the message, repeats it, or apologises. It is too weak for this
+# task, and the checks say so. It would be a mistake to lower them until enough passes. From here on
+# the teacher is `TEACHER`.
+#
+# ## 3. Many requests: several at once, and none twice
+#
+# An endpoint far away takes its time, and we only wait. So several requests wait together. Here is
+# a second server that takes a fifth of a second for each reply. Nothing stands behind it: what is
+# not recorded is refused, with the usual error.
+#
+# **Predict.** Sixteen requests, one after another and then eight at once. How many times faster?
+
+# %%
+from rich.progress import track
+
+slow = recorded.serve(delay=0.2)
+distant = OpenAI(base_url=slow.url, api_key="none")
+sixteen = [
+    words["paraphrase"].format(text=s["text"], manner=m)
+    for s in seeds[:4]
+    for m in words["manners"]
+]
+my_guess = "... times"
+start = time.monotonic()
+alone = [ask(p, recorded.RECORDED, distant) for p in sixteen]
+middle = time.monotonic()
+with ThreadPoolExecutor(8) as pool:
+    answers = pool.map(lambda p: ask(p, recorded.RECORDED, distant), sixteen)
+    together = list(track(answers, "asking", total=len(sixteen)))
+end = time.monotonic()
+print(f"alone {middle - start:.1f} s, eight at once {end - middle:.1f} s")
+print("the same answers:", alone == together, "| you expected:", my_guess)
+
+# %% [markdown]
+# Eight threads are enough here. For hundreds at once, `openai.AsyncOpenAI` does the same in one
+# thread. A service limits your **rate** and answers 429 when you ask too fast. The client then
+# waits and tries again by itself (`max_retries`).
+#
+# A run of some hundred requests will break off one day: a lost connection, a full disk, Ctrl-C. So
+# each answer goes to the disk at once, under a **hash** of its request: a short number that is the
+# same for the same text. Who asks again finds it there.
+
+
+# %%
+import hashlib
+import json
+
+
+class Cache:
+    """Answers on the disk, one a line, found by the hash of their prompt."""
+
+    def __init__(self, path):
+        self.path, self.asked, self.answers = path, 0, {}
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            self.answers = dict(json.loads(line) for line in lines)
+
+    def ask(self, prompt):
+        """The answer to a prompt; it is asked for only where there is none."""
+        key = hashlib.sha256(f"{TEACHER} {prompt}".encode()).hexdigest()[:16]
+        if key not in self.answers:
+            self.asked += 1
+            self.answers[key] = ask(prompt)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([key, self.answers[key]]) + "\n")
+        return self.answers[key]
+
+
+# %% [markdown]
+# We ask for twenty paraphrases and throw the object away, as a kill would. Then a new one is asked
+# for all of them. **Predict.** How many requests go out the second time?
 
 # %% tags=["nbval-check-output"]
+pairs = [(seed, manner) for seed in seeds for manner in words["manners"]]
+prompts = [words["paraphrase"].format(text=s["text"], manner=m) for s, m in pairs]
+
+first = Cache(FOLDER / "answers.jsonl")
+for prompt in prompts[:20]:
+    first.ask(prompt)
+asked_before = first.asked
+del first  # killed
+
+cache = Cache(FOLDER / "answers.jsonl")
+with ThreadPoolExecutor(8) as pool:
+    paraphrases = list(pool.map(cache.ask, prompts))
+print(f"{asked_before} asked, then {cache.asked}: {len(paraphrases)} answers")
+
+# %% [markdown]
+# Nothing was asked twice, and nothing would have been paid for twice. `ftlab synth` and `ftlab
+# amplify` do this as well; their cache also survives a line that a kill has cut in half.
+#
+# Now the other requests. Each message is translated to Finnish and to Japanese and **back**
+# (**back-translation**). For each topic and six kinds of company, five **new** messages are asked
+# for, with the three seeds as examples (**few-shot**). The last two kinds of request, unit tests
+# and tool calls, are for sections 5 and 10.
+
+# %% tags=["nbval-check-output"]
+from ftlab import tasks
+
+unit_tests = tasks.get("unit_tests")
+functions = unit_tests.examples(words["functions"], seed=5)
+code = [data.prompt(row)[-1]["content"].partition("def ")[2] for row in functions]
+shown = {s["topic"]: "" for s in seeds}
+for s in seeds:
+    shown[s["topic"]] += f"\n- {s['text']}" if shown[s["topic"]] else f"- {s['text']}"
+asked = {
+    "there": [("translate", {"text": s["text"], "language": to})
+              for s in seeds for to in words["languages"]],
+    "new": [("new", {"topic": topic, "examples": shown[topic], "where": place})
+            for topic in words["topics"] for place in words["places"]],
+    "code": [("unit_tests", {"code": f"def {one}"}) for one in code],
+    "calls": [("tool_call", {"sentence": one}) for one in words["sentences"]],
+}  # fmt: skip
+replies = {"paraphrase": paraphrases}
+with ThreadPoolExecutor(8) as pool:
+    for kind, some in asked.items():
+        requests = [words[name].format(**slots) for name, slots in some]
+        replies[kind] = list(pool.map(cache.ask, requests))
+    back = [words["back"].format(text=text) for text in replies["there"]]
+    replies["back"] = list(pool.map(cache.ask, back))
+print({kind: len(some) for kind, some in replies.items()})
+
+# %% [markdown]
+# Every one of these requests has a recorded reply; what had none would have gone to the small model.
+# `endpoint.counts` says who wrote how many.
+#
+# ## 4. Cleaning
+#
+# "Answer with one message" does not always help. A model that was made for conversation likes to
+# begin with "Sure! Here's a polite version:", to put the text in quotation marks, to wrap code in a
+# fence, and to add a remark.
+#
+# **Predict.** In which of the six kinds of reply is there most to clean?
+
+# %% tags=["nbval-check-output"]
+import numpy
+import pandas
+
+FENCE = "`" * 3
+MARKS = {
+    "preamble": r"\A(sure|here)\b[^\n]*:\n",
+    "quotation marks": r'(\A|:\n\n)"',
+    "fence": FENCE,
+    "remark at the end": rf"\n\n[(（*]|{FENCE}\n\n\S",
+}
+found = {
+    kind: {"replies": len(some)}
+    | {name: sum(bool(re.search(mark, text, re.I)) for text in some)
+       for name, mark in MARKS.items()}
+    for kind, some in replies.items()
+}  # fmt: skip
+pandas.DataFrame(found).T
+
+
+# %%
+def tidy(reply):
+    """The one message in a reply, without what stands around it."""
+    text = re.sub(MARKS["preamble"] + "+", "", reply.strip(), flags=re.I)
+    if quoted := re.match(r'"([^"]+)"', text):
+        text = quoted[1]
+    return " ".join(re.split(r"\n+[(*]", text)[0].split())
+
+
+for reply in [r for r in replies["back"] + paraphrases if tidy(r) != r.strip()][3:9:2]:
+    print(wrap(repr(reply), "as it came: "))
+    print(wrap(tidy(reply), "tidied:     "), "\n")
+
+# %% [markdown]
+# A student that reads "Sure!" learns "Sure!". In a file of Python it learns a syntax error. A few
+# such rows in a hundred are enough to make some answers begin like that.
+#
+# The five new messages of one reply come with dashes, with numbers, or in quotation marks, and two
+# replies have a preamble.
+#
+# **Exercise 05.2.** Return the list of the messages in such a reply.
+
+# %% tags=["exercise", "nbval-check-output"]
+import re
+
+
+def messages_in(reply):
+    """The messages of a reply that lists them, one on a line."""
+    # solution:
+    lines = [re.sub(r"^(-|\d+\.) +", "", line.strip()) for line in reply.splitlines()]
+    return [line.strip('"') for line in lines if line and not line.endswith(":")]
+    # stub:
+    # ...
+    # end
+
+
+check("05.2", messages_in)
+
+
+# %% [markdown]
+# For code, the course's own cleaner takes off preambles, fences and remarks. What does that save?
+
+# %%
 from ftlab.curation.cleaning import clean
+from ftlab.evaluation.intervals import paired_bootstrap
+from ftlab.teaching import claims
 
-chatty = (
-    f"Sure! Here is the test:\n\n{FENCE}python\n{data.answer(shown)}\n{FENCE}\nEnjoy!"
-)
-text, taken = clean(chatty)
-print("taken away:", ", ".join(taken))
-print(text)
-assert text == data.answer(shown)
 
-# %% [markdown]
-# Clean is not *right*. Let us make a wrong answer by hand: one expected value is changed.
+def is_python(text):
+    """1 if a text is Python, else 0."""
+    try:
+        return int(bool(compile(text, "answer", "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):
+        return 0
 
-# %% tags=["nbval-check-output"]
-wrong = text.replace("[10, 9]", "[10, 8]")
-print(*[line for line in wrong.splitlines() if "assertEqual" in line], sep="\n")
 
-# %% [markdown]
-# **Predict.** Which of these three checks will notice: does it parse as Python, does it keep
-# the house style, does it pass when it is run?
-
-# %% tags=["nbval-check-output"]
-for name, answer in {"right": text, "wrong": wrong}.items():
-    marks = task.score(shown, answer)
-    said = {metric: int(marks[metric].num) for metric in ("parses", "style", "passes")}
-    print(name, said)
+modules = [clean(text)[0] for text in replies["code"]]
+raw, cleaned = ([is_python(t) for t in some] for some in (replies["code"], modules))
+print(f"Python as they came: {sum(raw)} of {len(raw)}; cleaned: {sum(cleaned)}")
+one = [1] * len(raw)
+claims.record(31, paired_bootstrap(raw, one, cleaned, one, seed=SEED))
 
 # %% [markdown]
-# Only running tells. But this is code that nobody has read, so it runs in a **sandbox**: a
-# process of its own, with no network and no view of your files, for a bounded time.
+# The line above is a **claim** that practitioners make, decided by a rule that stands in
+# `data/claims.yaml`: that a teacher's preamble has to be cleaned away.
+#
+# ## 5. Right is what has been run
+#
+# A clean answer can be wrong. Here the teacher wrote unit tests for thirty short functions. We take
+# one of them and change one expected value by hand. **Predict.** Which of these will notice: that
+# it must be Python, or that it must pass when it is run?
+#
+# Code that nobody has read is run in a **sandbox**: a process of its own, with no network and no
+# view of your files, for a bounded time.
 
 # %%
 from ftlab import sandbox
 
+right = modules[0]
+wrong = re.sub(r"(assertEqual\(.*, )\S+\)", r"\g<1>'wrong')", right, count=1)
 print("contained by:", sandbox.level())
-tried = sandbox.run("import urllib.request as u; u.urlopen('http://example.com')",
-                    allow_weak=True)  # fmt: skip
-print("asked for a web page:", tried.outcome)
+for name, text in {"as it was": right, "one value changed": wrong}.items():
+    marks = unit_tests.score(functions[0], text)
+    print(f"{name}: Python {is_python(text)}, passes {int(marks['passes'].num)}")
 
 # %% [markdown]
-# ## 3. A thousand of them, with one call
-#
-# Asking one by one is slow, because an endpoint takes its time and we only wait. Several
-# requests at once wait together. Here each answer is held back for a tenth of a second.
-#
-# **Predict.** Twenty-four answers, one at a time, and then eight at a time. How many times
-# faster?
+# Only running tells. Now all thirty, and `SMALL` of them by the small model. **Predict.** How many
+# of the large model's thirty tests pass? Wrong expected values are the usual fault of such tests,
+# since a model has to compute them in its head.
 
 # %%
-from ftlab.curation import synthesis
-
-
-def slowly(requests):
-    """Answer as the program does, after the pause that an endpoint would take."""
-    time.sleep(0.1)
-    return quick.ask(requests)
-
-
-quick = teachers.get("program")
-slow = replace(quick, ask=slowly)
-seconds = {}
-for at_once in (1, 8):
-    begun = time.monotonic()
-    file = FOLDER / f"wait{at_once}.jsonl"
-    synthesis.synthesise("triage", 24, slow, file, concurrency=at_once, progress=False)
-    seconds[at_once] = time.monotonic() - begun
-print({f"{n} at once": f"{s:.1f} s" for n, s in seconds.items()})
-assert seconds[8] < seconds[1]
-
-# %% [markdown]
-# How many requests will it take? Some answers will be turned down.
-#
-# **Exercise 05.2.** `accepted` is the share of answers that are kept, from 0 to 1. How many
-# must be asked for, to keep `wanted`?
-
-# %% tags=["exercise", "nbval-check-output"]
-import math
-
-
-def to_ask(wanted, accepted):
-    """The number of answers to ask for, when a share of them is accepted."""
-    # solution:
-    return math.ceil(wanted / accepted)
-    # stub:
-    # ...
-    # end
-
-
-check("05.2", to_ask)
-
-# %% [markdown]
-# And what will it cost? Nothing here, but an endpoint counts **tokens**, those of the prompt
-# and those of the answer, at different prices. So ask for an estimate *before* the run. Below,
-# prices are in US dollars for a million tokens, and costs in US dollars.
-#
-# **Predict.** Showing the teacher solved examples makes its answers better. What does it do
-# to the bill?
-
-# %%
-from ftlab.display import wrap
-
-prices = (0.15, 0.60)  # in prompts, in answers; made up: put in those of your endpoint
-settings = {"seed": SEED, "shots": 2}
-for shots in (0, 2, 6):
-    guess = synthesis.estimate(
-        "unit_tests", WANTED, teacher, prices=prices, shots=shots
-    )
-    print(wrap(guess, f"{shots} solved examples: "))
-
-# %% [markdown]
-# They are in every prompt, and paid a thousand times. A tuned model needs none of them:
-# lesson 01 counts what that saves.
-#
-# Now the run, at first a small one that is cut short by a **cap** of sixty requests. Each
-# answer is on the disk at once, then it is cleaned, run in the sandbox and marked.
-
-# %%
-TESTS = FOLDER / "tests.jsonl"
-
-
-def make(n, **options):
-    """Have the teacher write tests until `n` are accepted; go on with what is there."""
-    with contextlib.redirect_stderr(sys.stdout):  # the bar, beside all other output
-        return synthesis.synthesise(
-            "unit_tests", n, teacher, TESTS, concurrency=8, **settings, **options
-        )
-
-
-first = make(WANTED, max_requests=60)
-print(
-    f"{len(first.accepted)} accepted, {len(first.rejected)} rejected: {first.stopped}"
-)
-
-# %% [markdown]
-# That could as well have been a power cut, a lost connection or Ctrl-C. **Predict.** The
-# same call again, without the cap: how many answers will be asked for a second time?
-
-# %%
-made = make(WANTED)
-asked, kept = made.requests, len(made.accepted)
-print(f"{kept} accepted of {asked} answers ({kept / asked:.0%}): {made.stopped}")
-print(f"{made.resumed} answers were there from before, none was asked twice")
-assert made.resumed == first.requests
-assert kept == WANTED or made.stopped != "complete"
-
-# %% [markdown]
-# ## 4. What was cleaned, and what was thrown away
-#
-# Never trust a pipeline that does not show its waste. First: what if we had not cleaned? An
-# answer that is no Python would have been of no use, or taught the wrong thing.
-
-# %%
-import ast
-import json
-
-
-def parses(code):
-    """Whether a text is Python."""
-    try:
-        ast.parse(code)
-    except (SyntaxError, ValueError):
-        return False
-    return True
-
-
-answers = TESTS.with_name("tests.answers.jsonl").read_text(encoding="utf-8")
-raw = [json.loads(line)["text"] for line in answers.splitlines()]
-before, after = [sum(map(parses, texts)) for texts in (raw, [clean(t)[0] for t in raw])]
-print(
-    f"of {len(raw)} raw answers {before} are Python, and {after} once they are cleaned"
-)
-assert before <= after
-
-# %%
-from ftlab.teaching import ledger, plots
-
-saved = (after - before) / len(raw)
-word = "holds" if saved > 0.1 else "depends" if saved > 0 else "not seen here"
-ledger.record(
-    31, word, f"Of {len(raw):,} answers of a teacher {before:,} were Python as they "
-    f"came, and {after:,} once they were cleaned.", saved,
-)  # fmt: skip
-plots.bars(made.cleaned, title="What was cleaned off", xlabel="answers")
-
-# %% [markdown]
-# The rejects are kept too, each with its reason. Read some: if they all fail in the same
-# way, the prompt is at fault and not the teacher.
-
-# %%
-for reason, count in made.reasons.items():
-    print(f"{count:4d}  {reason}")
-only_run = made.reasons.get("passes below 1", 0)
-print(f"{only_run} of {len(made.rejected)} were noticed by nothing but the run\n")
-for reason in list(made.reasons)[:2]:
-    reject = next(r for r in made.rejected if r.reason == reason)
-    print(f"--- {reason}\n{reject.prompt}\n--- answered:\n{reject.answer}\n")
-
-# %% [markdown]
-# *Style below 1* alone means that what was left of a broken answer still passed; *passes
-# below 1* alone means a tidy test with a wrong number in it. Nothing but running finds those,
-# and a student would have learned from them.
-#
-# And look at what was kept as well. Rejecting changes the data: if long answers are broken
-# off more often than short ones, short ones are left.
-
-# %% [markdown]
-# ## 5. Twenty examples by hand, and a hundred more
-#
-# A program cannot write your customers' mails. Often you have a few real examples, and want
-# more. These twenty tickets were written out one by one for this lesson; the answer has two
-# lines, what the ticket is about and how urgent it is.
-
-# %%
-from ftlab.teaching.tickets import TICKETS
-
-triage = tasks.get("triage")
-for text, intent, priority in TICKETS[:4]:
-    print(f"{text}\n  -> {intent}, {priority}")
-print(f"and {len(TICKETS) - 4} more")
-
-human = [
-    data.example(
-        triage.prompt(text),
-        f"intent: {intent}\npriority: {priority}",
-        id=f"human-{number:02}",
-        group=f"human-{number:02}",
-    )
-    for number, (text, intent, priority) in enumerate(TICKETS)
+my_guess = "... of 30"
+passed = [
+    int(unit_tests.score(record, text)["passes"].num)
+    for record, text in zip(functions, modules)
 ]
-train_human, held_human = human[:15], human[15:]
-print(len(train_human), "to grow from,", len(held_human), "held out")
+print(f"{TEACHER}: {sum(passed)} of {len(passed)} pass; you expected: {my_guess}")
+prompts = [words["unit_tests"].format(code=f"def {one}") for one in code[:SMALL]]
+weak = ask_all(prompts, "small", local, 160)
+good = [
+    unit_tests.score(record, clean(text)[0])["passes"].num
+    for record, text in zip(functions, weak)
+]
+print(
+    f"small: {int(sum(good))} of {len(weak)} pass; the first begins: {weak[0][:60]!r}"
+)
+
+forms = Counter(
+    ("class TestName" if re.search(r"^class Test", text, re.M) else "class Name")
+    + (", with a main line" if "__main__" in text else ", without a main line")
+    for text in modules
+)
+for form, count in forms.most_common():
+    print(f"{count:3}  {form}")
 
 # %% [markdown]
-# Note the order: **hold out first, grow later.** A rewrite of a held-out ticket in the
-# training file would make the test a memory test.
+# Passing is not everything. The prompt says "one class named after the function", and does not say
+# how a file ends; the last lines above count what the large model made of that. A student of all
+# thirty would learn to throw dice between these forms. What a prompt leaves open,
+# a teacher decides anew each time. There are two cures: say it in the prompt, and reject what
+# differs. A check that runs is good for right and wrong, and a check of form for all the rest.
 #
-# There are three ways to grow: say it otherwise (*paraphrase*), translate it to another
-# language and back, or show a few and ask for a new one. The answer of a paraphrase is that
-# of its original.
+# To keep only those answers of a model that pass a check is **rejection sampling**. Always read
+# some of the rejected ones: if they all fail in the same way, the prompt is at fault.
+#
+# ## 6. From 21 seeds to three hundred rows
+#
+# First look at what translation does. **Predict.** What gets lost on the way to Finnish or Japanese
+# and back: facts, tone, or mistakes of spelling?
+
+# %% tags=["nbval-check-output"]
+home = [tidy(reply) for reply in replies["back"]]
+for number in (2, 8, 11):
+    print(wrap(seeds[number]["text"], "seed:     "))
+    for offset, language in enumerate(words["languages"]):
+        print(wrap(home[2 * number + offset], f"{language + ':':10}"))
+    print()
+
+# %% [markdown]
+# Compare the first letters, the contractions and the word order with the seed's. What customers do
+# to the language is partly gone, and in Finnish nobody can see whether a driver is a man or a
+# woman. Two languages lose different things. A language close to English would change less.
+#
+# Now each candidate must pass: it is not faulty, it is no near copy of a row that we have, and it
+# is no near copy of a **held-out** message. The last one matters most: a rewording of a test
+# message in the training file would turn the test into a memory test. So hold out first, and grow
+# later.
+#
+# **Predict.** Which way loses the most?
+
 
 # %%
-from ftlab.curation.amplify import amplify
+from ftlab.tasks import triage
+from ftlab.teaching import lesson05
 
-grown = amplify(
-    train_human,
-    100,
-    teachers.get("program") if teacher.name.startswith("program") else teacher,
-    FOLDER / "grown.jsonl",
-    held_out=held_human,
-    ways=("paraphrase", "back-translation"),
-    progress=False,
-)
-print(f"{len(grown.accepted)} accepted of {grown.requests} answers")
-for reason, count in grown.reasons.items():
-    print(f"{count:4d}  {reason}")
-for record in grown.accepted[:3]:
-    source = next(r for r in human if data.meta(r)["id"] == data.meta(record)["from"])
-    print("by hand: ", data.prompt(source)[-1]["content"].partition("\n\n")[2])
-    print("reworded:", data.prompt(record)[-1]["content"].partition("\n\n")[2], "\n")
+held_out = triage.examples(TEST, seed=SEED, split="test")
+tests = [data.prompt(row)[-1]["content"] for row in held_out]
+candidates = [
+    ("paraphrase", n // 4, seeds[n // 4]["topic"], tidy(text))
+    for n, text in enumerate(paraphrases)
+]
+candidates += [
+    ("back-translation", n // 2, seeds[n // 2]["topic"], text)
+    for n, text in enumerate(home)
+]
+candidates += [
+    ("new", None, words["topics"][n // len(words["places"])], text)
+    for n, reply in enumerate(replies["new"])
+    for text in lesson05.messages_in(reply)
+]
+
+
+# %% tags=["nbval-check-output"]
+def row_of(text, topic, group, way):
+    """A training row that says where it is from."""
+    meta = {"group": group, "way": way, "by": TEACHER}
+    return data.example(text, topic, system=triage.SYSTEM, **meta)
+
+
+texts = [seed["text"] for seed in seeds]
+rows = [row_of(s["text"], s["topic"], f"seed {n}", "seed") for n, s in enumerate(seeds)]
+reasons = {}
+for number, (way, seed, topic, text) in enumerate(candidates):
+    why = "" if seed is None else fault(seeds[seed]["text"], text)
+    if not why and max(alike(text, other) for other in texts) >= 0.7:
+        why = "near another row"
+    if not why and max(alike(text, other) for other in tests) >= 0.7:
+        why = "near a held-out message"
+    reasons.setdefault(way, Counter())[why or "kept"] += 1
+    if not why:
+        texts.append(text)
+        group = f"new {number}" if seed is None else f"seed {seed}"
+        rows.append(row_of(text, topic, group, way))
+groups = {data.meta(row)["group"] for row in rows}
+print(f"{len(seeds)} seeds have become {len(rows)} rows, in {len(groups)} groups")
+pandas.DataFrame(reasons).fillna(0).astype(int)
 
 # %% [markdown]
-# Offline the rewording is done by rules, which is stiffer than a model would do it. What
-# changes nothing, or nearly repeats a text that is there, was turned down.
+# Count **groups**, not rows. All rewordings of a seed are one idea in other words, so 21 seeds with
+# their rewordings are still 21 ideas. The new messages are new ideas, though all from one head: the
+# same model, asked with the same examples.
 #
-# **Predict.** We had fifteen tickets, and now there are a hundred more. How many
-# *independent* examples are that? Records hang together when one was made from the other,
-# or when they are nearly the same text.
+# Is the *label* of a new message right? The teacher was asked for the topic, and may have missed it.
+# A cheap check: a classifier that learns from four fifths of the rows marks the last fifth, five
+# times over. Where it disagrees most firmly, a person should look.
 
 # %%
-from ftlab.curation.splits import clusters
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
 
-pool = [*train_human, *grown.accepted]
-_, arithmetic = clusters(pool, by=["group"])
-print("\n".join(arithmetic))
-independent = int(arithmetic[-1].split()[1].replace(",", ""))
-assert independent <= len(train_human)
-
-# %% [markdown]
-# Practitioners say that paraphrasing multiplies data. It multiplies *wordings*: no new
-# problem has come in, and a wrong answer among the fifteen would be copied too. What does a
-# hundred of them teach? The quickest pupil tells: a linear classifier over words, examined
-# on tickets that a program wrote. **Predict.** Which helps it more, a hundred rewordings, or
-# a hundred new tickets from that program?
-
-# %%
-from ftlab.evaluation.intervals import paired_bootstrap
-from ftlab.tasks.triage import baseline
-
-exam, fresh = (
-    triage.examples(300, SEED, "test"),
-    triage.examples(len(grown.accepted), SEED),
-)
-files = {"by hand": train_human, "reworded": pool, "new": [*train_human, *fresh]}
-right, ones = {}, [1] * len(exam)
-for name, some in files.items():
-    said = baseline(some, exam)
-    right[name] = [triage.score(r, a)["intent"].num for r, a in zip(exam, said)]
-    print(f"{len(some):3} tickets, {name:8} {sum(right[name]) / len(exam):.2f} right")
-reworded, new = (
-    paired_bootstrap(right["by hand"], ones, right[name], ones)
-    for name in ("reworded", "new")
-)
-word = "depends" if reworded.value < new.value / 2 else "holds"
-ledger.record(
-    30, word if reworded.low > 0 else "not seen here",
-    f"To {len(train_human)} tickets {len(grown.accepted)} more wordings of them were "
-    f"added: a classifier's share right rose by {reworded}; by as many new ones {new}.",
-    reworded.value, interval=(reworded.low, reworded.high),
-)  # fmt: skip
+fresh = [row for row in rows if data.meta(row)["way"] == "new"]
+asked, topics = zip(*((data.prompt(r)[-1]["content"], data.answer(r)) for r in fresh))
+pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
+linear = make_pipeline(pieces, LogisticRegression(C=10))
+chances = cross_val_predict(linear, asked, topics, cv=5, method="predict_proba")
+names = sorted(set(topics))
+doubts = [row.max() - row[names.index(t)] for row, t in zip(chances, topics)]
+for n in sorted(range(len(fresh)), key=lambda n: -doubts[n])[:5]:
+    named = names[chances[n].argmax()]
+    print(wrap(asked[n], f"{topics[n]}, or {named}? "))
 
 # %% [markdown]
-# The new tickets come from the program that also wrote the exam, which favours them. What
-# counts is the other figure: how much a hundred more wordings of the same problems are worth.
+# Read them. Some are the classifier's mistakes, and some sit between two topics, as real messages
+# do. Lesson 06 looks for wrong labels in earnest.
 #
-# ## 6. A split without leaks
+# ## 7. Splits that leak, and splits that do not
 #
-# Back to the thousand tests. Their functions come from families: `at_most` with 16 and
-# `at_most` with 21 are siblings. A record's `group` names its family.
+# Suppose there were no other messages, and we held out a part of our own rows. A test row **leaks**
+# when a row of its group is in the training part.
 #
-# **Exercise 05.3.** A test record *leaks* when its group also stands in the training part.
-# Count them.
+# **Exercise 05.3.** Count the test records that leak.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -488,345 +605,560 @@ def leaking(train, test):
 
 check("05.3", leaking)
 
-
 # %% [markdown]
-# **Predict.** Shuffle the records, take a tenth for the test. How many of them leak: a few,
-# half, nearly all?
+# We take the seeds with their rewordings, and hold out a quarter in two ways: rows drawn at random,
+# and whole groups. The classifier learns from the rest. **Predict.** Its share right on each of the
+# two, and on the held-out messages of the course, which were written apart from all this.
 
-
-# %%
-def leaks(train, test):
-    """How many test records have a sibling in training."""
-    groups = {data.meta(record)["group"] for record in train}
-    return sum(data.meta(record)["group"] in groups for record in test)
-
-
+# %% tags=["nbval-check-output"]
 import random
 
 from ftlab.curation.splits import split
 
-shuffled = random.Random(SEED).sample(made.accepted, len(made.accepted))
-cut = len(shuffled) // 10
-naive = leaks(shuffled[cut:], shuffled[:cut])
-print(f"shuffled: {naive} of {cut} test records have a sibling in training")
-parts = split(made.accepted, [0.8, 0.1, 0.1], by=["group"], label="kind", seed=SEED)
-careful = leaks(parts["train"], parts["val"] + parts["test"])
-print(parts)
-assert careful == 0 and naive > cut / 2
+my_guess = "random ..., groups ..., held out ..."
+reworded = [row for row in rows if data.meta(row)["way"] != "new"]
+shuffled = random.Random(SEED).sample(reworded, len(reworded))
+cut = len(shuffled) // 4
+parts = split(reworded, [0.75, 0.25], by=["group"], label="completion", near=False)
+ways = {
+    "random rows": (shuffled[cut:], shuffled[:cut]),
+    "whole groups": (parts["train"], parts["test"]),
+    "held out from the start": (reworded, held_out),
+}
+for name, (train, test) in ways.items():
+    seen = {data.meta(row)["group"] for row in train}
+    leaks = sum(data.meta(row)["group"] in seen for row in test)
+    named = triage.baseline(train, test)
+    good = sum(topic == data.answer(row) for topic, row in zip(named, test))
+    print(f"{name}: {good / len(test):.2f} right of {len(test)}, {leaks} leak")
+print("you expected:", my_guess)
 
 # %% [markdown]
-# Read the arithmetic from the top: records become clusters, and clusters go to one part
-# whole. The parts miss the wanted sizes a little; that is the price.
+# The first figure would be shown to the boss, and the customers would meet the third. The groups
+# must stand in the file (`meta`) before anybody shuffles it: from the text alone a paraphrase is
+# not always recognised.
 #
-# Which split is right? If the model will meet functions like those it has read, siblings
-# are fair. If it is to work on *your* code, which it never saw, only the careful split
-# tells the truth.
+# ## 8. What each way adds
 #
-# ## 7. One record, many formats
+# Now the question that matters: what do these rows do to the *tuned model*? The arms of the
+# experiment have the 21 seeds and up to 42 more: paraphrases, back-translations, new messages, or
+# messages that were **written** for the course one by one. Each arm reads the same number of rows,
+# so the seeds alone are read more often. The last arm has everything that the teacher made.
 #
-# A trainer or a provider wants its own JSON. Same words, other keys.
+# The experiment ran before (`experiments/amplify.py`); its results are in a file. **Predict.** Order
+# the arms by their share right.
+
+# %% tags=["nbval-check-output"]
+from ftlab.files import data_path
+from ftlab.teaching import plots_data
+
+my_guess = "..."
+grid = pandas.read_csv(data_path("grids/amplify.csv"), comment="#")
+grid["tuned"] = grid["right"] / grid["of"]
+grid["linear"] = grid["logistic"] / grid["of"]
+grid = grid[grid["arm"] != "base"]
+table = grid.groupby("arm", sort=False).agg(
+    runs=("seed", "count"), rows=("rows", "first"), read=("read", "first"),
+    tuned=("tuned", "mean"), lowest=("tuned", "min"), highest=("tuned", "max"),
+    linear=("linear", "mean"),
+)  # fmt: skip
+print("you expected:", my_guess)
+print(table.round(2).to_string())
+columns = {"tuned model": table["tuned"], "logistic regression": table["linear"]}
+plots_data.groups(
+    {name: column.to_dict() for name, column in columns.items()},
+    title="Topics right, by what was added to 21 seeds",
+)
+
+# %% [markdown]
+# How sure is that? The answers of all runs are in the file, one digit each, so each arm can be
+# compared with the seeds alone on the same messages.
+
+
+# %% tags=["nbval-check-output"]
+def marks_of(arm):
+    """Every mark of an arm, seed after seed, on the same messages each time."""
+    runs = grid[grid["arm"] == arm].sort_values("seed")
+    return [[int(digit) for digit in run[1:]] for run in runs["answers"]]
+
+
+def gain(before, after):
+    """How much more is right in one arm than in another, with its interval."""
+    pairs = list(zip(marks_of(before), marks_of(after)))  # the seeds that both have
+    a, b = (numpy.concatenate(marks) for marks in zip(*pairs))
+    return paired_bootstrap(a, [1] * len(a), b, [1] * len(b), seed=SEED)
+
+
+for arm in table.index[1:]:
+    print(f"{arm:17} minus the seeds alone: {gain('seeds', arm)}")
+print(f"written minus new: {gain('new', 'written')}")
+claims.record(30, gain("seeds", "paraphrase"))
+
+# %% [markdown]
+# The intervals treat the seeds' runs as independent, which makes them a little too narrow: the
+# messages are the same. Read the table with care for one more reason. The written messages are by
+# the same hands as the test, which favours them.
 #
-# Formats outlive services of fine-tuning: Cohere
-# [deprecated](https://docs.cohere.com/docs/fine-tuning) its own on 15 September 2025, and
-# OpenAI [announced](https://developers.openai.com/api/docs/deprecations) on 7 May 2026 that
-# the availability of its fine-tuning changes. Look before you upload.
+# And one point of your own: the seeds with 42 new messages, once, on this machine.
+
+# %%
+from datasets import Dataset
+from peft import LoraConfig
+from trl import SFTTrainer
+
+
+def fine_tune(rows, steps):
+    """A trainer with a fresh copy of the base and an adapter on its upper half."""
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    rate = ftlab.learning_rate("lora", base.num_parameters()).high
+    args = ftlab.sft_config(
+        max_steps=steps, learning_rate=rate, seed=SEED, per_device_train_batch_size=4
+    )
+    adapter = LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base))
+    trainer = SFTTrainer(
+        base.to(PROFILE.device), args=args, train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer, peft_config=adapter, callbacks=[ftlab.LiveCurve()],
+    )  # fmt: skip
+    ftlab.preflight(ftlab.faster_on_cpu(trainer))
+    return trainer
+
+
+# %%
+from ftlab.evaluation.intervals import wilson_interval
+from ftlab.generation import generate
+
+chosen = rows[: len(seeds)]
+for topic in words["topics"]:
+    some = [row for row in fresh if data.answer(row) == topic]
+    chosen += random.Random(SEED).sample(some, 6)
+trainer = fine_tune(
+    [{k: r[k] for k in ("prompt", "completion")} for r in chosen], STEPS
+)
+seconds = trainer.train().metrics["train_runtime"]
+answers = generate(
+    trainer.model, tokenizer, [data.prompt(r) for r in held_out], max_new_tokens=6
+)
+good = [triage.score(row, text)["right"].num for row, text in zip(held_out, answers)]
+print(f"{len(chosen)} rows, {seconds:.0f} s: {wilson_interval(sum(good), len(good))}")
+
+# %% [markdown]
+# Does it lie between `lowest` and `highest` of its arm? Other messages were drawn, and other
+# numbers come out. One run is one run.
+#
+# ## 9. A model that learns from itself
+#
+# So far the teacher knew more than the student. May a model teach *itself*? It answers new inputs,
+# and a fresh copy of the base learns from the answers: **self-training**. Two ways to choose what
+# is learned: *all* answers as they come, or only those that pass a check (rejection sampling).
+#
+# The task here is `kindness`: an everyday problem, and the smallest helpful action. Its check needs
+# no known answer, only rules: two or three whole sentences, on the topic, harmless. That is the
+# whole loop, without the training:
+#
+# ```python
+# for problem in new_problems:
+#     answers = [sample(model, problem, temperature=0.7) for _ in range(3)]
+#     kept = [answer for answer in answers if passes(problem, answer)]  # or all of them
+#     rows += kept[:1]
+# model = fine_tune(fresh_base, rows)
+# ```
+#
+# The **temperature** says how freely a model draws its next token: at 0 it takes the likeliest one.
+# Three rounds of this are too long for a lesson, so they ran before (`experiments/self_training.py`).
+# **Predict.** Round 0 learned from the course's own answers. What becomes of the share of helpful
+# answers in rounds 1 to 3: with all answers, and with those that passed?
+
+# %% tags=["nbval-check-output"]
+my_guess = "all: ..., checked: ..."
+loop = pandas.read_csv(data_path("grids/self_training.csv"), comment="#")
+points = {}
+for kept in ("all", "checked"):
+    runs = loop[loop["kept"].isin([kept, "gold"])]
+    sums = runs.groupby("round")[["helpful", "of"]].sum()
+    points[kept] = {
+        n: wilson_interval(int(h), int(of)) for n, (h, of) in sums.iterrows()
+    }
+print("you expected:", my_guess)
+loop["passed"] = loop["passed"] / loop["sampled"]
+shown = loop.groupby(["kept", "round"])[["rows", "passed", "openings", "words"]].mean()
+print(f"{loop['seed'].nunique()} runs from round 0 on; means:\n{shown.round(2)}")
+plots_data.curves(
+    points, title="A model that learns from its own answers",
+    xlabel="round", ylabel="share helpful",
+)  # fmt: skip
+
+# %% [markdown]
+# `passed` is the share of samples that passed the check, and `openings` how many different first
+# three words 40 held-out answers have, `words` their mean length. Where the share falls from round
+# to round, the model learns its own mistakes; this is **model collapse**. Many openings are not
+# always a good sign: nonsense is varied as well. Look at both columns together.
+#
+# Where could anything new have come from? *All* holds what the model had, mistakes too. *Checked*
+# also holds what the **rules** know. Where no check knows more than the model, nothing new comes in.
+
+
+# %% tags=["nbval-check-output"]
+def helpful(kept, number):
+    """The marks of a round, seed by seed, where the seed has got so far."""
+    some = loop[(loop["kept"] == kept) & (loop["round"] == number)]
+    return {r.seed: [int(digit) for digit in r.answers[1:]] for r in some.itertuples()}
+
+
+def change(kept, number=3):
+    """Helpful answers in a round minus those of round 0, same problems and seeds."""
+    start, end = helpful("gold", 0), helpful(kept, number)
+    a, b = (numpy.concatenate([marks[s] for s in end]) for marks in (start, end))
+    return paired_bootstrap(a, [1] * len(a), b, [1] * len(b), seed=SEED)
+
+
+for kept in ("all", "checked"):
+    for number in (1, 3):
+        print(f"{kept}, round {number} minus round 0: {change(kept, number)}")
+claims.record(23, change("all"))
+
+# %% [markdown]
+# There is a cure that needs no check: keep the first rows in the file and *add* the new ones. Here
+# each round forgot the rows of the round before.
+#
+# ## 10. Tool calls
+#
+# A **tool call** is an answer that a program reads: the name of a function, and its arguments. A
+# restaurant has three functions. `pydantic` describes them once, and that serves three ends: to
+# check a call, to tell a model what there is, and (in the next section) to force its hand.
+
+# %%
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+Day = Literal[
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
+]
+Time = Annotated[str, Field(pattern=r"^[0-2]\d:[0-5]\d$")]
+
+
+class book_table(BaseModel, extra="forbid"):
+    """Book a table."""
+
+    name: str | None
+    people: int | None
+    day: Day | None
+    time: Time | None
+
+
+class cancel_booking(BaseModel, extra="forbid"):
+    """Cancel a booking."""
+
+    name: str | None
+    day: Day | None
+
+
+class opening_hours(BaseModel, extra="forbid"):
+    """Say when the restaurant is open."""
+
+    day: Day | None
+
+
+# %% [markdown]
+# **Predict.** Of the teacher's 24 calls, how many are valid? The prompt said "null for what the
+# guest does not say", and nothing about how a time is written.
+
+# %% tags=["nbval-check-output"]
+from pydantic import ValidationError
+
+my_guess = "..."
+TOOLS = {tool.__name__: tool for tool in (book_table, cancel_booking, opening_hours)}
+
+
+def invalid(text):
+    """What is wrong with a call; an empty text if nothing is."""
+    try:
+        call = json.loads(text)
+        TOOLS[call["tool"]].model_validate(call["arguments"], strict=True)
+    except ValidationError as error:
+        return f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}"
+    except (ValueError, KeyError, TypeError) as error:
+        return f"no call: {type(error).__name__}"
+    return ""
+
+
+written = [clean(reply)[0] for reply in replies["calls"]]
+for sentence, text in zip(words["sentences"], written):
+    if why := invalid(text):
+        print(wrap(f"{sentence} -> {json.loads(text)['arguments']}: {why}"))
+valid = [(s, t) for s, t in zip(words["sentences"], written) if not invalid(t)]
+print(f"{len(valid)} of {len(written)} are valid; you expected: {my_guess}")
+
+# %% [markdown]
+# **Exercise 05.4.** Make a training row of a sentence and a call of the teacher's: `messages`, in
+# which the assistant calls the function, and `tools`. What is null was not said: leave it out.
+
+
+# %% tags=["exercise", "nbval-check-output"]
+def tool_record(sentence, call, tools):
+    """A row whose answer is a tool call; `call` has the keys "tool" and "arguments"."""
+    # solution:
+    said = {key: it for key, it in call["arguments"].items() if it is not None}
+    function = {"name": call["tool"], "arguments": said}
+    turn = {"role": "assistant", "content": "", "tool_calls": [
+        {"type": "function", "function": function}
+    ]}  # fmt: skip
+    return {"messages": [{"role": "user", "content": sentence}, turn], "tools": tools}
+    # stub:
+    # ...
+    # end
+
+
+check("05.4", tool_record)
+
+# %% [markdown]
+# The conversation goes on: the program answers with the role `tool`, the assistant speaks to the
+# guest, and the guest asks again. Such a row of **several turns** teaches every assistant turn in
+# it. Here is one in OpenAI's own format, in which arguments are a string and each call has a number.
 
 # %% tags=["nbval-check-output"]
 from ftlab import formats
 
-short = [
-    {"role": "system", "content": "Answer in one word."},
-    {"role": "user", "content": "Capital of France?"},
-    {"role": "assistant", "content": "Paris"},
+tools = [
+    {"type": "function", "function": {
+        "name": name, "description": tool.__doc__, "parameters": tool.model_json_schema()
+    }}
+    for name, tool in TOOLS.items()
+]  # fmt: skip
+call = {"name": "opening_hours", "arguments": {"day": "Monday"}}
+talk = [
+    {"role": "user", "content": words["sentences"][2]},
+    {"role": "assistant", "content": "", "tool_calls": [
+        {"id": "call_0", "type": "function", "function": call}
+    ]},
+    {"role": "tool", "tool_call_id": "call_0", "content": "closed"},
+    {"role": "assistant", "content": "Sorry, we are closed on Mondays."},
+    {"role": "user", "content": "And on Tuesday?"},
+    {"role": "assistant", "content": "One moment, I will look."},
+]  # fmt: skip
+conversation = {"messages": talk, "tools": tools}
+for turn in formats.line_of(conversation, "openai")["messages"]:
+    print(turn)
+
+# %% [markdown]
+# ## 11. Valid is not right
+#
+# Must a model be tuned to write valid JSON? At each step, a program can rule out every token with
+# which the text could no longer fit the schema. This is **constrained decoding**; `llguidance` does
+# it here, and most servers offer it as `response_format`. The answer is valid by construction. But
+# is it *right*?
+
+# %%
+import torch
+from llguidance import LLMatcher
+from llguidance.hf import from_tokenizer
+from transformers import LogitsProcessor
+
+
+class Grammar(LogitsProcessor):
+    """Leaves each row only the tokens with which it can still fit the grammar."""
+
+    def __init__(self, tokens, grammar, rows, start):
+        self.rows = [LLMatcher(tokens, grammar) for _ in range(rows)]
+        self.read = start
+
+    def __call__(self, ids, scores):
+        for n, matcher in enumerate(self.rows):
+            if not matcher.is_stopped():
+                matcher.consume_tokens(ids[n, self.read :].tolist())
+            allowed = numpy.frombuffer(matcher.compute_logit_bias(), dtype=numpy.uint8)
+            scores[n, torch.tensor(allowed == 0)] = -float("inf")
+        self.read = ids.shape[1]
+        return scores
+
+
+# %% [markdown]
+# The schema is that of the three classes. One more thing has to be settled: JSON may have a blank
+# behind its commas and colons, or none. `spaced` writes it as the training rows have it,
+# `compact` without.
+
+# %%
+schema = {"anyOf": [
+    {"type": "object", "required": ["tool", "arguments"], "additionalProperties": False,
+     "properties": {"tool": {"const": name}, "arguments": tool.model_json_schema()}}
+    for name, tool in TOOLS.items()
+]}  # fmt: skip
+spaced = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+compact = {"whitespace_flexible": False}
+
+
+def constrained(model, prompts, options):
+    """A model's answers to prompts, each of them JSON that fits the schema."""
+    grammar = LLMatcher.grammar_from_json_schema(schema, defaults=options)
+    size, end = model.config.vocab_size, tokenizer.eos_token_id
+    tokens = from_tokenizer(tokenizer, n_vocab=size, eos_token=end)
+    tokenizer.padding_side = "left"  # so that all rows go on at the same place
+    batch = tokenizer.apply_chat_template(
+        prompts, add_generation_prompt=True, padding=True,
+        return_dict=True, return_tensors="pt",
+    ).to(model.device)  # fmt: skip
+    start = batch["input_ids"].shape[1]
+    held = Grammar(tokens, grammar, len(prompts), start)
+    out = model.generate(
+        **batch, max_new_tokens=64, do_sample=False, logits_processor=[held],
+        eos_token_id=end, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    return tokenizer.batch_decode(out[:, start:], skip_special_tokens=True)
+
+
+# %% [markdown]
+# The rival is a fine-tune. The template of our base knows no tools, so here the call is the text of
+# the answer. Of the valid calls, twelve are for training and the others for the test. It is a very
+# small test: look at large differences only.
+
+# %%
+SYSTEM = (
+    "Answer with one JSON call: book_table(name, people, day, time), "
+    "cancel_booking(name, day) or opening_hours(day)."
+)
+call_rows = [
+    data.example(s, json.dumps(json.loads(t)), system=SYSTEM) for s, t in valid
 ]
-for name in formats.FORMATS[1:]:
-    print(wrap(json.dumps(formats.line_of({"messages": short}, name)), f"{name:18}"))
+random.Random(SEED).shuffle(call_rows)
+caller = fine_tune(call_rows[:12], CALL_STEPS)
+result = caller.train()
+print(f"{result.metrics['train_runtime']:.0f} seconds")
 
 # %% [markdown]
-# **Exercise 05.4.** Write one of them yourself: the messages of a record, as ShareGPT has
-# them. It is the second line above.
+# **Predict.** Valid calls, and right ones, of the base and of the tuned model: free, and
+# constrained. And will the blanks matter?
 
-
-# %% tags=["exercise", "nbval-check-output"]
-def sharegpt(messages):
-    """A list of messages (dicts with role and content) as one object of ShareGPT."""
-    # solution:
-    names = {"system": "system", "user": "human", "assistant": "gpt"}
-    talk = [{"from": names[m["role"]], "value": m["content"]} for m in messages]
-    return {"conversations": talk}
-    # stub:
-    # ...
-    # end
-
-
-check("05.4", sharegpt)
+# %%
+my_guess = "..."
+left = call_rows[12:]
+asked = [data.prompt(row) for row in left]
+wanted = [json.loads(data.answer(row)) for row in left]
+systems = {
+    "base, free": generate(model, tokenizer, asked, max_new_tokens=64),
+    "base, constrained": constrained(model, asked, spaced),
+    "tuned, free": generate(caller.model, tokenizer, asked, max_new_tokens=64),
+    "tuned, constrained": constrained(caller.model, asked, spaced),
+    "tuned, constrained, compact": constrained(caller.model, asked, compact),
+}
+for name, texts in systems.items():
+    fits = [not invalid(text) for text in texts]
+    made = [json.loads(text) if fit else {} for text, fit in zip(texts, fits)]
+    tool = sum(call.get("tool") == want["tool"] for call, want in zip(made, wanted))
+    whole = sum(call == want for call, want in zip(made, wanted))
+    print(
+        f"{name:28} of {len(texts)}: valid {sum(fits)}, tool {tool}, all right {whole}"
+    )
+    print(wrap(texts[1].replace("\n", " ")[:160], "   "))
+print("the second guest wrote:", asked[1][-1]["content"], "\nyou expected:", my_guess)
 
 # %% [markdown]
-# A format that cannot hold something has to refuse, instead of dropping it in silence. Our
-# records carry `meta`, and a provider that checks its keys would reject the whole file.
+# Constrained, the base writes valid calls and fills them with what it makes up. **Validity by
+# construction is not correctness.** Tuning teaches which function, and the form as well, from a
+# dozen rows. The two combine, if the grammar writes JSON as the training rows did: compare the last
+# two lines. A model that is forced into blanks which it has never seen continues a text that it has
+# never seen.
+#
+# ## 12. Formats, and who owns the rows
+#
+# Each trainer and each provider wants its own keys for the same words. A format that has no place
+# for something should refuse, not drop it without a word.
 
 # %% tags=["nbval-check-output"]
 from ftlab.errors import DataError
 
-try:
-    data.write(FOLDER / "openai.jsonl", human, format="openai")
-except DataError as error:
-    print(str(error).partition(" or keep it")[0])
-
-# %%
-for name in formats.UPLOADS:
-    file = FOLDER / f"{name}.jsonl"
-    data.write(file, parts["train"], format=name, drop_meta=True)
-    back = data.read(file)
-    same = [(data.prompt(r), data.answer(r)) for r in back] == [
-        (data.prompt(r), data.answer(r)) for r in parts["train"]
-    ]
-    print(f"{name:8} {file.stat().st_size:9,} bytes, reads back the same: {same}")
-    assert same
+plain = {k: rows[0][k] for k in ("prompt", "completion")}
+kinds = {"a topic": plain, "a tool call, several turns": conversation}
+holds = {}
+for name in formats.FORMATS:
+    for kind, row in kinds.items():
+        try:
+            keys = ", ".join(formats.line_of(row, name))
+        except DataError as error:
+            keys = f"refused: {str(error).partition(';')[0]}"
+        holds.setdefault(name, {})[kind] = keys
+pandas.DataFrame(holds).T
 
 # %% [markdown]
-# A model sees none of these keys. It sees one text with marks in it that say who speaks, and
-# each family of models has its own, in its **chat template**. TRL ships many of them. Below
-# is one record as four families write it, and then what eight of them make a model learn.
+# Before you train on rows that a model wrote, answer three questions in writing:
 #
-# **Predict.** One of the eight refuses a record with a system message. Which?
-
-# %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson02 import FAMILIES, written
-from jinja2.exceptions import TemplateError
-
-for name in ("qwen2_5", "llama3", "phi3", "cohere"):
-    print(f"--- {name}\n{written(name, short)[0]}")
-
-# %% tags=["nbval-check-output"]
-for name in FAMILIES:
-    try:
-        print(f"{name:10} learns to write {written(name, short)[1]!r}")
-    except TemplateError as error:
-        print(f"{name:10} refuses: {error}")
-
-# %% [markdown]
-# All teach one word, "Paris", and how to stop; `qwen3` and `glm4moe` also that there was
-# nothing to think about, and two of them repeat a piece of what opens the turn. A model that
-# is given another family's marks may never have seen where a turn begins or ends, so **use
-# the template that comes with the model**, and never type the marks by hand.
-
-# %% [markdown]
-# ## 8. A doll within a doll
+# - **The teacher's terms.** Many services forbid to train a competing model on their answers, and
+#   some open models pass their licence on to what is trained on their output. Read the terms of the
+#   day on which you ask, and keep the date. Each row here says in `meta` who wrote it (`by`).
+# - **The seeds' licence.** Real messages belong to somebody, and hold names and numbers. A
+#   paraphrase keeps them. Remove them first; lesson 06's doctor looks for them.
+# - **The reader's right to know.** Say in the data's card which rows a model wrote.
 #
-# So far the teacher knew better than the student. May a model teach *itself*? Tune it on a
-# few examples, let it answer new inputs, tune a fresh copy of the base on those answers:
-# one doll inside another.
+# ## 13. Your turn
 #
-# The task is `kindness`: an everyday problem, and the smallest helpful action. Its mark
-# needs no known answer, only rules: two or three whole sentences, on the topic, harmless.
+# Write ten messages of your own, of two or more topics, and have each said in two other ways. With
+# your own endpoint in `OPENAI_MODEL` a strong teacher writes; without one it is the small model,
+# whose rewordings mostly fall through. The file is checked by the doctor.
 
 # %%
-kindness = tasks.get("kindness")
-gold = kindness.examples(DOLL, seed=SEED)
-held_out = kindness.examples(TEST, seed=SEED, split="test")
-print(wrap(data.prompt(gold[0])[-1]["content"], "problem: "))
-print(wrap(data.answer(gold[0]), "answer:  "))
-questions = [data.prompt(record) for record in held_out]
+MINE = [
+    ("The tap in the kitchen drips since Monday.", "repair"),
+    ("There is no hot water on the third floor!", "repair"),
+    ("the lift stopped between 2 floors again", "repair"),
+    ("Could somebody oil the front door? It squeaks.", "repair"),
+    ("One of the cellar lights is out.", "repair"),
+    ("My neighbour plays drums after 11 at night.", "noise"),
+    ("please tell flat 7 to turn the music down", "noise"),
+    ("A dog barks in the yard from 6 in the morning.", "noise"),
+    ("They are drilling on Sunday. Is that allowed?", "noise"),
+    ("Our new neighbours shout at each other all night.", "noise"),
+]
 
 # %%
-from ftlab import models
-from ftlab.generation import generate
-from ftlab.training import sft
+from ftlab.curation import doctor
+from rich import print as show
 
-schedule = {"epochs": 3, "batch_size": 8, "seed": SEED}
-
-
-def tuned_on(some, title):
-    """Tune a fresh base on some records; return (model, tokenizer)."""
-    model, tokenizer = models.load(BASE)
-    with plots.LiveCurve(title) as curve:
-        run = sft.train(model, tokenizer, some, on_step=curve.on_step, **schedule)
-    return run.model, tokenizer
-
-
-def answers_of(pair):
-    """Return a model's answers to the held-out problems."""
-    return generate(*pair, questions, max_new_tokens=60)
-
-
-master = tuned_on(gold, "The outer doll")
-outputs = {"teacher": answers_of(master)}
+who, name = (local, "small") if client is local else (client, TEACHER)
+tasks_of = [(text, topic, m) for text, topic in MINE for m in words["manners"][:2]]
+prompts = [words["paraphrase"].format(text=t, manner=m) for t, _, m in tasks_of]
+texts = [tidy(text) for text in ask_all(prompts, name, who, 60)]
+mine = [data.example(t, topic, group=t, way="seed") for t, topic in MINE]
+for (source, topic, _), text in zip(tasks_of, texts):
+    near = any(alike(text, data.prompt(row)[-1]["content"]) >= 0.7 for row in mine)
+    if text and not near and not fault(source, text):
+        mine.append(data.example(text, topic, group=source, way="paraphrase"))
+path = data.write("runs/05/mine.jsonl", mine, overwrite=True)
+print(f"{len(MINE)} seeds, {len(texts)} rewordings, {len(mine)} rows in the file")
+show(doctor.examine(path).table())
+slow.close()
+endpoint.close()
 
 # %% [markdown]
-# The teacher is ready. It now answers inputs that it never saw, through the same call as
-# before: `synthesise` with a *local* teacher. It was tuned on bare problems, so it is asked
-# barely.
-
-# %%
-whole = teachers.local(master, answer_tokens=60, together=40)
-
-
-def bare(requests):
-    """Ask the local teacher without a system message, as it was tuned."""
-    return whole.ask([replace(r, messages=r.messages[-1:]) for r in requests])
-
-
-local = replace(whole, ask=bare)
-options = {"seed": SEED + 1, "shots": 0, "progress": False}
-everything = synthesis.synthesise(
-    "kindness", DOLL, local, FOLDER / "all.jsonl", accept={}, **options
-)
-for record in everything.accepted[:3]:
-    print(data.answer(record), "\n")
-
-# %% [markdown]
-# Those were taken as they came. For the second student the rules throw out what breaks
-# them, and the teacher is asked until there are as many again.
-
-# %%
-checked = synthesis.synthesise(
-    "kindness", DOLL, local, FOLDER / "checked.jsonl",
-    max_requests=5 * DOLL, **options,
-)  # fmt: skip
-passed = len(checked.accepted) / checked.requests
-print(f"{len(checked.accepted)} kept of {checked.requests} answers ({passed:.0%})")
-for reason, count in checked.reasons.items():
-    print(f"{count:4d}  {reason}")
-assert len(checked.accepted) >= DOLL // 4
-for record in checked.accepted[:3]:
-    print("\n" + data.answer(record))
-
-# %% [markdown]
-# Read what was kept. The rules count sentences and look for the topic; nonsense that
-# mentions the topic can pass. A check gives what it knows, and no more.
+# Read the rewordings that came through before you believe the count. If the small model wrote them,
+# some are answers that the checks did not know: which check would have caught them? Keep the file.
+# Lesson 06 examines such files, and the capstone wants one.
 #
-# **Predict.** Two students: *all* learned from every answer, *checked* only from those that
-# passed. Where will each land: below its teacher, level with it, or above?
-
-# %%
-my_guess = "all ..., checked ..."
-
-# %%
-outputs["all"] = answers_of(tuned_on(everything.accepted, "Inner doll: all answers"))
-outputs["checked"] = answers_of(
-    tuned_on(checked.accepted, "Inner doll: checked answers")
-)
-
-# %%
-from ftlab.evaluation.compare import compare
-
-verdict = compare(kindness, held_out, outputs, seed=SEED)
-print("you expected:", my_guess)
-plots.interval_bars(verdict.to_json(), metrics=["helpful", "form", "on_topic"])
-
-
-# %%
-def finding(gap):
-    """Say where the interval of student minus teacher lies."""
-    return (
-        "above" if gap.low > 0 else "below" if gap.high < 0 else "not told apart from"
-    )
-
-
-landed = {}
-for name in ("all", "checked"):
-    gap = verdict.differences[name]["helpful"]
-    landed[name] = finding(gap)
-    print(f"{name:8} is {landed[name]} its teacher: {gap.value:+.2f}", end="")
-    print(f" (95 % interval {gap.low:+.2f} to {gap.high:+.2f})")
-assert verdict.systems["teacher"]["helpful"].value > 0.1
-
-# %% [markdown]
-# Where could anything new have come from? *All* holds what the teacher had, mistakes too.
-# *Checked* also holds what the **rules** know: they threw mistakes away. That is the only
-# new thing in the box, and where there is no check that knows more than the teacher, there
-# is none.
-
-# %% [markdown]
-# A score says what is kept of quality. What is kept of *variety*?
+# ## 14. The limits of this verdict
 #
-# **Exercise 05.5.** In how many different ways do some texts begin, counted by their first
-# three words? Here capitals count.
-
-
-# %% tags=["exercise", "nbval-check-output"]
-def ways_to_begin(texts):
-    """How many different first three words a list of texts has."""
-    # solution:
-    return len({" ".join(text.split()[:3]) for text in texts})
-    # stub:
-    # ...
-    # end
-
-
-check("05.5", ways_to_begin)
-
-# %% [markdown]
-# **Predict.** The answers to the held-out problems: which of the three models has the most
-# ways to begin one, and which the fewest?
-
-# %%
-read = {"by the program": [data.answer(record) for record in held_out], **outputs}
-ways = {}
-for name, texts in read.items():
-    ways[name] = len({" ".join(text.split()[:3]) for text in texts})
-plots.bars(ways, title="How many ways to begin an answer", xlabel="different openings")
-
-# %% [markdown]
-# Greedy answers take the likeliest word each time, so a student reads its teacher's
-# favourites and makes them likelier still. A check of *quality* does not see that: ten
-# copies of one good answer pass ten times.
+# - **One teacher, asked once.** The recorded replies are those of one large model on one day. How
+#   often yours errs, and how, only its own rejects tell.
+# - **One student, and a task of one word.** Where answers are long, the teacher's style is learned
+#   with its facts, and its mistakes with both.
+# - **The same hands.** Seeds, written messages and test come from the same authors, who had a
+#   language model's help. Messages of real customers differ more.
+# - **The rules that pick are the rules that mark.** In section 9 a student may learn to please the
+#   rules. Reading its answers is the only cure.
+# - **Few runs.** The tables say how many. With other seeds, neighbouring arms may change places.
 #
-# Cleaning and paraphrase have their records above. Now what these runs say of dolls.
-
-# %%
-narrower = max(ways["all"], ways["checked"]) < ways["teacher"]
-worse = landed["all"] == "below"
-doll = {(1, 1): "holds (quality and variety)", (1, 0): "holds (quality)",
-        (0, 1): "holds (variety)"}.get((worse, narrower), "not seen here")  # fmt: skip
-rescue = {"above": "holds", "below": "not seen here"}.get(
-    landed["checked"], "not told apart from its teacher, with so few examples"
-)
-print(f"running the answers is needed: {'holds' if only_run else 'not seen here'}")
-print(f"a model that feeds on itself loses something: {doll}")
-print(f"a check lets the student pass its teacher: {rescue}")
-word = "depends" if landed["checked"] == "above" else "holds"
-lost, won = (verdict.differences[name]["helpful"] for name in ("all", "checked"))
-ledger.record(
-    23, word if worse else "not seen here",
-    "Share of helpful answers, less that of the model that taught: after learning all "
-    f"of its answers {lost}, after only those that passed a check {won}.",
-    lost.value, interval=(lost.low, lost.high),
-)  # fmt: skip
-
-# %% [markdown]
-# ## 9. The limits of this verdict
+# ## 15. Quiz
 #
-# - The offline teacher's mistakes were put in on purpose, at a rate that we chose. How often
-#   yours errs, and how, only its own rejects tell.
-# - A test that passes can still be a poor test. How many faults it would notice is another
-#   question, and lesson 07 asks it.
-# - In section 8 the rules that picked the answers also mark the students. A student may have
-#   learned to please the rules. Reading its answers is the only cure.
-# - Each doll was trained once, and the intervals know nothing of the luck in that. With a few
-#   records fewer these same cells have ended with neither student told apart from its
-#   teacher. Change `DOLL` or `SEED` and run section 8 again before you believe a "holds".
-# - One small model, one round of dolls. A larger model answers better and the gap may shrink;
-#   more rounds may add up what is lost.
-# - A hosted model's licence may forbid to train another model on its answers. Read it first.
-#
-# ## 10. Quiz
-#
-# Five questions. Each option, right or wrong, explains itself.
+# Five questions. Each option explains itself.
 
 # %% tags=["nbval-check-output"]
 ftlab.quiz("05")
 
 # %% [markdown]
-# ## 11. Takeaways
+# ## 16. Takeaways
 #
-# 1. **A generated answer is a suspect.** Clean it, run it, keep what passes, and read what
-#    did not.
-# 2. **Count independent examples, not lines.** Rewrites and siblings belong together, on one
-#    side of the split.
-# 3. **What a model teaches itself is no more than what it knew, minus what a check throws
-#    out.** The check is where the knowledge comes in.
+# 1. **A generated answer is a suspect.** Clean it, run it or check it, keep what passes, and read
+#    what did not.
+# 2. **Count ideas, not rows.** Rewordings of one message belong together, on one side of the split.
+# 3. **A model teaches itself nothing that a check does not know.** Valid by construction is not
+#    right, and without a check the mistakes are learned as well.
 #
 # Next: [06 Judging data](06_judging_data.ipynb).
 # What is wrong with a data file, and what does each fault cost?
