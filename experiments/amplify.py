@@ -59,8 +59,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
     args = parser.parse_args()
     begun = time.monotonic()
-    runs = [("base", 0)]
-    runs += [(arm, seed) for seed in range(args.seeds) for arm in ARMS[:-1]]
+    runs = [(arm, seed) for seed in range(args.seeds) for arm in ARMS[:-1]]
     runs += [(ARMS[-1], seed) for seed in range(args.seeds)]
     left = [run for run in runs if (run[0], str(run[1])) not in finished(args.out)]
     for arm, seed in left:
@@ -144,28 +143,27 @@ def one(arm: str, seed: int) -> dict[str, Any]:
     folder = models.get(BASE)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    rows = [] if arm == "base" else arm_rows(arm, seed)
+    rows = arm_rows(arm, seed)
     train = [data.example(text, topic, system=triage.SYSTEM) for text, topic in rows]
-    steps = 0 if not rows else -(-len(rows) // BATCH) if arm == "everything" else STEPS
-    if rows:
-        trainer = SFTTrainer(
-            model,
-            args=ftlab.sft_config(
-                max_steps=steps, per_device_train_batch_size=BATCH, seed=seed,
-                learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
-            ),
-            train_dataset=Dataset.from_list(train),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
-        )  # fmt: skip
-        ftlab.faster_on_cpu(trainer)
-        trainer.train()
-        model = trainer.model
+    steps = -(-len(rows) // BATCH) if arm == "everything" else STEPS
+    trainer = SFTTrainer(
+        model,
+        args=ftlab.sft_config(
+            max_steps=steps, per_device_train_batch_size=BATCH, seed=seed,
+            learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
+        ),
+        train_dataset=Dataset.from_list(train),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+    )  # fmt: skip
+    ftlab.faster_on_cpu(trainer)
+    trainer.train()
+    model = trainer.model
     asked = [data.prompt(row) for row in test]
     answers = generate(model, tokenizer, asked, max_new_tokens=6)
     marks = [triage.score(row, answer) for row, answer in zip(test, answers, strict=True)]
     right = [mark["right"].num == 1 for mark in marks]
-    named = triage.baseline(train, test) if rows else [""] * len(test)
+    named = triage.baseline(train, test)
     rival = [topic == data.answer(row) for topic, row in zip(named, test, strict=True)]
     return {
         "rows": len(rows),

@@ -45,7 +45,7 @@ from pathlib import Path
 import datasets
 import ftlab
 import transformers
-from ftlab import data, files, hardware, models, recorded
+from ftlab import data, files, hardware, models, recorded, tasks
 
 SEED = 0
 BASE = "smollm2-135m"
@@ -300,8 +300,6 @@ print(f"{asked_before} asked, then {cache.asked}: {len(paraphrases)} answers")
 # and tool calls, are for sections 5 and 10.
 
 # %% tags=["nbval-check-output"]
-from ftlab import tasks
-
 unit_tests = tasks.get("unit_tests")
 functions = unit_tests.examples(words["functions"], seed=5)
 code = [data.prompt(row)[-1]["content"].partition("def ")[2] for row in functions]
@@ -335,10 +333,10 @@ print({kind: len(some) for kind, some in replies.items()})
 # begin with "Sure! Here's a polite version:", to put the text in quotation marks, to wrap code in a
 # fence, and to add a remark.
 #
-# **Predict.** In which of the six kinds of reply is there most to clean?
+# **Predict.** In which of the six kinds of reply is there most to clean? (They are counted below:
+# paraphrases, translations there and back, new messages, code, and calls.)
 
 # %% tags=["nbval-check-output"]
-import numpy
 import pandas
 
 FENCE = "`" * 3
@@ -349,15 +347,12 @@ MARKS = {
     "remark at the end": rf"\n\n[(（*]|{FENCE}\n\n\S",
 }
 found = {
-    kind: {"replies": len(some)}
-    | {name: sum(bool(re.search(mark, text, re.I)) for text in some)
-       for name, mark in MARKS.items()}
+    kind: [sum(bool(re.search(mark, t, re.I)) for t in some) for mark in MARKS.values()]
     for kind, some in replies.items()
-}  # fmt: skip
-pandas.DataFrame(found).T
+}
+print(pandas.DataFrame(found, index=list(MARKS)).T)
 
 
-# %%
 def tidy(reply):
     """The one message in a reply, without what stands around it."""
     text = re.sub(MARKS["preamble"] + "+", "", reply.strip(), flags=re.I)
@@ -366,12 +361,10 @@ def tidy(reply):
     return " ".join(re.split(r"\n+[(*]", text)[0].split())
 
 
-for reply in [r for r in replies["back"] + paraphrases if tidy(r) != r.strip()][3:9:2]:
-    print(wrap(repr(reply), "as it came: "))
-    print(wrap(tidy(reply), "tidied:     "), "\n")
+print(wrap(f"{replies['back'][22]!r} -> {tidy(replies['back'][22])!r}"))
 
 # %% [markdown]
-# A student that reads "Sure!" learns "Sure!". In a file of Python it learns a syntax error. A few
+# `tidy` cuts all of this off. A student that reads "Sure!" learns "Sure!". In a file of Python it learns a syntax error. A few
 # such rows in a hundred are enough to make some answers begin like that.
 #
 # The five new messages of one reply come with dashes, with numbers, or in quotation marks, and two
@@ -649,6 +642,7 @@ print("you expected:", my_guess)
 # the arms by their share right.
 
 # %% tags=["nbval-check-output"]
+import numpy
 from ftlab.files import data_path
 from ftlab.teaching import plots_data
 
@@ -829,7 +823,7 @@ claims.record(23, change("all"))
 # %%
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 Day = Literal[
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
@@ -838,8 +832,6 @@ Time = Annotated[str, Field(pattern=r"^[0-2]\d:[0-5]\d$")]
 
 
 class book_table(BaseModel, extra="forbid"):
-    """Book a table."""
-
     name: str | None
     people: int | None
     day: Day | None
@@ -847,15 +839,11 @@ class book_table(BaseModel, extra="forbid"):
 
 
 class cancel_booking(BaseModel, extra="forbid"):
-    """Cancel a booking."""
-
     name: str | None
     day: Day | None
 
 
 class opening_hours(BaseModel, extra="forbid"):
-    """Say when the restaurant is open."""
-
     day: Day | None
 
 
@@ -864,8 +852,6 @@ class opening_hours(BaseModel, extra="forbid"):
 # guest does not say", and nothing about how a time is written.
 
 # %% tags=["nbval-check-output"]
-from pydantic import ValidationError
-
 my_guess = "..."
 TOOLS = {tool.__name__: tool for tool in (book_table, cancel_booking, opening_hours)}
 
@@ -921,7 +907,7 @@ from ftlab import formats
 
 tools = [
     {"type": "function", "function": {
-        "name": name, "description": tool.__doc__, "parameters": tool.model_json_schema()
+        "name": name, "parameters": tool.model_json_schema()
     }}
     for name, tool in TOOLS.items()
 ]  # fmt: skip
@@ -972,21 +958,7 @@ class Grammar(LogitsProcessor):
         return scores
 
 
-# %% [markdown]
-# The schema is that of the three classes. One more thing has to be settled: JSON may have a blank
-# behind its commas and colons, or none. `spaced` writes it as the training rows have it,
-# `compact` without.
-
 # %%
-schema = {"anyOf": [
-    {"type": "object", "required": ["tool", "arguments"], "additionalProperties": False,
-     "properties": {"tool": {"const": name}, "arguments": tool.model_json_schema()}}
-    for name, tool in TOOLS.items()
-]}  # fmt: skip
-spaced = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-compact = {"whitespace_flexible": False}
-
-
 def constrained(model, prompts, options):
     """A model's answers to prompts, each of them JSON that fits the schema."""
     grammar = LLMatcher.grammar_from_json_schema(schema, defaults=options)
@@ -1007,11 +979,22 @@ def constrained(model, prompts, options):
 
 
 # %% [markdown]
+# The schema is that of the three classes. One more thing has to be settled: JSON may have a blank
+# behind its commas and colons, or none. `spaced` writes it as the training rows have it,
+# `compact` without.
+#
 # The rival is a fine-tune. The template of our base knows no tools, so here the call is the text of
 # the answer. Of the valid calls, twelve are for training and the others for the test. It is a very
 # small test: look at large differences only.
 
 # %%
+schema = {"anyOf": [
+    {"type": "object", "required": ["tool", "arguments"], "additionalProperties": False,
+     "properties": {"tool": {"const": name}, "arguments": tool.model_json_schema()}}
+    for name, tool in TOOLS.items()
+]}  # fmt: skip
+spaced = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+compact = {"whitespace_flexible": False}
 SYSTEM = (
     "Answer with one JSON call: book_table(name, people, day, time), "
     "cancel_booking(name, day) or opening_hours(day)."

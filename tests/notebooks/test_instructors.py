@@ -13,7 +13,7 @@ import pytest
 
 from ftlab import data, hardware, models, tasks, templates
 from ftlab.catalogue import catalogue, choose
-from ftlab.curation import doctor, mixture, splits, synthesis, teachers
+from ftlab.curation import doctor, mixture, splits, synthesis
 from ftlab.curation.mixture import nested
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.systems import System, answer, few_shot_examples
@@ -75,7 +75,7 @@ def names():
         "os": os, "plots": plots, "record": data.example("where is anna", "Where is Anna?"),
         "data": data, "rounds": rounds, "sft": sft, "splits": splits,
         "few_shot_examples": few_shot_examples,
-        "synthesis": synthesis, "task": task, "teachers": teachers, "templates": templates,
+        "synthesis": synthesis, "task": task, "templates": templates,
         "tokenizer": tokenizer, "train_records": task.examples(60, 0),
     }  # fmt: skip
 
