@@ -8,7 +8,7 @@ from pathlib import Path
 import build_lessons as build
 import pytest
 
-from ftlab import data
+from ftlab import data, tasks
 from ftlab.files import data_path, read_data, read_text
 from ftlab.recorded import read_recorded, request_hash
 from ftlab.teaching.lesson05 import messages_in
@@ -48,7 +48,7 @@ def run(cells, opening, names):
 def lesson(cells):
     """The names of the lesson after its requests were answered, with recorded replies alone."""
     cache = Recorded()
-    names = {"words": WORDS, "seeds": WORDS["seeds"], "data": data, "cache": cache,
+    names = {"words": WORDS, "seeds": WORDS["seeds"], "data": data, "tasks": tasks, "cache": cache,
              "ThreadPoolExecutor": ThreadPoolExecutor}  # fmt: skip
     names["paraphrases"] = [
         cache.ask(WORDS["paraphrase"].format(text=seed["text"], manner=manner))
