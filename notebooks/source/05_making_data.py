@@ -685,7 +685,8 @@ def gain(before, after):
 
 for arm in table.index[1:]:
     print(f"{arm:17} minus the seeds alone: {gain('seeds', arm)}")
-print(f"written minus new: {gain('new', 'written')}")
+if {"new", "written"} <= set(table.index):
+    print(f"written minus new: {gain('new', 'written')}")
 claims.record(30, gain("seeds", "paraphrase"))
 
 # %% [markdown]
