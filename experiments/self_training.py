@@ -3,11 +3,15 @@
     python experiments/self_training.py [--out CSV] [--seeds 3] [--minutes 60]
 
 Round 0 tunes the base on 24 examples of the task kindness. In each further round the model of the
-round before answers 32 new problems, three samples each at temperature 0.7, and a *fresh* base is
-tuned on what is kept: the first answer to each problem ("all"), or the first that passes the check
-of the task ("checked": two or three whole sentences, on the topic, harmless). All rounds read as
-many rows. Each model then answers 40 held-out problems, greedily; `helpful` is the check's verdict
-on them, `openings` how many different first three words they have.
+round before answers 32 new problems, and a *fresh* base is tuned on the answers:
+
+    all           one answer to each problem, sampled at temperature 1
+    checked       of three such answers the first that passes the check of the task: two or three
+                  whole sentences, on the topic, harmless
+    all, cooler   one answer to each problem, sampled at temperature 0.7
+
+All rounds read as many rows. Each model then answers 40 held-out problems, greedily; `helpful` is
+the check's verdict on them, `openings` how many different first three words they have.
 
 Each round is a line of `data/grids/self_training.csv`. Stopped and started again, the script goes
 on where it was: what a round learned from lies beside the file of the grid. Exit code 3: nothing is
@@ -40,8 +44,10 @@ FIELDS = (
     "kept", "round", "seed", "rows", "passed", "sampled", "helpful", "of", "openings", "words",
     "seconds", "answers",
 )  # fmt: skip
-BASE, BATCH, STEPS, TEMPERATURE = "smollm2-135m", 4, 20, 0.7
-GOLD, NEW, SAMPLES, TEST, ROUNDS, TOKENS = 24, 32, 3, 40, 3, 48
+BASE, BATCH, STEPS = "smollm2-135m", 4, 20
+WAYS = {"all": (1.0, 1), "checked": (1.0, 3), "all, cooler": (0.7, 1)}
+"""What is kept: the temperature, and how many answers to each problem."""
+GOLD, NEW, TEST, ROUNDS, TOKENS = 24, 32, 40, 3, 48
 SYSTEM = "Name the smallest helpful action."  # shorter than the one that the template would add
 KINDNESS = tasks.get("kindness")
 
@@ -56,7 +62,7 @@ def main() -> None:
     begun = time.monotonic()
     for seed in range(args.seeds):
         rounds = [("gold", 0)]
-        rounds += [(kept, n) for kept in ("all", "checked") for n in range(1, ROUNDS + 1)]
+        rounds += [(kept, n) for kept in WAYS for n in range(1, ROUNDS + 1)]
         for kept, number in rounds:
             if (kept, str(number), str(seed)) in finished(args.out):
                 continue
@@ -76,13 +82,13 @@ def one(out: Path, kept: str, number: int, seed: int) -> dict[str, Any]:
     answers = generate(model, tokenizer, [data.prompt(row) for row in test], max_new_tokens=TOKENS)
     right = [passes(row, answer) for row, answer in zip(test, answers, strict=True)]
     if number < ROUNDS:
-        ways = ("all", "checked") if number == 0 else (kept,)
         problems = new_problems(number + 1, seed)
-        samples = generate(
-            model, tokenizer, [data.prompt(row) for row in problems for _ in range(SAMPLES)],
-            max_new_tokens=TOKENS, temperature=TEMPERATURE, seed=seed,
-        )  # fmt: skip
-        for way in ways:
+        for way in WAYS if number == 0 else (kept,):
+            temperature, times = WAYS[way]
+            samples = generate(
+                model, tokenizer, [data.prompt(row) for row in problems for _ in range(times)],
+                max_new_tokens=TOKENS, temperature=temperature, seed=seed,
+            )  # fmt: skip
             beside(out, way, number + 1, seed).write_text(json.dumps(samples), "utf-8")
     return counts | {
         "rows": len(rows),
@@ -101,12 +107,12 @@ def rows_of(out: Path, kept: str, number: int, seed: int) -> tuple[list[data.Row
         gold = [asked(row) for row in KINDNESS.examples(GOLD, seed=seed)]
         return gold, {"passed": len(gold), "sampled": len(gold)}
     samples = json.loads(beside(out, kept, number, seed).read_text("utf-8"))
-    rows, passed = [], 0
+    rows, passed, times = [], 0, WAYS[kept][1]
     for place, problem in enumerate(new_problems(number, seed)):
-        tried = samples[SAMPLES * place : SAMPLES * (place + 1)]
+        tried = samples[times * place : times * (place + 1)]
         good = [text for text in tried if passes(problem, text)]
         passed += len(good)
-        for text in ([text for text in tried if text] if kept == "all" else good)[:1]:
+        for text in ([text for text in tried if text] if kept != "checked" else good)[:1]:
             answer = {"role": "assistant", "content": text}
             rows.append({"prompt": data.prompt(problem), "completion": [answer]})
     return rows, {"passed": passed, "sampled": len(samples)}
@@ -153,7 +159,7 @@ def tuned(rows: list[data.Row], seed: int) -> tuple[Any, Any]:
 
 def beside(out: Path, kept: str, number: int, seed: int) -> Path:
     """Return the file of the samples from which a round's rows are chosen."""
-    return out.with_name(f"{out.stem}.{kept}-{number}-{seed}.json")
+    return out.with_name(f"{out.stem}.{kept.replace(', ', '-')}-{number}-{seed}.json")
 
 
 def finished(out: Path) -> set[tuple[str, str, str]]:
