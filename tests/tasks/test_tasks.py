@@ -70,6 +70,7 @@ def test_one_shape(name):
     assert task.headline in marks
     assert all(isinstance(ratio, Ratio) and ratio.num <= ratio.den for ratio in marks.values())
     assert marks[task.headline].num == 0 < marks[task.headline].den  # nothing earns nothing
+    assert len(task.up_to(150, 0)) == min(150, task.sizes.get("train", 150))
     with pytest.raises(ConfigError, match="split"):
         task.examples(1, 0, split="tests")
     with pytest.raises(ConfigError, match=r"0 train.* Ask for 1"):
