@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from ftlab.errors import ConfigError, DataError, FtlabError
+from ftlab.serving.page import jobs_part, whole
 from ftlab.serving.store import Store, checkpoint_of, event_of, file_of, job_of, model_of, new_id
 from ftlab.serving.uploads import examined
 
@@ -484,6 +485,14 @@ def make_app(service: Service) -> FastAPI:
     app.post("/v1/chat/completions")(create_completion)
 
     # The service itself.
+
+    @app.get("/")
+    def page(request: Request, owner: Owner) -> Response:
+        return whole(store, owner, service.base, str(request.base_url))
+
+    @app.get("/jobs")
+    def jobs(owner: Owner) -> Response:
+        return jobs_part(store, owner)
 
     @app.get("/healthz")
     def healthz() -> Response:

@@ -1,6 +1,5 @@
 """Rows of a batch that come and go, each with its own settings: under `ftlab.serving.engine`."""
 
-import random
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ class Rows(_Batch):
 
     def __init__(self, model: Any, tokenizer: Any, stops: list[int], size: int) -> None:
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
-        super().__init__(model, [[pad]], pad, size, 0.0, 0)
-        self.prompts, self.waiting, self.prefix = {}, [], []  # type: ignore[assignment]
+        super().__init__(model, [[pad]], pad, size, 0.0, [(0, 0)])
+        self.prompts, self.seeds, self.waiting, self.prefix = {}, {}, [], []  # type: ignore[assignment]
         self.most = size
         self.stops, self.asks = stops, dict[int, Ask]()
         self.names: dict[int, str] = {}
@@ -35,7 +34,7 @@ class Rows(_Batch):
     def add(self, ask: Ask, adapter: str, matcher: Any) -> None:
         """Let a request join at the next step."""
         number, self._next = self._next, self._next + 1
-        self.prompts[number] = ask.prompt
+        self.prompts[number], self.seeds[number] = ask.prompt, (ask.seed, 0)  # type: ignore[index]
         self.asks[number], self.names[number] = ask, adapter
         if matcher is not None:
             self._matchers[number] = matcher
@@ -82,7 +81,7 @@ class Rows(_Batch):
         if number in self.waiting:
             self.waiting.remove(number)
         held: Any
-        for held in (self.asks, self.names, self._matchers, self._tokens, self.prompts):
+        for held in (self.asks, self.names, self._matchers, self._tokens, self.prompts, self.seeds):
             held.pop(number, None)
 
     def step(self) -> list[tuple[_Row, int]]:
@@ -122,8 +121,6 @@ class Rows(_Batch):
         return picked
 
     def _pick_one(self, row: _Row, ask: Ask, scores: torch.Tensor) -> int:
-        if not hasattr(row, "stream"):
-            row.stream = random.Random(f"{ask.seed} 0")  # type: ignore[attr-defined]
         raw = scores
         if self.penalty != 1.0:
             seen = list({*row.prompt, *row.answer})
@@ -148,7 +145,7 @@ class Rows(_Batch):
                 kept = chances.cumsum(-1) - chances < ask.top_p
                 chances = chances * kept
             total = chances.cumsum(-1)
-            draw = torch.tensor([row.stream.random()], dtype=torch.float64)  # type: ignore[attr-defined]
+            draw = torch.tensor([row.random.random()], dtype=torch.float64)
             place = int(torch.searchsorted(total, draw * total[-1], right=True).clamp(
                 max=len(total) - 1))  # fmt: skip
             token = int(order[place]) if order is not None else place
