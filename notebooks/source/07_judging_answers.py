@@ -569,19 +569,22 @@ part += [row["prompts"][0] for row in judged if row["kind"] == "helpful"][:JUDGE
 small = judge_each(client, BASE, part, max_tokens=12)
 for prompt in part[:1] + part[-1:]:
     print(repr(reply(prompt, BASE, longest=12)))
-kept = {"recorded": [first_line(reply(prompt), "01") is not None for prompt in part],
+kept = {"recorded": [first_line(reply(prompt), ("0", "1")) is not None for prompt in part],
         "SmolLM2": [verdict is not None for verdict in small]}  # fmt: skip
 for name, marks in kept.items():
     print(f"{name}: format kept in {sum(marks)} of {len(marks)}, "
           f"{wilson_interval(sum(marks), len(marks))}")  # fmt: skip
-print("kept in 100 of 100 would be", wilson_interval(100, 100))
+every = [reply(prompt) for row in judged for prompt in row["prompts"]]
+kept_all = sum(first_line(text, tuple("01AB")) is not None for text in every)
+print(f"recorded, all its prompts: {kept_all}, {wilson_interval(kept_all, len(every))}")
 one = [1] * len(part)
 claims.record(45, paired_bootstrap(kept["SmolLM2"], one, kept["recorded"], one))
 
 # %% [markdown]
 # A prompt that was written for one model was **moved to another**, and its format did not survive.
 # That is why practitioners ask for a regression test, *a hundred of a hundred in format*, before a
-# model is exchanged; and the last line shows that even this leaves some room for failures.
+# model is exchanged. The last line does so for all prompts of this lesson; the interval says how many
+# failures may hide behind a clean result.
 #
 # Does the small model know, and cannot say it? We can force it: compare the probability of the token
 # "1" with that of "0" as the first token of its reply. That always gives a verdict.
@@ -660,7 +663,10 @@ for kind, first, second in (("pair", "base", "tuned"), ("length", "padded", "pla
     letters = judge_pairs(client, "recorded", prompts[kind])
     chosen[kind] = Counter(names.get(letter, letter) for letter in letters)
     print(f"{kind}: {dict(chosen[kind])}")
-print("itself:", dict(Counter(first_line(reply(p), "AB") for (p,) in prompts["same"])))
+print(
+    "itself:",
+    dict(Counter(first_line(reply(p), ("A", "B")) for (p,) in prompts["same"])),
+)
 swapped = [leaning(base, pair, "A", "B") for pair in prompts["pair"][: JUDGED // 2]]
 places = Counter("".join("AB"[value > 0] for value in values) for values in swapped)
 print("SmolLM2, both orders:", dict(places))
@@ -933,9 +939,9 @@ check("07.5", passes)
 # ## 11. An outside harness
 #
 # For published benchmarks use **lm-eval** (EleutherAI's harness), as papers do. A task of your own is a
-# dictionary over a JSONL file, and needs no hub. It brings 26 packages of 120 MB, so the course does
-# not install it: `pip install lm-eval` beside the course, and the cell runs it here. Without it, the
-# cell shows what `experiments/harness.py` measured on the same twenty questions.
+# dictionary over a JSONL file, and needs no hub. It brings many packages of its own, so the course does
+# not install it: after `pip install lm-eval` the cell runs it here. Without it, the cell shows what
+# `experiments/harness.py` measured on the same twenty questions.
 
 # %%
 import importlib.util
