@@ -566,19 +566,19 @@ for row in unlike[:4]:
 # %%
 part = [row["prompts"][0] for row in judged if row["kind"] == "runs"][:JUDGED]
 part += [row["prompts"][0] for row in judged if row["kind"] == "helpful"][:JUDGED]
-small = judge_each(client, BASE, part, max_tokens=12)
 for prompt in part[:1] + part[-1:]:
     print(repr(reply(prompt, BASE, longest=12)))
-kept = {"recorded": [first_line(reply(prompt), ("0", "1")) is not None for prompt in part],
-        "SmolLM2": [verdict is not None for verdict in small]}  # fmt: skip
-for name, marks in kept.items():
-    print(f"{name}: format kept in {sum(marks)} of {len(marks)}, "
-          f"{wilson_interval(sum(marks), len(marks))}")  # fmt: skip
+kept = {}
+for name in ("recorded", BASE):
+    verdicts = judge_each(client, name, part, max_tokens=12)
+    kept[name] = [verdict is not None for verdict in verdicts]
+    print(f"{name}: format kept in {sum(kept[name])} of {len(part)}, "
+          f"{wilson_interval(sum(kept[name]), len(part))}")  # fmt: skip
 every = [reply(prompt) for row in judged for prompt in row["prompts"]]
 kept_all = sum(first_line(text, tuple("01AB")) is not None for text in every)
 print(f"recorded, all its prompts: {kept_all}, {wilson_interval(kept_all, len(every))}")
 one = [1] * len(part)
-claims.record(45, paired_bootstrap(kept["SmolLM2"], one, kept["recorded"], one))
+claims.record(45, paired_bootstrap(kept[BASE], one, kept["recorded"], one))
 
 # %% [markdown]
 # A prompt that was written for one model was **moved to another**, and its format did not survive.
@@ -663,10 +663,8 @@ for kind, first, second in (("pair", "base", "tuned"), ("length", "padded", "pla
     letters = judge_pairs(client, "recorded", prompts[kind])
     chosen[kind] = Counter(names.get(letter, letter) for letter in letters)
     print(f"{kind}: {dict(chosen[kind])}")
-print(
-    "itself:",
-    dict(Counter(first_line(reply(p), ("A", "B")) for (p,) in prompts["same"])),
-)
+itself = Counter(first_line(reply(prompt), ("A", "B")) for (prompt,) in prompts["same"])
+print("itself:", dict(itself))
 swapped = [leaning(base, pair, "A", "B") for pair in prompts["pair"][: JUDGED // 2]]
 places = Counter("".join("AB"[value > 0] for value in values) for values in swapped)
 print("SmolLM2, both orders:", dict(places))
