@@ -3,6 +3,7 @@
 Importing it is instant: torch, transformers and trl are imported by the functions that need them.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import FtlabError
@@ -45,6 +46,9 @@ _HOME = {
     "preflight": "ftlab.training.preflight",
     "upper_half": "ftlab.training.fast",
 }
+
+# On CPUs with AVX-512-bf16 every import of peft would say that a kernel of the hub is missing.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:

@@ -125,7 +125,7 @@ for title, three in (("BEST", order[-3:]), ("WORST", order[:3])):
         print("\n".join(wrap(answers[name][i], f"  {name:17}") for name in sides))
 
 # %% [markdown]
-# With the first three you could sell the model, with the last three you could bury it. Both are
+# With the first three you could praise the model, with the last three reject it. Both are
 # **anecdotes**: examples that somebody chose. A verdict needs all the answers, a metric, and an
 # interval.
 #
