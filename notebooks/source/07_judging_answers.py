@@ -400,6 +400,9 @@ verdict.table()
 # - **p**: how often chance alone makes a difference as large as this one. It is corrected for the
 #   number of comparisons; the toy below shows why.
 #
+# Look at the tuned model with examples in its prompt: if the sentence shows no difference to the tuned
+# model alone, leave the examples away. They cost tokens in every prompt.
+#
 # "No difference shown" is a result as well. It does not say that two systems are equal: a difference,
 # if there is one, is too small for so many sentences. How many would it take? And how many *votes*, if
 # people choose between two answers?
