@@ -75,6 +75,8 @@ class Diversity:
     """The coverage of as many records drawn like the reference."""
     evenness: float
     """1 where all areas are hit in proportion."""
+    beside: float
+    """Share of the data that is near nothing in the reference."""
     areas: tuple[Area, ...]
     """The empty ones first, then by how much of the reference is missed there."""
 
@@ -99,6 +101,7 @@ class Diversity:
                 f"{self.n:,} records against {self.reference:,}: score {self.score:.2f}",
                 f"coverage {self.coverage:.2f} (as many drawn like the reference: "
                 f"{self.expected:.2f}), evenness {self.evenness:.2f}",
+                f"{self.beside:.0%} of the records are near nothing in the reference",
                 table(["area", "reference", "data", "covered"], rows),
                 *(["Missed, for example:", *missed[:5]] if missed else []),
             ]
@@ -159,6 +162,7 @@ def measure(
     radii = near.kneighbors(there)[0][:, -1] + 1e-6  # the first neighbour is the point itself
     reach = NearestNeighbors(n_neighbors=1).fit(here).kneighbors(there)[0][:, 0]
     covered = reach <= radii
+    away, nearest = near.kneighbors(here, n_neighbors=1)
 
     k = min(areas, different, max(2, len(reference) // 10))
     clusters = KMeans(k, n_init=4, random_state=seed).fit(there)
@@ -171,8 +175,8 @@ def measure(
     for number in range(k):
         mine = clusters.labels_ == number
         missed = np.flatnonzero(mine & ~covered)
-        away = np.linalg.norm(there[missed] - clusters.cluster_centers_[number], axis=1)
-        typical = missed[np.argsort(away, kind="stable")][:3]
+        middle = np.linalg.norm(there[missed] - clusters.cluster_centers_[number], axis=1)
+        typical = missed[np.argsort(middle, kind="stable")][:3]
         found.append(Area(
             names[number], float(shares[number]), float(hit[number]), float(covered[mine].mean()),
             tuple(texts[i] for i in typical),
@@ -184,6 +188,7 @@ def measure(
         coverage=float(covered.mean()),
         expected=expected_coverage(len(records), len(reference)),
         evenness=float(np.exp(entropy(hit / shares)) / k),
+        beside=float((away > radii[nearest]).mean()),
         areas=tuple(found),
     )
 

@@ -619,9 +619,10 @@ assert best < 14 and min(held_out) < 0.95 * held_out[-1]
 # and is delighted.
 
 # %%
-from ftlab.curation.injectors import inject
-
-his = inject(train[:FEW], {"casing": 1.0}, seed=SEED)
+his = [
+    data.example(" ".join(data.prompt(r)[-1]["content"].lower().split()), data.answer(r))
+    for r in train[:FEW]
+]
 delighted, sober = right(ask(greedy, his), his), right(ask(greedy, test), test)
 print(f"his test set {delighted:.0%} right, ours {sober:.0%}")
 texts_of = {data.prompt(r)[-1]["content"] for r in train[:FEW]}

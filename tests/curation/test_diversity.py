@@ -47,7 +47,7 @@ def test_lopsided_data_scores_worse_than_spread_data_of_the_same_size():
 def test_figures_are_shares_and_add_up(n):
     result = on(themed(60, 2, THEMES[:n]))
     assert result.score == pytest.approx(math.sqrt(result.coverage * result.evenness))
-    for figure in (result.coverage, result.evenness, result.expected):
+    for figure in (result.coverage, result.evenness, result.expected, result.beside):
         assert 0 <= figure <= 1 + 1e-9
     assert sum(area.share for area in result.areas) == pytest.approx(1)
     assert sum(area.data_share for area in result.areas) == pytest.approx(1)
@@ -59,14 +59,15 @@ def test_data_drawn_like_the_reference_reaches_the_expected_coverage():
     found = [on(themed(40, seed)).coverage for seed in range(10, 20)]
     assert np.mean(found) == pytest.approx(expected_coverage(40, 200), abs=0.1)
     whole = on(WORLD)
-    assert whole.coverage == 1.0 and whole.score == pytest.approx(1)
+    assert whole.coverage == 1.0 and whole.beside == 0 and whole.score == pytest.approx(1)
 
 
 def test_more_records_never_cover_less():
     rows = themed(80, 5)
     found = [on(rows[:n]).coverage for n in (5, 20, 80)]
     assert found == sorted(found) and found[0] < found[2]
-    assert on([data.example(f"9{i} §§ 8{i}", "ok") for i in range(30)]).coverage < 0.05
+    alien = on([data.example(f"9{i} §§ 8{i}", "ok") for i in range(30)])
+    assert alien.coverage < 0.05 and alien.beside > 0.9
 
 
 def test_an_instruction_before_every_input_changes_nothing():
