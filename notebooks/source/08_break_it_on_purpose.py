@@ -620,7 +620,9 @@ assert best < 14 and min(held_out) < 0.95 * held_out[-1]
 
 # %%
 his = [
-    data.example(" ".join(data.prompt(r)[-1]["content"].lower().split()), data.answer(r))
+    data.example(
+        " ".join(data.prompt(r)[-1]["content"].lower().split()), data.answer(r)
+    )
     for r in train[:FEW]
 ]
 delighted, sober = right(ask(greedy, his), his), right(ask(greedy, test), test)
