@@ -201,6 +201,9 @@ class _Answer:
         self.tools = bool(asked.tools) and asked.tool_choice != "none"
         self.text, self.finish, self.tokens = "", "", list[Token]()
         self.calls: list[dict[str, Any]] = []
+        # A template may open a thought in the prompt: what follows is read with its beginning.
+        opened = tokenizer.decode(ask.prompt[-8:]).rstrip().endswith("<think>")
+        self.thought = "<think>" if opened else ""
         self._shown = 0
         self._held: list[Token] = []
 
@@ -209,7 +212,7 @@ class _Answer:
         if token is not None:
             self.tokens.append(token)
             self._held.append(token)
-            self.text = self.tokenizer.decode(
+            self.text = self.thought + self.tokenizer.decode(
                 [one.id for one in self.tokens], skip_special_tokens=True
             )
         else:

@@ -110,7 +110,7 @@ class Engine:
 
     def context(self) -> int | None:
         """Return how many tokens the model's context holds."""
-        return getattr(self.load().config, "max_position_embeddings", None)
+        return getattr(self.load().config.get_text_config(), "max_position_embeddings", None)
 
     def _run(self) -> None:
         batch: Any = None
@@ -149,16 +149,10 @@ class Engine:
             ask.tell(told)
 
     def _batch(self) -> Any:
-        from ftlab.decoding import has_plain_cache
         from ftlab.serving.rows import Rows
         from ftlab.templates import end_of_turn_ids
 
         model = self.load()
-        if not has_plain_cache(model, self.context() or 4096):
-            raise ModelError(
-                f"{type(model).__name__} remembers more than keys and values, which the service "
-                "does not batch: serve it with vLLM (docs/scaling.md)."
-            )
         own = model.generation_config.eos_token_id
         own = own if isinstance(own, list) else [own]
         stops = [*end_of_turn_ids(self.tokenizer), *(token for token in own if token is not None)]
@@ -166,7 +160,14 @@ class Engine:
 
     def _admit(self, batch: Any, ask: Ask) -> None:
         """Give a request its adapter and its grammar; what is wrong with them is its error."""
+        from ftlab.decoding import has_plain_cache
+
         try:
+            if not has_plain_cache(self._model, len(ask.prompt) + ask.limit):
+                raise ModelError(
+                    f"{type(self._model).__name__} does not keep the keys and values of so many "
+                    "tokens. Ask for a shorter answer, or serve it with vLLM (docs/scaling.md)."
+                )
             name = self._adapter(batch, ask.folder)
             matcher = self._matcher(ask.grammar, batch.stops) if ask.grammar else None
         except Exception as error:

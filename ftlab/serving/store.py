@@ -111,6 +111,11 @@ class Store:
         assert found is not None
         return str(found["value"])
 
+    def forget(self, name: str) -> None:
+        """Keep nothing more under a name."""
+        with self.transaction() as db:
+            db.execute("delete from facts where name = ?", (name,))
+
     def page(
         self, table: str, where: str, values: tuple[Any, ...], after: str | None, limit: int,
         newest_first: bool = True,

@@ -297,12 +297,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--child", action="store_true", help="end when stdin does")
     options = parser.parse_args(arguments)
     store = Store(options.data)
+    first, over = os.environ.get("RANK", "0") == "0", f"over {_launch()}"
+    if first:
+        store.forget(over)
     if hasattr(os, "nice"):
         os.nice(5)  # chat answers go first
     from trl import DPOTrainer, SFTTrainer  # noqa: F401  (takes seconds: before a job waits)
 
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1 and sys.platform == "linux"
-    first = os.environ.get("RANK", "0") == "0"
     lock = FileLock(store.folder / "worker.lock")
     if first:
         lock.acquire()
@@ -311,7 +313,8 @@ def main(arguments: list[str] | None = None) -> None:
     while True:
         job = claim(store) if first else _joined(store, done)
         if job is None:
-            if options.once and first:
+            if options.once and (first or store.row("select 1 from facts where name = ?", over)):
+                store.fact(over, "1")  # the other processes of this launch end too
                 return
             _pause(options.child)
         elif alone:
