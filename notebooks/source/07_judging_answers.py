@@ -651,7 +651,7 @@ def preferred(first, second):
 check("07.3", preferred)
 
 # %% [markdown]
-# Four tests of the large model: base against tuned on thirty problems; a plain answer against the same
+# Three tests of the large model: base against tuned on thirty problems; a plain answer against the same
 # with empty sentences around it; and an answer against *itself*, where only the place can decide.
 # Then the small model's favourite place, forced as above.
 #
@@ -750,9 +750,8 @@ Labels(items, KEYS, SHEET, reviewer="me")
 
 # %% [markdown]
 # Agreement of every two reviewers, by kappa. (A reviewer who always says the same can agree by chance
-# alone.) Where two *people* hardly agree, no judge can agree with
-# both: settle what "better" means before you buy one. And how many votes decide? It depends on how
-# strong the preference is.
+# alone.) Where two *people* hardly agree, no judge can agree with both: settle what "better" means
+# before you use one. And how many votes decide? It depends on how strong the preference is.
 
 # %%
 from itertools import combinations
@@ -812,9 +811,8 @@ print("right, tuned minus base:",
 # %% [markdown]
 # Read the interval before you say "it forgot nothing". And the words of a refusal are a rough sign: look
 # at the last requests. A model can refuse in other words, repeat the request or talk past it, which is
-# no refusal and no harm, or refuse what is harmless. Ten
-# requests see a collapse, not a leak. If safety matters, use a judge that you have tested on labelled
-# answers, and far more requests.
+# no refusal and no harm, or refuse what is harmless. Ten requests show a collapse, and no rare failure.
+# If safety matters, use a judge that you have tested on labelled answers, and far more requests.
 #
 # ## 9. A battery at every checkpoint
 #
@@ -910,7 +908,8 @@ if sharpest:
     print("\n".join(mutation.show(worst).splitlines()[:7]))
 
 # %% [markdown]
-# A module that does not pass kills nothing, however sharp it looks. The lines with `-` and `+` are
+# A module that does not pass kills nothing, however sharp it looks. The large model's modules test other
+# functions than the references do, so compare their shares with care. The lines with `-` and `+` are
 # faults that good tests missed: show them to whoever writes tests, a person or a model.
 #
 # **Exercise 07.5.** Now you. Orders of 50 or more are free of charge, others cost 5:
