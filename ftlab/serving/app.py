@@ -8,8 +8,9 @@ import hmac
 import logging
 import os
 import tempfile
+import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -87,7 +88,8 @@ class Service:
         self._salt = self.store.fact("salt", os.urandom(16).hex()).encode()
         self._hashes = [self._hash(key) for key in self.keys]
         self.keys = ()  # from here on there are hashes alone
-        self._recent: dict[str, list[float]] = defaultdict(list)
+        self._recent: dict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
         self.counts: Counter[tuple[str, int]] = Counter()
         """Answered requests, by route and status."""
 
@@ -111,16 +113,19 @@ class Service:
 
     def admit(self, owner: str) -> None:
         """Count a request against the owner's rate."""
-        now, recent = time.monotonic(), self._recent[owner]
-        while recent and recent[0] < now - 60:
-            recent.pop(0)
-        if len(recent) >= self.limits.requests:
-            wait = recent[0] + 60 - now
+        with self._lock:
+            now, recent = time.monotonic(), self._recent[owner]
+            while recent and recent[0] < now - 60:
+                recent.popleft()
+            full = len(recent) >= self.limits.requests
+            wait = recent[0] + 60 - now if full else 0
+            if not full:
+                recent.append(now)
+        if full:
             raise Refused(
                 429, f"Rate limit reached: {self.limits.requests} requests a minute.",
                 kind="requests", code="rate_limit_exceeded", headers={"retry-after": f"{wait:.0f}"},
             )  # fmt: skip
-        recent.append(now)
 
     def folder_of(self, owner: str, model: str) -> Path | None:
         """Return the folder of an owner's model, None for the base.

@@ -61,6 +61,13 @@ def new_id(kind: str) -> str:
     return f"{kind}-{secrets.token_hex(12)}"
 
 
+class _Connection(sqlite3.Connection):
+    """One thread's own; closed with the thread, of which Python 3.13 would complain otherwise."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Store:
     """The service's memory, safe for threads and for several processes on one machine."""
 
@@ -77,7 +84,10 @@ class Store:
 
     def _connection(self) -> sqlite3.Connection:
         if not hasattr(self._local, "db"):
-            db = sqlite3.connect(self.folder / "service.db", timeout=30, isolation_level=None)
+            db = sqlite3.connect(
+                self.folder / "service.db", timeout=30, isolation_level=None,
+                check_same_thread=False, factory=_Connection,
+            )  # fmt: skip
             db.row_factory = sqlite3.Row
             db.execute("pragma synchronous = full")
             self._local.db = db
