@@ -26,13 +26,13 @@ from ftlab.serving.engine import Ask, Engine, Token, schema_grammar
 __all__ = ["IDLE", "REFUSED", "ChatRequest", "complete"]
 
 MOST = 512  # tokens of an answer where the request says nothing
-IDLE = ("metadata", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_options",
-        "prompt_cache_retention", "safety_identifier", "service_tier", "user")  # fmt: skip
+IDLE = (
+    "metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", "safety_identifier", "service_tier", "user",
+)  # fmt: skip
 REFUSED = {
-    "audio": "answers are text", "function_call": "use tool_choice", "functions": "use tools",
-    "moderation": "there is no moderation model", "prediction": "nothing is predicted",
-    "reasoning_effort": "the models have no such setting",
-    "verbosity": "the models have no such setting", "web_search_options": "there is no network",
+    "audio": "answers are text", "moderation": "there is no moderation model",
+    "web_search_options": "there is no network",
 }  # fmt: skip
 CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 
@@ -55,6 +55,8 @@ class ChatRequest(_Open):
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=2048)]
     model: str
+    function_call: Literal["none", "auto"] | None = None  # of tool_choice and tools, the old form
+    functions: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
     frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
     logprobs: bool | None = None
@@ -63,6 +65,7 @@ class ChatRequest(_Open):
     modalities: list[Literal["text"]] | None = None
     n: Annotated[int, Field(strict=True, ge=1, le=16)] | None = None
     presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    reasoning_effort: Literal["none"] | None = None
     response_format: dict[str, Any] | None = None
     seed: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
@@ -74,9 +77,11 @@ class ChatRequest(_Open):
     tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
     top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    verbosity: Literal["medium"] | None = None
     # Taken without effect.
     metadata: dict[str, str] | None = None
     parallel_tool_calls: bool | None = None
+    prediction: dict[str, Any] | None = None  # only makes answers faster
     prompt_cache_key: str | None = None
     prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: str | None = None
@@ -85,12 +90,7 @@ class ChatRequest(_Open):
     user: str | None = None
     # Refused, by name.
     audio: Any = None
-    function_call: Any = None
-    functions: Any = None
     moderation: Any = None
-    prediction: Any = None
-    reasoning_effort: Any = None
-    verbosity: Any = None
     web_search_options: Any = None
 
 
@@ -117,6 +117,11 @@ async def complete(
         if getattr(asked, field) is not None:
             raise Refused(400, f"{field} is not supported: {why}.", param=field,
                           code="unsupported_parameter")  # fmt: skip
+    if asked.functions:
+        if asked.tools:
+            raise Refused(400, "Give functions or tools, not both.", param="functions")
+        asked.tools = [{"type": "function", "function": one} for one in asked.functions]
+        asked.tool_choice = asked.function_call
     await asyncio.to_thread(engine.load)
     prompt = await asyncio.to_thread(_prompt, engine, asked)
     context = engine.context() or len(prompt) + (1 << 20)
@@ -198,6 +203,7 @@ class _Answer:
         self.tokenizer, self.ask = tokenizer, ask
         stop = asked.stop or []
         self.stops = [s for s in ([stop] if isinstance(stop, str) else stop) if s]
+        self.old_form = asked.functions is not None
         self.tools = bool(asked.tools) and asked.tool_choice != "none"
         self.text, self.finish, self.tokens = "", "", list[Token]()
         self.calls: list[dict[str, Any]] = []
@@ -252,7 +258,16 @@ class _Answer:
                 {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
             )
         if self.calls:
-            self.text, self.finish = CALL.sub("", self.text).strip(), "tool_calls"
+            self.text = CALL.sub("", self.text).strip()
+            self.finish = "function_call" if self.old_form else "tool_calls"
+
+    def called(self) -> dict[str, Any]:
+        """Return the calls as fields of a message, in the form in which they were asked for."""
+        if not self.calls:
+            return {}
+        if self.old_form:
+            return {"function_call": self.calls[0]["function"]}
+        return {"tool_calls": self.calls}
 
     def logs(self, tokens: list[Token]) -> dict[str, Any] | None:
         """Return tokens' log-probabilities in the protocol's form."""
@@ -287,7 +302,7 @@ class _Made:
         """Return all answers in one object."""
         choices = [
             {"index": i, "finish_reason": answer.finish, "logprobs": answer.logs(answer.tokens),
-             "message": {"role": "assistant", "refusal": None, "tool_calls": answer.calls or None,
+             "message": {"role": "assistant", "refusal": None, **answer.called(),
                          "content": answer.text if answer.text or not answer.calls else None}}
             for i, answer in enumerate(self.answers)
         ]  # fmt: skip
@@ -332,8 +347,9 @@ class _Made:
         yield "data: [DONE]\n\n"
 
     def _end(self, i: int) -> str:
-        calls = [{"index": k, **call} for k, call in enumerate(self.answers[i].calls)]
-        delta = {"tool_calls": calls} if calls else {}
+        delta = self.answers[i].called()
+        for k, call in enumerate(delta.get("tool_calls", ())):
+            call["index"] = k
         return self._chunk(
             [{"index": i, "delta": delta, "finish_reason": self.answers[i].finish or "stop"}]
         )

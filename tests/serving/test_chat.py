@@ -241,6 +241,7 @@ def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
         shown, _ = answer.take(None)
         assert len(answer.calls) == calls
         assert answer.finish == ("tool_calls" if calls else "stop")
+        assert ("tool_calls" in answer.called()) == bool(calls)
         if not calls:
             assert shown == text
         elif calls == 1:
@@ -268,6 +269,10 @@ def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
         ({"extra_body": {"best_of": 3}}, "best_of"),
         *(({"extra_body": {name: {}}}, name) for name in REFUSED),
         ({"store": True}, "store"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"verbosity": "low"}, "verbosity"),
+        ({"functions": [TOOL["function"]], "tools": [TOOL]}, "functions"),
+        ({"functions": [TOOL["function"]]}, "tools"),
         ({"modalities": ["text", "audio"]}, "modalities"),
     ],
 )  # fmt: skip
@@ -279,9 +284,23 @@ def test_what_is_not_supported_is_refused_by_name(client, options, param):
         assert caught.value.body["param"].startswith(param)
 
 
+def test_the_old_form_of_a_call_is_answered_in_the_old_form(tiny):
+    from ftlab.serving.chat import ChatRequest, _Answer
+    from ftlab.serving.engine import Ask, Token
+
+    asked = ChatRequest(model="x", messages=QUESTION, functions=[TOOL["function"]], tools=[TOOL])
+    answer = _Answer(tiny[1], asked, Ask([1], print, 99))
+    text = '<tool_call>{"name": "add", "arguments": {"a": 3}}</tool_call>'
+    for token in tiny[1](text, add_special_tokens=False)["input_ids"]:
+        answer.take(Token(token))
+    answer.take(None)
+    assert answer.finish == "function_call"
+    assert answer.called() == {"function_call": {"name": "add", "arguments": '{"a": 3}'}}
+
+
 def test_what_only_steers_a_provider_has_no_effect(client):
     given = {name: True if name.startswith("parallel") else {} if name in (
-        "metadata", "prompt_cache_options") else "auto" for name in IDLE}  # fmt: skip
+        "metadata", "prediction", "prompt_cache_options") else "auto" for name in IDLE}  # fmt: skip
     assert ask(client, extra_body=given).choices[0].message == ask(client).choices[0].message
 
 
