@@ -138,7 +138,7 @@ def finetune(
         # Of a mixture of experts: how peft names their tensors, which are no linear layers.
         warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")
         adapter = LoraConfig(r=rank, lora_alpha=alpha, task_type="CAUSAL_LM", **where)
-    args = (dpo_config if pairs else sft_config)(
+    args: Any = (dpo_config if pairs else sft_config)(
         output_dir=str(waiting), num_train_epochs=epochs, per_device_train_batch_size=batch_size,
         learning_rate=rate, seed=seed, eval_strategy="epoch" if eval_rows else "no",
         # Four checkpoints in a run: what a stop costs, against what saving costs.
