@@ -809,7 +809,8 @@ def change(kept, number=3):
 
 
 for kept in ("all", "checked", "all, cooler"):
-    print(f"{kept}: round 3 minus round 0: {change(kept)}")
+    if helpful(kept, 3):
+        print(f"{kept}: round 3 minus round 0: {change(kept)}")
 claims.record(23, change("all"))
 
 # %% [markdown]
