@@ -814,8 +814,8 @@ for kept in ("all", "checked", "all, cooler"):
 claims.record(23, change("all"))
 
 # %% [markdown]
-# There is a cure that needs no check: keep the first rows in the file and *add* the new ones. Here
-# each round forgot the rows of the round before.
+# Here each round forgot the rows of the round before. Others report that it helps to keep the first
+# rows in the file and to *add* the new ones; the script is short, and you can try it.
 #
 # ## 10. Tool calls
 #
