@@ -36,6 +36,7 @@ if "google.colab" in sys.modules:
 # section 11. `SMALL` functions are given to the small model in section 5.
 
 # %%
+import logging
 import os
 import re
 import tempfile
@@ -56,6 +57,7 @@ FOLDER = Path(tempfile.mkdtemp())
 hardware.seed_everything(SEED)
 datasets.disable_progress_bars()
 transformers.utils.logging.disable_progress_bar()
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # 4 bits are not used here
 
 # %% [markdown]
 # ## 2. A teacher behind an endpoint
@@ -497,8 +499,6 @@ for number in (2, 8, 11):
 # is no near copy of a **held-out** message. The last one matters most: a rewording of a test
 # message in the training file would turn the test into a memory test. So hold out first, and grow
 # later.
-#
-# **Predict.** Which way loses the most?
 
 
 # %%
@@ -520,6 +520,10 @@ candidates += [
     for n, reply in enumerate(replies["new"])
     for text in lesson05.messages_in(reply)
 ]
+
+# %% [markdown]
+# Each row keeps its **group**, the seed that it is from, and who wrote it. **Predict.** Which of the
+# three ways loses the most?
 
 
 # %% tags=["nbval-check-output"]
