@@ -167,7 +167,7 @@ EXERCISES = (
                 rows, bnb_4bit_use_double_quant=False
             ),
             "training is in bf16": lambda rows: _for_t4(rows, fp16=False, bf16=True),
-            "training is in float32": lambda rows: _for_t4(rows, fp16=False),
+            "training is in float32": lambda rows: _for_t4(rows, fp16=False, bf16=False),
             "all rows of a step are in memory at once": lambda rows: _for_t4(rows, at_once=rows),
             "a step has two rows": lambda rows: _for_t4(rows, steps=1),
             "nothing is checkpointed": lambda rows: _for_t4(rows, gradient_checkpointing=False),
