@@ -1,12 +1,43 @@
-"""Lesson 06, Data quality: its exercises, as data.
+"""Lesson 06, Judging data: its exercises, as data, and the check of its last step.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['06.1', '06.2', '06.3', '06.4', '06.5']
 """
 
-import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ftlab.teaching.exercises import exercise
+
+if TYPE_CHECKING:
+    from ftlab.curation.findings import Report
+
+Chances = list[dict[str, float]]
+
+
+def still_open(before: "Report", after: "Report", decisions: Mapping[str, str]) -> list[str]:
+    """Return what is missing before a mended file may be called examined; empty when nothing is.
+
+    Args:
+        before: the doctor's report on the file as it came.
+        after: its report on the mended file.
+        decisions: check -> what was done about it, or why it stays.
+    """
+    told = [one.check for one in before.findings]
+    missing = [f"{name}: write what you did about it" for name in told if not decisions.get(name)]
+    missing += [
+        f"{one.check}: still an error, in {one.count} lines of the mended file"
+        for one in after.findings
+        if one.severity == "error"
+    ]
+    missing += [
+        f"{one.check}: new since the mending, look again"
+        for one in after.findings
+        if one.check not in told
+    ]
+    return missing + [f"{name}: the doctor found no such thing" for name in decisions.keys() - told]
 
 
 def _agreed(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -22,34 +53,105 @@ def _asked_once(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [row for row in rows if [a for a, _ in rows].count(row[0]) == 1]
 
 
-def _entropy(shares: list[float]) -> float:
-    return -sum(share * math.log(share) for share in shares if share > 0)
+def _thresholds(chances: Chances, labels: list[str]) -> dict[str, float]:
+    """Return each label's mean chance over the rows that carry it."""
+    own: dict[str, list[float]] = {}
+    for row, label in zip(chances, labels, strict=True):
+        own.setdefault(label, []).append(row[label])
+    return {label: sum(values) / len(values) for label, values in own.items()}
 
 
-def _capitals(words: list[str], first: int = 1, back: int = 1) -> list[int]:
-    return [i - back for i in range(first, len(words)) if words[i][0].isupper()]
+def _above(chances: Chances, labels: list[str], least: Mapping[str, float]) -> list[int]:
+    """Return the rows where the likeliest label among those that reach `least` is another one."""
+    found = []
+    for i, (row, label) in enumerate(zip(chances, labels, strict=True)):
+        sure = [name for name in least if row[name] >= least[name]]
+        if sure and max(sure, key=lambda name: row[name]) != label:
+            found.append(i)
+    return found
 
+
+def _suspects(chances: Chances, labels: list[str]) -> list[int]:
+    return _above(chances, labels, _thresholds(chances, labels))
+
+
+def _over_all_rows(chances: Chances, labels: list[str]) -> list[int]:
+    means = {name: sum(row[name] for row in chances) / len(chances) for name in set(labels)}
+    return _above(chances, labels, means)
+
+
+def _mixed(trusted: Any, others: Any, share: float, seed: int, **how: Any) -> Any:
+    from datasets import interleave_datasets
+
+    how = {"probabilities": [share, 1 - share], "stopping_strategy": "all_exhausted"} | how
+    return interleave_datasets([trusted, others], seed=seed, **how)
+
+
+def _joined(trusted: Any, others: Any, share: float, seed: int) -> Any:
+    from datasets import concatenate_datasets
+
+    return concatenate_datasets([trusted, others]).shuffle(seed=seed)
+
+
+def _what_a_mixture_holds(mixture: Any) -> dict[str, Any]:
+    """Return what the exercise asks of a Dataset with a column `source`."""
+    sources = mixture["source"]
+    return {
+        "tenths that are trusted": round(10 * sources.count("trusted") / len(sources)),
+        "different rows": len(set(mixture["text"])),
+    }
+
+
+class _Drawer:
+    """A Dataset of so many rows, made when it is first used: `datasets` is slow to import."""
+
+    def __init__(self, source: str, count: int):
+        self.source, self.count = source, count
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        from datasets import Dataset
+
+        rows = [{"source": self.source, "text": f"{self.source} {i}"} for i in range(self.count)]
+        return Dataset.from_list(rows)
+
+
+def _weighted(losses: Any, labels: Any, weights: Any) -> Any:
+    each = weights[:, None] * (labels != -100)
+    return (losses * each).sum() / each.sum()
+
+
+def _in_two_steps(losses: Any, labels: Any, weights: Any) -> Any:
+    learned = labels != -100
+    return (weights * (losses * learned).sum(1) / learned.sum(1)).sum() / weights.sum()
+
+
+def _least_sure(chances: list[list[float]], k: int) -> list[int]:
+    margins = [sorted(row)[-1] - sorted(row)[-2] for row in chances]
+    return sorted(range(len(chances)), key=lambda i: margins[i])[:k]
+
+
+def _by(chances: Sequence[Sequence[float]], k: int, key: Any) -> list[int]:
+    return sorted(range(len(chances)), key=lambda i: key(chances[i]))[:k]
+
+
+def _row(**chances: float) -> dict[str, float]:
+    return chances
+
+
+_CHANCES = [
+    _row(bug=0.9, login=0.05, refund=0.05), _row(bug=0.6, login=0.3, refund=0.1),
+    _row(bug=0.3, login=0.5, refund=0.2), _row(bug=0.2, login=0.44, refund=0.36),
+    _row(bug=0.1, login=0.1, refund=0.8), _row(bug=0.7, login=0.1, refund=0.2),
+    _row(bug=0.45, login=0.28, refund=0.27),
+]  # fmt: skip
+_LABELS = ["bug", "bug", "login", "refund", "refund", "login", "login"]
+_LOSSES = np.array([[0.5, 2.0, 9.0], [1.0, 0.25, 4.0]])
+_TOKENS = np.array([[11, 12, -100], [11, -100, -100]])
+_SURE = [[0.5, 0.49, 0.01], [0.46, 0.36, 0.18], [0.48, 0.27, 0.25], [0.9, 0.05, 0.05]]
 
 EXERCISES = (
     exercise(
         "06.1",
-        solution=lambda a, b: len(a & b) / len(a | b),
-        cases=(
-            ({"my card", "card is"}, {"my card", "card was"}),
-            ({"a b", "b c", "c d"}, {"a b", "b c"}),
-            ({"a b"}, {"c d"}),
-            ({"a b"}, {"a b", "b c", "c d"}),
-            ({"a b", "b c"}, {"a b", "b c"}),
-        ),
-        mistakes={
-            "it divides by the first text alone": lambda a, b: len(a & b) / len(a),
-            "it divides by the longer text": lambda a, b: len(a & b) / max(len(a), len(b)),
-            "it counts what they share": lambda a, b: len(a & b),
-            "common pairs count twice": lambda a, b: 2 * len(a & b) / (len(a) + len(b)),
-        },
-    ),
-    exercise(
-        "06.2",
         solution=_agreed,
         cases=(
             ([("a", "x"), ("b", "y"), ("a", "z")],),
@@ -67,54 +169,81 @@ EXERCISES = (
         },
     ),
     exercise(
-        "06.3",
-        solution=lambda shares: math.exp(_entropy(shares)),
-        cases=(
-            ([0.25, 0.25, 0.25, 0.25],),
-            ([0.7, 0.1, 0.1, 0.1],),
-            ([0.5, 0.5, 0.0, 0.0],),
-            ([1.0, 0.0],),
-        ),
+        "06.2",
+        solution=_suspects,
+        cases=((_CHANCES, _LABELS), (_CHANCES[:5], _LABELS[:5]), (_CHANCES[1:], _LABELS[1:])),
         mistakes={
-            "that is the entropy itself": _entropy,
-            "it counts the areas that were hit": lambda shares: sum(share > 0 for share in shares),
-            "the minus sign is missing": lambda shares: math.exp(-_entropy(shares)),
-            "it is one over the sum of squares": lambda shares: (
-                1 / sum(share * share for share in shares)
+            "every row whose likeliest label is another": lambda chances, labels: [
+                i for i, row in enumerate(chances) if max(row, key=row.__getitem__) != labels[i]
+            ],
+            "the threshold is the mean over all rows": _over_all_rows,
+            "the threshold is one half": lambda chances, labels: _above(
+                chances, labels, dict.fromkeys(set(labels), 0.5)
             ),
+            "it returns the rows below their own threshold": lambda chances, labels: [
+                i
+                for i, row in enumerate(chances)
+                if row[labels[i]] < _thresholds(chances, labels)[labels[i]]
+            ],
+        },
+    ),
+    exercise(
+        "06.3",
+        solution=_mixed,
+        cases=(
+            (_Drawer("trusted", 60), _Drawer("other", 200), 0.6, 0),
+            (_Drawer("trusted", 60), _Drawer("other", 200), 0.3, 1),
+        ),
+        view=_what_a_mixture_holds,
+        mistakes={
+            "rows of the larger part are lost": lambda *given: _mixed(
+                *given, stopping_strategy="first_exhausted"
+            ),
+            "both parts are drawn equally often": lambda *given: _mixed(
+                *given, probabilities=[0.5, 0.5]
+            ),
+            "the shares are exchanged": lambda trusted, others, share, seed: _mixed(
+                trusted, others, 1 - share, seed
+            ),
+            "nothing is read twice": _joined,
         },
     ),
     exercise(
         "06.4",
-        solution=_capitals,
+        solution=_weighted,
         cases=(
-            (["Copy", "the", "file", "Return", "its", "size"],),
-            (["Stop", "Wait", "for", "Anna"],),
-            (["return", "its", "size"],),
-            (["Close", "the", "window"],),
+            (_LOSSES, _TOKENS, np.array([3.0, 1.0])),
+            (_LOSSES, _TOKENS, np.array([1.0, 1.0])),
+            (_LOSSES[:, ::-1], _TOKENS[:, ::-1], np.array([0.5, 2.0])),
         ),
         mistakes={
-            "it returns the capitalised word": lambda words: _capitals(words, back=0),
-            "the first word counts too": lambda words: _capitals(words, first=0),
-            "it returns every capitalised word": lambda words: _capitals(words, first=0, back=0),
-            "the last word counts too": lambda words: [*_capitals(words), len(words) - 1],
+            "it divides by the number of tokens": lambda losses, labels, weights: (
+                (losses * weights[:, None] * (labels != -100)).sum() / (labels != -100).sum()
+            ),
+            "every row counts the same, however long": _in_two_steps,
+            "the tokens without loss are counted": lambda losses, labels, weights: (
+                (losses * weights[:, None]).sum() / (weights[:, None] + 0 * losses).sum()
+            ),
+            "the weights are left out": lambda losses, labels, weights: _weighted(
+                losses, labels, 0 * weights + 1
+            ),
         },
     ),
     exercise(
         "06.5",
-        solution=lambda have, others, share: share * others / ((1 - share) * have),
-        cases=((40, 200, 0.5), (100, 900, 0.25), (30, 60, 0.9), (50, 50, 0.5)),
+        solution=_least_sure,
+        cases=((_SURE, 2), (_SURE, 1), (_SURE[::-1], 3)),
         mistakes={
-            "the total was taken to stay": lambda have, others, share: (
-                share * (have + others) / have
+            "the surest come first": lambda chances, k: _by(
+                chances, k, lambda row: sorted(row)[-2] - sorted(row)[-1]
             ),
-            "it forgets how many there are": lambda have, others, share: share / (1 - share),
-            "it returns a number of records": lambda have, others, share: (
-                share * others / (1 - share)
+            "it looks at the largest chance alone": lambda chances, k: _by(chances, k, max),
+            "it looks at the spread from largest to smallest": lambda chances, k: _by(
+                chances, k, lambda row: max(row) - min(row)
             ),
-            "the sources are swapped": lambda have, others, share: (
-                share * have / ((1 - share) * others)
-            ),
+            "it returns the margins": lambda chances, k: sorted(
+                sorted(row)[-1] - sorted(row)[-2] for row in chances
+            )[:k],
         },
     ),
 )

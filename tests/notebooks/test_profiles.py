@@ -29,7 +29,7 @@ FAMILY = {  # hub id, and the file of its chat template in TRL
     "llama3": ("meta-llama/Meta-Llama-3-8B-Instruct", "llama3"),
     "gemma": ("google/gemma-2b-it", "gemma"),
 }
-REBUILT = ("00", "01", "02", "03", "04", "05", "07")  # on a family whose template can think
+REBUILT = ("00", "01", "02", "03", "04", "05", "06", "07")  # on a family whose template can think
 PLAN = [
     (path, family)
     for path in SOURCES
@@ -40,7 +40,7 @@ SIZES = {
     "01": {"TRAIN": 10, "TEST": 20, "EPOCHS": 1, "PASSES": 1, "PLANS": 4},
     "02": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "STEPS": 1},
     "05": {"TEST": 20, "STEPS": 2, "CALL_STEPS": 2, "SMALL": 1},
-    "06": {"EPOCHS": 1, "SEEDS": (0,), "MOST": 1000},
+    "06": {"TRAIN": 6, "EPOCHS": 1, "TEST": 6, "SENTENCES": 3},
     "03": {"TRAIN": 16, "EPOCHS": 2, "TEST": 12, "FEW": 5, "FEW_EPOCHS": 2, "WATCHED": 2,
            "TRIALS": 2},
     "07": {"TRAIN": 8, "TEST": 6, "EPOCHS": 1, "SHOTS": 1, "MODULES": 4, "JUDGED": 2},
