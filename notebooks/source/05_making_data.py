@@ -4,9 +4,9 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/05_making_data.ipynb)
 #
 # **What you will build**: a file of about three hundred training rows, made from 21 messages by a
-# language model behind an endpoint, each row cleaned and checked, none a copy of another. You see
-# what each way of making rows adds to a tuned model, and what happens to a model that learns from
-# its own answers.
+# language model behind an endpoint. Each row that the model wrote is cleaned, and dropped where it
+# is nearly the same as another. You see what each way of making rows adds to a tuned model, and
+# what happens to a model that learns from its own answers.
 #
 # **Prerequisites**: lesson 00. No GPU and no key. Any endpoint that speaks OpenAI's protocol can
 # take the place of the one that this lesson starts.
@@ -32,8 +32,8 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# `TEST` held-out messages and `STEPS` training steps belong to section 8, `CALL_STEPS` to
-# section 11. `SMALL` functions are given to the small model in section 5.
+# `TEST` held-out messages are used from section 6 on, `STEPS` training steps in section 8 and
+# `CALL_STEPS` in section 11. `SMALL` functions are given to the small model in section 5.
 
 # %%
 import logging
@@ -82,15 +82,15 @@ print(f"{len(seeds)} messages, {len(words['topics'])} topics")
 # stand behind it:
 #
 # - the small model of this course, which you have tuned in the lessons before;
-# - `recorded`: replies that a large language model (Claude) wrote once, on the date that each reply
-#   carries, and that are kept as they came, with all their faults. No person wrote any of them. A
-#   request that is not among them goes to the small model, and the reply says who wrote it.
+# - `recorded`: replies that a large language model (Claude) wrote once. Each carries its date and
+#   is kept as it came, with its faults. No person wrote any of them. A request that is not among
+#   them goes to the small model, and `reply.model` says which of the two answered.
 #
 # To use an endpoint of your own, set `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL` before
 # you start Jupyter. The official client reads the first two by itself.
 #
-# One prompt asks to say a message in other words, which is to **paraphrase** it. **Predict.** What
-# will the small model make of it, and what the large one?
+# To **paraphrase** a message is to say it in other words. The cell sends one such request to both
+# models. **Predict.** What will the small model answer, and what the large one?
 
 # %%
 from openai import OpenAI
@@ -117,7 +117,7 @@ for name, who in {"small": local, TEACHER: client}.items():
 print("you expected:", my_guess)
 
 # %% [markdown]
-# A reply has more in it than a text. Each of its `choices` has a `finish_reason`: `"stop"` when the
+# A reply holds more than a text. Each of its `choices` has a `finish_reason`: `"stop"` when the
 # model ended its turn, and `"length"` when the limit cut it off. An answer that was cut off must
 # not become a training row.
 #
@@ -145,10 +145,13 @@ def text_of(client, model, prompt, most):
 check("05.1", text_of)
 
 # %% [markdown]
-# Now twelve messages for each of the two. What is a *usable* paraphrase? A program can check some
-# of it: the numbers are still there, it is not nearly the same text, and it is a message and not an
-# answer to one. (The twelve requests are sent together; section 3 says why.) `alike` is the share of words that two texts have in common, of all that either has
-# (the **Jaccard index**). Where to draw its line is a choice; 0.7 is ours.
+# Now twelve messages for each of the two models. What is a *usable* paraphrase? A program can check
+# some of it: the numbers are still there, it is not nearly the same text, and it is a message and
+# not an answer to one. The first cell below sends requests, the second holds these checks, and the
+# third counts what passes. (The requests are sent together; section 3 says why.)
+#
+# `alike` is the share of words that two texts have in common, of all words that either has (the
+# **Jaccard index**). At which value a text is too near is a choice; 0.7 is ours.
 
 
 # %%
@@ -205,15 +208,15 @@ for name, who in {"small": local, TEACHER: client}.items():
         print(wrap(text.replace("\n", " ") or "(cut off)", f"  {why or 'usable'}: "))
 
 # %% [markdown]
-# The small model mostly answers the message, repeats it, or apologises. It is too weak for this
-# task, and the checks say so. It would be a mistake to lower them until enough passes. From here on
-# the teacher is `TEACHER`.
+# Compare the two counts, and read why replies were turned down. If hardly anything of the small
+# model passes, it is too weak for this task. Do not weaken the checks until enough passes. From
+# here on the teacher is `TEACHER`.
 #
 # ## 3. Many requests: several at once, and none twice
 #
-# An endpoint far away takes its time, and we only wait. So several requests wait together. Here is
-# a second server that takes a fifth of a second for each reply. Nothing stands behind it: what is
-# not recorded is refused, with the usual error.
+# A distant endpoint takes time for each reply, and meanwhile our program waits. So we send several
+# requests at once. Here is a second server that takes a fifth of a second for each reply. It has no
+# model: it refuses a request that is not recorded with the error 404.
 #
 # **Predict.** Sixteen requests, one after another and then eight at once. How many times faster?
 
@@ -239,13 +242,14 @@ print(f"alone {middle - start:.1f} s, eight at once {end - middle:.1f} s")
 print("the same answers:", alone == together, "| you expected:", my_guess)
 
 # %% [markdown]
-# Eight threads are enough here. For hundreds at once, `openai.AsyncOpenAI` does the same in one
-# thread. A service limits your **rate** and answers 429 when you ask too fast. The client then
-# waits and tries again by itself (`max_retries`).
+# For hundreds of requests at once, `openai.AsyncOpenAI` does the same in one thread. A service
+# limits your **rate** and answers 429 when you ask too fast. The client then waits and tries again
+# by itself (`max_retries`).
 #
-# A run of some hundred requests will break off one day: a lost connection, a full disk, Ctrl-C. So
-# each answer goes to the disk at once, under a **hash** of its request: a short number that is the
-# same for the same text. Who asks again finds it there.
+# A run of some hundred requests can break off: a lost connection, a full disk, Ctrl-C. So each
+# answer is written to the disk at once, under a **hash** of its request: a short code that is
+# computed from a text and is the same for the same text. A request that comes again is answered
+# from the disk.
 
 
 # %%
@@ -274,8 +278,9 @@ class Cache:
 
 
 # %% [markdown]
-# We ask for twenty paraphrases and throw the object away, as a kill would. Then a new one is asked
-# for all of them. **Predict.** How many requests go out the second time?
+# We ask for twenty paraphrases and delete the object, as if the program had been killed. Then a new
+# object is asked for all paraphrases: 21 messages, each in four manners. **Predict.** How many
+# requests go out the second time?
 
 # %% tags=["nbval-check-output"]
 pairs = [(seed, manner) for seed in seeds for manner in words["manners"]]
@@ -293,13 +298,14 @@ with ThreadPoolExecutor(8) as pool:
 print(f"{asked_before} asked, then {cache.asked}: {len(paraphrases)} answers")
 
 # %% [markdown]
-# Nothing was asked twice, and nothing would have been paid for twice. `ftlab synth` and `ftlab
-# amplify` do this as well; their cache also survives a line that a kill has cut in half.
+# Nothing was asked twice, so nothing is paid for twice. `ftlab synth` and `ftlab amplify` do this
+# as well; their cache also survives a line that a kill has cut in half.
 #
 # Now the other requests. Each message is translated to Finnish and to Japanese and **back**
-# (**back-translation**). For each topic and six kinds of company, five **new** messages are asked
-# for, with the three seeds as examples (**few-shot**). The last two kinds of request, unit tests
-# and tool calls, are for sections 5 and 10.
+# (**back-translation**). For each topic and six places, such as a gym or a library, five **new**
+# messages are asked for, with the three seeds as examples (**few-shot**). The other two kinds of
+# request, unit tests and tool calls, are for sections 5 and 10. The cell prints how many replies of
+# each kind came.
 
 # %% tags=["nbval-check-output"]
 unit_tests = tasks.get("unit_tests")
@@ -326,17 +332,17 @@ with ThreadPoolExecutor(8) as pool:
 print({kind: len(some) for kind, some in replies.items()})
 
 # %% [markdown]
-# Every one of these requests has a recorded reply; what had none would have gone to the small model.
-# `endpoint.counts` says who wrote how many.
+# A request without a recorded reply goes to the small model. `endpoint.counts` says how many
+# replies each of the two has written so far.
 #
 # ## 4. Cleaning
 #
-# "Answer with one message" does not always help. A model that was made for conversation likes to
-# begin with "Sure! Here's a polite version:", to put the text in quotation marks, to wrap code in a
-# fence, and to add a remark.
+# A model that was made for conversation may begin with "Sure! Here's a polite version:", put the
+# text in quotation marks or in a fence (three backticks), and add a remark.
 #
-# **Predict.** In which of the six kinds of reply is there most to clean? (They are counted below:
-# paraphrases, translations there and back, new messages, code, and calls.)
+# **Predict.** In which of the six kinds of reply is there most to clean? (Paraphrases, translations
+# there and back, new messages, code, and calls.) The cell counts four marks in each kind, and shows
+# what `tidy` makes of one reply.
 
 # %% tags=["nbval-check-output"]
 import pandas
@@ -366,8 +372,8 @@ def tidy(reply):
 print(wrap(f"{replies['back'][22]!r} -> {tidy(replies['back'][22])!r}"))
 
 # %% [markdown]
-# `tidy` cuts all of this off. A student that reads "Sure!" learns "Sure!". In a file of Python it learns a syntax error. A few
-# such rows in a hundred are enough to make some answers begin like that.
+# `tidy` cuts off preambles, quotation marks and remarks. A student that is trained on rows that
+# begin with "Sure!" learns to begin so. In a file of Python such a line is a syntax error.
 #
 # The five new messages of one reply come with dashes, with numbers, or in quotation marks, and two
 # replies have a preamble.
@@ -392,7 +398,8 @@ check("05.2", messages_in)
 
 
 # %% [markdown]
-# For code, the course's own cleaner takes off preambles, fences and remarks. What does that save?
+# For code, the course's own cleaner takes off preambles, fences and remarks. How many of the thirty
+# modules are Python before it, and how many after?
 
 # %%
 from ftlab.curation.cleaning import clean
@@ -415,14 +422,15 @@ one = [1] * len(raw)
 claims.record(31, paired_bootstrap(raw, one, cleaned, one, seed=SEED))
 
 # %% [markdown]
-# The line above is a **claim** that practitioners make, decided by a rule that stands in
-# `data/claims.yaml`: that a teacher's preamble has to be cleaned away.
+# The last line is a **claim** that practitioners make, decided by a rule in `data/claims.yaml`:
+# that a teacher's preamble has to be cleaned away. Look at the row `code` of the table before you
+# believe its wording: it shows how many of these modules had a preamble, and how many a fence.
 #
 # ## 5. Right is what has been run
 #
-# A clean answer can be wrong. Here the teacher wrote unit tests for thirty short functions. We take
-# one of them and change one expected value by hand. **Predict.** Which of these will notice: that
-# it must be Python, or that it must pass when it is run?
+# A clean answer can be wrong. The teacher wrote unit tests for thirty short functions. We take one
+# of them and change one expected value by hand. **Predict.** Which check will notice: that it must
+# be Python, or that it must pass when it is run?
 #
 # Code that nobody has read is run in a **sandbox**: a process of its own, with no network and no
 # view of your files, for a bounded time.
@@ -438,9 +446,9 @@ for name, text in {"as it was": right, "one value changed": wrong}.items():
     print(f"{name}: Python {is_python(text)}, passes {int(marks['passes'].num)}")
 
 # %% [markdown]
-# Only running tells. Now all thirty, and `SMALL` of them by the small model. **Predict.** How many
-# of the large model's thirty tests pass? Wrong expected values are the usual fault of such tests,
-# since a model has to compute them in its head.
+# Now all thirty modules of the large model, and `SMALL` of the small one. The last lines count in
+# which forms the large model wrote them. **Predict.** How many of its thirty pass? Their expected
+# values can be wrong, since a model writes them without running the function.
 
 # %%
 my_guess = "... of 30"
@@ -468,11 +476,12 @@ for form, count in forms.most_common():
     print(f"{count:3}  {form}")
 
 # %% [markdown]
-# Passing is not everything. The prompt says "one class named after the function", and does not say
-# how a file ends; the last lines above count what the large model made of that. A student of all
-# thirty would learn to throw dice between these forms. What a prompt leaves open,
-# a teacher decides anew each time. There are two cures: say it in the prompt, and reject what
-# differs. A check that runs is good for right and wrong, and a check of form for all the rest.
+# A test that passes may still be in another form than the next one. The prompt says "one class
+# named after the function", and does not say how a file ends; the last lines above count what the
+# large model made of that. Where there are several forms, a student of all thirty learns all of
+# them, and chance decides which one it writes. What a prompt leaves open can come out otherwise
+# each time. There are two cures: say it in the prompt, and reject what differs. So two checks are
+# needed: run the code, and check its form.
 #
 # To keep only those answers of a model that pass a check is **rejection sampling**. Always read
 # some of the rejected ones: if they all fail in the same way, the prompt is at fault.
@@ -491,13 +500,13 @@ for number in (2, 8, 11):
     print()
 
 # %% [markdown]
-# Compare the first letters, the contractions and the word order with the seed's. What customers do
-# to the language is partly gone, and in Finnish nobody can see whether a driver is a man or a
-# woman. Two languages lose different things. A language close to English would change less.
+# Compare the capitals, the contractions and the word order with the seed's. Careless spelling is
+# partly gone. Finnish has one word for "he" and "she", as the teacher's note in section 4 says.
+# Different languages lose different things.
 #
 # Now each candidate must pass: it is not faulty, it is no near copy of a row that we have, and it
-# is no near copy of a **held-out** message. The last one matters most: a rewording of a test
-# message in the training file would turn the test into a memory test. So hold out first, and grow
+# is no near copy of a **held-out** message. The last one matters most: with a rewording of a test
+# message in the training file, the test would measure memory. So hold out first, and make rows
 # later.
 
 
@@ -552,13 +561,14 @@ print(f"{len(seeds)} seeds have become {len(rows)} rows, in {len(groups)} groups
 pandas.DataFrame(reasons).fillna(0).astype(int)
 
 # %% [markdown]
-# Count **groups**, not rows. All rewordings of a seed are one idea in other words, so 21 seeds with
-# their rewordings are still 21 ideas. The new messages are new ideas, though all from one head: the
-# same model, asked with the same examples.
+# Count **groups**, not rows. All rewordings of a seed say the same thing, so 21 seeds with their
+# rewordings are still 21 problems. Each new message is counted as a group of its own, though all
+# are from one model that was shown the same examples.
 #
-# Is the *label* of a new message right? The teacher was asked for the topic, and may have missed it.
-# A cheap check: a classifier that learns from four fifths of the rows marks the last fifth, five
-# times over. Where it disagrees most firmly, a person should look.
+# Is the *label* of a new message right? The teacher was asked for the topic, and may have missed
+# it. A cheap check: a classifier that learns from four fifths of the rows judges the last fifth,
+# and so on for each fifth (cross-validation, see lesson 06). Where it disagrees most, a person
+# should look.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -578,8 +588,8 @@ for n in sorted(range(len(fresh)), key=lambda n: -doubts[n])[:5]:
     print(wrap(asked[n], f"{topics[n]}, or {named}? "))
 
 # %% [markdown]
-# Read them. Some are the classifier's mistakes, and some sit between two topics, as real messages
-# do. Lesson 06 looks for wrong labels in earnest.
+# Read them. Which are the classifier's mistakes, which the teacher's, and which belong to two
+# topics? Lesson 06 looks for wrong labels with more care.
 #
 # ## 7. Splits that leak, and splits that do not
 #
@@ -605,7 +615,7 @@ check("05.3", leaking)
 # %% [markdown]
 # We take the seeds with their rewordings, and hold out a quarter in two ways: rows drawn at random,
 # and whole groups. The classifier learns from the rest. **Predict.** Its share right on each of the
-# two, and on the held-out messages of the course, which were written apart from all this.
+# two, and on the held-out messages of the course, which were written separately.
 
 # %% tags=["nbval-check-output"]
 import random
@@ -631,19 +641,21 @@ for name, (train, test) in ways.items():
 print("you expected:", my_guess)
 
 # %% [markdown]
-# The first figure would be shown to the boss, and the customers would meet the third. The groups
-# must stand in the file (`meta`) before anybody shuffles it: from the text alone a paraphrase is
-# not always recognised.
+# Where test rows leak, their rewordings were in the training part, and the first figure is too
+# good. The third is the nearest to what new messages would get. The groups must stand in the file
+# (`meta`) before it is shuffled: from the text alone a paraphrase is not always recognised.
 #
 # ## 8. What each way adds
 #
-# Now the question that matters: what do these rows do to the *tuned model*? The arms of the
-# experiment have the 21 seeds and up to 42 more: paraphrases, back-translations, new messages, or
-# messages that were **written** for the course one by one. Each arm reads the same number of rows,
-# so the seeds alone are read more often. The last arm has everything that the teacher made.
+# What do these rows do to the *tuned model*? The experiment has six **arms**, which are the
+# variants that it compares. The first has the 21 seeds alone. Four have the seeds and up to 42
+# more: paraphrases, back-translations, new messages, or messages that were **written** for the
+# course one by one. These five read equally many rows, so the seeds alone are read more often. The
+# last arm, `everything`, has all that the teacher made and reads more (see the column `read`).
 #
-# The experiment ran before (`experiments/amplify.py`); its results are in a file. **Predict.** Order
-# the arms by their share right.
+# The experiment was run beforehand (`experiments/amplify.py`), and its results are in a file.
+# `runs` says how many trainings each arm had, and `linear` is a logistic regression on the same
+# rows. **Predict.** Order the arms by their share right.
 
 # %% tags=["nbval-check-output"]
 import numpy
@@ -669,8 +681,8 @@ plots_data.groups(
 )
 
 # %% [markdown]
-# How sure is that? The answers of all runs are in the file, one digit each, so each arm can be
-# compared with the seeds alone on the same messages.
+# How sure is that? The file holds each answer of each run, so each arm can be compared with the
+# seeds alone on the same messages.
 
 
 # %% tags=["nbval-check-output"]
@@ -694,11 +706,13 @@ if {"new", "written"} <= set(table.index):
 claims.record(30, gain("seeds", "paraphrase"))
 
 # %% [markdown]
-# The intervals treat the seeds' runs as independent, which makes them a little too narrow: the
-# messages are the same. Read the table with care for one more reason. The written messages are by
-# the same hands as the test, which favours them.
+# The intervals are about other messages. With one run of each arm they say nothing about another
+# training; with several, they treat the runs as independent, which makes them a little too narrow.
+# And the written messages are by the authors of the test, which may favour them.
 #
-# And one point of your own: the seeds with 42 new messages, once, on this machine.
+# And one point of your own: the seeds with 42 new messages, once, on this machine. `fine_tune`
+# builds the trainer. The second cell draws the messages, trains, and prints the share right of
+# `TEST`.
 
 # %%
 from datasets import Dataset
@@ -741,18 +755,18 @@ good = [triage.score(row, text)["right"].num for row, text in zip(held_out, answ
 print(f"{len(chosen)} rows, {seconds:.0f} s: {wilson_interval(sum(good), len(good))}")
 
 # %% [markdown]
-# Does it lie between `lowest` and `highest` of its arm? Other messages were drawn, and other
-# numbers come out. One run is one run.
+# Does its interval hold the figure of the arm `new`? Other new messages were drawn here, and other
+# test messages asked.
 #
 # ## 9. A model that learns from itself
 #
-# So far the teacher knew more than the student. May a model teach *itself*? It answers new inputs,
-# and a fresh copy of the base learns from the answers: **self-training**. Two ways to choose what
-# is learned: *all* answers as they come, or only those that pass a check (rejection sampling).
+# So far the teacher was a larger model. Can a model teach *itself*? It answers new inputs, and a
+# fresh copy of the base learns from the answers: **self-training**. Two ways to choose what is
+# learned: *all* answers as they come, or only those that pass a check (rejection sampling).
 #
 # The task here is `kindness`: an everyday problem, and the smallest helpful action. Its check needs
-# no known answer, only rules: two or three whole sentences, on the topic, harmless. That is the
-# whole loop, without the training:
+# no known answer, only rules: two or three whole sentences, on the topic, harmless. This is the
+# loop, without the training:
 #
 # ```python
 # for problem in new_problems:
@@ -763,8 +777,9 @@ print(f"{len(chosen)} rows, {seconds:.0f} s: {wilson_interval(sum(good), len(goo
 # ```
 #
 # The **temperature** says how freely a model draws its next token: at 0 it takes the likeliest one.
-# Three rounds of this are too long for a lesson, so they ran before (`experiments/self_training.py`).
-# A third line is like *all*, but drawn at temperature 0.7.
+# Three rounds of this are too long for a lesson, so they were run beforehand
+# (`experiments/self_training.py`). *All* and *checked* draw at temperature 1. A third line, *all,
+# cooler*, is unchecked as well, and draws at 0.7.
 #
 # **Predict.** Round 0 learned from the course's own answers. What becomes of the share of helpful
 # answers in rounds 1 to 3: with all answers, with those that passed, and with cooler ones?
@@ -789,13 +804,15 @@ plots_data.curves(
 )  # fmt: skip
 
 # %% [markdown]
-# `passed` is the share of samples that passed the check, and `openings` how many different first
-# three words 40 held-out answers have, `words` their mean length. Where the share falls from round
-# to round, the model learns its own mistakes; this is **model collapse**. Many openings are not
-# always a good sign: nonsense is varied as well. Look at both columns together.
+# `passed` is the share of samples that passed the check. `openings` says in how many ways 40
+# held-out answers begin (their first three words), and `words` is their mean length. Where the
+# share helpful falls from round to round, the model learns its own mistakes. When variety is lost
+# as well, this is called **model collapse**; look at `openings`. Many openings are not always a
+# good sign, since wrong answers can be varied too.
 #
-# Where could anything new have come from? *All* holds what the model had, mistakes too. *Checked*
-# also holds what the **rules** know. Where no check knows more than the model, nothing new comes in.
+# What could be new in the rows? *All* holds what the model knew, with its mistakes. *Checked* also
+# holds what the **rules** know, since they drop some mistakes. *All, cooler* has no check: compare
+# its column `passed` with that of *all*. The temperature decides how many mistakes are drawn.
 
 
 # %% tags=["nbval-check-output"]
@@ -819,14 +836,18 @@ for kept in loop["kept"].unique():
 claims.record(23, change("all"))
 
 # %% [markdown]
-# Here each round forgot the rows of the round before. Others report that it helps to keep the first
-# rows in the file and to *add* the new ones; the script is short, and you can try it.
+# The rule of claim 23 looks at *all* alone, so its verdict is about unchecked answers at
+# temperature 1. Read the line of *all, cooler* before you say that self-training always harms.
+#
+# Here each round learned from its own rows only. It can help to keep the first rows and to *add*
+# the new ones (Gerstgrasser and others 2024). The script is short, and you can try it.
 #
 # ## 10. Tool calls
 #
 # A **tool call** is an answer that a program reads: the name of a function, and its arguments. A
-# restaurant has three functions. `pydantic` describes them once, and that serves three ends: to
-# check a call, to tell a model what there is, and (in the next section) to force its hand.
+# restaurant has three functions. `pydantic` describes them once, for three uses: to check a call,
+# to tell a model which functions there are, and, in the next section, to restrict what a model can
+# write.
 
 # %%
 from typing import Annotated, Literal
@@ -908,7 +929,8 @@ check("05.4", tool_record)
 # %% [markdown]
 # The conversation goes on: the program answers with the role `tool`, the assistant speaks to the
 # guest, and the guest asks again. Such a row of **several turns** teaches every assistant turn in
-# it. Here is one in OpenAI's own format, in which arguments are a string and each call has a number.
+# it. Here is one in OpenAI's own format, in which the arguments are a string and each call has an
+# id.
 
 # %% tags=["nbval-check-output"]
 from ftlab import formats
@@ -939,8 +961,11 @@ for turn in formats.line_of(conversation, "openai")["messages"]:
 #
 # Must a model be tuned to write valid JSON? At each step, a program can rule out every token with
 # which the text could no longer fit the schema. This is **constrained decoding**; `llguidance` does
-# it here, and most servers offer it as `response_format`. The answer is valid by construction. But
+# it here, and many servers offer it as `response_format`. An answer that is complete is valid. But
 # is it *right*?
+#
+# Two cells do it. In `Grammar`, look at the line with `-inf`: it rules tokens out. `constrained`
+# asks the model with it.
 
 # %%
 import torch
@@ -987,9 +1012,9 @@ def constrained(model, prompts, options):
 
 
 # %% [markdown]
-# The schema is that of the three classes. One more thing has to be settled: JSON may have a blank
-# behind its commas and colons, or none. `spaced` writes it as the training rows have it,
-# `compact` without.
+# The schema is that of the three classes. One more thing has to be settled: JSON may have a space
+# after its commas and colons, or none. `spaced` writes it as the training rows have it, `compact`
+# without.
 #
 # The rival is a fine-tune. The template of our base knows no tools, so here the call is the text of
 # the answer. Of the valid calls, twelve are for training and the others for the test. It is a very
@@ -1017,7 +1042,7 @@ print(f"{result.metrics['train_runtime']:.0f} seconds")
 
 # %% [markdown]
 # **Predict.** Valid calls, and right ones, of the base and of the tuned model: free, and
-# constrained. And will the blanks matter?
+# constrained. And will the spaces matter?
 
 # %%
 my_guess = "..."
@@ -1043,16 +1068,20 @@ for name, texts in systems.items():
 print("the second guest wrote:", asked[1][-1]["content"], "\nyou expected:", my_guess)
 
 # %% [markdown]
-# Constrained, the base writes valid calls and fills them with what it makes up. **Validity by
-# construction is not correctness.** Tuning teaches which function, and the form as well, from a
-# dozen rows. The two combine, if the grammar writes JSON as the training rows did: compare the last
-# two lines. A model that is forced into blanks which it has never seen continues a text that it has
-# never seen.
+# Compare `valid` with `all right`, and the printed arguments with what the guest wrote. **A valid
+# call is not always a right one.** Then compare the free lines: what did a dozen rows teach, the
+# form, the function, or the arguments?
+#
+# The two can be combined. The last two lines differ only in the spaces of the JSON. Where their
+# counts are close, so few sentences show no difference; the printed answers show what can go wrong.
+# A model that must write JSON without the spaces of its training rows continues a text unlike any
+# that it was trained on.
 #
 # ## 12. Formats, and who owns the rows
 #
-# Each trainer and each provider wants its own keys for the same words. A format that has no place
-# for something should refuse, not drop it without a word.
+# Each trainer and each provider wants its own keys for the same messages. A program that writes a
+# format should refuse what has no place in it, and not drop it silently. The table shows which
+# formats take a tool call.
 
 # %% tags=["nbval-check-output"]
 from ftlab.errors import DataError
@@ -1072,18 +1101,18 @@ pandas.DataFrame(holds).T
 # %% [markdown]
 # Before you train on rows that a model wrote, answer three questions in writing:
 #
-# - **The teacher's terms.** Many services forbid to train a competing model on their answers, and
+# - **The teacher's terms.** Many services forbid training a competing model on their answers, and
 #   some open models pass their licence on to what is trained on their output. Read the terms of the
 #   day on which you ask, and keep the date. Each row here says in `meta` who wrote it (`by`).
 # - **The seeds' licence.** Real messages belong to somebody, and hold names and numbers. A
 #   paraphrase keeps them. Remove them first; lesson 06's doctor looks for them.
-# - **The reader's right to know.** Say in the data's card which rows a model wrote.
+# - **The reader's right to know.** Say in the data set's card which rows a model wrote.
 #
 # ## 13. Your turn
 #
-# Write ten messages of your own, of two or more topics, and have each said in two other ways. With
-# your own endpoint in `OPENAI_MODEL` a strong teacher writes; without one it is the small model,
-# whose rewordings mostly fall through. The file is checked by the doctor.
+# Write ten messages of your own, of two or more topics. A model says each in two other ways: your
+# own endpoint's if you have set `OPENAI_MODEL`, else the small one, of whose rewordings few may
+# pass. The doctor checks the file.
 
 # %%
 MINE = [
@@ -1119,20 +1148,21 @@ slow.close()
 endpoint.close()
 
 # %% [markdown]
-# Read the rewordings that came through before you believe the count. If the small model wrote them,
-# some are answers that the checks did not know: which check would have caught them? Keep the file.
+# Read the rewordings that passed before you believe the count. If the small model wrote them, some
+# may be answers that the checks did not notice: which check would have caught them? Keep the file.
 # Lesson 06 examines such files, and the capstone wants one.
 #
 # ## 14. The limits of this verdict
 #
-# - **One teacher, asked once.** The recorded replies are those of one large model on one day. How
-#   often yours errs, and how, only its own rejects tell.
-# - **One student, and a task of one word.** Where answers are long, the teacher's style is learned
-#   with its facts, and its mistakes with both.
-# - **The same hands.** Seeds, written messages and test come from the same authors, who had a
-#   language model's help. Messages of real customers differ more.
+# - **One teacher, asked once.** The recorded replies are those of one large model on one day,
+#   several in one context. Another teacher makes other mistakes: read what your checks reject.
+# - **One student, and a task of one word.** Where answers are long, a student also learns the
+#   teacher's style and its mistakes.
+# - **The same authors.** Seeds, written messages and test come from the course's authors, who had a
+#   language model's help. Messages of real customers may differ more.
 # - **The rules that pick are the rules that mark.** In section 9 a student may learn to please the
-#   rules. Reading its answers is the only cure.
+#   rules without being helpful. Read its answers; lesson 07 has some that pass the rules and make
+#   no sense.
 # - **Few runs.** The tables say how many. With other seeds, neighbouring arms may change places.
 #
 # ## 15. Quiz
@@ -1145,11 +1175,12 @@ ftlab.quiz("05")
 # %% [markdown]
 # ## 16. Takeaways
 #
-# 1. **A generated answer is a suspect.** Clean it, run it or check it, keep what passes, and read
-#    what did not.
-# 2. **Count ideas, not rows.** Rewordings of one message belong together, on one side of the split.
-# 3. **A model teaches itself nothing that a check does not know.** Valid by construction is not
-#    right, and without a check the mistakes are learned as well.
+# 1. **Check what a model writes.** Clean it, run it or check it, keep what passes, and read what
+#    did not.
+# 2. **Count groups, not rows.** Rewordings of one message belong together, on one side of the
+#    split.
+# 3. **A model that learns from its own answers learns its mistakes too.** A check can drop those
+#    that it knows. A valid answer can still be wrong.
 #
 # Next: [06 Judging data](06_judging_data.ipynb).
 # What is wrong with a data file, and what does each fault cost?
