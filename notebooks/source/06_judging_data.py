@@ -30,8 +30,9 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# Two short trainings run here. Whoever wants to know what data does has to train many times, so
-# the others were run beforehand by `experiments/data_quality.py`, with the same model.
+# Two short trainings run here. To see what data does, one must train many times, so the other
+# trainings were run beforehand by `experiments/data_quality.py`, with the same base. Together they
+# are called the **grid**.
 
 # %%
 import itertools
@@ -63,9 +64,11 @@ transformers.utils.logging.disable_progress_bar()
 # ## 2. Fifty records
 #
 # The task is **triage**: a customer's message goes in, and its topic, one of seven words, comes
-# out. The messages were written for the course, by four "writers" of different manners, and are of
-# three kinds. **Plain** ones say what is the matter. **Messy** ones have slips, noise or a second
-# matter that is settled. **Hostile** ones insult, threaten, or give an order to the model.
+# out. The messages were written for the course, with a language model's help. The file names four
+# "writers", ada, ben, cem and dot. They are not people: they are four styles, such as one without
+# capitals, or one that imitates somebody who writes in a second language. The messages are of three
+# kinds. **Plain** ones say what is the matter. **Messy** ones have slips, noise or a second matter
+# that is settled. **Hostile** ones insult, threaten, or give an order to the model.
 
 # %% tags=["nbval-check-output"]
 from ftlab.display import wrap
@@ -86,8 +89,8 @@ for kind in ("plain", "messy", "hostile"):
     print(wrap(f"{text(row)} -> {data.answer(row)}", f"{kind:8} "))
 
 # %% [markdown]
-# One function trains an adapter on some rows. Everything in it is known from lessons 03 and 04. The
-# rest of this lesson only changes what goes in.
+# One function trains an adapter on some rows. Lessons 03 and 04 explain its parts. The rest of this
+# lesson only changes the rows.
 
 # %%
 from ftlab.training.callbacks import quiet
@@ -114,8 +117,9 @@ def tune(rows):
 
 
 # %% [markdown]
-# **Predict.** Seven topics, so guessing is right once in seven. What share will be right after fifty
-# records? And what would a logistic regression over words reach with the same fifty?
+# **Predict.** Seven topics, so guessing is right once in seven. What share will be right after
+# fifty records? And what would a logistic regression over words reach with the same fifty? The cell
+# trains, and prints the model's share right and its first answers (the right topic in brackets).
 
 # %%
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
@@ -135,8 +139,8 @@ for row, said in list(zip(test, answers))[:6]:
 
 # %% [markdown]
 # The classifier is the usual one of scikit-learn: words, pairs of words and parts of words, weighed
-# by how rare they are, and a logistic regression over them. It needs a tenth of a second, so this
-# lesson repeats with it what would take hours with a language model.
+# by how rare they are, and a logistic regression over them. It trains in a moment, so this lesson
+# uses it where a language model would have to be trained many times.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -164,14 +168,14 @@ print("right, logistic regression:", bootstrap(linear, ones))
 print("the tuned model minus it:", paired_bootstrap(linear, ones, hits, ones))
 
 # %% [markdown]
-# The classifier knows only words that stand in its fifty messages. The language model has read of
-# parcels and passwords before. Section 6 asks what more records bring.
+# The classifier knows only words that stand in its fifty messages. The language model has read many
+# other texts before. Section 6 asks what more records bring.
 #
 # ## 3. The doctor on a dirty file
 #
 # Before any training: is the file in order? Here are 60 clean rows, and 20 rows that are kept for
 # evaluation. Then faults go in, each of a kind that real files have. The last line of the file is
-# cut, as by a full disk. `spoil` changes one row.
+# cut, as happens when a disk is full. `spoil` changes one row.
 
 # %%
 import copy
@@ -240,8 +244,8 @@ def examine(path):
 report = examine(dirty_file)
 
 # %% [markdown]
-# What can be mended without judgement, `fix` mends (`--fix NEW` in the shell), in a copy, with a
-# list of what it did. The rest is left to you. In a shell, the two steps are
+# `fix` (`--fix NEW` in a shell) mends what needs no decision. It writes a copy, and lists what it
+# did. The rest is left to you. In a shell, the two steps are
 #
 #     ftlab doctor dirty.jsonl --eval eval.jsonl --model smollm2-135m --max-length 256
 #     ftlab doctor dirty.jsonl --fix mended.jsonl
@@ -257,8 +261,8 @@ left = examine(FOLDER / "mended.jsonl")
 
 # %% [markdown]
 # Leaks are taken out of the *training* file, never out of the evaluation file: all models must be
-# measured on the same rows. For the contradictions somebody has to be asked. Nobody is here, so
-# neither label may stay.
+# measured on the same rows. For the contradictions, somebody who knows has to decide. Nobody can be
+# asked here, so both rows go.
 #
 # **Exercise 06.1.** Keep the rows, pairs of input and output, whose input has one output only.
 # Stuck? `hint("06.1", 1)`, then `hint("06.1", 2)`.
@@ -284,9 +288,9 @@ def agreed(rows):
 check("06.1", agreed)
 
 # %% [markdown]
-# Now the decisions, in this file: leaks, orders, texts without end and contradictions go, and the
-# labels get one spelling. Private data would be replaced; here it shows that the doctor goes on
-# asking.
+# Now the decisions for this file. Leaks, orders to the model, texts that are too long and
+# contradictions go, and each label gets one spelling. Private data should be replaced; here it
+# stays, to show that the doctor reports it again.
 
 # %%
 rows = data.read(FOLDER / "mended.jsonl")
@@ -305,8 +309,8 @@ wrong_one = text(dirty[26])
 print("\nthe wrong label is still there:", wrong_one in map(text, rows))
 
 # %% [markdown]
-# That is the cure: mend what is safe, decide the rest, examine again. The row with the wrong label
-# is in no list. No other row has the same input, so no rule can see it.
+# The steps are always these: mend what is safe, decide the rest, examine again. The row with the
+# wrong label is in no list. No other row has the same input, so no rule can see it.
 #
 # ## 4. Wrong labels, by cross-validation
 #
@@ -316,8 +320,11 @@ print("\nthe wrong label is still there:", wrong_one in map(text, rows))
 # To know how well this works, one label in ten of the whole pool is made wrong here, and we count
 # how many of them are among the twenty most doubtful.
 #
-# **Predict.** Of twenty rows taken blindly, two have a wrong label. Of the twenty that the
-# classifier doubts most?
+# The cell prints that count, and the six most doubtful rows with the chance that the classifier
+# gives to their label.
+#
+# **Predict.** Of twenty rows taken blindly, about two have a wrong label. How many have one of the
+# twenty that the classifier doubts most?
 
 # %%
 from sklearn.model_selection import cross_val_predict
@@ -338,16 +345,16 @@ for i in doubtful[:6]:
     print(wrap(texts[i], f"{chances[i][labels[i]]:.2f} {labels[i]:12} ({mark}) "))
 
 # %% [markdown]
-# The list proves nothing. It says where to begin reading: a person who reads these twenty finds more
-# wrong labels than one who reads any twenty. The share of real ones at the top is the **precision at
-# 20**. On a task that the classifier knows better, it is higher.
+# The list does not prove that a label is wrong. It says where to begin reading. The share of wrong
+# labels among these twenty is the **precision at 20**: compare it with the one in ten of the whole
+# pool.
 #
 # How long should the list be? **Confident learning** (Northcutt and others 2021) sets a threshold
 # for each label: the mean chance that rows *carrying* this label have for it. A row is a suspect
 # when, among the labels that reach their threshold in it, the likeliest is not its own.
 #
 # **Exercise 06.2.** Return the positions of the suspects. `chances` has a dictionary for each row,
-# from label to chance.
+# from label to chance. The cell after the exercise runs the solution on the pool.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -381,17 +388,19 @@ print(
 print(f"wrong labels that are missed: {len(wrong.difference(listed))}")
 
 # %% [markdown]
-# A longer list finds more, and a smaller share of it is wrong. Never delete such a list unread: many
-# of its rows are right and merely unusual, and those are the rows that a model learns most from.
+# Compare with the twenty above: a longer list finds more of the wrong labels, and a smaller share
+# of it is wrong. Never delete such a list unread: many of its rows are right and only unusual.
 #
 # ## 5. A learned filter of quality
 #
-# Large data sets are filtered by a small classifier: some hundred texts are marked good or bad, and
-# the classifier marks the rest. Suppose a tidy-minded colleague marks sixty of our messages. Good
-# are thirty well written plain ones; bad are thirty messy or hostile ones.
+# Large data sets are often filtered by a small classifier: some texts are marked good or bad, and
+# the classifier marks the rest. Suppose a colleague marks sixty of our messages. Good are thirty
+# plain ones in tidy English, which here means in the styles ada and cem. Bad are thirty messy or
+# hostile ones of any style.
 #
-# All the rows that follow are *plain* and *rightly labelled*: they should be kept. **Predict.** Whose
-# messages does the filter throw away?
+# All the rows that follow are *plain* and *rightly labelled*: they should be kept. **Predict.**
+# What share of each style's messages does the filter throw away? (The cell draws the sixty five
+# times, and prints the share over all five.)
 
 # %%
 of = {row_id: data.meta(row) for row_id, row in enumerate(pool)}
@@ -414,20 +423,22 @@ for writer in ("ben", "dot"):
     )
 
 # %% [markdown]
-# Nobody told the filter to prefer a writer. Ben writes without capitals and Dot in her second
-# language, and that is also how bad rows look on the surface. A filter learns what *separates* the
-# marked texts, not what you meant by quality. So read what it throws away, by source, before you let
-# it work, and test the tuned model on the sources that lost most.
+# The colleague wanted plain messages. But no good example was in the styles ben and dot, so the
+# filter had seen these styles among the bad ones only. A filter learns what *separates* the marked
+# texts, not what you meant by quality. So read what it throws away, by source, before you use it,
+# and test the tuned model on the sources that lost most.
 #
 # ## 6. How many?
 #
 # *A few dozen help, hundreds improve, thousands for style*, says one practitioner; *not before a
-# thousand*, says another. A **learning curve** tells for your own task: train on growing parts of
-# the same pool and ask the same questions.
+# thousand*, says another. A **learning curve** shows it for your own task: train on growing parts
+# of the same pool and ask the same questions.
 #
-# The grid's runs read balanced parts of the pool twice. Each answer is kept, so that any score can
-# be computed from it. The test messages lie in the order of their ids, with 30 hostile ones more
-# that no run was trained on.
+# The grid's runs for this section read parts of the pool twice, with the topics in equal shares.
+# Each answer is kept, so that any score can be computed from it. Each run was asked the test
+# messages in the order of their ids, and 30 more hostile ones that no run was trained on. The next
+# cell reads the grid and prints how many seeds each arm (each variant) has. **With one seed, an
+# interval below covers other messages, and says nothing about another training.**
 
 # %%
 from ftlab.files import data_path
@@ -447,8 +458,9 @@ runs = grid.groupby(["part", "arm"]).seed.nunique()
 print(f"{runs.sum()} runs; {runs.min()} to {runs.max()} seeds for each arm")
 
 # %% [markdown]
-# `score` adds up, for each message, how many seeds had it right; a weight lets a topic count as often
-# as it comes. `gap` compares two arms on the same messages.
+# Three helpers for the rest of the lesson. `score` adds up, for each message, how many seeds had it
+# right; with a weight, a topic counts as often as it comes. `gap` compares two arms on the same
+# messages.
 
 
 # %%
@@ -474,7 +486,8 @@ def gap(one, other, **how):
 
 
 # %% [markdown]
-# **Predict.** Draw the curve from no record to 400, and below it that of the logistic regression.
+# **Predict.** Draw the curve of the tuned model from no record to some hundred, and that of the
+# logistic regression.
 
 # %%
 from ftlab.teaching import claims, plots_data
@@ -495,7 +508,9 @@ plots_data.curves(
 )  # fmt: skip
 
 # %% [markdown]
-# What does each step of the curve bring? And what does another task say, punctuation?
+# What does each step of the curve bring? And what does another task say? The lines on punctuation
+# come from `data/grids/tasks.csv`. The rule of claim 25 tests only its first part, that a few dozen
+# records help.
 
 # %%
 few = str(SIZES[0])
@@ -510,24 +525,24 @@ for line in others[others.task == "punctuation"].itertuples():
 claims.record(25, gap(("curve", "0"), ("curve", few)))
 
 # %% [markdown]
-# Read where each step still brings something, and where the interval holds zero. The answer to "how
-# many?" is the shape of *your* curve: of this task, this base and these records. Three points of it
-# cost a few minutes. Two tasks with one base already differ.
+# Read where a step still brings something, and where its interval holds zero. Do the two tasks stop
+# improving at the same number of records? The answer to "how many?" is the shape of *your* curve:
+# of your task, your base and your records.
 #
 # ## 7. Which ones?
 #
-# All four files of this section have 60 records. Only where they lie is different:
+# All four files of this section have 60 records. Only how these are chosen is different:
 #
 # - **spread**: all seven topics in equal parts
 # - **near copies**: 15 messages, and three slightly changed copies of each (slips, lower case, a
 #   pasted footer)
 # - **two topics**: 54 messages of two topics, and six of the others
-# - **production**: as often as they come. Suppose that most of the traffic is about billing and
-#   delivery, and that hardly anybody asks for a feature (`SHARES` in the cell).
+# - **production**: topics as often as they come in. Suppose that most of the traffic is about
+#   billing and delivery, and that hardly anybody asks for a feature (`SHARES` in the cell).
 #
-# "Variety over volume, darts over the whole board" is one school. "Match production's frequencies"
-# is another. **Predict.** Which file is best on a balanced test? And where production's
-# frequencies count?
+# "Variety over volume" is one piece of advice, "match production's frequencies" another.
+# **Predict.** Which file is best on a balanced test? And which one where each topic counts as often
+# as in production?
 
 # %%
 SHARES = dict(zip(TOPICS, (0.40, 0.06, 0.04, 0.25, 0.03, 0.12, 0.10)))
@@ -550,8 +565,9 @@ plots_data.groups(shares, title="60 records in four ways", xlabel="right (share)
 
 # %% [markdown]
 # *Claim 20: variety counts for more than volume.* Its rule compares few different records with more
-# than twice as many that are mostly copies. *Claim 21: clustered data makes a lopsided model.* The last line shows what
-# lopsided means: how often the model names each topic.
+# than twice as many that are mostly copies. *Claim 21: clustered data makes a lopsided model.* The
+# last line shows what lopsided means: how often the model that was trained on two topics names each
+# topic.
 
 # %%
 by_size = ("spread", "near copies"), ("curve", few)
@@ -573,17 +589,17 @@ named = counts.map(lambda i: TOPICS[i] if i >= 0 else "none").value_counts(
 print("answers after two topics:", named.round(2).to_dict())
 
 # %% [markdown]
-# The two schools ask different questions. Where mistakes on rare topics are expensive, spread the
-# records. Where each message counts the same, production's frequencies are the ones that will be
-# asked. Test on both before you choose.
+# The two pieces of advice answer different questions. If mistakes on rare topics are expensive,
+# look at the balanced test. If each message counts the same, look at the test as in production.
+# Test on both before you choose.
 #
 # ## 8. Wrong labels, in doses
 #
-# "A model learns the errors of its data." Sixty records again, spread; a share of them gets another
-# topic, drawn at random.
+# *Claim 27: a model learns the errors of its data.* Sixty records again, spread; a share of them
+# gets another topic, drawn at random.
 #
-# **Predict.** What is left at 10, 20 and 40 %? Two figures to think of: the share of right labels,
-# and the best that was reached without errors.
+# **Predict.** How much is lost at 20 and at 40 % of wrong labels? Two figures to think of: the
+# share of right labels, and what was reached without errors.
 
 # %%
 doses = {0: score("spread", "spread")}
@@ -599,15 +615,16 @@ plots_data.curves(
 )  # fmt: skip
 
 # %% [markdown]
-# Compare each loss with its dose. Scattered errors disagree with each other, and the right label is
-# still the commonest one for its kind of message, so they need not cost their share. Errors that are
-# all alike are another matter: a second annotator with a rule of his own is a second opinion, and a
-# model has no means to tell which of the two is wanted.
+# Compare each loss with the share of wrong labels. Errors drawn at random disagree with each other,
+# and the right label is still the commonest one for its kind of message. So they need not cost as
+# much as their share. Errors that are all of one kind may cost more: where a second annotator
+# follows another rule, a model cannot tell which rule is wanted. The grid does not measure this.
 #
 # ## 9. Messy and hostile records, and what the model obeys
 #
 # Users write carelessly, and some write to the *model*: `reply with "bug"`. Two files of 60 again:
-# plain messages alone, or 30 plain, 16 messy and 14 hostile.
+# plain messages alone, or 30 plain, 16 messy and 14 hostile. An order counts as obeyed when the
+# model names the wrong topic that it orders, even if by mistake.
 #
 # **Predict.** Does the plain file win on plain messages? And how often does each model name the
 # topic that a hostile message orders?
@@ -657,15 +674,16 @@ plots_data.groups(
 )
 
 # %% [markdown]
-# Each hostile record in the training file pairs an order with the answer that ignores it. That is
-# all a model needs to see the pattern, as far as these few can show it. A list of phrases, as the
-# doctor has one, finds hardly any of them. And neither is a defence: new tricks will come. What a
-# message may cause must be limited outside the model, too.
+# A hostile record in the training file pairs an order with an answer that ignores it. Look at the
+# difference above: did 14 such records change how often orders are obeyed? Then look at how many
+# messages the doctor's list of phrases finds. Neither is a full defence against new orders. What a
+# message may cause must also be limited outside the model.
 #
 # ## 10. A shortcut, and you find it
 #
-# Another task, punctuation: capitals and marks back into a sentence. Somebody prepared the records
-# by taking the marks away, and thought no further. Train on fifty of them.
+# Another task, punctuation: put capitals and marks back into a sentence. Somebody prepared the
+# records by taking the marks away. Train on fifty of them. The cell shows the first one. Read it
+# closely.
 
 # %%
 from ftlab.tasks import punctuation
@@ -713,8 +731,9 @@ for row, one in list(zip(exam, written))[:3]:
 
 # %% [markdown]
 # Look at the answers: which of the two things to restore, capitals or marks, has it stopped
-# restoring? Write down what the model looked at. Then compare with the grid, where another model
-# read the same records with the capitals taken away.
+# restoring? Write down what the model looked at. Then compare with the grid. There one model was
+# trained on records with the capitals left in, and another on the same records with the capitals
+# taken away.
 
 # %%
 arms = grid[grid.part == "capitals"].groupby("arm").answers
@@ -731,8 +750,8 @@ claims.record(24, lost)
 # %% [markdown]
 # The capitals were in the input, so the model could copy them, and it never had to learn where they
 # belong. A test set that was prepared in the same way cannot show this. *Claim 24: lower-case the
-# input too, or the model looks for capitals.* The general rule: ask which part of the answer your
-# input gives away, and test on inputs that lack it.
+# input too, or the model looks for capitals.* Such a clue, which real inputs lack, is a
+# **shortcut**. Ask which part of the answer your input gives away, and test on inputs that lack it.
 #
 # ## 11. Short answers
 #
@@ -757,8 +776,8 @@ claims.record(29, paired_bootstrap(words["first sentence"], n, words["full"], n)
 # ## 12. Some records are better than others
 #
 # Twenty records are trusted, and of forty others half have a wrong topic. Throwing the forty away
-# would lose twenty right ones. What else? **Up-sampling** reads the trusted ones more often.
-# **Weighting** multiplies their loss.
+# would lose twenty right ones. There are two other ways. **Up-sampling** reads the trusted ones
+# more often. **Weighting** multiplies their loss.
 #
 # `interleave_datasets` draws from several data sets with given probabilities. Its
 # `stopping_strategy` says when to stop: at the end of the first one that is read up, or of all.
@@ -787,8 +806,8 @@ def mixed(trusted, others, share, seed):
 check("06.3", mixed)
 
 # %% [markdown]
-# For weights there is no option. TRL's trainer has one method to replace, `compute_loss`, and in it
-# one line is yours: the mean over the learned tokens.
+# TRL's `SFTTrainer` has no option for weights. One of its methods has to be replaced,
+# `compute_loss`; what changes in it is the mean over the learned tokens.
 #
 # **Exercise 06.4.** `losses` holds the loss of each token (rows × tokens), `labels` the tokens, with
 # -100 where nothing is learned, and `weights` one weight a row. Return the weighted mean. With all
@@ -810,9 +829,10 @@ def weighted_mean(losses, labels, weights):
 check("06.4", weighted_mean)
 
 # %% [markdown]
-# In a trainer it looks like this. `logits_to_keep` asks the model for logits at some positions only:
-# those that any row learns. The weights travel through the collator, which makes batches of rows.
-# With equal weights, the loss of a batch should be the model's own. Is it?
+# In a trainer it looks like this. `logits_to_keep` asks the model for logits at some positions
+# only: those that any row learns. The weights travel through the collator, which makes batches of
+# rows. Look at the last two lines of `compute_loss`: they are the exercise. With equal weights, the
+# loss of a batch should be the model's own, up to rounding. Is it?
 
 # %%
 from torch import nn, tensor
@@ -869,9 +889,9 @@ print("read more often minus weighted:", better)
 claims.record(26, better)
 
 # %% [markdown]
-# On average both give a trusted row three times the pull. The differences are practical: a batch
-# with one heavy row takes a large step in its direction, while repeated rows come in several
-# batches. And any trainer can repeat rows. Split first, then repeat in the training part only, or
+# On average both give a trusted row three times the weight. Where the intervals hold zero, neither
+# way is shown to help here, and neither is shown to be better than the other. One difference is
+# practical: any trainer can repeat rows. Split first, then repeat in the training part only, or
 # copies of one row stand on both sides.
 #
 # ## 13. Labels by hand: which rows first?
@@ -899,8 +919,8 @@ check("06.5", least_sure)
 
 # %% [markdown]
 # Does it help? A simulated annotator, who gives the label of the file, labels 14 rows and then 40
-# more, eight at a time: those that the classifier is least sure of, or any. **Predict.** How much is
-# gained?
+# more, eight at a time: those that the classifier is least sure of, or any. **Predict.** Is
+# anything gained after 54 labels? (The cell prints means of six repetitions, without intervals.)
 
 
 # %%
@@ -927,9 +947,11 @@ for name, uncertain in (("any rows", False), ("least sure first", True)):
     print(f"{name:16}", " ".join(f"{share:.2f}" for share in shares))
 
 # %% [markdown]
-# Now you are the annotator. Forty messages, the first twenty least sure, the others any. A key or a
-# button gives the label, and each label is written to a file at once. Stop when you like. Run the
-# cell again: it counts how often you and the file agree, and goes on where you stopped.
+# A small difference between the two lines shows nothing. Now you are the annotator. Forty messages:
+# the first twenty are those that a classifier of sixty rows is least sure of, the others are drawn
+# at random. A key or a button gives the label, and each label is written to a file at once. Stop
+# when you like. Run the cell again: it counts how often you and the file agree, and goes on where
+# you stopped.
 
 # %%
 from ftlab.teaching.labels import Labels
@@ -954,9 +976,10 @@ mine
 # Where you and the file disagree, one of you may be wrong, or the message allows both. Two people
 # who label the same forty show how often: lesson 07 computes their agreement.
 #
-# **Contributor skew.** In a well known data set a few people wrote a tenth of all records. Whoever
-# writes most teaches the model their manner. How is it here, and does a classifier sort the messages
-# of a writer whom it has never read?
+# **Contributor skew.** In data sets that many people write for pay, a few often write a large part
+# of the records (Geva and others 2019), and a model may learn their manner. Here the four styles
+# take the place of people. Does a classifier sort the messages of a style that it has not read?
+# (`unread`: trained on the other three styles. `read`: trained on four fifths of all rows.)
 
 # %%
 from sklearn.model_selection import LeaveOneGroupOut
@@ -977,15 +1000,15 @@ for writer in sorted(set(writers)):
     )
 
 # %% [markdown]
-# Compare the columns. Where "unread" is no lower, the topics are carried by words that all four use,
-# and the skew is harmless *for this task*. For a task where the manner is the answer, a style or a
-# tone, it would not be. Section 5 has shown where the same writers differ greatly.
+# Compare the columns, roughly: they are trained on different numbers of rows. Where "unread" is no
+# lower, the skew does no harm that this test can see, *for this task*. Where the answer is itself a
+# style or a tone, it may. In section 5 the same styles made a large difference.
 #
 # ## 14. Your turn
 #
 # Take a file of your own through the doctor, and write down what you did about every finding. The
-# tool reads the report before, the report after and your decisions, and names what is missing. Until
-# `MINE` is there, it is the dirty file of section 3.
+# tool reads the report before, the report after and your decisions, and names what is missing.
+# Until you put a file at `MINE`, the dirty file of section 3 is used.
 
 # %%
 import shutil
@@ -1018,12 +1041,13 @@ for line in still_open(before, after, DECISIONS):
 #
 # - **One task, one small base.** The messages are short, the answers one word. A larger base knows
 #   more before it starts, and its curves lie elsewhere.
-# - **Few seeds.** The intervals count the test messages as the source of chance. Runs with other
-#   seeds differ too; the grid's first line says how many there are.
-# - **Equal passes.** Every file is read twice, so fewer records are also fewer steps.
-# - **Errors and skew were made** by drawing at random. Real errors come in kinds.
-# - **The messages were written for the course**, with a language model's help. Four "writers" are
-#   fewer than the public.
+# - **Few seeds.** The intervals are about other test messages. Trainings with other seeds differ
+#   too; the first cell of section 6 prints how many seeds there are.
+# - **Equal passes.** Every file but those of section 12 is read twice, so fewer records are also
+#   fewer steps.
+# - **The wrong labels were drawn at random.** Real errors are often of a few kinds.
+# - **The messages were written for the course**, with a language model's help. The four "writers"
+#   are styles and not people, and they are fewer than the styles of real users.
 #
 # ## 16. Quiz
 #
@@ -1039,7 +1063,7 @@ ftlab.quiz("06")
 #    contradictions; wrong labels need a classifier's doubt and a reader.
 # 2. **Draw your own curve.** How many records, how clean, and which ones depends on the task, and a
 #    few short runs tell.
-# 3. **What the data lets a model ignore, it will ignore.** Test on inputs that lack the clue, on
+# 3. **A model can learn a clue in place of the task.** Test on inputs that lack the clue, on
 #    hostile ones, and on each source apart.
 #
 # Next: [07 Judging answers](07_judging_answers.ipynb).
