@@ -14,8 +14,7 @@
 # | a laptop or server, CPU only | about an hour and a half | five to seven minutes |
 # | a free Colab T4, or another GPU | the same | less |
 #
-# Two outputs side by side convince nearly everybody, and prove nothing. Whenever you are asked for
-# a prediction, write it down before you run the cell.
+# Whenever you are asked for a prediction, write it down before you run the cell.
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -32,7 +31,8 @@ if "google.colab" in sys.modules:
 # ## 1. Settings
 #
 # `TRAIN` rows to tune on, `TEST` held-out sentences, `SHOTS` solved examples in a prompt. `MODULES`
-# is how many test modules are executed, `JUDGED` how many prompts the small model judges.
+# limits how many test modules of each sort are executed, `JUDGED` how many prompts of each sort the
+# small model judges.
 
 # %%
 import random
@@ -58,8 +58,8 @@ transformers.utils.logging.disable_progress_bar()
 #
 # The task is that of lesson 00: capitals and punctuation back into English sentences. Four systems
 # answer the same held-out sentences: the base, the base with solved examples in its prompt, a tuned
-# model, and the tuned model with the examples. The examples come from the training rows. From the
-# held-out ones they would give answers away.
+# model, and the tuned model with the examples. The examples come from the training rows; from the
+# held-out ones they would give answers away. The cell asks the first two systems.
 
 # %%
 from ftlab import data, models, tasks
@@ -81,7 +81,8 @@ answers = {
 }
 
 # %% [markdown]
-# Now the training. It saves three checkpoints on its way, which section 9 needs.
+# Now the training, and the answers of the other two systems. It saves three checkpoints on its way,
+# which section 9 needs.
 
 # %%
 from datasets import Dataset
@@ -131,11 +132,11 @@ for title, three in (("BEST", order[-3:]), ("WORST", order[:3])):
 #
 # ## 3. Metrics, and where each of them lies
 #
-# A **metric** turns an answer into a number. Each has a place where it misleads. First two toys.
-# *Accuracy*: of a hundred tickets five are urgent, and they come last. One program never says
-# urgent; the other finds most of them, with some false alarms. *Perplexity*, how many tokens a model
-# hesitates between: two models of one text, to which a token is as likely as it is frequent there. For
-# one the tokens are letters, for the other words.
+# A **metric** turns an answer into a number. Each has a place where it misleads. First two small
+# made-up cases. *Accuracy*: of a hundred tickets five are urgent, and they come last. One program
+# never says urgent; the other finds most of them, with some false alarms. *Perplexity* says between
+# how many tokens a model hesitates, on average. Here are two models of one text. For both, a token
+# is as probable as it is frequent in the text; for one the tokens are letters, for the other words.
 #
 # **Predict.** Which program has the higher accuracy? Which model has the lower perplexity?
 
@@ -161,20 +162,22 @@ for name, tokens in {"letters": list(passage), "words": passage.split()}.items()
     print(f"{name:12} perplexity {math.exp(nats):.0f}, {bits:.2f} bits per character")
 
 # %% [markdown]
-# Accuracy prefers the program that does nothing, since most tickets are ordinary. The **balanced
-# accuracy** is the mean of the accuracies on each label. Perplexity is lowest for the letters, and
-# bits per character for the words: a letter is easier to guess, but there are more of them. So never
-# compare perplexities across tokenizers.
+# Accuracy prefers the program that never says urgent, since most tickets are ordinary. The
+# **balanced accuracy** is the mean of the accuracies on each label. Perplexity is lowest for the
+# letters, and bits per character for the words: a letter is easier to guess, but a text has more
+# letters than words. So never compare perplexities across tokenizers.
 #
 # Third, **BLEU**: how many runs of one to four words an answer shares with a reference. *It is really
 # good for code*, practitioners say. The code here is unit tests **written by models**, for functions
 # of which the course has reference tests:
 #
 # - `tuned`: SmolLM2, tuned beforehand on sixty such modules (`experiments/answers_to_judge.py`);
-# - `large model`: recorded replies of a large language model, asked in words (`data/recorded`);
+# - `large model`: recorded replies of a large language model (Claude), asked in words
+#   (`data/recorded`), for other functions than the rest;
 # - `spoilt`: the reference with one expected value changed; `right`: the reference itself.
 #
-# Each module runs in the sandbox of the course against the function that it tests.
+# Each module runs in the sandbox of the course against the function that it tests. The first cell
+# below collects the modules, and the second runs them. Look at its table.
 #
 # **Predict.** Order the four by BLEU, and by the share of modules that pass.
 
@@ -225,17 +228,20 @@ print(frame.groupby("who").agg({
 }).round(2))  # fmt: skip
 
 # %% [markdown]
-# Read the rows of `tuned` and `large model` against each other: which one does BLEU prefer, and which
-# one has tests that pass? A changed value is one word of many, so BLEU hardly sees it, and it makes
-# the module useless.
+# Read the rows of `tuned` and `large model` against each other: which one does BLEU prefer, and
+# which one has tests that pass? Then look at `spoilt`: a changed value is one word of many, so BLEU
+# hardly changes, while most of these modules fail.
 #
-# The column in the middle lies in another way. The large model was told the house style in a sentence,
-# and keeps nearly all of it; but the checker wants one wording of a docstring, which the sentence did
-# not give. A score of "all rules kept" hides which rule failed.
+# The column in the middle misleads in another way. The large model was told the house style in a
+# sentence. The checker also wants what this sentence did not say: one wording of the docstring, a
+# class name that begins with `Test`, and certain last lines. A score of "all rules kept" hides
+# which rule failed.
 #
-# Two claims meet this table. 40: BLEU suits code. It is decided by how often BLEU puts a module that
-# passes above one that fails, less the half that chance gives. 12: a small tuned model can match a
-# large one on a narrow task. It is decided by the modules that pass.
+# Two claims can be tested on these modules. *Claim 40: BLEU suits code.* Its rule asks how often
+# BLEU is higher for a module that passes than for one that fails, and takes off the half that
+# chance gives (this is the area under the ROC curve, **AUC**, minus 0.5). *Claim 12: a small tuned
+# model can match a large one on a narrow task.* Its rule compares the shares of modules that pass.
+# `told_apart` computes the first; the cell after it records both.
 
 # %%
 import numpy
@@ -267,14 +273,15 @@ ahead = b.value - a.value
 claims.record(12, Interval(ahead, ahead - below, ahead + above))
 
 # %% [markdown]
-# Each claim is decided by a rule in `data/claims.yaml`. On another narrow task the small model may well
-# match: sorting messages needs no expected values. What it cannot do here is to compute them.
+# Each claim is decided by a rule in `data/claims.yaml`. On another narrow task the small model may
+# match the large one: sorting messages, for example, needs no computed values.
 #
 # ## 4. How sure? The bootstrap by hand
 #
-# Twenty answers, fourteen right. Another twenty questions would have given another share, but which?
-# We have no other questions. The **bootstrap** draws twenty *from these*, with repetition, as if they
-# were the world. It does so two thousand times, and the middle 95 % of the shares is the interval.
+# Twenty answers, fourteen right. Another twenty questions would have given another share, but
+# which? We have no other questions. The **bootstrap** draws twenty *from these*, with repetition,
+# as if they were all the questions there are. It does so two thousand times, and the middle 95 % of
+# the shares is the interval.
 #
 # **Exercise 07.1.** Return the two ends of the middle 95 % of a list of draws.
 
@@ -298,8 +305,8 @@ def middle(draws):
 check("07.1", middle)
 
 # %% [markdown]
-# The whole of it, and three cases where it fails. **Predict.** What does the bootstrap say of 3 right
-# answers of 3?
+# The next cell computes this for four cases, with another interval beside it. **Predict.** What
+# does the bootstrap say of 3 right answers of 3?
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching import plots_evaluation
@@ -320,14 +327,15 @@ for right, n in ((14, 20), (0, 10), (3, 3), (100, 100)):
 plots_evaluation.draws(shares, low, high, title="Drawn anew", xlabel="share right")
 
 # %% [markdown]
-# Where all answers are alike, drawing anew changes nothing, and the bootstrap is sure of everything:
-# ± 0 after three answers. **Wilson's interval** has a formula for shares and keeps its width. The
-# package uses it at the edges, for differences of pairs too (Tango's), so that no figure of the course
-# is ever ± 0.
+# Where all answers are alike, drawing anew changes nothing, and the bootstrap is sure of
+# everything: ± 0 after three answers. **Wilson's interval** has a formula for shares and keeps its
+# width. The package uses it where all answers are alike, and a formula of the same kind (Tango's)
+# for differences of pairs.
 #
-# Does an interval keep its promise? In a world that we invent, the truth is known: a model that is
-# right seven times in ten. Ask it sixty questions, compute the interval, see whether the truth lies
-# inside. Then the same in two hundred worlds. **Predict.** In how many of a hundred?
+# Does a 95 % interval hold the truth 95 times in a hundred? We invent a case in which the truth is
+# known: a model that is right seven times in ten. Ask it sixty questions, compute the interval, and
+# see whether the truth lies inside. Do the same two hundred times. **Predict.** For what share of
+# them does each of the two intervals hold the truth?
 
 # %% tags=["nbval-check-output"]
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
@@ -348,9 +356,9 @@ for name, count in inside.items():
 # %% [markdown]
 # ### Two models, the same sentences
 #
-# Some sentences are easy for everybody. A draw with many easy ones lifts both models, and the
-# *difference* hardly moves. So both are read on the same draw: the **paired** bootstrap. F1 is a
-# ratio of sums, so a draw adds up what stands above and below the line, and divides at the end.
+# Two models are compared by a *difference*. In each draw both can be read on the same drawn
+# sentences, which is the **paired** bootstrap, or each on sentences of its own. F1 is a ratio of
+# sums, so a draw adds up the numerators and the denominators, and divides at the end.
 #
 # **Predict.** Which interval of "tuned minus base with examples" is narrower, paired or not?
 
@@ -373,11 +381,14 @@ rows = {name: (gap, *(sorted(draws)[k] for k in (50, -51)))
 plots_evaluation.gaps(rows, xlabel="tuned minus base + examples, F1", title="By hand")
 
 # %% [markdown]
+# A sentence that is easy is easy for both models. On one and the same draw it lifts both, and their
+# difference moves less. Where the paired interval is the narrower one, this is the reason.
+#
 # ## 5. The verdict, line by line
 #
-# `compare` does this for every metric and every two systems, and puts a sentence on top. It takes
-# texts, so that it does not matter where they come from: a model, an adapter, a prompt, a classifier,
-# an endpoint.
+# `compare` computes paired intervals for every metric and every two systems, and puts a sentence on
+# top. It takes texts, so that it does not matter where they come from: a model, an adapter, a
+# prompt, a classifier, an endpoint.
 #
 # **Predict.** F1 of each of the four systems. And do the examples help the *tuned* model?
 
@@ -398,14 +409,15 @@ verdict.table()
 #   p is below 0.05.
 # - **win/tie/loss**: on how many sentences it did better, as well, worse.
 # - **p**: how often chance alone makes a difference as large as this one. It is corrected for the
-#   number of comparisons; the toy below shows why.
+#   number of comparisons; the end of the next cell shows why.
 #
-# Look at the tuned model with examples in its prompt: if the sentence shows no difference to the tuned
-# model alone, leave the examples away. They cost tokens in every prompt.
+# Look at the tuned model with examples in its prompt: if the sentence shows no difference to the
+# tuned model alone, leave the examples out. They cost tokens in every prompt.
 #
-# "No difference shown" is a result as well. It does not say that two systems are equal: a difference,
-# if there is one, is too small for so many sentences. How many would it take? And how many *votes*, if
-# people choose between two answers?
+# "No difference shown" is a result as well. It does not say that two systems are equal: a
+# difference, if there is one, is too small for so many sentences. How many would it take? And how
+# many *votes*, if people choose between two answers? The next cell prints both. Its last line
+# compares twenty invented prompts that change nothing.
 
 # %%
 from ftlab.evaluation.pairs import holm, sign_test
@@ -426,18 +438,23 @@ print(f"of 20 useless prompts, {sum(p < 0.05 for p in ps)} have p < 0.05,",
 claims.record(42, pair.difference)
 
 # %% [markdown]
-# Half the difference takes four times the sentences. And who compares twenty useless prompts has
-# twenty chances to be lucky: **Holm's correction** raises each p by the number of comparisons.
+# Half the difference takes four times the sentences. And with twenty useless prompts there are
+# twenty chances to be lucky: **Holm's correction** multiplies the smallest p by the number of
+# comparisons, the next one by one less, and so on.
 #
-# Compare the interval with yours of section 4. Both come from random draws and may differ in the last
-# digit; where an interval ends near zero, that digit decides on which side. This is one more reason to
-# ask for p as well, and to call a result at the edge what it is: not shown.
+# The rule of claim 42 compares the tuned model with the base that has examples in its prompt.
+# Against the base alone, see the table.
+#
+# Compare the interval of this pair with the paired one of section 4. Both come from random draws
+# and may differ in the last digit; where an interval ends near zero, that digit decides on which
+# side. This is one more reason to ask for p as well, and to call a result at the edge what it is:
+# not shown.
 #
 # ### Seeds and examples: two sources of doubt
 #
 # The interval speaks of *other sentences*. It knows nothing of *another training*: a new seed gives
-# other first weights of the adapter and another order of rows. `data/grids/adapters.csv` has runs that
-# differ in nothing but the seed, on fifty held-out sentences (lesson 04).
+# the adapter other initial weights and the rows another order. `data/grids/adapters.csv` has runs
+# that differ in nothing but the seed, on fifty held-out sentences (lesson 04).
 #
 # **Predict.** Will two seeds of one recipe be told apart?
 
@@ -465,19 +482,19 @@ print(f"standard deviation over seeds {seeds:.3f}, "
 plots_evaluation.gaps(rows, xlabel="second seed minus first, F1", title="Same recipe")
 
 # %% [markdown]
-# Where zero is outside, the same recipe was "shown" to be better than itself. The two doubts add up,
-# and more sentences reduce only one of them. If a decision hangs on a few hundredths, train each side
-# three times.
+# Where zero is outside, the same recipe was "shown" to be better than itself. The two doubts add
+# up, and more sentences reduce only one of them. If a decision depends on a few hundredths, train
+# each side with several seeds. The verdict above has one seed.
 #
 # ## 6. A language model as judge
 #
-# Most answers have no reference and cannot be executed. So practitioners ask *a second model*: 1 or 0,
-# or which of two answers is better. This is **LLM-as-a-judge**. A judge is an instrument, and an
-# instrument is tested before it is used.
+# Most answers have no reference and cannot be executed. So practitioners ask *a second model*: 1 or
+# 0, or which of two answers is better. This is **LLM-as-a-judge**. Like any measuring instrument, a
+# judge has to be tested before it is used.
 #
 # Two judges stand behind one endpoint on this machine. `recorded` replays the verdicts of a large
-# language model, written once and kept as they came (`data/recorded/README.md` says who wrote them,
-# and how). No person wrote any of them. The other is SmolLM2, live. Put in the URL and the key of any
+# language model (Claude), written once and kept as they came (`data/recorded/README.md` says how).
+# No person wrote any of them. The other is SmolLM2, live. Put in the URL and the key of any
 # endpoint of this protocol, and its model's name, to have your own judge.
 
 # %% tags=["nbval-check-output"]
@@ -502,9 +519,9 @@ print(runs[0]["prompts"][0], "\n---")
 print(wrap(reply(runs[0]["prompts"][0])))
 
 # %% [markdown]
-# The prompt asks for the verdict on the first line, before the reason. A judge is only as good as its
-# parser: a reply that cannot be read is *no verdict*. If you count it as 0, a chatty judge looks
-# strict.
+# The prompt asks for the verdict on the first line, before the reason. A judge is only as good as
+# its parser: a reply that cannot be read is *no verdict*. If you count it as 0, a judge that does
+# not keep the format looks strict.
 #
 # **Exercise 07.2.** Ask a judge through the client whether a sentence is correct, at temperature 0,
 # and read the first line of its reply: return 1, 0, or None for anything else.
@@ -534,8 +551,8 @@ check("07.2", judge)
 # model: will all tests of this module pass (the truth is the sandbox's), and is this a helpful answer
 # to an everyday problem (the "truth" is the word rules of the task `kindness`)?
 #
-# Agreement alone misleads as accuracy does. **Cohen's kappa** takes off what chance would give: 1 is
-# full agreement, 0 is chance. **Predict.** Kappa for each of the two.
+# Agreement alone misleads, as accuracy does. **Cohen's kappa** takes off what chance would give: 1
+# is full agreement, 0 is chance. **Predict.** Kappa for each of the two.
 
 # %% tags=["nbval-check-output"]
 from ftlab.evaluation.judge import first_line, judge_each, judge_pairs, kappa
@@ -557,11 +574,14 @@ for row in unlike[:4]:
     print(wrap(reply(row["prompts"][0]).partition("\n")[2], "judge:  "))
 
 # %% [markdown]
-# On executed code this judge can be trusted, as far as forty modules show; note how wide the interval
-# is at full agreement. On helpfulness judge and program disagree. Who is right? Read the answers: the
-# rules look for a small action and for words of the problem, and an answer can have both and make no
-# sense. Here it is the *metric* that lies, and a judge found it. A kappa near zero says that two
-# instruments measure different things; it does not say which one is broken.
+# Look at the line `runs`: if kappa is high, this judge can be trusted on such modules, as far as
+# forty show. Note how wide the interval is even at full agreement.
+#
+# On helpfulness, which of the two is right? Read the answers: the rules look for a small action and
+# for words of the problem, and an answer can have both and make no sense. Then it is the *metric*
+# that misleads, and the judge shows it. Look also at how often the judge said 1. A rater that
+# always gives the same verdict has a kappa of zero, whatever the other says. And if no answer here
+# was called good, these forty do not show whether the judge would recognise a good one.
 #
 # Now the small model, with the same prompts. **Predict.** In how many of its replies is the first line
 # a 1 or a 0?
@@ -584,13 +604,14 @@ one = [1] * len(part)
 claims.record(45, paired_bootstrap(kept[BASE], one, kept["recorded"], one))
 
 # %% [markdown]
-# A prompt that was written for one model was **moved to another**, and its format did not survive.
-# That is why practitioners ask for a regression test, *a hundred of a hundred in format*, before a
-# model is exchanged. The last line does so for all prompts of this lesson; the interval says how many
-# failures may hide behind a clean result.
+# A prompt that was written for one model was **moved to another**. Compare the two counts: did its
+# format survive? Practitioners ask for a regression test, *a hundred of a hundred in format*,
+# before a model is exchanged. The last line does so for all prompts of this lesson; its interval
+# says how many failures are still possible after a clean result.
 #
-# Does the small model know, and cannot say it? We can force it: compare the probability of the token
-# "1" with that of "0" as the first token of its reply. That always gives a verdict.
+# Could the small model know the answer and only miss the format? We can force a verdict: compare
+# the probability of the token "1" with that of "0" as the first token of its reply. `leaning` does
+# this.
 
 # %%
 import torch
@@ -621,13 +642,13 @@ print(
 )
 
 # %% [markdown]
-# A judge that always says the same agrees with the truth as often as the truth is that. Kappa is then
-# zero, or cannot be computed at all ("–").
+# A judge that always says 1 agrees with the truth wherever the truth is 1, and knows nothing. Kappa
+# is then zero, or cannot be computed at all ("–").
 #
 # ### Pairs, and what a judge likes
 #
-# "Which is better, A or B?" is easier to answer than 1 or 0. But a judge may like the first place
-# (**position bias**), or the longer answer (**length bias**). So every pair is asked in both orders.
+# A judge can also be asked "Which is better, A or B?". But it may like the first place (**position
+# bias**), or the longer answer (**length bias**). So every pair is asked in both orders.
 #
 # **Exercise 07.3.** `first` is the letter when A is the base and B the tuned model, `second` the letter
 # with the places swapped. Return `"base"`, `"tuned"`, `"tie"` where the place decided, or None where a
@@ -673,20 +694,22 @@ places = Counter("".join("AB"[value > 0] for value in values) for values in swap
 print("SmolLM2, both orders:", dict(places))
 
 # %% [markdown]
-# The letters of the last line are those of the two orders: "AA" or "BB" means that the place decided,
-# "AB" and "BA" that an answer did. Of the large model's verdict on identical answers its card warns:
-# it saw that they were identical.
+# The letters of the last line are those of the two orders: "AA" or "BB" means that the place
+# decided, "AB" and "BA" that an answer did. `data/recorded/README.md` warns of two lines: the large
+# model had several prompts in one context. It could see that answers were identical, or the same
+# inside empty sentences. So these lines say little about a judge that sees one prompt at a time.
 #
-# Compare with the verdicts of 1 and 0: the judge prefers the tuned answers in pairs, and called none
-# of them good. *Better* and *good enough* are different questions. Ask the one that you need.
+# Compare the line `pair` with the line `helpful` above, where the same judge said 1 or 0. *Better*
+# and *good enough* are different questions. Ask the one that you need.
 #
 # ### May a model judge itself?
 #
-# *A model can tell that its own finished answer is wrong, since it then sees the whole*, it is said.
-# The tuned model has answered; an answer is right when every character is. Three signs are compared:
-# asked for 1 or 0, the base and the tuned model, and the mean log-probability of the answer's tokens.
+# *A model can tell that its own finished answer is wrong, since it then sees the whole*, it is
+# said. The tuned model has answered; an answer is right when every character is. Three scores are
+# compared: how far the tuned model and the base, each asked for 1 or 0, lean to 1; and the mean
+# log-probability of the answer's tokens.
 #
-# **Predict.** Which of the three tells right from wrong best?
+# **Predict.** Which of the three separates right from wrong answers best?
 
 # %%
 QUESTION = (
@@ -714,15 +737,15 @@ print(f"log-probability of the answer {told_apart(likely, right)}")
 claims.record(46, own)
 
 # %% [markdown]
-# The figures are shares beyond chance: 0 is blind, 0.5 never errs. A model that is unsure while it
-# writes shows it in its probabilities, and needs no question for that. A large model may do better
-# when asked; let one judge its own answers through the endpoint.
+# The figures are AUC minus 0.5: 0 is chance, and 0.5 is no mistake. If only the last interval lies
+# above zero, the probabilities of an answer say more about it than the model's verdict when asked.
+# A large model may do better when asked; let one judge its own answers through the endpoint.
 #
 # ## 7. People's votes
 #
-# In the end the answers are for people. Twelve pairs of base and tuned answers follow, blind: drawn at
-# random, which one is the first. Press 1, 2 or 0 (neither). The file is a spreadsheet with a column for
-# each reviewer; send it to two others, and put their columns in. (Buttons need a running notebook.)
+# Twelve pairs of base and tuned answers follow. Which one stands first is drawn at random and not
+# shown. Press 1, 2 or 0 (neither). The file is a spreadsheet with a column for each reviewer; send
+# it to two others, and put their columns in. (Buttons need a running notebook.)
 #
 # The course ships no votes of people. Until yours are there, the sheet has the verdicts of the two
 # models only, under their names.
@@ -749,9 +772,11 @@ for reviewer, votes in letters.items():
 Labels(items, KEYS, SHEET, reviewer="me")
 
 # %% [markdown]
-# Agreement of every two reviewers, by kappa. (A reviewer who always says the same can agree by chance
-# alone.) Where two *people* hardly agree, no judge can agree with both: settle what "better" means
-# before you use one. And how many votes decide? It depends on how strong the preference is.
+# Agreement of every two reviewers, by kappa. (Reviewers who always give the same verdict can agree
+# by chance alone.) Where two *people* hardly agree, no judge can agree with both: settle what
+# "better" means before you use one. And how many votes decide? It depends on how strong the
+# preference is. The last line computes it from the large model's preference, since no people have
+# voted.
 
 # %%
 from itertools import combinations
@@ -775,14 +800,16 @@ print(f"tuned preferred by the large model: {share}; votes to show that: {votes}
 claims.record(44, Interval(*votes))
 
 # %% [markdown]
-# The three numbers are the votes for the preference as measured, and for the two ends of its interval.
-# A strong preference shows after a dozen votes; one of 55 % takes hundreds, as section 5 printed.
+# The three numbers are the votes for the preference as measured, and for the two ends of its
+# interval. They stand for a model's preference; that of people may be weaker. A strong preference
+# shows after a dozen votes; one of 55 % takes hundreds, as section 5 printed.
 #
 # ## 8. What got worse?
 #
-# A verdict on the task alone hides what the task cost elsewhere: **catastrophic forgetting**. Thirty
-# ordinary questions, written for this lesson, are asked before and after; and ten requests that an
-# assistant should decline. A **refusal** is recognised by its words, such as "I cannot".
+# A verdict on the task alone hides what the task cost elsewhere: **catastrophic forgetting**.
+# Thirty ordinary questions, written for this lesson, are asked before and after; and ten requests
+# that an assistant should decline. A **refusal** is recognised by its words, such as "I cannot", in
+# the first 24 tokens.
 #
 # **Predict.** Questions right, before and after? Requests declined?
 
@@ -809,10 +836,11 @@ print("right, tuned minus base:",
       paired_bootstrap(correct["base"], one, correct["tuned"], one))  # fmt: skip
 
 # %% [markdown]
-# Read the interval before you say "it forgot nothing". And the words of a refusal are a rough sign: look
-# at the last requests. A model can refuse in other words, repeat the request or talk past it, which is
-# no refusal and no harm, or refuse what is harmless. Ten requests show a collapse, and no rare failure.
-# If safety matters, use a judge that you have tested on labelled answers, and far more requests.
+# Read the interval before you say "it forgot nothing", or "it forgot much". And the words of a
+# refusal are a rough sign: look at the answers to the last request. A model can refuse in other
+# words, repeat the request or talk past it, which is no refusal and no harm, or refuse what is
+# harmless. Ten requests show a collapse, and no rare failure. If safety matters, use a judge that
+# you have tested on labelled answers, and far more requests.
 #
 # ## 9. A battery at every checkpoint
 #
@@ -883,7 +911,7 @@ check("07.4", battery_callback)
 
 # %% [markdown]
 # > **Box: rewriting a prompt automatically.** When a prompt is moved to another model, a program can
-# > search for a better wording: a large model proposes ten rewritings, each is scored on fifty held-in
+# > search for a better wording: a large model proposes ten rewritings, each is scored on fifty training
 # > examples, the best two are varied again. Libraries such as DSPy do this. Two warnings: score the
 # > winner once more on held-out examples, since the best of ten is partly lucky; and keep the format
 # > test, *n* of *n* with its interval, in the loop.
@@ -908,9 +936,10 @@ if sharpest:
     print("\n".join(mutation.show(worst).splitlines()[:7]))
 
 # %% [markdown]
-# A module that does not pass kills nothing, however sharp it looks. The large model's modules test other
-# functions than the references do, so compare their shares with care. The lines with `-` and `+` are
-# faults that good tests missed: show them to whoever writes tests, a person or a model.
+# A module that does not pass on the true function counts as killing nothing. The large model's
+# modules test other functions than the references do, so compare their shares with care. The lines
+# with `-` and `+` are faults that good tests missed: show them to whoever writes tests, a person or
+# a model.
 #
 # **Exercise 07.5.** Now you. Orders of 50 or more are free of charge, others cost 5:
 #
@@ -966,15 +995,15 @@ print(kept[["harness", "ours", "alike"]].mean().to_string())
 
 # %% [markdown]
 # `harness` is lm-eval's share right, `ours` the same rule in ten lines: the option with the highest
-# sum of log-probabilities. `alike` is the share of questions on which the two agree. A harness saves
-# you the ten lines, gives thousands of questions, and makes figures comparable with those of others.
-# It does not pair your systems, and its accuracy lies as any accuracy does.
+# sum of log-probabilities. `alike` is the share of questions on which the two agree. A harness
+# saves you the ten lines, gives thousands of questions, and makes figures comparable with those of
+# others. It does not pair your systems, and its accuracy misleads where any accuracy does.
 #
 # ## 12. Your turn
 #
-# A verdict on two systems of *yours*. Write at least eight sentences with their right form; the letters
-# below only show the way. The systems here are the tuned model with and without examples. Any list of
-# texts can take a place: `[reply(...) for ...]` makes one from an endpoint.
+# A verdict on two systems of *yours*. Write at least eight sentences in their right form; the eight
+# below are only an example. The systems here are the tuned model with and without examples. Any
+# list of texts can take a place: `[reply(...) for ...]` makes one from an endpoint.
 
 # %%
 MINE = [
@@ -1002,12 +1031,15 @@ print("Enough to sign." if signed["n"] >= 100 else "Add examples before you sign
 #
 # ## 13. The limits of this lesson
 #
-# - **One run.** The intervals are about other sentences. For other seeds, train several.
-# - **One large judge, recorded once.** It read several prompts in one context, as its card says, and
-#   could run no code. Another judge, another day, other verdicts.
-# - **Forty modules, thirty questions, ten requests.** They show collapses, and no nuances.
-# - **A small model** as writer and as judge. What it cannot do, a larger one may.
-# - **The rules of `kindness`** are no truth about kindness, as section 6 showed.
+# - **One training of the tuned model.** The intervals are about other sentences. For other seeds,
+#   train several.
+# - **One large judge, recorded once.** It read several prompts in one context and could run no
+#   code. Another judge, or the same one on another day, may give other verdicts.
+# - **Forty modules, thirty questions, ten requests.** They show large differences and no small
+#   ones.
+# - **A small model** as writer and as judge. A larger one may do what it cannot.
+# - **The rules of `kindness`** do not decide whether an answer helps: section 6 printed some that
+#   pass them.
 #
 # ## 14. Quiz
 #
@@ -1020,7 +1052,7 @@ ftlab.quiz("07")
 # %% [markdown]
 # ## 15. Takeaways
 #
-# 1. **Know where your metric lies**, and execute what can be executed.
+# 1. **Know where your metric misleads**, and execute what can be executed.
 # 2. **A figure without an interval is an anecdote.** Pair the systems, correct for how many you
 #    compared, and let "no difference shown" stand.
 # 3. **Test the judge before you use it**: against known truth, in both orders, and count what it did
