@@ -67,7 +67,7 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # 4 bits are not used
 # a large teacher wrote, this is **distillation**.
 #
 # We begin with 21 messages to a company, three of each of seven topics. They were written for this
-# course. The student shall name the topic.
+# course. The student should name the topic of a message.
 
 # %% tags=["nbval-check-output"]
 words = files.read_data("lessons/teacher.yaml")
@@ -373,7 +373,7 @@ print(wrap(f"{replies['back'][22]!r} -> {tidy(replies['back'][22])!r}"))
 
 # %% [markdown]
 # `tidy` cuts off preambles, quotation marks and remarks. A student that is trained on rows that
-# begin with "Sure!" learns to begin so. In a file of Python such a line is a syntax error.
+# begin with "Sure!" may learn to begin so. In a file of Python such a line is a syntax error.
 #
 # The five new messages of one reply come with dashes, with numbers, or in quotation marks, and two
 # replies have a preamble.
@@ -478,10 +478,10 @@ for form, count in forms.most_common():
 # %% [markdown]
 # A test that passes may still be in another form than the next one. The prompt says "one class
 # named after the function", and does not say how a file ends; the last lines above count what the
-# large model made of that. Where there are several forms, a student of all thirty learns all of
+# large model made of that. Where there are several forms, a student of all thirty may learn all of
 # them, and chance decides which one it writes. What a prompt leaves open can come out otherwise
-# each time. There are two cures: say it in the prompt, and reject what differs. So two checks are
-# needed: run the code, and check its form.
+# each time. There are two cures: say it in the prompt, and reject what differs. For the second, a
+# check must look at the form as well as run the code.
 #
 # To keep only those answers of a model that pass a check is **rejection sampling**. Always read
 # some of the rejected ones: if they all fail in the same way, the prompt is at fault.

@@ -674,10 +674,10 @@ plots_data.groups(
 )
 
 # %% [markdown]
-# A hostile record in the training file pairs an order with an answer that ignores it. Look at the
-# difference above: did 14 such records change how often orders are obeyed? Then look at how many
-# messages the doctor's list of phrases finds. Neither is a full defence against new orders. What a
-# message may cause must also be limited outside the model.
+# Many of the hostile records pair an order with an answer that ignores it. Look at the difference
+# above: did 14 such records change how often orders are obeyed? Then look at how many messages the
+# doctor's list of phrases finds. Neither is a full defence against new orders. What a message may
+# cause must also be limited outside the model.
 #
 # ## 10. A shortcut, and you find it
 #
@@ -770,8 +770,8 @@ claims.record(29, paired_bootstrap(words["first sentence"], n, words["full"], n)
 
 # %% [markdown]
 # *Claim 29: short answers in the data make a model of short answers.* Length is learned like any
-# other property of the answers, whether you meant it or not. Before you blame a model for being curt
-# or wordy, look at the lengths in its file: the doctor prints them.
+# other property of the answers, whether you meant it or not. Before you blame a model for being
+# curt or wordy, look at the lengths in its file: the doctor prints their median.
 #
 # ## 12. Some records are better than others
 #
@@ -780,7 +780,7 @@ claims.record(29, paired_bootstrap(words["first sentence"], n, words["full"], n)
 # more often. **Weighting** multiplies their loss.
 #
 # `interleave_datasets` draws from several data sets with given probabilities. Its
-# `stopping_strategy` says when to stop: at the end of the first one that is read up, or of all.
+# `stopping_strategy` says when to stop: when the first one is used up, or all of them.
 #
 # **Exercise 06.3.** Return a mixture in which about `share` of the rows are trusted, and in which
 # every row of both parts occurs.
@@ -947,7 +947,7 @@ for name, uncertain in (("any rows", False), ("least sure first", True)):
     print(f"{name:16}", " ".join(f"{share:.2f}" for share in shares))
 
 # %% [markdown]
-# A small difference between the two lines shows nothing. Now you are the annotator. Forty messages:
+# A small difference between the two lines may be chance. Now you are the annotator. Forty messages:
 # the first twenty are those that a classifier of sixty rows is least sure of, the others are drawn
 # at random. A key or a button gives the label, and each label is written to a file at once. Stop
 # when you like. Run the cell again: it counts how often you and the file agree, and goes on where

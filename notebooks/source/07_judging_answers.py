@@ -130,7 +130,7 @@ for title, three in (("BEST", order[-3:]), ("WORST", order[:3])):
 # **anecdotes**: examples that somebody chose. A verdict needs all the answers, a metric, and an
 # interval.
 #
-# ## 3. Metrics, and where each of them lies
+# ## 3. Metrics, and where each of them misleads
 #
 # A **metric** turns an answer into a number. Each has a place where it misleads. First two small
 # made-up cases. *Accuracy*: of a hundred tickets five are urgent, and they come last. One program
@@ -695,9 +695,10 @@ print("SmolLM2, both orders:", dict(places))
 
 # %% [markdown]
 # The letters of the last line are those of the two orders: "AA" or "BB" means that the place
-# decided, "AB" and "BA" that an answer did. `data/recorded/README.md` warns of two lines: the large
-# model had several prompts in one context. It could see that answers were identical, or the same
-# inside empty sentences. So these lines say little about a judge that sees one prompt at a time.
+# decided, "AB" and "BA" that an answer did. `data/recorded/README.md` has a warning about the first
+# three lines: the large model had several prompts in one context. It could see that a pair came
+# back in the other order, that answers were identical, or that one was the other inside empty
+# sentences. So these lines say less about a judge that sees one prompt at a time.
 #
 # Compare the line `pair` with the line `helpful` above, where the same judge said 1 or 0. *Better*
 # and *good enough* are different questions. Ask the one that you need.
@@ -775,8 +776,7 @@ Labels(items, KEYS, SHEET, reviewer="me")
 # Agreement of every two reviewers, by kappa. (Reviewers who always give the same verdict can agree
 # by chance alone.) Where two *people* hardly agree, no judge can agree with both: settle what
 # "better" means before you use one. And how many votes decide? It depends on how strong the
-# preference is. The last line computes it from the large model's preference, since no people have
-# voted.
+# preference is. The last line computes it from the large model's preference.
 
 # %%
 from itertools import combinations
