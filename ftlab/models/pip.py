@@ -56,6 +56,8 @@ def download(requirement: str, work: Path, *, size: int) -> Path:
             while process.poll() is None:
                 bar.update(min(_bytes(scratch) + _bytes(out), size) - bar.n)
                 time.sleep(CHECK_SECONDS)
+            bar.update(min(_bytes(scratch) + _bytes(out), size) - bar.n)
+            bar.refresh()
         finally:
             process.kill()  # Ctrl-C: pip goes too
     wheels = sorted(out.glob("*.whl"))
