@@ -13,24 +13,16 @@ Stopped and started again, the script goes on where it was. Exit code 3: nothing
 """
 
 import argparse
-import csv
-import datetime
-import platform
 import random
 import re
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset
-from peft import LoraConfig
+from grid import finished, keep, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTTrainer
 
-import ftlab
 from ftlab import data, hardware, models
 from ftlab.files import data_path, read_data
 from ftlab.generation import generate
@@ -46,6 +38,8 @@ FIELDS = (
 BASE, BATCH, STEPS, MORE = "smollm2-135m", 4, 32, 42
 ARMS = ("seeds", "new", "paraphrase", "written", "back-translation", "everything")
 WORDS = read_data("lessons/teacher.yaml")
+MADE = f"""python experiments/amplify.py
+{BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}"""
 
 Message = tuple[str, str]
 """A text and its topic."""
@@ -61,11 +55,14 @@ def main() -> None:
     begun = time.monotonic()
     runs = [(arm, seed) for seed in range(args.seeds) for arm in ARMS[:-1]]
     runs += [(ARMS[-1], seed) for seed in range(args.seeds)]
-    left = [run for run in runs if (run[0], str(run[1])) not in finished(args.out)]
+    done = finished(args.out, "arm", "seed")
+    left = [run for run in runs if (run[0], str(run[1])) not in done]
     for arm, seed in left:
         if time.monotonic() - begun > 60 * args.minutes:
             return print("The minutes are over; call again to go on.")
-        keep(args.out, {"arm": arm, "seed": seed} | one(arm, seed))
+        row = {"arm": arm, "seed": seed} | one(arm, seed)
+        keep(args.out, [row], FIELDS, MADE)
+        print({name: value for name, value in row.items() if "answers" not in name}, flush=True)
     sys.exit(3)
 
 
@@ -146,17 +143,9 @@ def one(arm: str, seed: int) -> dict[str, Any]:
     rows = arm_rows(arm, seed)
     train = [data.example(text, topic, system=triage.SYSTEM) for text, topic in rows]
     steps = -(-len(rows) // BATCH) if arm == "everything" else STEPS
-    trainer = SFTTrainer(
-        model,
-        args=ftlab.sft_config(
-            max_steps=steps, per_device_train_batch_size=BATCH, seed=seed,
-            learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
-        ),
-        train_dataset=Dataset.from_list(train),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
-    )  # fmt: skip
-    ftlab.faster_on_cpu(trainer)
+    trainer = trainer_of(
+        model, tokenizer, train, seed, max_steps=steps, per_device_train_batch_size=BATCH
+    )
     trainer.train()
     model = trainer.model
     asked = [data.prompt(row) for row in test]
@@ -181,33 +170,6 @@ def one(arm: str, seed: int) -> dict[str, Any]:
 def bits(right: list[bool]) -> str:
     """Return one digit an answer, behind a letter that keeps it from being read as a number."""
     return "r" + "".join(str(int(each)) for each in right)
-
-
-def finished(out: Path) -> set[tuple[str, str]]:
-    """Return the arm and seed of each run that the file holds."""
-    if not out.exists():
-        return set()
-    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
-    return {(row["arm"], row["seed"]) for row in csv.DictReader(lines)}
-
-
-def keep(out: Path, row: dict[str, Any]) -> None:
-    """Append a run to the file, which begins with how it was made."""
-    if not out.exists():
-        out.parent.mkdir(exist_ok=True)
-        libraries = ", ".join(
-            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
-        )
-        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, float32"
-        out.write_text(
-            "# python experiments/amplify.py\n"
-            f"# {BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}\n"
-            f"# {datetime.date.today()}; {machine}; {libraries}\n{','.join(FIELDS)}\n",
-            "utf-8",
-        )
-    with out.open("a", encoding="utf-8", newline="") as file:
-        csv.DictWriter(file, FIELDS, lineterminator="\n").writerow(row)
-    print({name: value for name, value in row.items() if "answers" not in name}, flush=True)
 
 
 if __name__ == "__main__":

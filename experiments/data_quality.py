@@ -23,21 +23,18 @@ TOPICS, or a dash; for punctuation F1's two numbers a sentence; for advice the w
 """
 
 import argparse
-import csv
-import datetime
-import platform
 import random
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
+from grid import finished, keep
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -52,6 +49,8 @@ from ftlab.tasks.triage import SYSTEM, TOPICS, parse
 OUT = Path(__file__).parents[1] / "data" / "grids" / "data_quality.csv"
 BASE, BATCH, EPOCHS, SIZE = "smollm2-135m", 2, 2, 60
 FIELDS = ("part", "arm", "seed", "records", "seconds", "answers")
+MADE = f"""python experiments/data_quality.py
+{BASE}, LoRA rank 16 on the upper half, {EPOCHS} passes, batch {BATCH}"""
 PRODUCTION = dict(zip(TOPICS, (0.40, 0.06, 0.04, 0.25, 0.03, 0.12, 0.10), strict=True))
 
 # (part, arm) in the order of their worth; the first seed of all comes before the second of any.
@@ -290,30 +289,6 @@ def planned(seeds: int) -> list[tuple[str, str, int]]:
     return runs
 
 
-def finished(out: Path) -> set[tuple[str, str, int]]:
-    """Return the runs that the file holds."""
-    if not out.exists():
-        return set()
-    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
-    return {(r["part"], r["arm"].split(",")[0], int(r["seed"])) for r in csv.DictReader(lines)}
-
-
-def keep(out: Path, lines: list[dict[str, Any]]) -> None:
-    """Append a run to the file, which begins with how it was made."""
-    if not out.exists():
-        out.parent.mkdir(exist_ok=True)
-        libraries = ", ".join(f"{n} {version(n)}" for n in ("torch", "transformers", "trl", "peft"))
-        out.write_text(
-            "# python experiments/data_quality.py\n"
-            f"# {BASE}, LoRA rank 16 on the upper half, {EPOCHS} passes, batch {BATCH}\n"
-            f"# {datetime.date.today()}; {platform.machine()}, {torch.get_num_threads()} thread, "
-            f"float32; {libraries}\n{','.join(FIELDS)}\n",
-            "utf-8",
-        )
-    with out.open("a", encoding="utf-8", newline="") as file:
-        csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(lines)
-
-
 def main() -> int:
     """Run what is left of the grid; return 3 when nothing is left."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -323,7 +298,8 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", help="only these parts")
     parser.add_argument("--list", action="store_true", help="only list the runs")
     args = parser.parse_args()
-    done = finished(args.out)
+    there = finished(args.out, "part", "arm", "seed")
+    done = {(part, arm.split(",")[0], int(seed)) for part, arm, seed in there}
     runs = [run for run in planned(args.seeds) if not args.parts or run[0] in args.parts]
     if args.list:
         for run in runs:
@@ -337,7 +313,7 @@ def main() -> int:
         if time.monotonic() - begun > 60 * args.minutes:
             return 0
         lines = one(*run)
-        keep(args.out, lines)
+        keep(args.out, lines, FIELDS, MADE)
         print(*lines, sep="\n", flush=True)
     return 3
 

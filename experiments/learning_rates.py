@@ -9,20 +9,14 @@ and 100, and TRL's default. Each run's held-out loss and right answers are a lin
 """
 
 import argparse
-import csv
-import datetime
 import math
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset
-from peft import LoraConfig
+from grid import finished, keep, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 import ftlab
 from ftlab import data, hardware, models
@@ -32,6 +26,8 @@ from ftlab.teaching.lesson03 import bookings
 OUT = Path(__file__).parents[1] / "data" / "grids" / "learning_rates.csv"
 FIELDS = ("rate", "times", "seed", "loss", "right", "answers", "train_loss", "seconds")
 BASE, TRAIN, EPOCHS, BATCH, TEST = "smollm2-135m", 50, 2, 4, 60
+MADE = f"""python experiments/learning_rates.py
+{BASE}, LoRA rank 16 on the upper half, {TRAIN} rows, {EPOCHS} epochs, batch {BATCH}"""
 
 
 def main() -> None:
@@ -45,42 +41,14 @@ def main() -> None:
     begun = time.monotonic()
     for seed in range(args.seeds):
         for rate in rates:
-            if (f"{rate:g}", str(seed)) in finished():
+            if (f"{rate:g}", str(seed)) in finished(OUT, "rate", "seed"):
                 continue
             if time.monotonic() - begun > 60 * args.minutes:
                 return print("The minutes are over; call again to go on.")
-            row = {"rate": f"{rate:g}", "times": f"{rate / usual:g}", "seed": seed}
-            keep(row | one(rate, seed))
-
-
-def finished() -> set[tuple[str, str]]:
-    """Return the rate and seed of each run that the file holds."""
-    if not OUT.exists():
-        return set()
-    lines = [line for line in OUT.read_text("utf-8").splitlines() if not line.startswith("#")]
-    return {(row["rate"], row["seed"]) for row in csv.DictReader(lines)}
-
-
-def keep(row: dict[str, Any]) -> None:
-    """Append a run to the file, which begins with how it was made."""
-    if not OUT.exists():
-        OUT.parent.mkdir(exist_ok=True)
-        libraries = ", ".join(
-            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
-        )
-        machine = (
-            f"{platform.machine()}, {torch.get_num_threads()} thread, {hardware.profile().dtype}"
-        )
-        OUT.write_text(
-            "# python experiments/learning_rates.py\n"
-            f"# {BASE}, LoRA rank 16 on the upper half, {TRAIN} rows, {EPOCHS} epochs, "
-            f"batch {BATCH}\n"
-            f"# {datetime.date.today()}; {machine}; {libraries}\n" + ",".join(FIELDS) + "\n",
-            encoding="utf-8",
-        )
-    with OUT.open("a", encoding="utf-8", newline="") as stream:
-        csv.DictWriter(stream, FIELDS, lineterminator="\n").writerow(row)
-    print(row, flush=True)
+            row: dict[str, Any] = {"rate": f"{rate:g}", "times": f"{rate / usual:g}", "seed": seed}
+            row |= one(rate, seed)
+            keep(OUT, [row], FIELDS, MADE)
+            print(row, flush=True)
 
 
 def one(rate: float, seed: int) -> dict[str, Any]:
@@ -94,20 +62,10 @@ def one(rate: float, seed: int) -> dict[str, Any]:
     folder = models.get(BASE)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    trainer = SFTTrainer(
-        model,
-        args=ftlab.sft_config(
-            num_train_epochs=EPOCHS,
-            per_device_train_batch_size=BATCH,
-            learning_rate=rate,
-            seed=seed,
-        ),
-        train_dataset=Dataset.from_list(train),
-        eval_dataset=Dataset.from_list(held_out),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
-    )
-    ftlab.faster_on_cpu(trainer)
+    trainer = trainer_of(
+        model, tokenizer, train, seed, eval_rows=held_out, learning_rate=rate,
+        num_train_epochs=EPOCHS, per_device_train_batch_size=BATCH,
+    )  # fmt: skip
     begun = time.monotonic()
     losses = trainer.train().training_loss
     seconds = time.monotonic() - begun

@@ -13,22 +13,15 @@ it was.
 """
 
 import argparse
-import csv
-import datetime
-import platform
 import re
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
+from grid import finished, keep, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTTrainer
 
-import ftlab
 from ftlab import data, files, models
 from ftlab.generation import generate
 
@@ -37,6 +30,8 @@ FIELDS = ("pattern", "rows", "asked", "seed", "right", "of", "seconds")
 BASE, BATCH = "smollm2-135m", 4
 WORDS = files.read_data("lessons/patterns_and_facts.yaml")
 EPOCHS = {"one wording": 3, "five wordings": 3, "analysis": 2}
+MADE = f"""python experiments/patterns.py
+{BASE}, LoRA rank 16 on the upper half, epochs {EPOCHS}, batch {BATCH}"""
 
 
 def main() -> None:
@@ -49,11 +44,13 @@ def main() -> None:
     runs = [("five wordings", 60), ("one wording", 60), ("analysis", 100), ("analysis", 34)]
     for seed in range(args.seeds):
         for pattern, rows in runs:
-            if (pattern, str(rows), str(seed)) in finished():
+            if (pattern, str(rows), str(seed)) in finished(OUT, "pattern", "rows", "seed"):
                 continue
             if time.monotonic() - begun > 60 * args.minutes:
                 return print("The minutes are over; call again to go on.")
-            keep(one(pattern, rows, seed))
+            lines = one(pattern, rows, seed)
+            keep(OUT, lines, FIELDS, MADE)
+            print(*lines, sep="\n", flush=True)
 
 
 def one(pattern: str, count: int, seed: int) -> list[dict[str, Any]]:
@@ -64,17 +61,10 @@ def one(pattern: str, count: int, seed: int) -> list[dict[str, Any]]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    trainer = SFTTrainer(
-        model,
-        args=ftlab.sft_config(
-            num_train_epochs=EPOCHS[pattern], per_device_train_batch_size=BATCH, seed=seed,
-            learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
-        ),
-        train_dataset=Dataset.from_list(train[:count]),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+    trainer = trainer_of(
+        model, tokenizer, train[:count], seed, num_train_epochs=EPOCHS[pattern],
+        per_device_train_batch_size=BATCH,
     )  # fmt: skip
-    ftlab.faster_on_cpu(trainer)
     trainer.train()
     lines = []
     for asked, cases in questions.items():
@@ -133,33 +123,6 @@ def analysis(_: str) -> tuple[list[data.Row], dict[str, list]]:
         for plan in words["new"]
     ]  # fmt: skip
     return rows, {"about new plans": questions}
-
-
-def finished() -> set[tuple[str, str, str]]:
-    """Return the pattern, rows and seed of each run that the file holds."""
-    if not OUT.exists():
-        return set()
-    lines = [line for line in OUT.read_text("utf-8").splitlines() if not line.startswith("#")]
-    return {(row["pattern"], row["rows"], row["seed"]) for row in csv.DictReader(lines)}
-
-
-def keep(lines: list[dict[str, Any]]) -> None:
-    """Append a run to the file, which begins with how it was made."""
-    if not OUT.exists():
-        OUT.parent.mkdir(exist_ok=True)
-        libraries = ", ".join(
-            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
-        )
-        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, float32"
-        OUT.write_text(
-            "# python experiments/patterns.py\n"
-            f"# {BASE}, LoRA rank 16 on the upper half, epochs {EPOCHS}, batch {BATCH}\n"
-            f"# {datetime.date.today()}; {machine}; {libraries}\n{','.join(FIELDS)}\n",
-            "utf-8",
-        )
-    with OUT.open("a", encoding="utf-8", newline="") as file:
-        csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(lines)
-    print(*lines, sep="\n", flush=True)
 
 
 if __name__ == "__main__":

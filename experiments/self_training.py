@@ -19,23 +19,15 @@ left to do.
 """
 
 import argparse
-import csv
-import datetime
 import json
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset
-from peft import LoraConfig
+from grid import finished, keep, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTTrainer
 
-import ftlab
 from ftlab import data, hardware, models, tasks
 from ftlab.generation import generate
 
@@ -50,6 +42,8 @@ WAYS = {"all": (1.0, 1), "checked": (1.0, 3), "all, cooler": (0.7, 1)}
 GOLD, NEW, TEST, ROUNDS, TOKENS = 24, 32, 40, 3, 48
 SYSTEM = "Name the smallest helpful action."  # shorter than the one that the template would add
 KINDNESS = tasks.get("kindness")
+MADE = f"""python experiments/self_training.py
+{BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}"""
 
 
 def main() -> None:
@@ -64,12 +58,14 @@ def main() -> None:
         rounds = [("gold", 0)]
         rounds += [(kept, n) for kept in WAYS for n in range(1, ROUNDS + 1)]
         for kept, number in rounds:
-            if (kept, str(number), str(seed)) in finished(args.out):
+            if (kept, str(number), str(seed)) in finished(args.out, "kept", "round", "seed"):
                 continue
             if time.monotonic() - begun > 60 * args.minutes:
                 return print("The minutes are over; call again to go on.")
-            keep(args.out, {"kept": kept, "round": number, "seed": seed}
-                 | one(args.out, kept, number, seed))  # fmt: skip
+            row = {"kept": kept, "round": number, "seed": seed}
+            row |= one(args.out, kept, number, seed)
+            keep(args.out, [row], FIELDS, MADE)
+            print({name: value for name, value in row.items() if name != "answers"}, flush=True)
     sys.exit(3)
 
 
@@ -141,18 +137,10 @@ def tuned(rows: list[data.Row], seed: int) -> tuple[Any, Any]:
     folder = models.get(BASE)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    trainer = SFTTrainer(
-        model,
-        args=ftlab.sft_config(
-            max_steps=STEPS, per_device_train_batch_size=BATCH, seed=seed,
-            learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
-        ),
-        train_dataset=Dataset.from_list([{k: row[k] for k in ("prompt", "completion")}
-                                         for row in rows]),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
-    )  # fmt: skip
-    ftlab.faster_on_cpu(trainer)
+    plain = [{key: row[key] for key in ("prompt", "completion")} for row in rows]
+    trainer = trainer_of(
+        model, tokenizer, plain, seed, max_steps=STEPS, per_device_train_batch_size=BATCH
+    )
     trainer.train()
     return trainer.model, tokenizer
 
@@ -160,33 +148,6 @@ def tuned(rows: list[data.Row], seed: int) -> tuple[Any, Any]:
 def beside(out: Path, kept: str, number: int, seed: int) -> Path:
     """Return the file of the samples from which a round's rows are chosen."""
     return out.with_name(f"{out.stem}.{kept.replace(', ', '-')}-{number}-{seed}.json")
-
-
-def finished(out: Path) -> set[tuple[str, str, str]]:
-    """Return what was kept, the round and the seed of each line of the file."""
-    if not out.exists():
-        return set()
-    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
-    return {(row["kept"], row["round"], row["seed"]) for row in csv.DictReader(lines)}
-
-
-def keep(out: Path, row: dict[str, Any]) -> None:
-    """Append a round to the file, which begins with how it was made."""
-    if not out.exists():
-        out.parent.mkdir(exist_ok=True)
-        libraries = ", ".join(
-            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
-        )
-        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, float32"
-        out.write_text(
-            "# python experiments/self_training.py\n"
-            f"# {BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}\n"
-            f"# {datetime.date.today()}; {machine}; {libraries}\n{','.join(FIELDS)}\n",
-            "utf-8",
-        )
-    with out.open("a", encoding="utf-8", newline="") as file:
-        csv.DictWriter(file, FIELDS, lineterminator="\n").writerow(row)
-    print({name: value for name, value in row.items() if name != "answers"}, flush=True)
 
 
 if __name__ == "__main__":

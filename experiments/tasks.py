@@ -12,24 +12,17 @@ when nothing is left. `python scripts/task_cards.py` puts the table on the tasks
 """
 
 import argparse
-import csv
 import datetime
 import importlib
 import json
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset
-from peft import LoraConfig
+from grid import finished, keep, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTTrainer
 
-import ftlab
 from ftlab import data, hardware, models, tasks
 from ftlab.evaluation.forgetting import bits_per_character
 from ftlab.evaluation.systems import System, few_shot_examples
@@ -46,6 +39,8 @@ ANSWER = {  # most tokens of an answer, and how many held-out records
     "style": (64, 40),
     "unit_tests": (200, 24),
 }
+MADE = f"""python experiments/tasks.py
+{BASE}, LoRA rank 16 on the upper half, rate {RATE:g}, {EPOCHS} passes, batches of {BATCH}"""
 BEYOND = {"kindness": 16, "style": 24}  # further records, of a sort that training never has
 
 
@@ -57,7 +52,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
     args = parser.parse_args()
     begun = time.monotonic()
-    done = finished(args.out)
+    done = finished(args.out, "task", "records", "seed")
     for name, records, seed in plan(args.tasks):
         if (name, str(records), str(seed)) in done:
             continue
@@ -67,7 +62,8 @@ def main() -> int:
         row, said = one(name, records, seed)
         with args.out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"run": [name, records, seed], "said": said}) + "\n")
-        keep(args.out, row)
+        keep(args.out, [row], FIELDS, MADE)
+        print({key: row[key] for key in FIELDS if key != "marks"}, flush=True)
     return 3
 
 
@@ -76,35 +72,6 @@ def plan(names: list[str]) -> list[tuple[str, int, int]]:
     first = [(name, records, 0) for name in names for records in (0, 50, -8, 100)]
     more = [(n, records, seed) for seed in (1, 2) for n in names for records in (50, 100)]
     return [*first, *more, *((name, 200, seed) for seed in range(3) for name in names)]
-
-
-def finished(out: Path) -> set[tuple[str, str, str]]:
-    """Return the task, the records and the seed of each run that the file holds."""
-    if not out.exists():
-        return set()
-    lines = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
-    return {(row["task"], row["records"], row["seed"]) for row in csv.DictReader(lines)}
-
-
-def keep(out: Path, row: dict[str, Any]) -> None:
-    """Append a run to the file, which begins with how it was made."""
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        libraries = ", ".join(
-            f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft")
-        )
-        machine = f"{platform.machine()}, {torch.get_num_threads()} thread, Python "
-        machine += f"{platform.python_version()}, {hardware.profile().dtype}"
-        out.write_text(
-            "# python experiments/tasks.py\n"
-            f"# {BASE}, LoRA rank 16 on the upper half, rate {RATE:g}, {EPOCHS} passes, batches of "
-            f"{BATCH}\n"
-            f"# {datetime.date.today()}; {machine}; {libraries}\n" + ",".join(FIELDS) + "\n",
-            encoding="utf-8",
-        )
-    with out.open("a", encoding="utf-8", newline="") as stream:
-        csv.DictWriter(stream, FIELDS, lineterminator="\n").writerow(row)
-    print({key: row[key] for key in FIELDS if key != "marks"}, flush=True)
 
 
 def one(name: str, records: int, seed: int) -> tuple[dict[str, Any], list[str]]:
@@ -156,19 +123,10 @@ def one(name: str, records: int, seed: int) -> tuple[dict[str, Any], list[str]]:
 
 def tuned(model: Any, tokenizer: Any, rows: list[data.Row], seed: int) -> Any:
     """Return the model with an adapter on its upper half, tuned on the rows."""
-    trainer = SFTTrainer(
-        model,
-        args=ftlab.sft_config(
-            num_train_epochs=EPOCHS,
-            per_device_train_batch_size=BATCH,
-            learning_rate=RATE,
-            seed=seed,
-        ),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
-    )
-    ftlab.faster_on_cpu(trainer)
+    trainer = trainer_of(
+        model, tokenizer, rows, seed, learning_rate=RATE, num_train_epochs=EPOCHS,
+        per_device_train_batch_size=BATCH,
+    )  # fmt: skip
     trainer.train()
     return trainer.model
 
