@@ -16,7 +16,7 @@ from typing import Any
 
 from ftlab.errors import ConfigError
 
-__all__ = ["Progress", "continue_text", "generate", "split_thought"]
+__all__ = ["Progress", "context_length", "continue_text", "generate", "split_thought"]
 
 Progress = Callable[[int, int, float], None]
 
@@ -84,6 +84,11 @@ def generate(
         texts = [f"<think>{text}" if prompt.rstrip().endswith("<think>") else text
                  for prompt, text in zip(begun, texts, strict=True)]  # fmt: skip
     return texts if thoughts else [split_thought(text)[1] for text in texts]
+
+
+def context_length(model: Any) -> int | None:
+    """Return how many tokens a model's context holds, that of its text part; None if unknown."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
@@ -158,7 +163,7 @@ def _from_model(
 
     if not prompts:
         return []
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_length(model)
     longest = max(map(len, prompts))
     if context and longest + 1 > context:
         raise ConfigError(

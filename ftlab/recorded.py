@@ -195,10 +195,10 @@ def serve(
 
 def _answer_in_batches(model: Any, tokenizer: Any, waiting: "queue.Queue[Any]") -> None:
     """Answer requests with the model, those that come together in one batch."""
-    from ftlab.generation import generate
+    from ftlab.generation import context_length, generate
     from ftlab.templates import prompt_ids
 
-    context = getattr(getattr(model, "config", None), "max_position_embeddings", None) or math.inf
+    context = (model is not None and context_length(model)) or math.inf
     going_on = True
     while going_on:
         batch = [waiting.get()]

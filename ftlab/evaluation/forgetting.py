@@ -20,6 +20,7 @@ from typing import Any
 from ftlab.errors import DataError
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 from ftlab.files import read_text
+from ftlab.generation import context_length
 from ftlab.tasks import Ratio
 
 
@@ -51,7 +52,7 @@ def bits_per_character(model: Any, tokenizer: Any, texts: Sequence[str]) -> list
     import torch
 
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_length(model)
     found = []
     training = model.training
     model.eval()

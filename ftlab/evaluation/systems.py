@@ -214,7 +214,7 @@ def answer(
     Raises:
         ConfigError: a prompt leaves no room in the model's context.
     """
-    from ftlab.generation import generate
+    from ftlab.generation import context_length, generate
     from ftlab.templates import prompt_ids
 
     prompts = [system.asks(data.prompt(record)) for record in records]
@@ -222,7 +222,7 @@ def answer(
         len(prompt_ids(tokenizer, prompt, row.get("tools"), **(row.get(OPTIONS) or {})))
         for prompt, row in zip(prompts, records, strict=True)
     ]
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_length(model)
     if context and system.few_shot_examples and max(tokens_in) + max_new_tokens > context:
         raise ConfigError(
             f"{system.name}: the longest prompt has {max(tokens_in)} tokens and its answer up "

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, FtlabError, ModelError
+from ftlab.generation import context_length
 
 __all__ = ["Ask", "Engine", "Token", "schema_grammar"]
 
@@ -110,7 +111,7 @@ class Engine:
 
     def context(self) -> int | None:
         """Return how many tokens the model's context holds."""
-        return getattr(self.load().config.get_text_config(), "max_position_embeddings", None)
+        return context_length(self.load())
 
     def _run(self) -> None:
         batch: Any = None
