@@ -1,5 +1,3 @@
-import gc
-
 import pytest
 
 from ftlab.errors import ConfigError, ModelError
@@ -57,6 +55,7 @@ def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
 
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
     monkeypatch.setattr("ftlab.hardware.bf16_speedup", lambda **_: 1.0)
+    monkeypatch.setattr("ftlab.hardware._found", {})  # an earlier test may have looked, in bf16
     model, tokenizer = make_model("chatml")
     record = data.example("What is the capital?", "Paris. " * 12)
     encoded = encode(tokenizer, record)
@@ -66,7 +65,6 @@ def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
         loss_share=counted / (length - 1),
     )  # fmt: skip
     predicted = found.adapters + 2 * found.trainable_bytes + sum(found.peak.values())
-    gc.collect()  # what other tests left would be freed while it is counted
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profiler:
