@@ -16,7 +16,7 @@ from pathlib import Path
 from ftlab import data, models
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 from ftlab.generation import generate
-from ftlab.teaching.lesson08 import tickets
+from ftlab.teaching.lesson12 import tickets
 from ftlab.training import rounds, sft
 
 OLD, NEW = ("login", "delivery", "outage"), ("privacy", "feature", "refund")

@@ -26,14 +26,14 @@ LESSONS = {
     "05": "Making data",
     "06": "Judging data",
     "07": "Judging answers",
-    "08": "Break it on purpose",
+    "12": "Break it on purpose",
 }
 GROUPS = (
     ("What is\nfine-tuning?", ("00",)),
     ("Should I, and\nwhich model?", ("01", "02")),
     ("What happens\nin training?", ("03", "04")),
     ("What should it\nlearn from?", ("05", "06")),
-    ("Did it help, and\nhow does it fail?", ("07", "08")),
+    ("Did it help, and\nhow does it fail?", ("07", "12")),
 )
 
 

@@ -1058,5 +1058,5 @@ ftlab.quiz("07")
 # 3. **Test the judge before you use it**: against known truth, in both orders, and count what it did
 #    not answer.
 #
-# Next: [08 Break it on purpose](08_break_it_on_purpose.ipynb).
+# Next: [12 Break it on purpose](12_break_it_on_purpose.ipynb).
 # Everything that went well so far, gone wrong.

@@ -45,7 +45,7 @@ SIZES = {
            "TRIALS": 2},
     "07": {"TRAIN": 8, "TEST": 6, "EPOCHS": 1, "SHOTS": 1, "MODULES": 4, "JUDGED": 2},
     "04": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "FEW": 4},
-    "08": {"TRAIN": 24, "TEST": 22, "FEW": 4, "ROUND": 3, "KIND": 40},
+    "12": {"TRAIN": 24, "TEST": 22, "FEW": 4, "ROUND": 3, "KIND": 40},
 }  # fmt: skip
 
 # Lesson 04 halves the layers of its base, and holds it in 4 bits.

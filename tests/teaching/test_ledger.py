@@ -32,7 +32,7 @@ def notebook(folder, *cells, name="05_x.ipynb"):
 def test_claims_are_numbered_without_gaps_and_each_has_a_lesson():
     assert list(ledger.claims()) == list(range(1, 48))
     for claim in ledger.claims().values():
-        assert claim.lesson in {f"0{n}" for n in range(9)} and claim.said_by and claim.claim
+        assert claim.lesson in {f"{n:02}" for n in range(14)} and claim.said_by and claim.claim
 
 
 def test_in_a_terminal_a_record_is_two_lines(capsys):

@@ -1,7 +1,7 @@
-"""Lesson 08, Break it on purpose: its exercises, as data, and what it breaks.
+"""Lesson 12, Break it on purpose: its exercises, as data, and what it breaks.
 
 >>> [exercise.id for exercise in EXERCISES]
-['08.1', '08.2', '08.3', '08.4', '08.5']
+['12.1', '12.2', '12.3', '12.4', '12.5']
 >>> with_bos()("<s> hello")["input_ids"]
 [0, 0, 4]
 """
@@ -131,7 +131,7 @@ def _old(new: int, share: float) -> int:
 
 EXERCISES = (
     exercise(
-        "08.1",
+        "12.1",
         solution=_labels,
         cases=(([5, 6, 7, 8, 3], 3), ([2, 9, 4, 3], 2), ([2, 9, 4, 11, 12, 3], 1)),
         mistakes={
@@ -149,7 +149,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "08.2",
+        "12.2",
         solution=_cut,
         cases=(
             ([(10, 5), (12, 4), (20, 2), (16, 1), (15, 1)], 16),
@@ -180,7 +180,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "08.3",
+        "12.3",
         solution=_positions,
         cases=(([3, 2],), ([1, 4, 2],), ([5],)),
         mistakes={
@@ -195,7 +195,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "08.4",
+        "12.4",
         solution=_best,
         cases=(
             ([1.2, 0.8, 0.6, 0.7, 0.9, 0.5], 2),
@@ -212,7 +212,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "08.5",
+        "12.5",
         solution=_old,
         cases=((120, 0.25), (1000, 0.2), (60, 0.5), (90, 0.1), (80, 0)),
         mistakes={

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 08 Break it on purpose: thirteen faults, and how to tell them apart
+# # 12 Break it on purpose: thirteen faults, and how to tell them apart
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/08_break_it_on_purpose.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ftlab-course/ftlab/blob/main/notebooks/12_break_it_on_purpose.ipynb)
 #
 # **What you will build**: a ward of thirteen broken models and batches, each with its
 # symptom, the printout that proves the cause, and a cure that you check.
@@ -97,7 +97,7 @@ def fit(rows, epochs=3, rate=1e-3, collate=PAD_WITH_PAD, model=None, after=None)
 # good health, since a symptom is a difference from something.
 
 # %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson08 import tickets
+from ftlab.teaching.lesson12 import tickets
 from ftlab.training import sft
 
 KINDS = ("login", "delivery", "outage")
@@ -254,7 +254,7 @@ coloured(theirs[0])
 # **Cause**: the mask is the wrong way round. The model has learned to write tickets, and
 # the loss says how well it does that.
 #
-# **Exercise 08.1.** Write the labels of a record of which the first `prompt` tokens are
+# **Exercise 12.1.** Write the labels of a record of which the first `prompt` tokens are
 # asked and the rest is wanted. The model shifts the labels by itself.
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -270,7 +270,7 @@ def labels(ids, prompt):
     # end
 
 
-check("08.1", labels)
+check("12.1", labels)
 
 # %% [markdown]
 # **Cure**: look at one row in colour before every first run. The healthy one:
@@ -290,7 +290,7 @@ coloured(rows[0])
 
 # %%
 from ftlab.generation import continue_text
-from ftlab.teaching.lesson08 import servers
+from ftlab.teaching.lesson12 import servers
 
 notebook, share = ask(healthy, test), {}
 sent = {
@@ -317,7 +317,7 @@ assert min(share.values()) < 0.5 * good
 # tokenizer of eight words, which shows how server A's fault comes about.
 
 # %% tags=["nbval-check-output"]
-from ftlab.teaching.lesson08 import with_bos
+from ftlab.teaching.lesson12 import with_bos
 
 first = {"notebook": templates.prompt_text(tokenizer, data.prompt(test[0]))}
 for name, text in (first | {name: texts[0] for name, texts in sent.items()}).items():
@@ -405,7 +405,7 @@ assert ends == 1
 # is at the end. Where a row is missing, its whole answer was cut off, and TRL dropped what
 # was left. One that lost half of its answer stays, and teaches to break off.
 #
-# **Exercise 08.2.** For rows of (prompt tokens, answer tokens), count how many are cut, and
+# **Exercise 12.2.** For rows of (prompt tokens, answer tokens), count how many are cut, and
 # of how many the whole answer is gone.
 
 
@@ -419,7 +419,7 @@ def cut(rows, most):
     # end
 
 
-check("08.2", cut)
+check("12.2", cut)
 
 # %% [markdown]
 # **Cure**: count before you train, and take a trainer that refuses. The course's own does,
@@ -475,7 +475,7 @@ assert left < 0.05 * leak
 # record ends, and each one reads all before it. **Cure**: positions, and a model whose
 # attention heeds them. Do not believe that yours does; measure it, as above.
 #
-# **Exercise 08.3.** Write these positions.
+# **Exercise 12.3.** Write these positions.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -488,7 +488,7 @@ def positions(lengths):
     # end
 
 
-check("08.3", positions)
+check("12.3", positions)
 
 # %% [markdown]
 # ## 7. The loss explodes
@@ -580,7 +580,7 @@ plots_training.lines(
 # %% [markdown]
 # **Diagnose.** Which of the fourteen models would you ship, and why not the last?
 #
-# **Exercise 08.4.** Training stops after `patience` epochs without a lower held-out loss.
+# **Exercise 12.4.** Training stops after `patience` epochs without a lower held-out loss.
 # Return the epoch, counted from 1, whose weights to keep.
 
 
@@ -600,7 +600,7 @@ def best_epoch(losses, patience):
     # end
 
 
-check("08.4", best_epoch)
+check("12.4", best_epoch)
 
 # %%
 best = held_out.index(min(held_out)) + 1
@@ -702,7 +702,7 @@ print("an old ticket now:   ", Counter(ask(second, test)).most_common(3))
 # **Cause: a second round without the old records.** In it the old words were never right,
 # so the model learned not to say them. **Cure**: replay, some old records among the new.
 #
-# **Exercise 08.5.** How many old records make `share` of all?
+# **Exercise 12.5.** How many old records make `share` of all?
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -715,7 +715,7 @@ def old_records(new, share):
     # end
 
 
-check("08.5", old_records)
+check("12.5", old_records)
 
 # %%
 from ftlab.training import rounds
@@ -968,7 +968,7 @@ assert fell.low > 0
 # Five questions. Each option explains itself.
 
 # %% tags=["nbval-check-output"]
-ftlab.quiz("08")
+ftlab.quiz("12")
 
 # %% [markdown]
 # ## 14. Takeaways

@@ -1,10 +1,10 @@
-"""Lesson 08's tickets and its tokenizer are what the lesson says of them."""
+"""Lesson 12's tickets and its tokenizer are what the lesson says of them."""
 
 import pytest
 
 from ftlab import data, templates
 from ftlab.errors import DataError
-from ftlab.teaching.lesson08 import servers, tickets, with_bos
+from ftlab.teaching.lesson12 import servers, tickets, with_bos
 
 
 def test_tickets_are_balanced_short_and_grow_by_their_end():
