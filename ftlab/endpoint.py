@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ftlab.errors import ConfigError, ModelError, OfflineError
 
-__all__ = ["Answer", "Messages", "NoAnswer", "Teacher", "connect", "request_hash"]
+__all__ = ["Answer", "Messages", "NoAnswer", "Teacher", "connect", "reach", "request_hash"]
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -163,9 +163,30 @@ def connect(
             "http://localhost:8000/v1."
         )
     client = openai.OpenAI(api_key=key, base_url=url, timeout=timeout, max_retries=retries)
-    model = model or os.environ.get("OPENAI_MODEL") or ""
+    return reach(
+        client, model or os.environ.get("OPENAI_MODEL") or "", answer_tokens=answer_tokens,
+        temperature=temperature, spoilt=retries,
+    )  # fmt: skip
+
+
+def reach(
+    client: Any, model: str, *, answer_tokens: int = 1024, temperature: float | None = None,
+    spoilt: int = 5,
+) -> Teacher:  # fmt: skip
+    """Return a model at a client's endpoint, once it is known to be there; errors as `connect`'s.
+
+    Args:
+        client: an `openai.OpenAI`.
+        model: its name there.
+        answer_tokens: most tokens in an answer.
+        temperature: None leaves it to the endpoint.
+        spoilt: times to try again where a reply is no JSON.
+    """
+    import openai
+
+    url = str(client.base_url).rstrip("/")
     try:
-        quick = client.with_options(max_retries=min(retries, 2))
+        quick = client.with_options(max_retries=min(client.max_retries, 2))
         offered = sorted(found.id for found in quick.models.list().data)
     except (openai.NotFoundError, ValueError, AttributeError, TypeError):
         offered = []  # the endpoint does not list its models
@@ -182,7 +203,7 @@ def connect(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"The endpoint {url} has no model {model!r}.{hint}{names}")
     return Teacher(
-        client, model, answer_tokens=answer_tokens, temperature=temperature, spoilt=retries
+        client, model, answer_tokens=answer_tokens, temperature=temperature, spoilt=spoilt
     )
 
 

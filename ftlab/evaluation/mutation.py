@@ -35,7 +35,7 @@ import ast
 import functools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +117,7 @@ def grade(
     if not parses or not unit_tests.plain(module, function):
         why = "not plain: it does more than call and assert" if parses else "does not parse"
         return Graded(parses, all(rules.values()), False, False, why, target, known, dead)
-    order = {"tests": faults.fuelled(module)}
-    whys = _judge(order, target, [mutant.source for mutant in known])
+    whys = run_on(module, target, known)
     collects = not whys[0].startswith(("no tests", "does not load"))
     if not whys[0]:
         dead = tuple(map(bool, whys[1:]))
@@ -138,25 +137,65 @@ def _mutants(
 ) -> tuple[Mutant, ...]:
     """Return the mutants that a probe tells from the function; all, if there is no probe."""
     made = faults.make(target, most=most)
-    raised = (node.exc for node in ast.walk(ast.parse(target)) if isinstance(node, ast.Raise))
-    called = (error.func if isinstance(error, ast.Call) else error for error in raised)
-    names = [error.id for error in called if isinstance(error, ast.Name)]
     given = [*json.loads(probes), *calls_in(reference, function)]
-    # Those near the given ones may be too much for the function: then the given ones alone.
-    for calls in ([*given, *probes_near(given, target, function)], given):
-        order = {"probes": list(map(repr, calls)), "function": function, "raises": names}
-        whys = _judge(order, target, [mutant.source for mutant in made])
-        if not whys[0]:
-            return tuple(mutant for mutant, why in zip(made, whys[1:], strict=True) if why)
-    return made
+    whys = told_apart(target, function, given, made)
+    if whys is None:
+        return made
+    return tuple(mutant for mutant, why in zip(made, whys, strict=True) if why)
 
 
 # In the sandbox.
 
 
-def _judge(order: dict[str, Any], truth: str, sources: list[str]) -> list[str]:
+def run_on(
+    module: str, target: str, mutants: Sequence[Mutant], modules: Mapping[str, str] | None = None
+) -> list[str]:
+    """Run a test module on a function, then on each mutant; "" where it passes, else why not.
+
+    Args:
+        module: the source of the tests; it is run whatever it does, so ask `plain` first, or trust
+            the verdict no further than the module.
+        target: the source of the function.
+        mutants: of the function.
+        modules: the source of further modules that the target imports, by name.
+    """
+    order = {"tests": faults.fuelled(module)}
+    return _judge(order, target, [mutant.source for mutant in mutants], modules)
+
+
+def told_apart(
+    target: str, function: str, given: Sequence[Sequence[Any]], mutants: Sequence[Mutant],
+    modules: Mapping[str, str] | None = None,
+) -> list[str] | None:  # fmt: skip
+    """Return for each mutant the first call that tells it from the function, "" if none does.
+
+    Args:
+        target: the source of the function.
+        function: its name.
+        given: the arguments of calls that make sense; those near them are tried too.
+        mutants: of the function.
+        modules: the source of further modules that the target imports, by name.
+
+    Returns:
+        "differs: [arguments]" or the like; None where no call could be tried.
+    """
+    raised = (node.exc for node in ast.walk(ast.parse(target)) if isinstance(node, ast.Raise))
+    called = (error.func if isinstance(error, ast.Call) else error for error in raised)
+    names = [error.id for error in called if isinstance(error, ast.Name)]
+    # Those near the given ones may be too much for the function: then the given ones alone.
+    for calls in ([*given, *probes_near(given, target, function)], given):
+        order = {"probes": list(map(repr, calls)), "function": function, "raises": names}
+        whys = _judge(order, target, [mutant.source for mutant in mutants], modules)
+        if not whys[0]:
+            return whys[1:]
+    return None
+
+
+def _judge(
+    order: dict[str, Any], truth: str, sources: list[str], modules: Mapping[str, str] | None = None
+) -> list[str]:
     """Judge the true function, then each source; return "" for what passes, else why not."""
-    result = _run(order, [truth, *sources, truth])
+    result = _run(order, [truth, *sources, truth], modules)
     count = len(sources)
     if result.outcome in ("ok", "failed"):
         passed = {name.rsplit("_", 1)[-1] for name in result.passed}
@@ -174,15 +213,15 @@ def _judge(order: dict[str, Any], truth: str, sources: list[str]) -> list[str]:
     if count == 0:
         return [why]
     if count == 1:
-        alone = _judge(order, truth, [])
+        alone = _judge(order, truth, [], modules)
         return [alone[0], alone[0] or why]
     said = result.stdout.rsplit("@", 1)[-1].strip()
     guess = int(said) - 1 if said.isdigit() and len(said) < 5 else count // 2
-    if guess < 0 and (alone := _judge(order, truth, []))[0]:
+    if guess < 0 and (alone := _judge(order, truth, [], modules))[0]:
         return alone * (count + 1)
     cut = min(max(guess, 0), count - 1)
-    culprit = _judge(order, truth, [sources[cut]])
-    others = _judge(order, truth, sources[:cut] + sources[cut + 1 :])
+    culprit = _judge(order, truth, [sources[cut]], modules)
+    others = _judge(order, truth, sources[:cut] + sources[cut + 1 :], modules)
     return [others[0], *others[1 : cut + 1], culprit[1], *others[cut + 1 :]]
 
 
@@ -191,15 +230,18 @@ def _child() -> str:
     return (Path(__file__).parent / "mutation_child.py").read_text(encoding="utf-8")
 
 
-def _run(order: dict[str, Any], sources: list[str]) -> sandbox.SandboxResult:
+def _run(
+    order: dict[str, Any], sources: list[str], modules: Mapping[str, str] | None
+) -> sandbox.SandboxResult:
     """Run the child with an order on these sources."""
     known = {source: faults.fuelled(source) for source in sources}
     full = {
         **order, "module": MODULE, "step": faults.STEP, "sources": [known[s] for s in sources]
     }  # fmt: skip
     return sandbox.run(
-        f"ORDER = {full!r}\n{_child()}", tests=True, timeout=_TIMEOUT, allow_weak=True
-    )
+        f"ORDER = {full!r}\n{_child()}", tests=True, timeout=_TIMEOUT, allow_weak=True,
+        modules=modules,
+    )  # fmt: skip
 
 
 # Many modules.

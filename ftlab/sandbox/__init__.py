@@ -142,7 +142,7 @@ def run(
         disk_mb: megabytes it can write.
         output_kb: kilobytes of output to keep of each stream; a program that writes more is ended.
         tests: run the test cases of `code`.
-        modules: the source of modules that `code` can import, by name.
+        modules: the source of modules that `code` can import, by name; dots lead into packages.
         allow_weak: accept the level "rlimits", for code that is not hostile.
         level: use this level and no other; None takes the strongest.
 
@@ -168,7 +168,7 @@ def run(
             raise ConfigError(f"{name} must be more than 0, got {value}.")
     modules = dict(modules or {})
     for name in modules:
-        if not name.isidentifier():
+        if not all(part.isidentifier() for part in name.split(".")):
             raise ConfigError(f"{name!r} is no name for a module: letters, digits and _ only.")
     chosen = level or strongest()
     if chosen == "rlimits" and not allow_weak:

@@ -198,8 +198,10 @@ def _supervise(order: dict[str, Any], key: bytes, program: int, channel: int) ->
 
 def _write_modules(order: dict[str, Any], work: str) -> None:
     """Lay the modules that the code may import in its folder, and go there."""
-    for name, source in order["modules"].items():
-        with open(os.path.join(work, f"{name}.py"), "w", encoding="utf-8") as file:
+    for name, source in order["modules"].items():  # of a package: "shop.__init__", "shop.cart"
+        path = os.path.join(work, *name.split(".")) + ".py"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
             file.write(source)
     os.chdir(work)
     sys.path.insert(0, work)
