@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.options import FrozenLayers, GradientCheckpointing
 from ftlab.errors import DataError, ModelError
 
 
@@ -26,20 +25,19 @@ def estimate(
     model: Annotated[
         str, typer.Option(help="A shipped name, a folder, a config.json or a hub id.")
     ] = "smollm2-135m",
-    method: Annotated[
-        str, typer.Option(help="full, frozen, lora, rslora, dora or qlora.")
-    ] = "full",
+    method: Annotated[str, typer.Option(help="full, lora or qlora.")] = "full",
     gpu: Annotated[
         str | None, typer.Option(help="T4, L4, A10G, A100-40, A100-80, H100; else this machine.")
     ] = None,
     records: Annotated[int | None, typer.Option(min=1, help="For time and money.")] = None,
     epochs: float = 3,
     rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
-    frozen_layers: FrozenLayers = None,
     gradient_accumulation: Annotated[
         int, typer.Option(min=1, help="Compute a batch in so many parts.")
     ] = 1,
-    gradient_checkpointing: GradientCheckpointing = False,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
+    ] = False,
     weights: Annotated[str, typer.Option(help="What the weights are held in.")] = "float32",
     loss_share: Annotated[float, typer.Option(help="Part of the tokens that carry loss.")] = 1.0,
     table: Annotated[Path | None, typer.Option(help="GPUs and prices of yours, as JSON.")] = None,
@@ -52,7 +50,7 @@ def estimate(
     print(
         room.estimate(
             model, method, length=length, batch_size=batch_size, gpu=gpu, records=records,
-            epochs=epochs, gpus=gpus, rank=rank, frozen_layers=frozen_layers, weights=weights,
+            epochs=epochs, gpus=gpus, rank=rank, weights=weights,
             gradient_accumulation=gradient_accumulation,
             gradient_checkpointing=gradient_checkpointing, loss_share=loss_share,
         )

@@ -9,10 +9,4 @@ Model = Annotated[str, typer.Option(help="A shipped name, a folder, or a hub id.
 Records = Annotated[Path, typer.Argument(help="Records, as JSONL.")]
 HeldOut = Annotated[Path | None, typer.Option(help="Held-out JSONL; else the task's own.")]
 MaxNewTokens = Annotated[int, typer.Option(min=1)]
-FrozenLayers = Annotated[
-    int | None, typer.Option(min=0, help="How many of the lowest layers `frozen` keeps.")
-]
-GradientCheckpointing = Annotated[
-    bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
-]
 Seed = Annotated[int, typer.Option(help="Of the data, the training and the bootstrap.")]

@@ -5,6 +5,7 @@ through the real code of transformers, peft and autograd, while each storage tha
 is noted. So what autograd keeps is counted, not guessed (by hand, for a plain transformer:
 Korthikanti et al. 2022, "Reducing activation recomputation", section 4), by
 `ftlab.training.ledger`. One and two layers say what n take; those that differ in shape are all run.
+The step is that of `finetune`, with `faster_on_cpu`: logits only where a token carries loss.
 
 >>> config = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
 ...     "num_attention_heads": 4, "num_hidden_layers": 8, "vocab_size": 1000}
@@ -18,12 +19,11 @@ import copy
 import functools
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftlab.errors import ConfigError, ModelError, first_line
-from ftlab.training import methods
-from ftlab.training.heads import is_plain
+from ftlab.errors import ModelError, first_line
+from ftlab.training.fast import TOWER, beside_text, is_plain
 from ftlab.training.ledger import Ledger, Step
 
 __all__ = ["read", "step"]
@@ -57,54 +57,42 @@ def step(
     length: int,
     parts: int = 1,
     rank: int = 32,
-    targets: str | Sequence[str] = "all-linear",
-    frozen_layers: int | None = None,
     checkpointing: bool = False,
     compute: str = "float32",
     weights: str = "float32",
     eager: bool = True,
     loss_share: float = 1.0,
 ) -> Step:
-    """Count one step of `ftlab.training.sft.train`.
+    """Count one training step.
 
     Args:
         config: a transformers config.
-        method: one of `ftlab.training.methods.METHODS`.
+        method: full, lora or qlora; an adapter is on every linear layer.
         batch_size: records in the step.
         length: tokens in each record.
         parts: in which the records are computed, one after the other, on the same gradients.
         rank: of an adapter's matrices.
-        targets: the linear layers with an adapter.
-        frozen_layers: how many of the lowest layers "frozen" keeps; by default half of them.
         checkpointing: keep each layer's input alone, and compute the rest again (Chen et al. 2016).
         compute: what mixed precision computes in; "float32" means none.
         weights: what the base's weights are held in.
-        eager: attention as plain matrix products, as `train` does on a CPU; else a fused kernel
+        eager: attention as plain matrix products, as `finetune` does on a CPU; else a fused kernel
             that keeps no length × length matrix (Dao et al. 2022).
         loss_share: part of the tokens that carry loss; only they get logits.
 
     Raises:
-        ConfigError: a method or layer that the model does not have.
         ModelError: transformers cannot build it as a causal LM, or its code asks for numbers where
             there are only shapes.
     """
     layers, alike = _layers(config.to_json_string())
-    frozen = 0
-    if method == "frozen":
-        frozen = layers // 2 if frozen_layers is None else frozen_layers
-        if not 0 <= frozen < layers:
-            raise ConfigError(f"frozen_layers={frozen}, but the model has {layers} layers.")
     how = (
-        method, batch_size // parts, length, rank, targets, checkpointing, compute, weights, eager,
+        method, batch_size // parts, length, rank, checkpointing, compute, weights, eager,
         loss_share,
     )  # fmt: skip
     try:
         if not alike or layers < 3:
-            return _traced(config, layers, frozen, *how).whole(parts)
-        still = min(frozen, 1)
-        one, two = (_traced(config, still + n, still, *how) for n in (1, 2))
-        low = _traced(config, 3, 2, *how) if frozen > 1 else one
-        return two.grown(one, low, layers - frozen - 2, frozen - still, parts)
+            return _traced(config, layers, *how).whole(parts)
+        one, two = (_traced(config, n, *how) for n in (1, 2))
+        return two.grown(one, layers - 2, parts)
     except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
         raise ModelError(
             f"A step of {config.model_type!r} cannot be followed on shapes alone: "
@@ -158,10 +146,10 @@ def _blocks(model: Any) -> Any:
 
 
 def _traced(
-    config: Any, layers: int, frozen: int, method: str, batch_size: int, length: int, rank: int,
-    targets: Any, checkpointing: bool, compute: str, weights: str, eager: bool, loss_share: float,
+    config: Any, layers: int, method: str, batch_size: int, length: int, rank: int,
+    checkpointing: bool, compute: str, weights: str, eager: bool, loss_share: float,
 ) -> "Ledger":  # fmt: skip
-    """Run one step of so many layers, the lowest of them frozen; return what was noted."""
+    """Run one step of so many layers; return what was noted."""
     import torch
     import torch._dynamo  # which cannot be imported first below, where tensors are on "meta"
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -171,7 +159,7 @@ def _traced(
         with torch.device("meta"):
             causal = _build(config, layers, "eager" if eager else None, weights)
             base = {id(p) for p in causal.parameters()}
-            model, four_bit = _prepared(causal, method, rank, targets, frozen, compute)
+            model, four_bit = _prepared(causal, method, rank, compute)
         if checkpointing:
             new = getattr(model, "activation_checkpointing_enable", None)  # transformers 5.2x
             (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -179,7 +167,7 @@ def _traced(
         vocabulary = config.get_text_config().vocab_size
         count = max(1, round(batch_size * (length - 1) * (loss_share if plain else 1)))
         ledger = Ledger(model, base, four_bit, count * vocabulary, vocabulary)
-        for block in _blocks(causal)[frozen:]:
+        for block in _blocks(causal):
             block.register_forward_hook(ledger.watch)
         with FakeTensorMode(allow_non_fake_inputs=True):
             _fill(model.train())
@@ -200,7 +188,7 @@ def _traced(
                 loss = torch.nn.functional.cross_entropy(logits, where, reduction="sum") / count
                 del hidden, logits  # the trainer's function has returned by then
                 loss.backward()
-    ledger.close(layers - frozen)
+    ledger.close(layers)
     return ledger
 
 
@@ -226,22 +214,22 @@ def _experts_of_any_type() -> Iterator[None]:
             module._grouped_mm = kept  # type: ignore[union-attr]
 
 
-def _prepared(
-    causal: Any, method: str, rank: int, targets: Any, frozen: int, compute: str
-) -> tuple[Any, set[int]]:
-    """Return the model as `train` prepares it, and which of its weights are held in 4 bits."""
+def _prepared(causal: Any, method: str, rank: int, compute: str) -> tuple[Any, set[int]]:
+    """Return the model as it is trained, and which of its weights are held in 4 bits."""
     import torch
+    from peft import LoraConfig, get_peft_model
 
+    if method == "full":
+        return causal, set()
     four_bit = _quantise(causal, compute) if method == "qlora" else set()
-    adapter = methods.prepare(
-        causal, "lora" if method == "qlora" else method, rank=rank, targets=targets,
-        frozen_layers=frozen if method == "frozen" else None,
+    towers = rf".*({TOWER.pattern}).*" if beside_text(causal) else None
+    model: Any = get_peft_model(
+        causal,
+        LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules="all-linear", exclude_modules=towers,
+            task_type="CAUSAL_LM",
+        ),
     )  # fmt: skip
-    if adapter is None:
-        return causal, four_bit
-    from peft import get_peft_model
-
-    model = get_peft_model(causal, adapter)
     for p in model.parameters():
         if p.requires_grad and method == "qlora" and compute == "bfloat16":  # as in training
             p.data = p.data.to(torch.bfloat16)

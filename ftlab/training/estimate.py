@@ -6,8 +6,7 @@ With P weights, of which P_t move, and b bytes for each (4 in float32, 2 in half
 |---|---|---|
 | weights | b P | |
 | quantised | (4 + 8/64 + 32/(64·256)) / 8 = 0.516 a weight, in NF4 | Dettmers et al. 2023 |
-| adapters | b r (in + out) a layer, DoRA b out more; b is 2 for QLoRA in bf16, else 4 | \
-Hu et al. 2021 |
+| adapters | b r (in + out) a layer; b is 2 for QLoRA in bf16, else 4 | Hu et al. 2021 |
 | gradients | b P_t; at the loss there are none yet | Rajbhandari et al. 2019 |
 | optimiser | 2 b P_t: the two moments of AdamW | Loshchilov and Hutter 2017 |
 | activations | what autograd keeps, about 16 to 34 numbers a token, layer and unit of width, and \
@@ -37,14 +36,14 @@ No weights are read: any `config.json` that transformers can build will do.
 import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, DataError, ModelError, OfflineError, raise_unknown
 from ftlab.files import read_text
-from ftlab.training import dryrun, methods
+from ftlab.training import dryrun
 from ftlab.training.gpus import Table, matmul_rate, table
 from ftlab.training.ledger import Step
 
@@ -52,6 +51,7 @@ __all__ = ["Estimate", "Plan", "cheaper", "config_of", "estimate"]
 
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 CUDA_BYTES, SLACK = 0.6e9, 0.04
+METHODS = ("full", "lora", "qlora")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -67,8 +67,6 @@ class Plan:
     gradient_accumulation: int = 1
     """Parts in which a step's records are computed, one after the other."""
     rank: int = 32
-    targets: str | Sequence[str] = "all-linear"
-    frozen_layers: int | None = None
     gradient_checkpointing: bool = False
     """Keep each layer's input alone, and compute the rest again."""
     weights: str = "float32"
@@ -76,14 +74,10 @@ class Plan:
     loss_share: float = 1.0
     """Part of the tokens that carry loss."""
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.targets, str):  # a plan can be a key, as in `cheaper`
-            object.__setattr__(self, "targets", tuple(self.targets))
-
     def check(self) -> None:
         """Raise a ConfigError that lists all that is wrong."""
-        if self.method not in methods.METHODS:
-            raise_unknown("method", self.method, methods.METHODS)
+        if self.method not in METHODS:
+            raise_unknown("method", self.method, METHODS)
         if self.weights not in DTYPES:
             raise_unknown("dtype", self.weights, DTYPES)
         wrong = [
@@ -101,10 +95,8 @@ class Plan:
             )
         if not 0 < self.loss_share <= 1:
             wrong.append(f"loss_share must be above 0 and at most 1, got {self.loss_share}")
-        if self.weights != "float32" and self.method not in methods.ADAPTERS:
-            wrong.append(
-                f"{self.method!r} moves the weights, which {self.weights} is too coarse for"
-            )
+        if self.weights != "float32" and self.method == "full":
+            wrong.append(f"'full' moves the weights, which {self.weights} is too coarse for")
         if wrong:
             raise ConfigError("; ".join(wrong) + ".")
 
@@ -214,15 +206,15 @@ def estimate(
     Args:
         model: a shipped name, a folder, a `config.json`, a hub id (its config alone is fetched), a
             dict or a transformers config.
-        method: one of `ftlab.training.methods.METHODS`.
+        method: full, lora or qlora.
         length: tokens in a record.
         batch_size: records in a step.
         gpu: a name in the table; by default this machine.
         records: in the training set, for the time and cost of a run.
         epochs: passes over them.
         gpus: another table of GPUs.
-        how: the other fields of `Plan`: gradient_accumulation, rank, targets, frozen_layers,
-            gradient_checkpointing, weights, loss_share.
+        how: the other fields of `Plan`: gradient_accumulation, rank, gradient_checkpointing,
+            weights, loss_share.
 
     Raises:
         ConfigError: an unknown method or GPU, or a value out of range.
@@ -288,7 +280,7 @@ def cheaper(plan: Plan) -> list[tuple[str, Plan]]:
     parts = plan.gradient_accumulation
     if plan.batch_size // parts % 2 == 0:
         parts *= 2
-    adapter = plan.method if plan.method in methods.ADAPTERS else "lora"
+    adapter = "lora" if plan.method == "full" else plan.method
     coarse = replace(plan, method=adapter, weights="bfloat16")
     four = replace(plan, method="qlora", weights="float32")
     small: dict[str, Any] = {
@@ -314,8 +306,7 @@ def _step(text: str, plan: Plan, compute: str, cuda: bool) -> Step:
     return dryrun.step(
         dryrun.read(json.loads(text)), plan.method, batch_size=plan.batch_size, length=plan.length,
         parts=plan.gradient_accumulation, compute=compute, weights=plan.weights, eager=not cuda,
-        rank=plan.rank, targets=plan.targets, frozen_layers=plan.frozen_layers,
-        checkpointing=plan.gradient_checkpointing, loss_share=plan.loss_share,
+        rank=plan.rank, checkpointing=plan.gradient_checkpointing, loss_share=plan.loss_share,
     )  # fmt: skip
 
 

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab import hardware
 from ftlab.errors import ConfigError
-from ftlab.training.heads import is_plain
 
 if TYPE_CHECKING:
     import torch
     from trl import SFTTrainer
 
-__all__ = ["faster_on_cpu", "upper_half"]
+__all__ = ["faster_on_cpu", "is_plain", "upper_half"]
+
+SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
+    "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
+    "output_multiplier", "output_router_logits",
+)  # fmt: skip
 
 
 def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
@@ -98,6 +102,13 @@ def _reason_against(trainer: Any) -> str:
     if trainer.compute_loss_func:
         return "the trainer has a loss function of its own"
     return ""
+
+
+def is_plain(model: Any) -> bool:
+    """Say whether a causal LM's logits are `lm_head(hidden)`, and its loss has no other part."""
+    if not (hasattr(model, "model") and hasattr(model, "lm_head")):
+        return False
+    return not any(getattr(model.config, name, None) for name in SCALED)
 
 
 TOWER = re.compile(r"vision|visual|image|audio|multi_modal")

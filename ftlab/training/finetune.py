@@ -156,6 +156,12 @@ def finetune(
         peft_config=adapter,
         callbacks=list(callbacks) if callbacks is not None else [ProgressLines()],
     )
+    if method == "qlora" and not args.bf16:
+        # TRL puts adapters beside 4-bit weights into bf16, as the paper does: a CPU without fast
+        # bf16 takes three times as long with them, and float16's loss scaling fails.
+        for weight in trainer.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
     first = trainer.is_world_process_zero()
     if first:
         preflight(trainer)

@@ -6,8 +6,6 @@ has its peak in one of three places, and each grows by the same amount with ever
     loss     all activations are held, and the logits     M(n) = M(2) + (n - 2) (M(2) - M(1))
     top      the last layer's gradients are made          M(n) = M(2) + (n - 2) (loss: M(2) - M(1))
     bottom   the first layer's, beside all the others'    M(n) = M(2) + (n - 2) (M(2) - M(1))
-
-A third run says what one frozen layer more takes.
 """
 
 import contextlib
@@ -150,36 +148,26 @@ class Ledger:
         """Return the step as it was run, `parts` times on the same gradients."""
         return _step(self.peaks, self.work, self.counts, parts)
 
-    def grown(self, one: "Ledger", low: "Ledger", more: int, still: int, parts: int = 1) -> Step:
-        """Return the step of a model with more layers, by what single layers add.
+    def grown(self, one: "Ledger", more: int, parts: int = 1) -> Step:
+        """Return the step of a model with more layers, by what a single layer adds.
 
         Args:
             one: the same with one layer less.
-            low: as `one`, with one frozen layer more; or `one` itself, if none is frozen.
-            more: further layers that move.
-            still: further layers that do not.
+            more: further layers.
             parts: how often the step is run on the same gradients.
         """
 
-        def add(start: Any, two: Any, one: Any, low: Any, alone: Any) -> Any:
-            return start + more * (two - one) + still * (low - alone)
-
-        def bytes_of(start: dict[str, float], two: dict[str, float], one_: dict[str, float]) -> Any:
-            lower, alone = low.peaks[0], one.peaks[0]
-            return {p: add(start[p], two[p], one_[p], lower[p], alone[p]) for p in PARTS}
+        def add(start: Any, two: Any, one: Any) -> Any:
+            return {name: start[name] + more * (two[name] - one[name]) for name in start}
 
         loss, top, bottom = self.peaks
         stretches = (
-            bytes_of(loss, loss, one.peaks[0]),
-            bytes_of(top, loss, one.peaks[0]),
-            bytes_of(bottom, bottom, one.peaks[1]),
+            add(loss, loss, one.peaks[0]),
+            add(top, loss, one.peaks[0]),
+            add(bottom, bottom, one.peaks[1]),
         )
-        counts = {
-            name: add(value, value, one.counts[name], low.counts[name], one.counts[name])
-            for name, value in self.counts.items()
-        }
-        work = [ledger.work for ledger in (self, self, one, low, one)]
-        return _step(stretches, add(*work), counts, parts)
+        work = self.work + more * (self.work - one.work)
+        return _step(stretches, work, add(self.counts, self.counts, one.counts), parts)
 
 
 def _step(

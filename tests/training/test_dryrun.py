@@ -1,7 +1,14 @@
 import pytest
+import torch
+from peft import LoraConfig
+from trl import SFTTrainer
 
-from ftlab.errors import ConfigError, ModelError
+from ftlab import data
+from ftlab.errors import ModelError
 from ftlab.training import dryrun
+from ftlab.training.config import sft_config
+from ftlab.training.fast import faster_on_cpu
+from ftlab.training.finetune import encoded
 
 TINY = {
     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4,
@@ -14,10 +21,9 @@ def step(method="full", config=TINY, **how):
     return dryrun.step(dryrun.read(config), method, **how)
 
 
-@pytest.mark.parametrize("method", ["frozen", "lora"])
+@pytest.mark.parametrize("method", ["full", "lora"])
 def test_few_layers_say_what_all_of_them_take(method, monkeypatch):
-    how = {"frozen_layers": 3} if method == "frozen" else {}
-    how |= {"compute": "bfloat16", "eager": False, "checkpointing": True}
+    how = {"compute": "bfloat16", "eager": False, "checkpointing": True}
     grown = step(method, **how)
     monkeypatch.setattr(dryrun, "_layers", lambda config: (5, False))
     whole = step(method, **how)
@@ -46,20 +52,15 @@ def test_the_work_is_that_of_the_formulas():
     assert step("lora", config).flops / tokens / weights == pytest.approx(4, rel=0.1)
 
 
-def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
-    import torch
-
-    from ftlab import data
-    from ftlab.templates import encode
-    from ftlab.training import sft
-
+def test_a_real_run_takes_what_was_counted(make_model, monkeypatch, tmp_path):
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
     monkeypatch.setattr("ftlab.hardware.bf16_speedup", lambda **_: 1.0)
     monkeypatch.setattr("ftlab.hardware._found", {})  # an earlier test may have looked, in bf16
     model, tokenizer = make_model("chatml")
     record = data.example("What is the capital?", "Paris. " * 12)
-    encoded = encode(tokenizer, record)
-    length, counted = len(encoded.input_ids), sum(encoded.loss_mask)
+    model.set_attn_implementation("eager")
+    rows = encoded(tokenizer, [record] * 16)
+    length, counted = len(rows[0]["labels"]), sum(label != -100 for label in rows[0]["labels"])
     found = step(
         "lora", model.config.to_dict(), length=length, batch_size=8,
         loss_share=counted / (length - 1),
@@ -68,7 +69,12 @@ def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profiler:
-        sft.train(model, tokenizer, [record] * 16, method="lora", rank=4, epochs=1)
+        trainer = SFTTrainer(
+            model, args=sft_config(output_dir=str(tmp_path), num_train_epochs=1),
+            train_dataset=rows, processing_class=tokenizer,
+            peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"),
+        )  # fmt: skip
+        faster_on_cpu(trainer).train()
     live, most = 0, 0
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
     for event in sorted(events, key=lambda event: event.start_ns()):
@@ -80,7 +86,3 @@ def test_a_real_run_takes_what_was_counted(make_model, monkeypatch):
 def test_what_cannot_be_followed_is_named():
     with pytest.raises(ModelError, match="no model of type 'lama'"):
         step(config=TINY | {"model_type": "lama"})
-    with pytest.raises(ConfigError, match="has 5 layers"):
-        step("frozen", frozen_layers=5)
-    with pytest.raises(ConfigError, match="Unknown linear layer 'q_prj'"):
-        step("lora", targets=["q_prj"])

@@ -8,7 +8,7 @@ from trl import SFTTrainer
 
 from ftlab.errors import ConfigError
 from ftlab.training.config import sft_config
-from ftlab.training.fast import faster_on_cpu, upper_half
+from ftlab.training.fast import SCALED, faster_on_cpu, is_plain, upper_half
 
 WORDS = ["fox", "lazy dog", "capital of France", "return a + b", "Paris", "helpful assistant"]
 ROWS = [
@@ -100,6 +100,14 @@ def test_what_needs_every_logit_is_left_to_trl(make_model, tmp_path, capsys, cas
     faster_on_cpu(trainer)
     assert trainer.compute_loss == before
     assert capsys.readouterr().out.startswith("faster_on_cpu changed nothing: ")
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_what_scales_logits_or_adds_a_loss_is_not_plain(make_model, name):
+    model = make_model()[0]
+    assert is_plain(model) and not is_plain(model.model)
+    setattr(model.config, name, 2.0)
+    assert not is_plain(model)
 
 
 def _no_warning():

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
 from transformers import TrainerCallback
 
 from ftlab import data, models, templates
 from ftlab.errors import ConfigError, DataError, ModelError, TrainingError
+from ftlab.hardware import four_bit_works, profile
 from ftlab.training import finetune as room
 from ftlab.training.finetune import encoded, finetune
 
@@ -75,8 +78,6 @@ def test_rows_of_both_forms_and_weights_of_zero_are_learned_as_they_say(make_tok
 
 
 def test_adapters_on_the_upper_half_alone(make_model, tmp_path):
-    from safetensors import safe_open
-
     base = tmp_path / "base"
     model, tokenizer = make_model(num_hidden_layers=4)
     model.save_pretrained(base)
@@ -102,6 +103,21 @@ def test_a_stopped_run_goes_on_with_the_same_losses_and_no_other_settings(model_
     assert losses[1] == pytest.approx(losses[0], abs=1e-6) and len(losses[0]) == 8
     rates = [[line["learning_rate"] for line in run["history"]] for run in (whole, again)]
     assert rates[1] == pytest.approx(rates[0], rel=1e-9)
+
+
+@pytest.mark.skipif(not four_bit_works("cpu")[0], reason="bitsandbytes has no 4 bits here")
+def test_qlora_trains_beside_four_bits_and_comes_back_from_disk(save_model, packable, tmp_path):
+    base = save_model(**packable)
+    out = tmp_path / "out"
+    summary = finetune(ROWS, out, model=base, method="qlora", rank=4, **QUICK)
+    assert summary["history"][-1]["loss"] < summary["history"][0]["loss"]
+    with safe_open(out / "adapter_model.safetensors", "pt") as weights:
+        kinds = {weights.get_tensor(name).dtype for name in weights.keys()}  # noqa: SIM118
+    halved = profile().dtype == "bfloat16"  # float16's scaler cannot take bf16 weights
+    assert kinds == {torch.bfloat16 if halved else torch.float32}
+    whole = sum(p.numel() for p in models.load(base)[0].parameters())
+    assert summary["parameters"] == whole
+    assert models.load(out, bits=4)[0].is_loaded_in_4bit
 
 
 def test_what_cannot_be_is_said_before_anything_is_loaded(tmp_path):
