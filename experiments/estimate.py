@@ -1,15 +1,15 @@
 """The estimate against the machine: predicted and measured peak memory of a training step.
 
-    python experiments/estimate.py [--models ftlab-7m] [--methods full lora] [--lengths 64 160]
+    python experiments/estimate.py [--models smollm2-135m] [--methods full lora] [--lengths 64 160]
                                    [--batches 2 6] [--out experiments/estimate.md]
     python experiments/estimate.py --models Qwen2.5-0.5B Llama-3.2-1B Llama-3-8B   # on a CUDA GPU
 
-Every method at two lengths and two batch sizes, two steps each of `ftlab.training.sft.train` in a
-process of its own (the optimiser's moments are there from the second step on). On a CPU the peak is
-what torch's allocator tells torch's profiler: bytes taken less bytes given back, on top of the
-weights as they were loaded. On CUDA it is `torch.cuda.max_memory_reserved`, and the models are
-random weights at the shapes of SHAPES; the allowance for CUDA itself is left out on both sides, for
-torch does not count it. What does not fit is listed as such.
+Every method at two lengths and two batch sizes, two steps each of TRL's trainer in a process of its
+own (the optimiser's moments are there from the second step on). On a CPU the peak is what torch's
+allocator tells torch's profiler: bytes taken less bytes given back, on top of the weights as they
+were loaded. On CUDA it is `torch.cuda.max_memory_reserved`, and the models are random weights at
+the shapes of SHAPES; the allowance for CUDA itself is left out on both sides, for torch does not
+count it. What does not fit is listed as such.
 
 The share is FLOP/s of training over FLOP/s of a matrix product, timed by turns: a product after
 every step, the median of each. On a CPU it is processor time, which other work on the machine does
@@ -97,11 +97,17 @@ def cpu_peak(profiler):
 def run(name, method, length, batch, timed, pipe):
     """Predict and measure one configuration, in a process of its own; send a row."""
     import torch
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import SFTTrainer
 
     from ftlab import models
     from ftlab.hardware import profile
-    from ftlab.training import gpus, sft
+    from ftlab.training import gpus
+    from ftlab.training.config import sft_config
     from ftlab.training.estimate import CUDA_BYTES, estimate
+    from ftlab.training.fast import faster_on_cpu
+    from ftlab.training.finetune import encoded
 
     row = {"model": name, "method": method, "tokens": length, "batch": batch}
     try:
@@ -118,18 +124,27 @@ def run(name, method, length, batch, timed, pipe):
         row |= {part: round(size) for part, size in made.parts.items()}
 
         model, tokenizer = models.load(place, bits=4 if method == "qlora" else None)
+        if not cuda:  # as the estimate reckons
+            model.set_attn_implementation("eager")
         weights = held(model)
 
         def train(steps, on_step=None):
-            sft.train(
-                model, tokenizer, [one] * (steps * batch), method=method, epochs=1,
-                batch_size=batch, on_step=on_step,
+            adapter = LoraConfig(r=32, lora_alpha=64, target_modules="all-linear")
+            trainer = SFTTrainer(
+                model, processing_class=tokenizer,
+                args=sft_config(max_steps=steps, per_device_train_batch_size=batch),
+                train_dataset=encoded(tokenizer, [one] * (steps * batch)),
+                peft_config=None if method == "full" else adapter,
             )  # fmt: skip
+            watch = TrainerCallback()
+            watch.on_step_end = lambda *_, **__: on_step and on_step()
+            trainer.add_callback(watch)
+            faster_on_cpu(trainer).train()
 
         if timed:
             rates, seconds, last = [], [], []
 
-            def by_turns(*_):
+            def by_turns():
                 now = clock()
                 seconds.extend([now - last[0]] if last else [])
                 rates.append(gpus.timed(here.device, here.dtype, clock))
@@ -227,7 +242,7 @@ def write(args, rows, said):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=["ftlab-7m"])
+    parser.add_argument("--models", nargs="+", default=["smollm2-135m"])
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--lengths", nargs="+", type=int, default=[64, 160])
     parser.add_argument("--batches", nargs="+", type=int, default=[2, 6])
@@ -238,7 +253,7 @@ def main() -> None:
     import trl  # noqa: F401
 
     from ftlab.hardware import profile
-    from ftlab.training import methods, sft  # noqa: F401
+    from ftlab.training.estimate import METHODS
 
     cuda = torch.cuda.is_available()
     if not cuda:
@@ -246,7 +261,7 @@ def main() -> None:
     context = multiprocessing.get_context("spawn" if cuda or sys.platform != "linux" else "fork")
     rows = []
     for name in args.models:
-        for method in args.methods or methods.METHODS:
+        for method in args.methods or METHODS:
             for length in args.lengths:
                 for batch in args.batches:
                     rows.append(apart(context, name, method, length, batch, False))

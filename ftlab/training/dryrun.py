@@ -75,8 +75,8 @@ def step(
         checkpointing: keep each layer's input alone, and compute the rest again (Chen et al. 2016).
         compute: what mixed precision computes in; "float32" means none.
         weights: what the base's weights are held in.
-        eager: attention as plain matrix products, as `finetune` does on a CPU; else a fused kernel
-            that keeps no length × length matrix (Dao et al. 2022).
+        eager: attention as plain matrix products; else a fused kernel that keeps no
+            length × length matrix (Dao et al. 2022).
         loss_share: part of the tokens that carry loss; only they get logits.
 
     Raises:

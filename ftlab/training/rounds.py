@@ -2,7 +2,7 @@
 
 A model that learns something new unlearns part of the old. Mixing a share of the old records into
 the new ones, *replay* (also rehearsal: Robins, Catastrophic Forgetting, Rehearsal and
-Pseudorehearsal, 1995), is the plain remedy; `experiments/replay.py` measures what it does here.
+Pseudorehearsal, 1995), is the plain remedy; lesson 12 measures what it does.
 
     share = old / (old + new)      so 1,000 new records with a share of 0.2 take 250 old ones
 

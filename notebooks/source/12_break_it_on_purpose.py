@@ -98,11 +98,11 @@ def fit(rows, epochs=3, rate=1e-3, collate=PAD_WITH_PAD, model=None, after=None)
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching.lesson12 import tickets
-from ftlab.training import sft
+from ftlab.training.finetune import encoded
 
 KINDS = ("login", "delivery", "outage")
 train, test = tickets(TRAIN, KINDS), tickets(TEST, KINDS, "test")
-rows = sft.prepare(tokenizer, train, max_length=1024)
+rows = list(encoded(tokenizer, train))
 for record in train[:3]:
     print(f"{data.prompt(record)[-1]['content'][:72]!r} -> {data.answer(record)}")
 
@@ -447,7 +447,7 @@ def loss_of_second(pair, keep=None):
     return torch.nn.functional.cross_entropy(logits.float(), answer).item()
 
 
-unseen = sft.prepare(tokenizer, test, max_length=1024)
+unseen = list(encoded(tokenizer, test))
 pairs, bare = [unseen[i : i + 2] for i in range(20)], ["input_ids"]
 mean = {
     "alone": sum(loss_of_second(pair[1:]) for pair in pairs) / 20,
@@ -613,7 +613,7 @@ assert best < 14 and min(held_out) < 0.95 * held_out[-1]
 # %% [markdown]
 # **Cause: too many epochs.** After the first ones the records have nothing left to teach
 # but themselves, and the model grows ever surer, of its mistakes too. **Cure**: keep the
-# weights of the best epoch; `sft.train(..., eval_records=..., early_stopping=2)` does so.
+# weights of the best epoch: TRL's `load_best_model_at_end`, with `EarlyStoppingCallback`.
 #
 # The same model, a week later. A colleague has a test set of his own, from the same inbox,
 # and is delighted.
@@ -684,7 +684,7 @@ def both(model):
     return {name: right(ask(model, part), part) for name, part in halves.items()}
 
 
-new_rows = sft.prepare(tokenizer, new, max_length=1024)
+new_rows = list(encoded(tokenizer, new))
 second, _ = fit(new_rows, model=copy.deepcopy(healthy))
 shares = {"round 1": both(healthy), "round 2": both(second)}
 for name, halves in shares.items():
@@ -721,7 +721,7 @@ check("12.5", old_records)
 from ftlab.training import rounds
 
 mixture = rounds.replayed(new, train, 0.4, seed=SEED)
-mixed = sft.prepare(tokenizer, mixture.records, max_length=1024)
+mixed = list(encoded(tokenizer, mixture.records))
 third, _ = fit(mixed, model=copy.deepcopy(healthy))
 shares["round 2 with replay"] = both(third)
 print(mixture)
@@ -771,8 +771,8 @@ deeds, problems = some[:KIND], some[-24:]
 firsts = [data.answer(r).split(". ")[0].rstrip(".") + "." for r in deeds]
 curt_answers = [[{"role": "assistant", "content": first}] for first in firsts]
 short = [{**r, "completion": one} for r, one in zip(deeds, curt_answers)]
-kind, _ = fit(sft.prepare(tokenizer, deeds, max_length=1024), epochs=5, rate=2e-3)
-curt, _ = fit(sft.prepare(tokenizer, short, max_length=1024), epochs=5, rate=2e-3)
+kind, _ = fit(list(encoded(tokenizer, deeds)), epochs=5, rate=2e-3)
+curt, _ = fit(list(encoded(tokenizer, short)), epochs=5, rate=2e-3)
 advice, brief = ask(kind, problems, 60), ask(curt, problems, 60)
 print(wrap(data.prompt(problems[0])[-1]["content"]))
 print(wrap(advice[0], "one:   "))
@@ -887,7 +887,7 @@ assert letter.value > 0.1
 wrong = [record for record, flag in zip(asked, outside) if flag]
 corrected = [record for record in wrong if data.meta(record)["slice"] != "medical"]
 mixture = rounds.replayed(corrected, deeds, 0.5, seed=SEED)
-rows_again = sft.prepare(tokenizer, mixture.records, max_length=1024)
+rows_again = list(encoded(tokenizer, mixture.records))
 looped, _ = fit(rows_again, epochs=5, model=copy.deepcopy(kind))
 print(wrap(traces[0], "trace:     "))
 print(wrap(data.answer(corrected[0]), "corrected: "))

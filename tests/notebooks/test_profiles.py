@@ -18,7 +18,6 @@ import pytest
 
 from ftlab import generation, hardware
 from ftlab.models import folders
-from ftlab.training import sft
 
 SOURCES = build.sources(Path(__file__).parents[2] / "notebooks")
 FEW = 8  # records trained on, and prompts answered, at a time
@@ -117,11 +116,6 @@ def show(value):
         DisplayFormatter().format(value)
 
 
-def briefly(model, tokenizer, records, *, train=sft.train, **how):
-    """Train as `sft.train` does, on the first few records, for an epoch or two."""
-    return train(model, tokenizer, records[:FEW], **{**how, "epochs": min(how.get("epochs", 1), 2)})
-
-
 def sparingly(model, tokenizer, conversations, *, generate=generation.generate, **how):
     """Answer as `generate` does, but the first few alone; the others get one that rules flag."""
     said = generate(model, tokenizer, conversations[:FEW], **how)
@@ -181,7 +175,6 @@ def test_a_lesson_runs_with_the_model_of_another_profile(
     )
     monkeypatch.delenv("FTLAB_PROFILE", raising=False)
     monkeypatch.setitem(hardware._found, "", profile)
-    monkeypatch.setattr(sft, "train", briefly)
     monkeypatch.setattr(generation, "generate", sparingly)
     monkeypatch.setenv("FTLAB_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -102,7 +102,7 @@ def test_a_base_from_the_hub_goes_by_its_name_there(run, tmp_path):
     base = model.get_base_model()
     base.config.save_pretrained(cache)
     base.name_or_path = model.active_peft_config.base_model_name_or_path = str(cache)
-    mine = folder.save(tmp_path / "mine", model, tokenizer, folder.summary_of(run))
+    mine = folder.save(tmp_path / "mine", model, tokenizer, {})
     config = json.loads((mine / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "Owner/Model-1B"
     assert "base_model: Owner/Model-1B" in (mine / "README.md").read_text()
