@@ -8,7 +8,7 @@ THREADS = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 2) //
 
 help:
 	@echo "make demo    set up, fine-tune, print base vs tuned"
-	@echo "             (TEXT=my.txt restores a file of yours, SENTENCE='...' shows a sentence)"
+	@echo "             (SENTENCE='...' shows a sentence of yours)"
 	@echo "make test    set up, run every test and every notebook"
 	@echo "make lab     open JupyterLab at lesson 00"
 	@echo "make site    the course as a site, in build/site (Python 3.11 or newer)"
@@ -30,7 +30,7 @@ setup: .venv/ready
 
 demo: setup
 	@# What is given to make is in the environment, so no quote in a sentence is the shell's.
-	$(BIN)/ftlab demo $(if $(TEXT),--text "$$TEXT") $(if $(SENTENCE),--sentence "$$SENTENCE")
+	$(BIN)/ftlab demo $(if $(SENTENCE),--sentence "$$SENTENCE")
 
 test: setup
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n 2 --dist loadfile

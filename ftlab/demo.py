@@ -2,7 +2,6 @@
 
     ftlab demo                                  # or: make demo
     ftlab demo --sentence "who is she"          # and show a sentence of your own
-    ftlab demo --text my.txt                    # and restore a file of your own
 
 The task is punctuation and capitals. Three systems restore the same held-out passages: the base
 asked plainly, the base with eight solved examples in its prompt, and the tuned model.
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import DataError
-from ftlab.files import read_text, sha256, write_text
+from ftlab.files import sha256
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +30,6 @@ def demo(
     held_out: int = 120,
     epochs: float = 3,
     seed: int = 0,
-    text: Path | None = None,
     sentence: str | None = None,
     out: Path = Path("runs/demo"),
     console: "Console | None" = None,
@@ -44,13 +42,12 @@ def demo(
         held_out: rows to compare on, from text that is not trained on.
         epochs: passes over the training rows.
         seed: of the data, the training and the bootstrap.
-        text: a file to restore with the tuned model; its copy goes to `out`.
         sentence: a sentence of the user's to show before and after.
         out: folder for `verdict.json` and `verdict.html`; those of an earlier demo are replaced.
         console: where to print.
 
     Raises:
-        FtlabError: something is wrong with the text, the sentence, the model or the disk.
+        FtlabError: something is wrong with the sentence, the model or the disk.
     """
     from rich.console import Console
 
@@ -62,9 +59,6 @@ def demo(
 
     console = console or Console()
     begun = time.perf_counter()
-    passages = punctuation.restorable(read_text(text)) if text else []
-    if text and not any(passages):
-        raise DataError(f"{text} holds no words to restore.")
     if sentence is not None and not punctuation.strip(sentence):
         raise DataError(f"The sentence {sentence!r} holds no words to restore.")
     if out.exists() and not out.is_dir():
@@ -107,16 +101,6 @@ def demo(
         console.rule("Your sentence")
         parsed = {name: punctuation.parse(answer) for name, answer in shown}
         _show(console, punctuation.strip(sentence), None, parsed)
-    if text:
-        restored = iter(ask(tuned, [punctuation.question(p) for p in passages if p], text.name))
-        # A passage that the model answered with nothing stays as it is: no text is lost.
-        whole = [punctuation.parse(next(restored)) or p if p else "" for p in passages]
-        written = write_text(
-            out / f"{text.stem}.restored.txt", punctuation.rejoin(whole), overwrite=True
-        )
-        console.rule(f"{text.name}, restored")
-        console.print(read_text(written), markup=False, highlight=False)
-        console.print(f"(in {written})")
     console.print(f"[bold]{verdict.sentence}[/bold]")
     console.print(
         f"Training took {training['seconds']:.0f} s, everything "

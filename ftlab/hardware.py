@@ -418,36 +418,16 @@ def _cpu_name() -> str:
 
 
 def _ram_gb() -> float:
-    """Return the memory that this process may use, in 10^9 bytes; 0 if nothing tells."""
-    sizes = []
+    """Return the memory that this process may use, in 10^9 bytes."""
+    import psutil  # comes with accelerate
+
+    sizes = [psutil.virtual_memory().total]
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             sizes.append(int(Path(limit).read_text(encoding="ascii")))
         except (OSError, ValueError):
             continue
-    try:
-        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        sizes += _windows_ram()
-    return min(sizes, default=0) / 1e9  # a limit of none reads "max", or more than there is
-
-
-def _windows_ram() -> list[int]:
-    """Ask Windows, which has no sysconf."""
-    if sys.platform != "win32":
-        return []
-    import ctypes
-
-    class Status(ctypes.Structure):
-        """MEMORYSTATUSEX, as the Win32 documentation lays it out."""
-
-        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-            (name, ctypes.c_ulonglong) for name in ("total", "b", "c", "d", "e", "f", "g")
-        ]
-
-    status = Status(length=ctypes.sizeof(Status))
-    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return [status.total]
+    return min(sizes) / 1e9  # a limit of none reads "max", or more than there is
 
 
 def reuse_memory() -> bool:

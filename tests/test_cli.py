@@ -162,8 +162,6 @@ def test_tasks_lists_every_task(ftlab):
 
 
 def test_mistakes_are_one_message_and_exit_code_2(ftlab, file, tmp_path, model_folder):
-    binary = tmp_path / "photo.txt"
-    binary.write_bytes(b"\x89PNG\0\0\1")
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"messages": []}\nnot json\n' + file.read_text())
     empty = tmp_path / "empty"
@@ -174,8 +172,6 @@ def test_mistakes_are_one_message_and_exit_code_2(ftlab, file, tmp_path, model_f
     (pickled / "pytorch_model.bin").write_bytes(b"x")
     new = tmp_path / "new"
     cases = {
-        ("demo", "--text", tmp_path / "none.txt", "--out", new): "does not exist",
-        ("demo", "--text", binary, "--out", new): "binary",
         ("demo", "--model", "ftlab-7n", "--out", new): "ftlab-7n",
         ("demo", "--sentence", "...", "--out", new): "no words",
         ("compare", "--base", "a", "--tuned", "b", "--task", "punctuaton", "--out", new): (

@@ -22,22 +22,15 @@ def split(
         str | None, typer.Option(help="Field of meta to stratify by, or completion.")
     ] = None,
     near: Annotated[bool, typer.Option(help="Keep nearly equal inputs together.")] = True,
-    nested: Annotated[
-        str | None, typer.Option(help="Sizes of nested subsets of train, as 50,100,300.")
-    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Divide records into train, val and test, so that no sibling crosses."""
-    from ftlab.curation import mixture, splits
+    from ftlab.curation import splits
     from ftlab.data import read
 
     fields = None if by is None else [field.strip() for field in by.split(",") if field.strip()]
     result = splits.split(read(data), _numbers(sizes), by=fields, label=label, near=near, seed=seed)
-    subsets = {}
-    if nested is not None:
-        steps = [int(size) for size in _numbers(nested)]
-        subsets = mixture.nested(result["train"], steps, by=label, seed=seed)
-    files = result.save(out, {f"train_{size}": rows for size, rows in subsets.items()})
+    files = result.save(out)
     print(result)
     print(f"{', '.join(file.name for file in files)} in {out}")
 

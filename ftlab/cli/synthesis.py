@@ -20,13 +20,8 @@ Local = Annotated[str | None, typer.Option(help="A model on this machine as teac
 BaseUrl = Annotated[str | None, typer.Option(help="The endpoint; else OPENAI_BASE_URL.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Most requests at one time.")]
 MaxRequests = Annotated[int | None, typer.Option(min=0, help="Cap, earlier runs included.")]
-Price = Annotated[
-    tuple[float, float] | None,
-    typer.Option("--prices", min=0, help="Of a million tokens in prompts, and in answers."),
-]
 AnswerTokens = Annotated[int, typer.Option(min=1, help="Most tokens in an answer.")]
 Temperature = Annotated[float | None, typer.Option(min=0, help="By default the endpoint's own.")]
-Estimate = Annotated[bool, typer.Option("--estimate", help="Say what it takes; stop.")]
 
 
 def synth(
@@ -47,10 +42,8 @@ def synth(
     ] = None,
     concurrency: Concurrency = 4,
     max_requests: MaxRequests = None,
-    prices: Price = None,
     answer_tokens: AnswerTokens = 1024,
     temperature: Temperature = None,
-    estimate: Estimate = False,
 ) -> None:
     """Write examples of a task to a file: the task's own, or answered by a teacher (--model).
 
@@ -76,10 +69,6 @@ def synth(
             from ftlab.curation.book import pairs
 
             print(pairs(book, n, teacher, out, concurrency=concurrency))
-            return
-        if estimate:
-            requests = synthesis.plan(task, n, seed=seed, split=split, shots=shots)
-            print(synthesis.expected(requests, teacher, prices))
             return
         made = synthesis.synthesise(
             task, n, teacher, out, seed=seed, split=split, shots=shots, accept=_least(accept),

@@ -12,7 +12,6 @@ VERDICT = ("verdict.json", "verdict.html")
 
 
 def demo(
-    text: Annotated[Path | None, typer.Option(help="Also restore this text file.")] = None,
     sentence: Annotated[
         str | None, typer.Option(help="Also show this sentence before and after.")
     ] = None,
@@ -29,7 +28,7 @@ def demo(
     from ftlab.demo import demo as run_demo
 
     run_demo(
-        model=model, examples=examples, held_out=held_out, epochs=epochs, seed=seed, text=text,
+        model=model, examples=examples, held_out=held_out, epochs=epochs, seed=seed,
         sentence=sentence, out=out,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Choose what a model reads, and how often: up- and down-sampling, and subsets for learning curves.
+"""Choose what a model reads, and how often: up- and down-sampling.
 
     source    have   weight   records   share   each is read
     senior     100        9       900   50.0%   9 times
@@ -223,50 +223,3 @@ def _times(whole: int, rest: int, have: int) -> str:
     if not rest:
         return "once" if whole == 1 else f"{whole:,} times"
     return f"{whole:,} or {whole + 1:,} times"
-
-
-def nested(
-    records: Sequence[data.Row], sizes: Sequence[int], *, by: str | None = None, seed: int = 0
-) -> dict[int, list[data.Row]]:
-    """Return subsets, each within the next, in which every stratum has its share.
-
-    Between two points of a learning curve records are only added, so that what changes is how
-    many there are and not which. Any number of records from the front has of each stratum its
-    share of all records, to within one (systematic sampling: Cochran, Sampling Techniques,
-    chapter 8).
-
-    Args:
-        records: what to choose from.
-        sizes: such as 50, 100, 300, 1000.
-        by: the field whose values are the strata; "" for none; None to find one.
-        seed: of the choice.
-
-    Returns:
-        The subset of each size, the smallest first.
-
-    Raises:
-        ConfigError: a size is below 1, or no record has the field.
-        DataError: there are fewer records than a size asks for.
-
-    >>> pool = [data.example(f"text {i}", "x", slice="ab"[i % 2]) for i in range(40)]
-    >>> Counter(data.meta(record)["slice"] for record in nested(pool, [10, 20])[10])
-    Counter({'a': 5, 'b': 5})
-    """
-    if not sizes or min(sizes) < 1:
-        raise ConfigError(f"The sizes are {list(sizes)}. Give one or more, each 1 or more.")
-    if max(sizes) > len(records):
-        raise DataError(
-            f"A subset of {max(sizes):,} was asked for, of {len(records):,} records. "
-            "Ask for fewer, or make more records."
-        )
-    _, names = strata(records, by)
-    counts, seen = Counter(names), Counter[str]()
-    places = []
-    for rank, i in enumerate(shuffled(records, seed, "nested")):
-        name = names[i]
-        start = hashlib.sha256(f"start {seed} {name}".encode()).digest()
-        offset = int.from_bytes(start[:4], "big") / 2**32
-        places.append(((seen[name] + offset) / counts[name], rank, i))
-        seen[name] += 1
-    order = [i for _, _, i in sorted(places)]
-    return {size: [records[i] for i in order[:size]] for size in sorted(set(sizes))}

@@ -20,7 +20,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,14 +54,11 @@ class Split:
     def __getitem__(self, part: str) -> list[data.Row]:
         return self.parts[part]
 
-    def save(
-        self, folder: str | os.PathLike[str], also: Mapping[str, Sequence[data.Row]] | None = None
-    ) -> list[Path]:
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write each part as JSONL, and the arithmetic as split.txt: all of them or none.
 
         Args:
             folder: a new or empty one.
-            also: further files by name, such as nested subsets of a part.
 
         Raises:
             DataError: the folder is not empty or cannot be written.
@@ -73,7 +70,7 @@ class Split:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
                 part = Path(temporary) / "split"
-                for name, records in {**self.parts, **(also or {})}.items():
+                for name, records in self.parts.items():
                     data.write(part / f"{name}.jsonl", records)
                 write_text(part / "split.txt", f"{self}\n")
                 if folder.exists():

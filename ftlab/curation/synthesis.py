@@ -197,22 +197,13 @@ def _take(made: Synthesis, judge: Judge, request: Request, answer: Answer | NoAn
     made.accepted.append({**record, "meta": meta})
 
 
-def expected(
-    requests: Sequence[Request], teacher: Teacher, prices: tuple[float, float] | None = None
-) -> str:
-    """Say what requests will take: four characters to a token, answers as long as a known one.
-
-    Args:
-        requests: what is to be asked.
-        teacher: whose limit on an answer is the most that is expected.
-        prices: of a million tokens in prompts, and in answers.
-    """
+def expected(requests: Sequence[Request], teacher: Teacher) -> str:
+    """Say what requests will take: four characters to a token, answers as long as a known one."""
     into = sum(len(message["content"]) for one in requests for message in one.messages) // 4
     outof = sum(min(one.about // 4, teacher.answer_tokens) for one in requests)
-    cost = f", cost about {(into * prices[0] + outof * prices[1]) / 1e6:.4g}" if prices else ""
     return (
-        f"{len(requests):,} requests, about {into:,} tokens in and {outof:,} out{cost}, if every "
-        "answer is accepted"
+        f"{len(requests):,} requests, about {into:,} tokens in and {outof:,} out, if every answer "
+        "is accepted"
     )
 
 

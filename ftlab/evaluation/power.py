@@ -12,10 +12,12 @@ Card et al., With Little Power Comes Great Responsibility, EMNLP 2020. It leans 
 distribution: below some 30 examples, or where nearly all answers agree, take it as a rough guide.
 Votes for one of two answers can be counted exactly, with the sign test: `votes_needed`.
 
->>> round(smallest_difference(200, sd_of_shares(0.2, 0.1)), 3)
-0.107
->>> examples_needed(0.05, sd_of_shares(0.2, 0.1))
-911
+Where a metric is right or wrong, and only the second system is right on a share b of the examples
+and only the first on a share w, sd = sqrt(b + w - (b - w)^2):
+
+>>> sd = math.sqrt(0.2 + 0.1 - (0.2 - 0.1) ** 2)
+>>> round(smallest_difference(200, sd), 3), examples_needed(0.05, sd)
+(0.107, 911)
 """
 
 import math
@@ -69,30 +71,6 @@ def examples_needed(
     return max(1, math.ceil((_reach(sd, power, alpha) / difference) ** 2))
 
 
-def sd_of_shares(better: float, worse: float) -> float:
-    """Return sd for a metric of right and wrong, from how often the answers differ.
-
-    Args:
-        better: share of the examples that only the second system gets right.
-        worse: share that only the first gets right.
-
-    Returns:
-        sqrt(better + worse - (better - worse)^2).
-
-    Raises:
-        ConfigError: these are not two shares.
-
-    >>> sd_of_shares(0.5, 0.5)
-    1.0
-    """
-    if better < 0 or worse < 0 or better + worse > 1:
-        raise ConfigError(
-            f"better={better}, worse={worse}: two shares of the examples are wanted, each from 0 "
-            "to 1 and together at most 1."
-        )
-    return math.sqrt(better + worse - (better - worse) ** 2)
-
-
 def votes_needed(better: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
     """Return the fewest votes that show, by the exact sign test, which of two is preferred.
 
@@ -112,9 +90,8 @@ def votes_needed(better: float, *, power: float = 0.8, alpha: float = 0.05) -> i
     """
     if not 0.5 < better < 1:
         raise ConfigError(f"better={better}: a share between 0.5 and 1 is wanted.")
-    about = examples_needed(
-        2 * better - 1, sd_of_shares(better, 1 - better), power=power, alpha=alpha
-    )
+    gap = 2 * better - 1
+    about = examples_needed(gap, math.sqrt(1 - gap**2), power=power, alpha=alpha)
     votes = max(1, about // 2)  # the exact test asks for more than the formula, never for half
     while _shown(votes, better, alpha) < power:
         votes += 1

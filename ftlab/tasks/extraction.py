@@ -29,18 +29,8 @@ FIELDS = ("quantity", "item", "order", "name", "town")
 SYSTEM = f"Fill in JSON from the letter: {', '.join(FIELDS)}; null if it does not say."
 FORMS = word_lists("extraction")
 _NUMBERS = [
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
+    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+]  # fmt: skip
 
 
 def prompt(text: str) -> tuple[dict[str, str], ...]:

@@ -219,7 +219,7 @@ def with_capitals(record: data.Row) -> data.Row:
     return data.example(bare, data.answer(record), system=SYSTEM, **data.meta(record))
 
 
-# A text of the user's own.
+# Sentences, of any text.
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")
 _ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:etc|vs|cf|Mr|Mrs|Dr|St|No|al))\.$")
@@ -235,54 +235,6 @@ def sentences(paragraph: str) -> list[str]:
         found.append(paragraph[start : match.end()].strip())
         start = match.end()
     return [*found, paragraph[start:].strip()]
-
-
-def restorable(text: str) -> list[str]:
-    """Cut a text into passages short enough to restore; "" stands for a paragraph break.
-
-    A paragraph is cut at the ends of its sentences where it has any, and evenly where a stretch
-    without one is still too long (the model then guesses at a sentence end at the cut).
-
-    >>> restorable("One line\\nand the next.\\n\\nAnother.")
-    ['One line and the next.', '', 'Another.']
-    """
-    passages: list[str] = []
-    for paragraph in re.split(r"\n\s*\n", text):
-        flat = " ".join(paragraph.split())
-        if not read(flat):
-            continue
-        if passages:
-            passages.append("")
-        current: list[str] = []
-        for sentence in sentences(flat):
-            words = sentence.split()
-            if current and len(current) + len(words) > LONGEST:
-                passages.append(" ".join(current))
-                current = []
-            parts = -(-len(words) // LONGEST)  # rounded up
-            for part in range(parts):
-                piece = words[len(words) * part // parts : len(words) * (part + 1) // parts]
-                if part < parts - 1:
-                    passages.append(" ".join(piece))
-                else:
-                    current += piece
-        passages.append(" ".join(current))
-    return passages
-
-
-def rejoin(passages: list[str]) -> str:
-    """Put restored passages together again; "" is a paragraph break, as `restorable` gave it.
-
-    >>> rejoin(["One line and the next.", "", "Another."])
-    'One line and the next.\\n\\nAnother.\\n'
-    """
-    paragraphs: list[list[str]] = [[]]
-    for passage in passages:
-        if passage:
-            paragraphs[-1].append(passage)
-        else:
-            paragraphs.append([])
-    return "\n\n".join(" ".join(part) for part in paragraphs) + "\n"
 
 
 TASK = Task(

@@ -4,18 +4,12 @@
 Course map: nine lessons in five groups, 00 "First fine-tune" highlighted.
 """
 
-import math
 import textwrap
-import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ftlab.display import in_notebook
 from ftlab.errors import raise_unknown
-from ftlab.pictures import GREY, PALETTE, Picture, loss_curve, new_axes, style
-
-if TYPE_CHECKING:
-    pass
+from ftlab.pictures import GREY, PALETTE, Picture, new_axes, style
 
 LESSONS = {
     "00": "First fine-tune",
@@ -35,26 +29,6 @@ GROUPS = (
     ("What should it\nlearn from?", ("05", "06")),
     ("Did it help, and\nhow does it fail?", ("07", "12")),
 )
-
-
-def bars(
-    values: Mapping[str, float], *, title: str, xlabel: str, highlight: Sequence[str] = ()
-) -> Picture:
-    """Draw one bar a name, its value written beside it: a count as a whole number."""
-    said = {name: f"{v:,}" if isinstance(v, int) else f"{v:.2f}" for name, v in values.items()}
-    with style():
-        figure, axes = new_axes(height=1.2 + 0.45 * len(values))
-        colours = [PALETTE[1] if name in highlight else PALETTE[0] for name in values]
-        axes.barh(list(values), list(values.values()), color=colours, height=0.6)
-        axes.invert_yaxis()
-        axes.grid(axis="y", visible=False)
-        axes.margins(x=0.15)
-        for row, name in enumerate(values):
-            side = "right" if values[name] < 0 else "left"  # of the bar's end, outside it
-            axes.text(values[name], row, f" {said[name]} ", va="center", ha=side, fontsize=12)
-        axes.set(title=title, xlabel=xlabel)
-    told = ", ".join(f"{name} {value}" for name, value in said.items())
-    return Picture(figure, f"Bars, {xlabel}: {told}.")
 
 
 def course_map(current: str = "00") -> Picture:
@@ -140,77 +114,3 @@ def interval_bars(verdict: Mapping[str, Any], *, metrics: Sequence[str] | None =
         axes.set_title(textwrap.fill(f"{asked} on {verdict['n']} held-out examples", 50))
         figure.legend(loc="outside lower center", ncols=min(3, len(names)))
     return Picture(figure, f"Bars with intervals: {'; '.join(told)}.")
-
-
-class LiveCurve:
-    """A loss curve that grows while a run trains, and stays as one picture when it is done.
-
-    A notebook redraws one output in place, a terminal gets a line now and then. It can be a
-    trainer's callback, and closes itself as a context manager:
-
-        with LiveCurve("First fine-tune") as curve:
-            run = train(model, tokenizer, records, on_step=curve.on_step)
-    """
-
-    def __init__(self, title: str = "Training loss", *, every: float | None = None):
-        self.title = title
-        # Least seconds between two drawings, which must not fill a terminal. A notebook on a slow
-        # machine waits for up to four times as long, so that drawing does not slow the training.
-        self.every = every if every is not None else 1.5 if in_notebook() else 5.0
-        self.history: list[dict[str, float]] = []
-        self._total: int | None = None
-        self._handle: Any = None
-        self._last = -math.inf
-        self._pause = self.every
-        self._drawn = 0  # how much of the history has been shown
-
-    def on_step(self, step: int, total: int, loss: float, eta_seconds: float | None = None) -> None:
-        """Take a step from a trainer that also tells how many there are."""
-        self._total = total
-        self.update(step, loss, eta_seconds)
-
-    def update(self, step: int, loss: float, eta_seconds: float | None = None) -> None:
-        """Take one step's loss (nats per token) and the seconds left, when they are known."""
-        self.history.append({"step": step, "loss": loss})
-        now = time.monotonic()
-        if now - self._last < self._pause:
-            return
-        self._last = now
-        self._draw(_left(eta_seconds))
-        took = time.monotonic() - now
-        self._pause = min(max(self.every, 20 * took), 4 * self.every)
-
-    def close(self) -> None:
-        """Draw the curve a last time, without the time left."""
-        if self.history and (in_notebook() or self._drawn < len(self.history)):
-            self._draw("")
-
-    def __enter__(self) -> "LiveCurve":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _draw(self, left: str) -> None:
-        self._drawn = len(self.history)
-        if not in_notebook():
-            last = self.history[-1]
-            of = f"/{self._total}" if self._total else ""
-            print(f"step {last['step']}{of}  loss {last['loss']:.3f}{left}", flush=True)
-            return
-        from IPython.display import display
-
-        title = self.title + left
-        picture = loss_curve(self.history, title=title, total=self._total)
-        if self._handle is None:
-            self._handle = display(picture, display_id=True)
-        else:
-            self._handle.update(picture)
-
-
-def _left(seconds: float | None) -> str:
-    if seconds is None or not math.isfinite(seconds):
-        return ""
-    if seconds < 90:
-        return f", about {max(1, round(seconds))} s left"
-    return f", about {round(seconds / 60)} min left"

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from ftlab import cli, data
-from ftlab.curation.mixture import NONE, balance, mix, nested, shuffled, strata, table, value
+from ftlab.curation.mixture import NONE, balance, mix, shuffled, strata, table, value
 from ftlab.errors import ConfigError, DataError
 
 
@@ -154,37 +154,6 @@ def test_table():
     assert table(["a", "bb"], [["long", 1], ["x", 100]]) == "a      bb\nlong    1\nx     100"
 
 
-# Learning curves.
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_subsets_are_nested_and_stratified(seed):
-    rng = random.Random(seed)
-    made = [data.example(f"{i}", "x", slice=rng.choice("aaaaabbc"), n=i) for i in range(1000)]
-    everything = Counter(data.meta(r)["slice"] for r in made)
-    found = nested(made, [1000, 50, 100, 300], seed=seed)
-    assert list(found) == [50, 100, 300, 1000]
-    ids = {size: [data.meta(r)["n"] for r in rows] for size, rows in found.items()}
-    for size, numbers in ids.items():
-        assert len(set(numbers)) == len(numbers) == size
-        assert ids[1000][:size] == numbers
-        counts = Counter(data.meta(made[n])["slice"] for n in numbers)
-        for name, count in everything.items():
-            assert abs(counts[name] - size * count / 1000) <= 2  # itself, and the cut of the line
-    shuffled_ = rng.sample(made, 1000)
-    assert nested(shuffled_, [50], seed=seed)[50] == found[50]
-    assert nested(made, [50], seed=seed + 1)[50] != found[50]
-
-
-def test_subsets_without_labels_and_of_too_few():
-    assert len(nested(some(10), [3], by="")[3]) == 3
-    with pytest.raises(DataError, match="of 10 records"):
-        nested(some(10), [5, 11])
-    for sizes in ([], [0, 5]):
-        with pytest.raises(ConfigError, match="1 or more"):
-            nested(some(10), sizes)
-
-
 # From a shell.
 
 
@@ -209,11 +178,9 @@ def test_mix_and_split_from_a_shell(ftlab, tmp_path):
     assert code == 0, err
     assert len(data.read(out)) == 1800 and "9 times" in told
     code, told, err = ftlab(
-        "split", b, "--out", tmp_path / "s", "--sizes", "600,100,100", "--by", "n",
-        "--nested", "50,100",
-    )  # fmt: skip
+        "split", b, "--out", tmp_path / "s", "--sizes", "600,100,100", "--by", "n"
+    )
     assert code == 0 and "left out" in told, err
-    assert len(data.read(tmp_path / "s/train_50.jsonl")) == 50
     assert len(data.read(tmp_path / "s/val.jsonl")) == 100
     assert a.read_bytes() + b.read_bytes() == before
     balanced = tmp_path / "balanced.jsonl"
@@ -237,7 +204,6 @@ def test_mistakes_from_a_shell(ftlab, tmp_path):
         ("split", a, "--out", tmp_path): "not an empty folder",
         ("split", a, "--out", new, "--sizes", "0.5,0.4"): "add up to 1",
         ("split", a, "--out", new, "--label", "revewer"): "Did you mean 'reviewer'",
-        ("split", a, "--out", new, "--nested", "5000"): "5,000",
     }
     for arguments, expected in cases.items():
         code, _, err = ftlab(*arguments)

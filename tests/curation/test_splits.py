@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -191,8 +192,8 @@ def test_what_cannot_be_divided():
 
 def test_save_writes_all_or_nothing(tmp_path):
     result = split(singles(20, "ab"), [0.5, 0.5])
-    names = [file.name for file in result.save(tmp_path / "new/s", {"few": result["train"][:3]})]
-    assert names == ["few.jsonl", "split.txt", "test.jsonl", "train.jsonl"]
+    names = [file.name for file in result.save(tmp_path / "new/s")]
+    assert names == ["split.txt", "test.jsonl", "train.jsonl"]
     assert files.read(tmp_path / "new/s/test.jsonl") == result["test"]
     assert (tmp_path / "new/s/split.txt").read_text() == f"{result}\n"
     with pytest.raises(DataError, match="not an empty folder"):
@@ -200,5 +201,6 @@ def test_save_writes_all_or_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     result.save(tmp_path / "empty")
     with pytest.raises(DataError, match="cannot be written"):
-        result.save(tmp_path / "bad", {"bad": [data.example("a", "b", no_json={1})]})
+        unwritable = [data.example("a", "b", no_json={1})]
+        replace(result, parts={"train": unwritable}).save(tmp_path / "bad")
     assert {p.name for p in tmp_path.iterdir()} == {"new", "empty"}

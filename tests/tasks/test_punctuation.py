@@ -5,7 +5,7 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.tasks import Ratio, punctuation
-from ftlab.tasks.punctuation import parse, question, read, rejoin, restorable, score, strip
+from ftlab.tasks.punctuation import parse, question, read, score, strip
 
 
 def record(reference):
@@ -157,28 +157,9 @@ def test_rows_ask_what_question_asks():
         assert set(data.meta(row)) == {"id", "slice", "group"}
 
 
-def test_restorable_keeps_words_and_paragraphs():
-    rng = random.Random(0)
-    sentence = lambda: "The " + " ".join("word" for _ in range(rng.randint(2, 60))) + "."
-    text = "\n\n".join(" ".join(sentence() for _ in range(6)) for _ in range(5))
-    pieces = restorable(text)
-    assert pieces.count("") == 4
-    assert max(len(p.split()) for p in pieces) <= punctuation.LONGEST
-    assert rejoin(pieces) == text + "\n"
-
-
-def test_restorable_cuts_a_text_without_marks():
-    pieces = restorable("\n".join(["word"] * 100) + "\n\n \n\nend")
-    assert [len(p.split()) for p in pieces] == [33, 33, 34, 0, 1]
-
-
-def test_restorable_does_not_cut_at_an_abbreviation():
-    assert restorable("a " * 20 + "by Mr. Smith " + "b " * 20)[0].endswith("b")
-
-
-def test_restorable_of_nothing():
-    assert restorable(" \n\n ... \n") == []
-    assert rejoin([]) == "\n"
+def test_sentences_are_not_cut_at_an_abbreviation():
+    assert punctuation.sentences("By Mr. Smith, etc. It ends.") == ["By Mr. Smith, etc. It ends."]
+    assert punctuation.sentences("It ends. So does it.") == ["It ends.", "So does it."]
 
 
 def test_with_capitals_keeps_capitals_and_takes_marks():

@@ -33,12 +33,12 @@ print(double(2))
 1 + 1
 
 # %%
-from ftlab.teaching import plots
+from ftlab.pictures import loss_curve
 from ftlab.teaching.quizzes import quiz
 
-with plots.LiveCurve(every=0) as curve:
-    curve.update(1, 2.0, 9.0)
-    curve.update(2, 1.0, 1.0)
+losses = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
+handle = display(loss_curve(losses[:1]), display_id=True)
+handle.update(loss_curve(losses))
 quiz("00")
 """
 

@@ -1,7 +1,4 @@
-"""Pictures have axes with units and say in words what they show; the live curve ends quietly."""
-
-import itertools
-from types import SimpleNamespace
+"""Pictures have axes with units and say in words what they show."""
 
 import pytest
 
@@ -28,7 +25,7 @@ def axes_of(picture):
 
 
 def test_loss_curve():
-    picture = plots.loss_curve(HISTORY, eval_loss=0.5)
+    picture = pictures.loss_curve(HISTORY, eval_loss=0.5)
     axes = axes_of(picture)
     assert axes.get_ylabel() == "loss (nats per token)"
     assert axes.get_xlabel() == "optimiser step"
@@ -47,12 +44,12 @@ def test_the_smoothed_curve_starts_where_the_losses_do_and_stays_on_a_constant()
 
 
 def test_losses_that_are_no_numbers_are_left_out():
-    picture = plots.loss_curve([{"step": 1, "loss": float("nan")}])
+    picture = pictures.loss_curve([{"step": 1, "loss": float("nan")}])
     assert picture.alt == "Loss curve without a step yet."
 
 
 def test_the_same_picture_has_the_same_bytes():
-    first, second = (plots.loss_curve(HISTORY).png() for _ in range(2))
+    first, second = (pictures.loss_curve(HISTORY).png() for _ in range(2))
     assert first == second
     assert first.startswith(b"\x89PNG")
     assert len(first) < 60_000
@@ -89,21 +86,11 @@ def test_interval_bars():
         plots.interval_bars(VERDICT, metrics=["f2"])
 
 
-def test_bars():
-    picture = plots.bars({"dog": 0.25}, title="Next token", xlabel="probability")
-    assert picture.alt == "Bars, probability: dog 0.25."
-
-
-def test_bars_of_counts_are_whole_numbers():
-    picture = plots.bars({"preamble": 1183}, title="Cleaned off", xlabel="answers")
-    assert picture.alt == "Bars, answers: preamble 1,183."
-
-
 def test_style_leaves_the_users_own_settings_alone():
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    with plots.style():
+    with pictures.style():
         assert matplotlib.rcParams["font.family"] == ["DejaVu Sans"]
     assert dict(matplotlib.rcParams) == before
 
@@ -111,51 +98,6 @@ def test_style_leaves_the_users_own_settings_alone():
 def test_save_writes_a_png(tmp_path):
     path = plots.course_map().save(tmp_path / "map.png")
     assert path.read_bytes().startswith(b"\x89PNG")
-
-
-def test_live_curve_prints_plain_lines_in_a_terminal(capsys):
-    with plots.LiveCurve(every=0) as curve:
-        curve.on_step(1, 2, 3.0, 200.0)
-        curve.update(2, 2.5, None)
-    assert capsys.readouterr().out.splitlines() == [
-        "step 1/2  loss 3.000, about 3 min left",
-        "step 2/2  loss 2.500",
-    ]
-
-
-def test_live_curve_is_sparing_and_still_shows_the_last_step(capsys):
-    curve = plots.LiveCurve(every=3600)
-    for step in range(1, 100):
-        curve.update(step, 1.0, 10.0)
-    curve.close()
-    curve.close()
-    assert capsys.readouterr().out.splitlines() == [
-        "step 1  loss 1.000, about 10 s left",
-        "step 99  loss 1.000",
-    ]
-
-
-def test_live_curve_takes_at_most_a_twentieth_of_the_time(monkeypatch):
-    clock, drawn = [0.0], []
-    monkeypatch.setattr(plots, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    curve = plots.LiveCurve(every=1.5)
-
-    def draw(left):
-        drawn.append(clock[0])
-        clock[0] += 0.2
-
-    monkeypatch.setattr(curve, "_draw", draw)
-    for step in range(100):
-        clock[0] += 1.0
-        curve.update(step, 1.0)
-    gaps = [after - before for before, after in itertools.pairwise(drawn)]
-    assert len(gaps) > 15 and all(4 <= gap < 5.5 for gap in gaps)
-
-
-def test_live_curve_without_a_step_says_nothing(capsys):
-    with plots.LiveCurve():
-        pass
-    assert capsys.readouterr().out == ""
 
 
 def test_a_long_title_of_many_systems_stays_inside_the_picture():
