@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.errors import DataError, ModelError
+from ftlab.errors import ConfigError, DataError, ModelError
 
 
 def profile(
@@ -20,8 +20,14 @@ def profile(
 
 
 def estimate(
-    length: Annotated[int, typer.Option("--seq", min=2, help="Tokens in a record.")],
-    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Records in a step.")],
+    length: Annotated[int | None, typer.Option("--seq", min=2, help="Tokens in a record.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Records in a step.")
+    ] = None,
+    hosted: Annotated[
+        Path | None,
+        typer.Option(help="Instead: what tuning on this file costs at providers, by the token."),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="A shipped name, a folder, a config.json or a hub id.")
     ] = "smollm2-135m",
@@ -40,12 +46,26 @@ def estimate(
     ] = False,
     weights: Annotated[str, typer.Option(help="What the weights are held in.")] = "float32",
     loss_share: Annotated[float, typer.Option(help="Part of the tokens that carry loss.")] = 1.0,
-    table: Annotated[Path | None, typer.Option(help="GPUs and prices of yours, as JSON.")] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Prices of yours: of GPUs as JSON, of providers (--hosted) as YAML."),
+    ] = None,
 ) -> None:
-    """Predict a fine-tune's memory, time and cost; no weights are read."""
+    """Predict a fine-tune's memory, time and cost, here or at a provider; no weights are read."""
     from ftlab.training import estimate as room
     from ftlab.training.gpus import table as read_table
 
+    if hosted:
+        from ftlab import models
+        from ftlab.data import read
+        from ftlab.training import hosted as provider
+
+        prices = provider.table(table)
+        rows, tokenizer = read(hosted), models.tokenizer(model)
+        print(provider.hosted(rows, tokenizer, epochs=round(epochs), prices=prices))
+        return
+    if length is None or batch_size is None:
+        raise ConfigError("--seq and --batch are wanted, or --hosted FILE.")
     gpus = read_table(table)
     print(
         room.estimate(

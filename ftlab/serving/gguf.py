@@ -2,7 +2,7 @@
 
     export("runs/merged", "runs/model-q8.gguf", "Q8_0")
 
-The file holds the weights (every matrix in F16, Q8_0, Q4_1 or Q4_0, vectors in float32), the shapes,
+The file holds the weights (matrices in F16, Q8_0, Q4_1 or Q4_0, vectors in float32), the shapes,
 the tokenizer, the chat template and the licence. What differs from a Hugging Face folder:
 
 - with the architecture `llama`, llama.cpp's rotary embedding turns neighbouring rows of queries and
@@ -11,8 +11,8 @@ the tokenizer, the chat template and the licence. What differs from a Hugging Fa
   (`tokenizer.ggml.pre`): a wrong one gives other tokens and no error;
 - a tied output layer is not written: llama.cpp takes the embeddings.
 
-Q8_0 and Q4_0 hold 32 neighbouring weights as whole numbers with one scale. Embeddings stay in 8 bits
-where the rest has 4, as in llama.cpp's own files, and rows that are no multiple of 32 in F16.
+Q8_0 and Q4_0 hold 32 neighbouring weights as whole numbers with one scale. Embeddings stay in 8
+bits where the rest has 4, as in llama.cpp's own files; rows that are no multiple of 32, in F16.
 """
 
 import json
