@@ -1,10 +1,10 @@
 """What became of each function, in a table and in words; and two models on the same functions."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftlab.agents.functions import Function
 from ftlab.errors import ConfigError
@@ -22,21 +22,27 @@ class Outcome:
     """One function: what the model proposed, and what that is worth."""
 
     function: Function
+    file: Path
+    """Where its tests go."""
+    modules: dict[str, str] = field(repr=False)
+    """Of its project, by name."""
     proposed: int = 0
     """Different tests that the model wrote, or calls that it proposed."""
     tests: dict[str, str] = field(default_factory=dict)
     """Name -> source of each test that passes and keeps the standards."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Name -> why a test was not taken."""
+    """Test, or call -> why it was not taken."""
     repaired: int = 0
     """Tests that pass only since the model saw them fail."""
     killed: int = 0
     mutants: int = 0
     lines: int = 0
-    """Lines of the function that its tests run."""
+    """Of the `statements` of the function, those that its tests run."""
     statements: int = 0
     untested: list[str] = field(default_factory=list)
     """What is not tested, in words."""
+    imports: set[str] = field(default_factory=set, repr=False)
+    messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     @property
     def name(self) -> str:
@@ -50,10 +56,10 @@ class Outcome:
 
 
 FIGURES: dict[str, Callable[[Outcome], Ratio]] = {
-    "functions with a test": lambda one: Ratio(float(one.passed > 0), 1),
-    "proposed that passes": lambda one: Ratio(one.passed, one.passed + len(one.failed)),
-    "lines run": lambda one: Ratio(one.lines, one.statements),
-    "mutants killed": lambda one: Ratio(one.killed, one.mutants),
+    "share of functions with a test": lambda one: Ratio(float(one.passed > 0), 1),
+    "share of tests that pass": lambda one: Ratio(one.passed, one.passed + len(one.failed)),
+    "share of lines run": lambda one: Ratio(one.lines, one.statements),
+    "share of mutants killed": lambda one: Ratio(one.killed, one.mutants),
 }
 
 
@@ -64,61 +70,52 @@ class Report:
     model: str
     expect: str
     functions: list[Outcome] = field(default_factory=list)
-    left_out: dict[Path, str] = field(default_factory=dict)
-    """File -> why its functions were not asked for, or not all."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """File, or function of a file -> why no tests of it were asked for."""
     files: dict[Path, str] = field(default_factory=dict)
-    """Test file -> what was done, or would be."""
+    """Test file -> what was done."""
     diff: str = ""
-    """All changes as one unified diff."""
+    """All changes, as a unified diff."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether every function that was found has a test that passes."""
-        faulty = any(not why.startswith("has no public function") for why in self.left_out.values())
+        faulty = any(not why.startswith("has no public") for why in self.left_out.values())
         return not faulty and all(one.passed for one in self.functions)
 
-    def figures(self) -> dict[str, Interval]:
-        """Return the shares over all functions, with their bootstrap intervals over functions."""
-        rows = {name: [of(one) for one in self.functions] for name, of in FIGURES.items()}
-        return {name: bootstrap([r.num for r in row], [r.den for r in row])
-                for name, row in rows.items() if row}  # fmt: skip
-
     def table(self) -> "Table":
-        """Return one line for each function, and the sums."""
+        """Return a line for each function, and the sums."""
         from rich import box
         from rich.table import Table
 
         made = Table(
-            title=f"{self.model}, expected values by {self.expect}", box=box.SIMPLE,
-            title_justify="left", padding=(0, 1), show_footer=True,
+            title=f"{self.model}, --expect {self.expect}", box=box.SIMPLE, title_justify="left",
+            padding=(0, 1), show_footer=True,
         )  # fmt: skip
-        ones = self.functions
-        sums = [total(FIGURES[name](one) for one in ones) for name in FIGURES]
-        feet = ["", sum(o.proposed for o in ones), sum(o.passed for o in ones),
-                sum(o.repaired for o in ones),
-                *(f"{r.num:.0f}/{r.den:.0f}" for r in sums[2:])]  # fmt: skip
-        heads = ("function", "proposed", "pass", "repaired", "lines", "mutants killed")
-        for head, foot in zip(heads, feet, strict=True):
-            side = "left" if head == "function" else "right"
-            made.add_column(head, str(foot), justify=side, overflow="fold")  # type: ignore[arg-type]
-        for one in ones:
-            made.add_row(
-                f"{one.function.module}.{one.name}", str(one.proposed), str(one.passed),
-                str(one.repaired), f"{one.lines}/{one.statements}", f"{one.killed}/{one.mutants}",
-            )  # fmt: skip
+        rows: list[tuple[Any, ...]] = [
+            (f"{one.function.module}.{one.name}", one.proposed, one.passed, one.repaired,
+             one.lines, one.statements, one.killed, one.mutants)
+            for one in self.functions
+        ]  # fmt: skip
+        sums = ["", *(sum(row[at] for row in rows) for at in range(1, 8))]
+        shown = [(*map(str, r[:4]), f"{r[4]}/{r[5]}", f"{r[6]}/{r[7]}") for r in (*rows, sums)]
+        heads = ("function", "proposed", "pass", "repaired", "lines run", "mutants killed")
+        for number, (head, foot) in enumerate(zip(heads, shown.pop(), strict=True)):
+            made.add_column(head, foot, justify="right" if number else "left", overflow="fold")
+        for row in shown:
+            made.add_row(*row)
         return made
 
     def words(self, most: int = 3) -> list[str]:
         """Say what is not tested: a line for each function, with at most so many reasons."""
-        lines = [f"{path}: {why}" for path, why in self.left_out.items()]
+        lines = [f"{what} {why}" for what, why in self.left_out.items()]
         for one in self.functions:
-            some = one.untested[:most]
-            if more := len(one.untested) - len(some):
-                some.append(f"and {more} more")
-            lines += [
-                f"{one.function.path}:{one.function.line} {one.name}: {'; '.join(some)}"
-            ] * bool(some)
+            more = len(one.untested) - most
+            some = [*one.untested[:most], *([f"and {more} more"] if more > 0 else [])]
+            if some:
+                place = f"{one.function.path}:{one.function.line}"
+                lines.append(f"{place} {one.name}: {'; '.join(some)}")
         return lines
 
     def __str__(self) -> str:
@@ -126,35 +123,30 @@ class Report:
 
         console = Console(file=io.StringIO(), width=96)
         console.print(self.table())
-        lines = [
-            *self.words(),
-            *self.notes,
-            *(f"{path}: {what}" for path, what in self.files.items()),
-        ]
-        return console.file.getvalue() + "\n".join(lines)  # type: ignore[attr-defined]
+        done = [f"{path}: {what}" for path, what in self.files.items()]
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return "\n".join([text.rstrip(), "", *self.words(), *self.notes, *done])
 
 
 def compare(report_a: Report, report_b: Report) -> list[str]:
-    """Say how two runs differ on the same functions, figure by figure, with paired intervals.
-
-    Args:
-        report_a: of the baseline.
-        report_b: of what is compared with it.
+    """Say how the second run differs from the first, figure by figure, with paired intervals.
 
     Raises:
         ConfigError: they have no function in common.
     """
-    key = lambda one: (one.function.path, one.name)
-    there = {key(one): one for one in report_a.functions}
-    both = [(there[key(one)], one) for one in report_b.functions if key(one) in there]
+    there = {(one.function.path, one.name): one for one in report_a.functions}
+    both = [(there[key], one) for one in report_b.functions
+            if (key := (one.function.path, one.name)) in there]  # fmt: skip
     if not both:
         raise ConfigError("The two reports have no function in common. Run both on the same files.")
-    names = _names(report_a, report_b)
+    names = [report_a.model, report_b.model]
+    if names[0] == names[1]:
+        names = [f"{names[0]} (first)", f"{names[1]} (second)"]
     lines = []
     for figure, of in FIGURES.items():
         scores = {name: [of(pair[side]) for pair in both] for side, name in enumerate(names)}
         if not all(total(row).den for row in scores.values()):
-            lines.append(f"{figure}: nothing to compare, one of the two has no case of it.")
+            lines.append(f"{figure}: one of the two has no case of it.")
             continue
         known: dict[str, Interval | None] = {
             name: bootstrap([r.num for r in row], [r.den for r in row])
@@ -163,12 +155,3 @@ def compare(report_a: Report, report_b: Report) -> list[str]:
         said = words.sentence(figure, len(both), known, pairs(scores))
         lines.append(said.replace(" held-out ", " ").replace("example", "function"))
     return lines
-
-
-def _names(*reports: Report) -> Sequence[str]:
-    names = [report.model for report in reports]
-    if len(set(names)) < len(names):
-        names = [f"{report.model} ({report.expect})" for report in reports]
-    if len(set(names)) < len(names):
-        names = [f"{name} {letter}" for name, letter in zip(names, "ab", strict=False)]
-    return names

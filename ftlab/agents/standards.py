@@ -1,68 +1,66 @@
 """How tests are written: the house style of the task `unit_tests`, or your own in a markdown list.
 
-Each line of the list (`- every test has a docstring`) is compiled into a check on the syntax tree,
-and into the example that the model is shown. A line that no rule here knows goes to the model only.
+Each line of the list is compiled into a check on the syntax tree, and into the solved example that
+the model is shown. A line that no rule knows goes to the model only.
 
 >>> mine = read_standards("- Test names start with test_<function>_\\n- Be kind")
->>> mine.loose, mine.broken(ast.parse("def test_it(): pass").body[0], "total")
-(('Be kind',), ['Test names start with test_<function>_'])
+>>> mine.loose, mine.broken("def test_it(): pass", "total")
+(['Be kind'], ['Test names start with test_<function>_'])
 """
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ftlab.tasks import unit_tests
-from ftlab.tasks.unit_tests import MODULE
+
+Check = Callable[[ast.FunctionDef, str], bool]
 
 
-def _asserts(test: ast.FunctionDef) -> int:
-    """Count the assertions of a test: assert, self.assert…, pytest.raises."""
-    return sum(
-        isinstance(node, ast.Assert)
-        or (isinstance(node, ast.Attribute) and node.attr.startswith("assert"))
-        or (isinstance(node, ast.Attribute) and ast.unparse(node) == "pytest.raises")
-        for node in ast.walk(test)
-    )
+def _asserts(node: ast.AST) -> bool:
+    """Say whether a node asserts: assert, self.assertEqual, pytest.raises."""
+    name = node.attr if isinstance(node, ast.Attribute) else ""
+    return isinstance(node, ast.Assert) or name.startswith("assert") or name == "raises"
 
 
-# name -> how people say it, and whether a test keeps it, given the value that the line names.
-RULES: dict[str, tuple[str, Callable[[ast.FunctionDef, str], bool]]] = {
+# rule -> how people say it, and whether a test keeps it, given the value that the line names
+RULES: dict[str, tuple[str, Check]] = {
     "prefix": (
         r"names? (?:must |should )?(?:start|begin)s? with [`'\"]?(?P<value>[\w<>]+)",
         lambda test, value: test.name.startswith(value),
     ),
-    "docstring": (r"docstring", lambda test, value: bool(ast.get_docstring(test))),
+    "docstring": (r"docstring", lambda test, _: bool(ast.get_docstring(test))),
     "single": (
         r"(?:one|single) assert\w* (?:a|per|in (?:a|each|every)|for (?:a|each|every)) test",
-        lambda test, value: _asserts(test) == 1,
+        lambda test, _: sum(map(_asserts, ast.walk(test))) == 1,
     ),
-    "functions": (
-        r"\bno (?:test )?class(?:es)?\b|plain functions",
-        lambda test, value: not test.args.args,
-    ),
-    "pytest": (
-        r"pytest\.raises",
-        lambda test, value: "assertRaises" not in ast.unparse(test),
-    ),
+    "functions": (r"\bno (?:test )?class|plain functions", lambda test, _: not test.args.args),
+    "raises": (r"pytest\.raises", lambda test, _: "assertRaises" not in ast.unparse(test)),
     "longest": (
         r"at most (?P<value>\d+) lines",
         lambda test, value: (test.end_lineno or 0) - test.lineno < int(value),
     ),
 }
+CLOSING = '\n\nif __name__ == "__main__":\n    unittest.main()\n'
+_EXAMPLE = (
+    'def clamp(n):\n    if n < 0:\n        raise ValueError("below 0")\n    return min(n, 9)\n'
+)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A call and what comes of it."""
+    """A call and what comes of it: a value, or the name of an exception."""
 
     call: str
     value: str = ""
     error: str = ""
-    """The name of the exception that it raises."""
     edge: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which test it belongs to."""
+        return "error" if self.error else "edges" if self.edge else "typical"
 
 
 @dataclass(frozen=True)
@@ -71,113 +69,89 @@ class Standards:
 
     lines: tuple[str, ...] = ()
     compiled: tuple[tuple[str, str, str], ...] = ()
-    """(rule, the value it names, the line) of each line that is checked."""
-
-    @property
-    def loose(self) -> tuple[str, ...]:
-        """The lines that go to the model only."""
-        return tuple(
-            set_ for set_ in self.lines if set_ not in [line for *_, line in self.compiled]
-        )
+    """(rule, the value that it names, the line) of each line that is checked."""
 
     def get(self, rule: str) -> str | None:
-        """Return the value that a rule has here, None if it is not among the lines."""
+        """Return the value that a rule names here ("" if none); None if no line has the rule."""
         return next((value for name, value, _ in self.compiled if name == rule), None)
 
-    def has(self, rule: str) -> bool:
-        """Say whether a rule is among the lines."""
-        return self.get(rule) is not None
+    @property
+    def classes(self) -> bool:
+        """Whether tests stand in a class."""
+        return self.get("functions") is None
 
-    def broken(self, test: ast.FunctionDef, function: str) -> list[str]:
-        """Return the lines that a test of a function does not keep."""
+    @property
+    def loose(self) -> list[str]:
+        """The lines that go to the model only."""
+        return [line for line in self.lines if line not in [known for *_, known in self.compiled]]
+
+    def broken(self, test: str, function: str) -> list[str]:
+        """Return the lines that a test of a function, given as source, does not keep."""
+        (node,) = ast.parse(test).body
+        assert isinstance(node, ast.FunctionDef)
         return [line for rule, value, line in self.compiled
-                if not RULES[rule][1](test, value.replace("<function>", function))]  # fmt: skip
+                if not RULES[rule][1](node, value.replace("<function>", function))]  # fmt: skip
 
     def prompt(self, source: str) -> tuple[dict[str, str], ...]:
-        """Return the messages that ask for a function's tests: the task's own, where it will do."""
-        asked = unit_tests.prompt(source)
+        """Return the messages that ask for a function's tests: the task's, and the standards."""
         if not self.lines:
-            return asked
-        rules = "\n".join(f"- {line}" for line in self.lines)
+            return unit_tests.prompt(source)
+        cases = [Case("clamp(4)", "4"), Case("clamp(12)", "9"), Case("clamp(0)", "0", edge=True),
+                 Case("clamp(-1)", error="ValueError")]  # fmt: skip
+        rules = "\n".join(["Write unit tests that keep these rules:", *self.lines])
+        answer = self.module(self.write("clamp", cases), "clamp")
         return (
-            {"role": "system", "content": f"Write unit tests that keep these rules:\n{rules}"},
+            {"role": "system", "content": rules.replace("\n", "\n- ")},
             *unit_tests.prompt(_EXAMPLE),
-            {"role": "assistant", "content": self.module(self.write("clamp", _CASES), "clamp")},
-            *asked,
+            {"role": "assistant", "content": answer},
+            *unit_tests.prompt(source),
         )
 
     def write(self, function: str, cases: Sequence[Case], mark: str = "") -> list[str]:
-        """Write tests of these cases; return the source of each.
-
-        Args:
-            function: its name.
-            cases: calls, and what comes of them.
-            mark: a comment behind each expected value.
-        """
-        kinds: dict[str, list[Case]] = {"typical": [], "edges": [], "error": []}
-        for case in cases:
-            kinds["error" if case.error else "edges" if case.edge else "typical"].append(case)
+        """Return tests of these cases, the source of each, with `mark` behind expected values."""
         prefix = (self.get("prefix") or "test_").replace("<function>", function)
-        arguments = "" if self.has("functions") else "self"
         tests = []
-        for kind, some in kinds.items():
-            groups = [[case] for case in some] if self.has("single") else [some] * bool(some)
-            for number, group in enumerate(groups, start=1):
-                name = f"{prefix}{kind}" + f"_{number}" * (len(groups) > 1)
-                what = {"typical": "Typical values", "edges": "Edges", "error": "Errors"}[kind]
-                body = [f'"""{what} of {function}."""'] * self.has("docstring")
-                body += [self._assertion(case) + mark * (not case.error) for case in group]
-                lines = "\n".join(body).replace("\n", "\n    ")
-                tests.append(f"def {name}({arguments}):\n    {lines}\n")
+        for kind in ("typical", "edges", "error"):
+            some = [case for case in cases if case.kind == kind]
+            single = self.get("single") is not None
+            for number, group in enumerate([[c] for c in some] if single else [some][: len(some)]):
+                name = f"{prefix}{kind}" + f"_{number + 1}" * (single and len(some) > 1)
+                lines = [f'"""{kind.capitalize()}: {function}."""'] * (self.get("docstring") == "")
+                for case in group:
+                    lines += self._assertion(case, mark)
+                body = "".join(f"    {line}\n" for line in lines)
+                tests.append(f"def {name}({'self' * self.classes}):\n{body}")
         return tests
 
-    def _assertion(self, case: Case) -> str:
+    def _assertion(self, case: Case, mark: str) -> list[str]:
         if case.error:
-            plain = self.has("pytest") or self.has("functions")
-            raises = "pytest.raises" if plain else "self.assertRaises"
-            return f"with {raises}({case.error}):\n    {case.call}"
-        if self.has("functions"):
-            return f"assert {case.call} == {case.value}"
-        return f"self.assertEqual({case.call}, {case.value})"
+            method = self.classes and self.get("raises") is None
+            raises = "self.assertRaises" if method else "pytest.raises"
+            return [f"with {raises}({case.error}):", f"    {case.call}"]
+        if self.classes:
+            return [f"self.assertEqual({case.call}, {case.value}){mark}"]
+        return [f"assert {case.call} == {case.value}{mark}"]
 
     def block(self, tests: Sequence[str], function: str, name: str = "") -> str:
         """Return tests as they stand in a file: in a class of the function's, or one by one."""
-        if self.has("functions"):
+        if not self.classes:
             return "\n\n".join(tests)
-        name = name or class_name(function)
-        inner = "\n".join(indented(test) for test in tests)
-        return f'class {name}(unittest.TestCase):\n    """Tests of {function}."""\n\n{inner}'
+        inner = "\n".join(re.sub(r"(?m)^(?=.)", "    ", test) for test in tests)
+        head = f"class {name or class_name(function)}(unittest.TestCase):"
+        return f'{head}\n    """Tests of {function}."""\n\n{inner}'
+
+    def imports(self, tests: Iterable[str]) -> set[str]:
+        """Return what tests need to run at all."""
+        wanted = {"unittest": self.classes, "pytest": any("pytest." in test for test in tests)}
+        return {f"import {name}" for name, needed in wanted.items() if needed}
 
     def module(
-        self, tests: Sequence[str], function: str, imports: Sequence[str] = (), names: str = ""
+        self, tests: Sequence[str], function: str, imports: Iterable[str] = (), names: str = ""
     ) -> str:
-        """Return a module of tests of one function, which it imports from the module `target`.
-
-        Args:
-            tests: the source of each.
-            function: its name.
-            imports: what else is imported, a statement each.
-            names: what is imported from the module, if more than the function.
-        """
-        used = {*imports, *(["import pytest"] if any("pytest." in t for t in tests) else [])}
-        used |= set() if self.has("functions") else {"import unittest"}
-        head = "".join(f"{line}\n" for line in sorted(used))
-        text = (
-            f"{head}\nfrom {MODULE} import {names or function}\n\n\n{self.block(tests, function)}"
-        )
-        return text.lstrip("\n") + ("" if self.has("functions") else CLOSING)
-
-
-CLOSING = '\n\nif __name__ == "__main__":\n    unittest.main()\n'
-_EXAMPLE = (
-    'def clamp(n):\n    if n < 0:\n        raise ValueError("below 0")\n    return min(n, 9)\n'
-)
-_CASES = (
-    Case("clamp(4)", "4"),
-    Case("clamp(12)", "9"),
-    Case("clamp(0)", "0", edge=True),
-    Case("clamp(-1)", error="ValueError"),
-)
+        """Return a module of tests of one function, imported from the module `target`."""
+        head = "".join(f"{line}\n" for line in sorted({*imports, *self.imports(tests)}))
+        head += f"\nfrom {unit_tests.MODULE} import {names or function}\n\n\n"
+        return head.lstrip("\n") + self.block(tests, function) + CLOSING * self.classes
 
 
 def class_name(function: str) -> str:
@@ -185,17 +159,12 @@ def class_name(function: str) -> str:
     return "Test" + "".join(part.capitalize() for part in function.split("_"))
 
 
-def indented(text: str, by: str = "    ") -> str:
-    """Return lines further in, empty ones as they are."""
-    return "".join(by + line if line.strip() else line for line in text.splitlines(keepends=True))
-
-
 def read_standards(text: str) -> Standards:
     """Compile a markdown list; what is no item of a list is for people only."""
-    lines = [match[1].strip() for match in re.finditer(r"^\s*[-*+]\s+(.+)$", text, re.MULTILINE)]
-    compiled: list[Any] = []
-    for line in lines:
-        for rule, (pattern, _) in RULES.items():
-            if match := re.search(pattern, line, re.IGNORECASE):
-                compiled.append((rule, match.groupdict().get("value") or "", line))
+    lines = re.findall(r"^\s*[-*+]\s+(.*\S)", text, re.MULTILINE)
+    compiled = [
+        (rule, match.groupdict().get("value") or "", line)
+        for line in lines for rule, (pattern, _) in RULES.items()
+        if (match := re.search(pattern, line, re.IGNORECASE))
+    ]  # fmt: skip
     return Standards(tuple(lines), tuple(compiled))

@@ -1,55 +1,34 @@
 """The agent: ask for tests, run them, show the failures, keep what passes, add it to the files.
 
-    functions --model--> answers --sandbox--> tests that pass --merge--> tests/test_cart.py
-                  ^                    |
-                  +----- failures -----+     at most `repairs` times
-
-Nothing is written before the last answer is there; so whatever is wrong with the model, the key or
-the endpoint is said first.
+Nothing is written before the last answer is there: whatever is wrong with the model's name, the key
+or the endpoint is said first.
 """
 
 import ast
 import difflib
 import os
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ftlab.agents import bench, merge
-from ftlab.agents.functions import Function, Source, project_modules, sources_of
+from ftlab.agents.answers import calls_in_answer, tests_in_answer
+from ftlab.agents.functions import Source, project_modules, sources_of
 from ftlab.agents.report import Outcome, Report
 from ftlab.agents.standards import Case, Standards, read_standards
 from ftlab.curation.answer_cache import AnswerCache, Request, answers
-from ftlab.endpoint import Answer, NoAnswer, Teacher, reach
+from ftlab.endpoint import Answer, NoAnswer, reach
 from ftlab.errors import ConfigError, DataError, ModelError, raise_unknown
 from ftlab.evaluation.probes import calls_in
 from ftlab.files import read_text, writing
-from ftlab.generation import split_thought
-from ftlab.tasks import unit_tests
 
 CALLS_CUE = "Write calls of this function, one a line:\n\n"
 _KEPT = 4
-"""Calls that become typical cases, and that become edges, and errors."""
-_LONGEST = 88
-"""Characters of an assertion that a person is asked to confirm."""
-
-
-@dataclass
-class _Work:
-    """A function on its way."""
-
-    outcome: Outcome
-    modules: dict[str, str]
-    file: Path
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    imports: set[str] = field(default_factory=set)
-
-    @property
-    def function(self) -> Function:
-        return self.outcome.function
+"""Calls that become typical cases, and as many edges, and errors."""
+_LONGEST = 80
+"""Characters of a call and its value that a person is asked to confirm."""
+Ask = Callable[[str, Sequence[Request]], list[Answer | NoAnswer]]
 
 
 def calls_prompt(source: str) -> tuple[dict[str, str], ...]:
@@ -100,362 +79,240 @@ def write_tests(
     if expect not in ("model", "run"):
         raise_unknown("source of expected values", expect, ("model", "run"))
     if repairs < 0 or samples < 1:
-        raise ConfigError(f"repairs must be 0 or more and samples 1 or more: {repairs}, {samples}.")
+        raise ConfigError(f"At least 0 repairs and 1 sample are wanted, got {repairs}, {samples}.")
     style = read_standards(read_text(standards)) if standards else Standards()
     if standards and not style.lines:
-        raise DataError(
-            f"{standards} has no list. Write one standard a line, as in `- no classes`."
-        )
+        raise DataError(f"{standards} has no list. Write a standard a line, such as - No classes.")
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     sources = sources_of(given, str(out))
-    teacher = reach(
-        client, model, answer_tokens=answer_tokens, temperature=0.8 if expect == "run" else 0.0
-    )
+    temperature = 0.8 if expect == "run" else 0.0
+    teacher = reach(client, model, answer_tokens=answer_tokens, temperature=temperature)
     cache = AnswerCache(answers_file) if answers_file else None
-    report = Report(
-        model, expect, notes=[f"for the model only, not checked: {line}" for line in style.loose]
-    )
-    works = _plan(sources, Path(out), report)
-    if works:
-        asked = _Asking(teacher, cache, at_once)
-        (_by_model if expect == "model" else _by_running)(works, asked, style, repairs, samples)
-        _each(lambda work: _measure(work, style, most_mutants), works)
-    report.functions = [work.outcome for work in works]
-    _write(works, style, report, dry_run)
+
+    def ask(what: str, requests: Sequence[Request]) -> list[Answer | NoAnswer]:
+        from tqdm import tqdm
+
+        found = answers(teacher, requests, cache, at_once=at_once)
+        quiet = not sys.stderr.isatty()
+        replies = [r for _, r in tqdm(found, what, len(requests), leave=False, disable=quiet)]
+        if replies and all(isinstance(reply, NoAnswer) for reply in replies):
+            raise ModelError(
+                f"No request was answered; nothing is written. The last: {replies[-1]}."
+            )
+        return replies
+
+    report = Report(model, expect)
+    report.notes = [f"Told to the model, and not checked: {line}" for line in style.loose]
+    for source in sources:
+        _plan(source, Path(out), report)
+    if expect == "model":
+        _by_model(report.functions, ask, style, repairs)
+    else:
+        _by_running(report.functions, ask, style, samples)
+    for one in report.functions:  # no threads: Python 3.11 cannot parse in several
+        _measure(one, style, most_mutants)
+    _write(style, report, dry_run)
     return report
 
 
-def _each(do: Any, works: Sequence[Any]) -> list[Any]:
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(do, works))
-
-
-def _plan(sources: Sequence[Source], out: Path, report: Report) -> list[_Work]:
-    """Return the functions that can be tested; the report says what is left out, and why."""
-    works: list[_Work] = []
-
-    def one(source: Source) -> None:
-        file = out / f"test_{source.module.replace('.', '_')}.py"
-        modules = project_modules(source) if source.functions else {}
-        if not source.why and (why := bench.loads(source.functions[0], modules)):
-            source.why = f"cannot be loaded in the sandbox, which has the standard library: {why}"
-        try:
-            old = file.read_bytes().decode() if file.exists() else ""
-        except (OSError, UnicodeDecodeError) as error:
-            source.why = source.why or f"{file} cannot be read, so nothing is added: {error}"
-        for function in [] if source.why else source.functions:
-            if why := merge.conflict(old, source.module, function.name):
-                source.why = f"{file} {why}"
-            else:
-                works.append(_Work(Outcome(function), modules, file))
-
-    for source in sources:
-        one(source)
-        if source.why:
-            report.left_out[source.path] = source.why
-    return works
-
-
-class _Asking:
-    """Requests to the model, several at a time, with a bar where there is a terminal."""
-
-    def __init__(self, teacher: Teacher, cache: AnswerCache | None, at_once: int) -> None:
-        self.teacher, self.cache, self.at_once = teacher, cache, at_once
-
-    def __call__(self, what: str, requests: Sequence[Request]) -> list[Answer | NoAnswer]:
-        """Return the answer to each request.
-
-        Raises:
-            ModelError: not one came.
-        """
-        from tqdm import tqdm
-
-        found = answers(self.teacher, requests, self.cache, at_once=self.at_once)
-        bar = tqdm(found, what, len(requests), leave=False, disable=not sys.stderr.isatty())
-        return [answer for _, answer in bar]
-
-
-def _by_model(
-    works: Sequence[_Work], asked: _Asking, style: Standards, repairs: int, samples: int
-) -> None:
-    """Have the model write whole tests; show it what fails."""
-    for work in works:
-        work.messages = list(style.prompt(work.function.source))
-    pending = list(works)
-    for number in range(repairs + 1):
-        what = f"repair {number}" if number else "tests"
-        replies = asked(what, [Request(work.messages) for work in pending])
-        if not number and all(isinstance(reply, NoAnswer) for reply in replies):
-            raise ModelError(f"No request was answered, so nothing is written: {replies[0]}.")
-        pairs = list(zip(pending, replies, strict=True))
-        _each(lambda pair, n=number: _take(pair[0], pair[1], style, n), pairs)
-        pending = [
-            work for work, reply in pairs if work.outcome.failed and isinstance(reply, Answer)
-        ]
-        if not pending:
-            return
-        for work, reply in pairs:
-            if isinstance(reply, Answer):
-                faults = "\n".join(f"{name}: {why}" for name, why in work.outcome.failed.items())
-                work.messages += [
-                    {"role": "assistant", "content": reply.text},
-                    {"role": "user", "content": f"These tests fail:\n\n{faults}\n\n"
-                                                "Write the whole module again, mended."},
-                ]  # fmt: skip
-
-
-def _take(work: _Work, reply: Answer | NoAnswer, style: Standards, number: int) -> None:
-    """Run the tests of an answer; keep what passes and note what does not."""
-    outcome, function = work.outcome, work.function
-    if isinstance(reply, NoAnswer):
-        if not number:
-            outcome.failed = {"no answer": str(reply)}
+def _plan(source: Source, out: Path, report: Report) -> None:
+    """Add the functions of a file that can be tested to the report, and why others cannot."""
+    file = out / f"test_{source.module.replace('.', '_')}.py"
+    modules = project_modules(source) if source.functions else {}
+    if not source.why and (why := bench.loads(source.functions[0], modules)):
+        source.why = f"cannot be loaded in the sandbox, which has the standard library alone: {why}"
+    if source.why:
+        report.left_out[str(source.path)] = source.why
         return
-    tests, imports = tests_in(split_thought(reply.text)[1], function.name, style)
-    outcome.proposed += sum(name not in outcome.tests for name in tests)
-    fresh = {name: test for name, test in tests.items() if name not in outcome.tests}
-    outcome.failed = {}
-    if not tests:
-        outcome.failed = {"no test": "the answer holds no test that calls the function"}
-    parsed = {name: ast.parse(test).body[0] for name, test in fresh.items()}
-    for name, node in parsed.items():
-        if broken := style.broken(node, function.name):  # type: ignore[arg-type]
-            outcome.failed[name] = f"breaks the standard: {'; '.join(broken)}"
-    fresh = {name: test for name, test in fresh.items() if name not in outcome.failed}
-    for some in [list(fresh), *([name] for name in fresh if len(fresh) > 1)]:
-        if not some:
-            return
-        module = _module(work, [fresh[name] for name in some], imports, style)
-        ran = bench.run(module, some, function, work.modules)
-        good = {name: fresh[name] for name in some if name in ran.passed}
-        outcome.tests |= good
-        outcome.repaired += len(good) * (number > 0)
-        outcome.failed |= ran.failed
-        if ran.passed or set(ran.failed.values()) - {"timeout"}:
-            break  # else one of them hung up all: each alone
-    for name in outcome.tests:
-        outcome.failed.pop(name, None)
-    work.imports |= imports
-
-
-def tests_in(text: str, function: str, style: Standards) -> tuple[dict[str, str], set[str]]:
-    """Return the tests in an answer by name, and the imports of the standard library with them.
-
-    A test stands by itself: helpers, set-up methods and other classes are not taken. What was cut
-    off at its end, or has lines behind it that are no Python, loses those lines.
-    """
-    lines = unit_tests.parse(text).splitlines()
-    tree = None
-    while lines and tree is None:
+    for function in source.functions:
         try:
-            tree = ast.parse("\n".join(lines))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            lines.pop()
-    source = "\n".join(lines)
-    tests: dict[str, str] = {}
-    imports = set()
-    bodies = set()
-    for top in tree.body if tree else []:
-        if isinstance(top, (ast.Import, ast.ImportFrom)):
-            roots = (
-                [top.module or ""]
-                if isinstance(top, ast.ImportFrom)
-                else [a.name for a in top.names]
-            )
-            if (
-                all(r.split(".")[0] in sys.stdlib_module_names for r in roots)
-                and ast.unparse(top) != "import unittest"
-            ):
-                imports.add(ast.unparse(top))
-        for node in top.body if isinstance(top, ast.ClassDef) else [top]:
-            if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test"):
-                continue
-            called = any(isinstance(n, ast.Name) and n.id == function for n in ast.walk(node))
-            body = "\n".join(map(ast.unparse, node.body))
-            if called and not node.decorator_list and body not in bodies:
-                bodies.add(body)
-                tests[node.name] = _standing(node, source, style)
-    return tests, imports
+            why = merge.conflict(_old(file), source.module, function.name)
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"cannot be read: {error}"
+        if why:
+            report.left_out[f"{source.path}, {function.name}: {file}"] = why
+        else:
+            report.functions.append(Outcome(function, file, modules))
 
 
-def _standing(node: ast.FunctionDef, source: str, style: Standards) -> str:
-    """Return a test's source by itself, with or without `self` as the standards have it."""
-    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-    text = "\n".join(line[node.col_offset :] for line in lines) + "\n"
-    selfless = not any(isinstance(n, ast.Name) and n.id == "self" for n in ast.walk(node))
-    wanted = "" if style.has("functions") and selfless else "self"
-    before, after = ast.unparse(node.args), wanted
-    try:
-        if before == after and ast.dump(ast.parse(text).body[0]) == ast.dump(node):
-            return text  # as it was written, comments included
-    except SyntaxError:
-        pass
-    if before in ("", "self"):
-        node.args.args = [ast.arg("self")] if after else []
-    return ast.unparse(node) + "\n"
+def _old(file: Path) -> str:
+    return file.read_bytes().decode() if file.exists() else ""
 
 
-def _module(work: _Work, tests: Sequence[str], imports: set[str], style: Standards) -> str:
-    """Return a module of these tests that imports from `target`."""
-    names, needed = _names(work, tests, imports)
-    return style.module(tests, work.function.name, needed, ", ".join(names))
+# Expected values by the model.
 
 
-def _names(work: _Work, tests: Sequence[str], imports: set[str]) -> tuple[list[str], list[str]]:
+def _by_model(outcomes: Sequence[Outcome], ask: Ask, style: Standards, repairs: int) -> None:
+    """Have the model write whole tests; show it what fails."""
+    for one in outcomes:
+        one.messages = list(style.prompt(one.function.source))
+    pending = list(outcomes)
+    for number in range(repairs + 1):
+        requests = [Request(one.messages) for one in pending]
+        try:
+            replies = ask(f"repair {number}" if number else "tests", requests)
+        except ModelError:
+            if not number:
+                raise
+            return  # what is there already is worth keeping: the context may be full
+        faulty = []
+        for one, reply in zip(pending, replies, strict=True):
+            _take(one, reply, style, number)
+            if one.failed and isinstance(reply, Answer):
+                faults = "\n".join(f"{name}: {why}" for name, why in one.failed.items())
+                told = f"These tests fail:\n\n{faults}\n\nWrite the whole module again, mended."
+                one.messages += [
+                    {"role": "assistant", "content": reply.text}, {"role": "user", "content": told}
+                ]  # fmt: skip
+                faulty.append(one)
+        pending = faulty
+
+
+def _take(one: Outcome, reply: Answer | NoAnswer, style: Standards, number: int) -> None:
+    """Run the tests of an answer; keep what passes and note what does not."""
+    if isinstance(reply, NoAnswer):
+        one.failed = one.failed or {"no answer": str(reply)}
+        return
+    tests, imports = tests_in_answer(reply.text, one.name, style)
+    one.failed = {} if tests else {"no test": "the answer holds no test that calls the function"}
+    one.imports |= imports
+    fresh = {name: test for name, test in tests.items() if name not in one.tests}
+    one.proposed += len(fresh)
+    for name in list(fresh):
+        if broken := style.broken(fresh[name], one.name):
+            one.failed[name] = f"breaks the standard: {'; '.join(broken)}"
+            del fresh[name]
+    ran = _run(one, fresh, style)
+    good = {name: fresh[name] for name in fresh if name in ran.passed}
+    one.repaired += len(good) * (number > 0)
+    one.tests |= good
+    one.failed |= ran.failed
+
+
+def _run(one: Outcome, tests: dict[str, str], style: Standards) -> bench.Ran:
+    """Run tests together; each alone if that does not come to its end."""
+    if not tests:
+        return bench.Ran()
+    ran = bench.run(_module(one, tests, style), list(tests), one.function, one.modules)
+    if ran.ended or len(tests) == 1:
+        return ran
+    alone = [_run(one, {name: test}, style) for name, test in tests.items()]
+    return bench.Ran(
+        [name for each in alone for name in each.passed],
+        {name: why for each in alone for name, why in each.failed.items()},
+    )
+
+
+def _module(one: Outcome, tests: dict[str, str], style: Standards) -> str:
+    names, imports = _needs(one, tests.values())
+    return style.module(list(tests.values()), one.name, imports, ", ".join(sorted(names)))
+
+
+def _needs(one: Outcome, tests: Iterable[str]) -> tuple[set[str], set[str]]:
     """Return what tests need: names of the function's module, and import statements."""
     used = {n.id for test in tests for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
-    needed = []
-    for line in sorted(imports):
-        node = ast.parse(line).body[0]
-        assert isinstance(node, (ast.Import, ast.ImportFrom))
-        if used & {(a.asname or a.name).split(".")[0] for a in node.names}:
-            needed.append(line)
-    return sorted({work.function.name, *(used & work.function.names)}), needed
+    imports = set()
+    for line in one.imports:
+        node: Any = ast.parse(line).body[0]
+        if used & {(alias.asname or alias.name).split(".")[0] for alias in node.names}:
+            imports.add(line)
+    return {one.name, *(used & one.function.names)}, imports
 
 
-def _by_running(
-    works: Sequence[_Work], asked: _Asking, style: Standards, repairs: int, samples: int
-) -> None:
+# Expected values by running.
+
+
+def _by_running(outcomes: Sequence[Outcome], ask: Ask, style: Standards, samples: int) -> None:
     """Have the model propose calls, several times; run them for their values."""
-    requests = [
-        Request(calls_prompt(work.function.source), sample=number + 1)
-        for work in works for number in range(samples)
-    ]  # fmt: skip
-    replies = asked("calls", requests)
-    if all(isinstance(reply, NoAnswer) for reply in replies):
-        raise ModelError(f"No request was answered, so nothing is written: {replies[0]}.")
-
-    def one(number: int) -> None:
-        mine = replies[number * samples : (number + 1) * samples]
-        texts = [reply.text for reply in mine if isinstance(reply, Answer)]
-        _confirmable(works[number], texts, style)
-        if not texts:
-            works[number].outcome.failed = {"no answer": str(mine[0])}
-
-    _each(one, range(len(works)))
+    replies = ask("calls", [Request(calls_prompt(one.function.source), sample=number + 1)
+                            for one in outcomes for number in range(samples)])  # fmt: skip
+    for number, one in enumerate(outcomes):
+        _confirmable(one, replies[number * samples : (number + 1) * samples], style)
 
 
-def calls_in_answer(text: str, function: str) -> list[str]:
-    """Return the calls of a function in an answer, be it a list of lines or a module of tests.
-
-    >>> calls_in_answer("1. f(2)\\n- f('a') == 3\\nassert f(2) == 4", "f")
-    ['f(2)', 'f("a")', 'f(2)']
-    """
-    found = []
-    for line in [unit_tests.parse(text), *text.splitlines()]:
-        bare = line if "\n" in line else line.strip(" \t-*`0123456789.")
-        for part in (bare, bare[bare.find(f"{function}(") :]):
-            try:
-                tree = ast.parse(part)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
-            some = [n for n in ast.walk(tree) if isinstance(n, ast.Call)
-                    and isinstance(n.func, ast.Name) and n.func.id == function]  # fmt: skip
-            found += [ast.unparse(call) for call in some]
-            break
-        if found and "\n" in line:
-            break
-    return found
-
-
-def _confirmable(work: _Work, texts: Sequence[str], style: Standards) -> None:
-    """Make tests of the calls that a model proposed; those that fail are dropped, and counted."""
-    outcome, function = work.outcome, work.function
-    found = [call for text in texts for call in calls_in_answer(text, function.name)]
-    calls = list(dict.fromkeys(call for call in found if len(call) < _LONGEST))
-    outcome.proposed = len(calls)
-    raised = {n.id for r in ast.walk(ast.parse(function.source)) if isinstance(r, ast.Raise)
-              for n in ast.walk(r) if isinstance(n, ast.Name)}  # fmt: skip
+def _confirmable(one: Outcome, replies: Sequence[Answer | NoAnswer], style: Standards) -> None:
+    """Make tests of the calls that a model proposed; repeats and those that fail are dropped."""
+    texts = [reply.text for reply in replies if isinstance(reply, Answer)]
+    calls = dict.fromkeys(call for text in texts for call in calls_in_answer(text, one.name))
+    one.proposed = len(calls)
+    raises = [
+        node for node in ast.walk(ast.parse(one.function.source)) if isinstance(node, ast.Raise)
+    ]
+    raised = {n.id for node in raises for n in ast.walk(node) if isinstance(n, ast.Name)}
     cases: list[Case] = []
-    for call, said in bench.values(calls, function, work.modules).items():
-        value, error = said.get("value", ""), said.get("error", "")
+    for call, (value, error) in bench.values(list(calls), one.function, one.modules).items():
         if error and error not in raised:
-            outcome.failed[call] = error
-        elif len(call) + len(value) < _LONGEST:
-            arguments = next(iter(calls_in(call, function.name)), [])
-            edge = any(not a or (isinstance(a, (int, float)) and a < 0) for a in arguments)
+            one.failed[call] = error
+        elif len(call) + len(value) <= _LONGEST:
+            given = next(calls_in(call, one.name), [])
+            edge = any(not a or (isinstance(a, (int, float)) and a < 0) for a in given)
             cases.append(Case(call, value, error, edge))
     kept: list[Case] = []
-    for case in sorted(cases, key=lambda c: sum(c.value == other.value for other in cases)):
-        alike = [k for k in kept if (k.edge, bool(k.error)) == (case.edge, bool(case.error))]
-        kept += [case] * (len(alike) < _KEPT)
-    tests = style.write(function.name, kept, "  # confirm")
-    outcome.tests = {ast.parse(test).body[0].name: test for test in tests}  # type: ignore[attr-defined]
+    same = lambda case: [other.value for other in kept].count(case.value)
+    while cases:  # those whose values are new come first
+        cases.sort(key=same)
+        case = cases.pop(0)
+        kept += [case] * ([other.kind for other in kept].count(case.kind) < _KEPT)
+    for test in style.write(one.name, kept, "  # confirm"):
+        one.tests[test.partition("def ")[2].partition("(")[0]] = test
+    if not texts:
+        one.failed["no answer"] = str(replies[0])
 
 
-def _measure(work: _Work, style: Standards, most: int) -> None:
+# What the tests are worth, and where they go.
+
+
+def _measure(one: Outcome, style: Standards, most: int) -> None:
     """Count the lines that the tests run and the faults that they notice; say what is missed."""
-    outcome, function = work.outcome, work.function
-    tests = list(outcome.tests.values())
-    module = _module(work, tests, work.imports, style) if tests else ""
-    ran = bench.run(module, list(outcome.tests), function, work.modules) if tests else bench.Ran()
-    for name in [name for name in outcome.tests if name not in ran.passed]:
-        outcome.failed[name] = ran.failed.get(name, "it does not pass every time")
-        del outcome.tests[name]
-    if len(tests) != len(outcome.tests):
-        return _measure(work, style, most)
-    everything = bench.statements(function)
-    outcome.lines, outcome.statements = len(ran.lines), len(everything)
-    outcome.killed, outcome.mutants, said = bench.notice(module, function, work.modules, most)
-    text = function.source.split("\n")
-    missed = sorted(everything - ran.lines) if tests else []
-    outcome.untested = [
-        f"line {n} is never run: `{text[n - function.line].strip()}`" for n in missed
-    ]
-    outcome.untested += said
-    if not tests:
-        whys = [f"{name}: {why}" for name, why in outcome.failed.items()] or [
-            "nothing was proposed"
-        ]
-        outcome.untested = [f"no test of it passes ({'; '.join(whys[:2])})"]
+    ran = _run(one, one.tests, style)
+    for name in set(one.tests) - set(ran.passed):
+        one.failed[name] = ran.failed.get(name, "") or "it does not pass every time"
+        del one.tests[name]
+    statements = bench.counted(one.function)[1]
+    one.lines, one.statements = len(ran.lines), len(statements)
+    module = _module(one, one.tests, style) if one.tests else ""
+    one.killed, one.mutants, said = bench.noticed(module, one.function, one.modules, most)
+    if not one.tests:
+        whys = [f"{name}: {why}" for name, why in one.failed.items()] or ["nothing was proposed"]
+        said = [f"no test of it passes ({'; '.join(whys[:2])})"]
+        statements = set()
+    text = one.function.source.split("\n")
+    one.untested = [f"line {line} is never run: `{text[line - one.function.line].strip()}`"
+                    for line in sorted(statements - ran.lines)] + said  # fmt: skip
 
 
-def _write(works: Sequence[_Work], style: Standards, report: Report, dry_run: bool) -> None:
+def _write(style: Standards, report: Report, dry_run: bool) -> None:
     """Add the tests to their files, with a backup of what was there."""
-    for file in dict.fromkeys(work.file for work in works):
-        mine = [work for work in works if work.file == file and work.outcome.tests]
+    for file in dict.fromkeys(one.file for one in report.functions if one.tests):
+        mine = [one for one in report.functions if one.file == file and one.tests]
         additions = []
-        for work in mine:
-            tests = list(work.outcome.tests.values())
-            names, needed = _names(work, tests, work.imports)
-            additions.append(merge.Addition(work.function.name, tests, needed, names))
-        old = file.read_bytes().decode() if file.exists() else ""
-        new = old
-        for module in dict.fromkeys(work.function.module for work in mine):
-            some = [a for a, w in zip(additions, mine, strict=True) if w.function.module == module]
-            new = merge.merge(new, module, some, style)
+        for one in mine:
+            names, imports = _needs(one, one.tests.values())
+            tests = list(one.tests.values())
+            additions.append(merge.Addition(one.name, one.function.module, tests, imports, names))
+        old = _old(file)
+        new = merge.merge(old, additions, style)
         if new == old:
-            if mine:
-                report.files[file] = "has these tests already"
+            report.files[file] = "has these tests already"
             continue
-        report.diff += "".join(
-            difflib.unified_diff(
-                old.splitlines(keepends=True), new.splitlines(keepends=True), str(file), str(file)
-            )
-        )
-        done = bench.run_file(new, {k: v for work in mine for k, v in work.modules.items()})
-        if done.outcome not in ("ok", "failed"):
-            report.notes.append(
-                f"{file} was not run as a whole: {bench._last(done) or done.outcome}"
-            )
-        elif done.failed:
-            first = next(iter(done.failed.items()))
-            report.notes.append(
-                f"{file} as a whole: {len(done.failed)} fail, {first[0]}: {first[1]}"
-            )
+        before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+        report.diff += "".join(difflib.unified_diff(before, after, str(file), str(file)))
+        if why := bench.run_file(new, {k: v for one in mine for k, v in one.modules.items()}):
+            report.notes.append(f"{file} {why}")
         report.files[file] = "would be written" if dry_run else "written"
-        if not dry_run:
-            if file.exists():
-                report.files[file] = f"tests added; as it was: {_backup(file)}"
-            with writing(file, overwrite=True) as temporary:
-                temporary.write_bytes(new.encode())
+        if dry_run:
+            continue
+        if file.exists():
+            report.files[file] = f"tests added; as it was: {_backup(file)}"
+        with writing(file, overwrite=True) as temporary:
+            temporary.write_bytes(new.encode())
 
 
 def _backup(file: Path) -> Path:
     """Copy a file beside itself, over no other backup."""
-    number = 1
-    while (place := file.with_name(f"{file.name}.bak{number if number > 1 else ''}")).exists():
-        number += 1
+    place, number = file.with_name(f"{file.name}.bak"), 2
+    while place.exists():
+        place, number = file.with_name(f"{file.name}.bak{number}"), number + 1
     with writing(place) as temporary:
         temporary.write_bytes(file.read_bytes())
     return place

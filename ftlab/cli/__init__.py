@@ -22,6 +22,7 @@ from ftlab.cli.show import show
 from ftlab.cli.synthesis import amplify, synth
 from ftlab.cli.train import train
 from ftlab.cli.verdict import compare, demo, mutate
+from ftlab.cli.write_tests import write_tests
 from ftlab.errors import FtlabError
 
 app = typer.Typer(
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 for command in (
     demo, compare, mutate, train, profile, estimate, merge, generate, tasks, synth, amplify,
-    convert, split, mix, doctor, diversity, show, progress, rehearse, serve,
+    convert, split, mix, doctor, diversity, show, progress, rehearse, serve, write_tests,
 ):  # fmt: skip
     app.command()(command)
 group = typer.Typer(invoke_without_command=True, callback=models, pretty_exceptions_enable=False)
