@@ -49,8 +49,14 @@ def _standing(node: ast.FunctionDef, lines: list[str], style: Standards) -> str:
     text = "\n".join(line[node.col_offset :] for line in own) + "\n"
     before = ast.unparse(node.args)
     after = "self" if style.classes or "self." in text else ""
+    multiline = any("\n" in n.value for n in ast.walk(node)
+                    if isinstance(n, ast.Constant) and isinstance(n.value, str))  # fmt: skip
     try:
-        if before == after and ast.dump(ast.parse(text).body[0]) == ast.dump(node):
+        if (
+            before == after
+            and not multiline
+            and ast.dump(ast.parse(text).body[0]) == ast.dump(node)
+        ):
             return text  # as it was written, comments included
     except SyntaxError:
         pass

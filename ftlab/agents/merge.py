@@ -1,8 +1,8 @@
 """New tests into a file that is there already: everything is added, nothing replaced.
 
 Lines are only ever put between the lines of the file, which stay byte for byte: missing imports
-behind its imports, the tests of each function before the closing lines. If that would not parse or
-would change a definition, all goes to the end.
+behind its imports, the tests of a function into its class, or in a new one before the closing
+lines. If that would not parse or would change a definition, all goes to the end.
 """
 
 import ast
@@ -10,7 +10,8 @@ import re
 import symtable
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ftlab.agents.standards import CLOSING, Standards, class_name
 from ftlab.errors import DataError
@@ -70,28 +71,21 @@ def merge(old: str, additions: Sequence[Addition], standards: Standards) -> str:
     text = old or CLOSING.lstrip("\n") * standards.classes
     tree = _tree(text)
     there = {_body(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-    fresh = [(a, [test for test in a.tests if _body(ast.parse(test).body[0]) not in there])
-             for a in additions]  # fmt: skip
-    if not any(tests for _, tests in fresh):
+    fresh = []
+    for one in additions:
+        tests = [test for test in one.tests if _body(ast.parse(test).body[0]) not in there]
+        fresh += [replace(one, tests=tests)] * bool(tests)
+    if not fresh:
         return old
-    taken = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    blocks = []
-    for addition, tests in fresh:
-        if standards.classes:
-            name = _free(class_name(addition.function), taken)
-        else:
-            name, tests = "", [_renamed(test, taken) for test in tests]
-        blocks += [standards.block(tests, addition.function, name)] * bool(tests)
-    more = "\n\n".join(blocks)
-    wanted = _definitions(tree) + _definitions(ast.parse(more))
-    head = _imports(tree, [addition for addition, tests in fresh if tests], standards)
+    before = _definitions(tree)
     for gently in (True, False):
-        new = _insert(text, tree, head, more, gently)
+        new = _insert(text, tree, fresh, standards, gently)
         try:
-            if _definitions(_tree(new)) == wanted:
-                return new
+            after = _definitions(_tree(new))
         except (SyntaxError, ValueError):
             continue
+        if not before - after and sum(len(one.tests) for one in fresh) == (after - before).total():
+            return new
     raise DataError("Tests cannot be added to this file without changing it. Give another --out.")
 
 
@@ -99,27 +93,32 @@ def _body(node: ast.stmt) -> str:
     return "\n".join(map(ast.unparse, getattr(node, "body", [])))
 
 
+def _functions(node: Any) -> list[ast.FunctionDef]:
+    return [child for child in node.body if isinstance(child, ast.FunctionDef)]
+
+
 def _definitions(tree: ast.Module) -> Counter[str]:
-    """Count a module's functions and classes, as they are."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return Counter(ast.dump(node) for node in tree.body if isinstance(node, kinds))
+    """Count the functions of a module and of its classes, as they are."""
+    tops = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]
+    return Counter(ast.dump(node) for top in tops for node in _functions(top))
 
 
-def _free(name: str, taken: set[str], gap: str = "") -> str:
-    """Return a name, with a number if it is taken; and take it."""
-    free, number = name, 2
-    while free in taken:
-        free, number = f"{name}{gap}{number}", number + 1
-    taken.add(free)
-    return free
+def _renamed(tests: Sequence[str], taken: set[str]) -> list[str]:
+    """Return tests whose names are free: one that is taken gets a number."""
+    found = []
+    for test in tests:
+        name = free = test.partition("def ")[2].partition("(")[0]
+        number = 2
+        while free in taken:
+            free, number = f"{name}_{number}", number + 1
+        taken.add(free)
+        found.append(test.replace(f"def {name}(", f"def {free}(", 1))
+    return found
 
 
-def _renamed(test: str, taken: set[str]) -> str:
-    name = test.partition("def ")[2].partition("(")[0]
-    return test.replace(f"def {name}(", f"def {_free(name, taken, '_')}(", 1)
-
-
-def _insert(text: str, tree: ast.Module, head: str, blocks: str, gently: bool) -> str:
+def _insert(
+    text: str, tree: ast.Module, additions: Sequence[Addition], standards: Standards, gently: bool
+) -> str:
     """Put imports and tests between the lines of a file; with `gently` where a person would."""
     # Python's own idea of a line: a form feed or a separator of Unicode ends none.
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
@@ -133,12 +132,34 @@ def _insert(text: str, tree: ast.Module, head: str, blocks: str, gently: bool) -
     last = closing[-1] if closing and gently else len(lines)
     place = max([*imports, *doc, 0]) if gently else last
     last = max(place, last)
-    blocks = "\n\n" * (last == len(lines) > 0) + blocks + "\n\n" * (last < len(lines))
-    if head:
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    behind: dict[int, str] = {}
+    blocks, top = [], {node.name for node in _functions(tree)}
+    for one in additions:
+        name, number = class_name(one.function), 2
+        node = classes.get(name) if gently and standards.classes else None
+        if node and node.body[0].lineno > node.lineno and "TestCase" in ast.unparse(node.bases[0]):
+            first = lines[node.body[0].lineno - 1]
+            indent = first[: len(first) - len(first.lstrip())]
+            for test in _renamed(one.tests, {child.name for child in _functions(node)}):
+                end = node.end_lineno or 0
+                behind[end] = behind.get(end, "") + "\n" + re.sub(r"(?m)^(?=.)", indent, test)
+            continue
+        while name in classes:
+            name, number = f"{class_name(one.function)}{number}", number + 1
+        tests = one.tests if standards.classes else _renamed(one.tests, top)
+        blocks.append(standards.block(tests, one.function, name))
+    if head := _imports(tree, additions, standards):
         head = "\n" * (place > 0 and not imports) + (head if place else head.lstrip("\n"))
-        head += "\n\n" * (not imports)
-    head, blocks = (part.replace("\n", newline) for part in (head, blocks))
-    return "".join([*lines[:place], head, *lines[place:last], blocks, *lines[last:]])
+        behind[place] = head + "\n\n" * (not imports) + behind.get(place, "")
+    if blocks:
+        gap = "\n\n"
+        block = gap * (last == len(lines) > 0) + gap.join(blocks) + gap * (last < len(lines))
+        behind[last] = behind.get(last, "") + block
+    parts = [behind.get(0, "").replace("\n", newline)]
+    for number, line in enumerate(lines, start=1):
+        parts += [line, behind.get(number, "").replace("\n", newline)]
+    return "".join(parts)
 
 
 def _imports(tree: ast.Module, additions: Sequence[Addition], standards: Standards) -> str:

@@ -4,7 +4,7 @@ Each line of the list is compiled into a check on the syntax tree, and into the 
 the model is shown. A line that no rule knows goes to the model only.
 
 >>> mine = read_standards("- Test names start with test_<function>_\\n- Be kind")
->>> mine.loose, mine.broken("def test_it(): pass", "total")
+>>> mine.loose, mine.broken(ast.parse("def test_it(): pass").body[0], "total")
 (['Be kind'], ['Test names start with test_<function>_'])
 """
 
@@ -12,10 +12,11 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ftlab.tasks import unit_tests
 
-Check = Callable[[ast.FunctionDef, str], bool]
+Check = Callable[[Any, str], bool]
 
 
 def _asserts(node: ast.AST) -> bool:
@@ -85,12 +86,10 @@ class Standards:
         """The lines that go to the model only."""
         return [line for line in self.lines if line not in [known for *_, known in self.compiled]]
 
-    def broken(self, test: str, function: str) -> list[str]:
-        """Return the lines that a test of a function, given as source, does not keep."""
-        (node,) = ast.parse(test).body
-        assert isinstance(node, ast.FunctionDef)
+    def broken(self, test: ast.stmt, function: str) -> list[str]:
+        """Return the lines that a test of a function does not keep."""
         return [line for rule, value, line in self.compiled
-                if not RULES[rule][1](node, value.replace("<function>", function))]  # fmt: skip
+                if not RULES[rule][1](test, value.replace("<function>", function))]  # fmt: skip
 
     def prompt(self, source: str) -> tuple[dict[str, str], ...]:
         """Return the messages that ask for a function's tests: the task's, and the standards."""

@@ -179,7 +179,7 @@ def _take(one: Outcome, reply: Answer | NoAnswer, style: Standards, number: int)
     fresh = {name: test for name, test in tests.items() if name not in one.tests}
     one.proposed += len(fresh)
     for name in list(fresh):
-        if broken := style.broken(fresh[name], one.name):
+        if broken := style.broken(ast.parse(fresh[name]).body[0], one.name):
             one.failed[name] = f"breaks the standard: {'; '.join(broken)}"
             del fresh[name]
     ran = _run(one, fresh, style)

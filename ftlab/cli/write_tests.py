@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ftlab.cli.synthesis import BaseUrl, Concurrency
+from ftlab.cli.synthesis import AnswerTokens, BaseUrl, Concurrency
 
 
 def write_tests(
@@ -26,6 +26,7 @@ def write_tests(
     answers: Annotated[Path, typer.Option(help="Where answers are kept.")] = Path(
         "runs/write-tests/answers.jsonl"
     ),
+    answer_tokens: AnswerTokens = 512,
     concurrency: Concurrency = 8,
 ) -> None:
     """Have a model write unit tests; run them; add those that pass, and replace nothing.
@@ -41,7 +42,7 @@ def write_tests(
         return agents.write_tests(
             paths, client=teacher.client, model=name, out=out, expect=expect, repairs=repairs,
             samples=samples, standards=standards, dry_run=dry, answers_file=answers,
-            at_once=concurrency,
+            at_once=concurrency, answer_tokens=answer_tokens,
         )  # fmt: skip
 
     if against:

@@ -71,6 +71,10 @@ TRAPS = {
         {"shop.py": ONE, "tests/test_shop.py": "double = 3\n"}, 0, "for something else"),
     "tests that cannot be read": (
         {"shop.py": ONE, "tests/test_shop.py": b"A = '\xe9'\n"}, 0, "cannot be read"),
+    "a class that is indented by tabs": (
+        {"shop.py": ONE, "tests/test_shop.py": OLD.replace("    ", "\t")}, 1, "shop.py.bak"),
+    "a class on one line": (
+        {"shop.py": ONE, "tests/test_shop.py": PYTEST + "class TestDouble: x = 1\n"}, 1, ""),
     "tests that need what is not here": (
         {"shop.py": ONE, "tests/test_shop.py": "import nowhere\n" + OLD}, 1, "not run as a whole"),
 }  # fmt: skip
@@ -99,7 +103,8 @@ def test_nothing_is_lost(name, tmp_path, client):
     assert not [line for line in difflib.ndiff(*lines) if line.startswith("- ")]
     old, new = (ast.parse(text.decode("utf-8-sig")) for text in (before, after))
     kept = [ast.dump(node) for node in new.body]
-    assert all(ast.dump(node) in kept for node in old.body)
+    grown = [node.name for node in old.body if ast.dump(node) not in kept]  # type: ignore
+    assert grown == ["TestDouble"] * ("import unittest" in before.decode())
     assert b"double(2), 4" in after and after.count(b"\r\n") in (0, after.count(b"\n"))
     if before:
         assert (out / "test_shop.py.bak").read_bytes() == before
