@@ -16,9 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from ftlab.evaluation.mutation import Graded, grade, show, table
+from ftlab.evaluation.mutation import Graded, figures, grade, show
 
 
 def tests_of(problem: dict[str, Any]) -> tuple[str, str]:
@@ -66,7 +64,7 @@ def main() -> None:
             if done % 50 == 0:
                 left = (time.monotonic() - start) / done * (len(problems) - done)
                 print(f"{done} of {len(problems)}, {left:.0f} s left", flush=True)
-    Console().print(table(graded))
+    print(*(f"{name}: {share}" for name, share in figures(graded).items()), sep="\n")
     print(f"{time.monotonic() - start:.0f} s")
     for problem, one in zip(problems, graded, strict=True):
         if not one.passes:

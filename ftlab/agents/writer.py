@@ -174,7 +174,9 @@ def _take(one: Outcome, reply: Answer | NoAnswer, style: Standards, number: int)
         one.failed = one.failed or {"no answer": str(reply)}
         return
     tests, imports = tests_in_answer(reply.text, one.name, style)
-    one.failed = {} if tests else {"no test": "the answer holds no test that calls the function"}
+    cut = "" if reply.finished else ", and was cut off by the limit on tokens"
+    none = {"no test": f"the answer holds no test that calls {one.name}{cut}"}
+    one.failed = {} if tests else none
     one.imports |= imports
     fresh = {name: test for name, test in tests.items() if name not in one.tests}
     one.proposed += len(fresh)

@@ -21,7 +21,7 @@ from ftlab.cli.serve import serve
 from ftlab.cli.show import show
 from ftlab.cli.synthesis import amplify, synth
 from ftlab.cli.train import train
-from ftlab.cli.verdict import compare, demo, mutate
+from ftlab.cli.verdict import compare, demo
 from ftlab.cli.write_tests import write_tests
 from ftlab.errors import FtlabError
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     help="Fine-tune language models, and prove that it helped.",
 )
 for command in (
-    demo, compare, mutate, train, profile, estimate, merge, generate, tasks, synth, amplify,
+    demo, compare, train, profile, estimate, merge, generate, tasks, synth, amplify,
     convert, split, mix, doctor, diversity, show, progress, rehearse, serve, write_tests,
 ):  # fmt: skip
     app.command()(command)

@@ -1,4 +1,4 @@
-"""Commands that prove something: demo, compare, mutate."""
+"""Commands that prove something: demo and compare."""
 
 from pathlib import Path
 from typing import Annotated
@@ -122,22 +122,3 @@ def _instructions(text: str, describe: str) -> str:
         return read_text(text).strip() if Path(text).is_file() else text
     except OSError:  # too long to be a file's name
         return text
-
-
-def mutate(
-    file: Annotated[Path, typer.Argument(help="JSONL: functions, and tests as completions.")],
-    show: Annotated[int, typer.Option(min=0, help="Modules whose survivors to show.")] = 3,
-) -> None:
-    """Run test modules against small faults put into their functions; print what they notice."""
-    from rich.console import Console
-
-    from ftlab.data import answer, read
-    from ftlab.evaluation import mutation
-
-    rows = read(file)
-    graded = mutation.grade_all(rows, [answer(row) for row in rows])
-    console = Console()
-    console.print(mutation.table(graded))
-    dull = sorted((g for g in graded if g.survivors), key=lambda g: g.passes)
-    for one in dull[:show]:
-        console.print(f"\n{one.target}{mutation.show(one)}", markup=False, highlight=False)

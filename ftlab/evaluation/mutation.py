@@ -39,7 +39,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ftlab import data, sandbox
 from ftlab.errors import ConfigError, DataError
@@ -49,9 +49,6 @@ from ftlab.evaluation.mutants import Mutant
 from ftlab.evaluation.probes import calls_in, probes_near
 from ftlab.tasks import Ratio, unit_tests
 from ftlab.tasks.unit_tests import MODULE, function_of
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 STAGES = ("parses", "style", "collects", "passes")
 _TIMEOUT = 10.0
@@ -310,44 +307,6 @@ def figures(graded: Sequence[Graded], *, seed: int = 0) -> dict[str, Interval]:
         name: bootstrap([r[name].num for r in rows], [r[name].den for r in rows], seed=seed)
         for name in rows[0]
     }
-
-
-def by_operator(graded: Sequence[Graded]) -> dict[str, Ratio]:
-    """Return what passing modules kill of the mutants of each operator that occurs."""
-    pairs = [(m.operator, dead) for one in graded if one.passes
-             for m, dead in zip(one.mutants, one.killed, strict=True)]  # fmt: skip
-    return {
-        name: Ratio(sum(dead for operator, dead in pairs if operator == name), den)
-        for name in faults.OPERATORS
-        if (den := sum(operator == name for operator, _ in pairs))
-    }
-
-
-def table(graded: Sequence[Graded], *, seed: int = 0) -> "Table":
-    """Return the funnel as a rich table: who comes how far, and what the passing ones kill."""
-    from rich import box
-    from rich.table import Table
-
-    found = figures(graded, seed=seed)
-    made = Table(
-        title=f"{len(graded)} test modules, {sum(len(g.mutants) for g in graded)} mutants, "
-        "95 % intervals",
-        box=box.SIMPLE,
-        title_justify="left",
-        caption_justify="left",
-    )
-    for column, side in (("", "left"), ("share", "right"), ("still in", "right")):
-        made.add_column(column, justify=side)  # type: ignore[arg-type]
-    left = list(graded)
-    for stage in STAGES:
-        left = [one for one in left if getattr(one, stage)]
-        made.add_row(stage, str(found[stage]), f"{len(left)} of {len(graded)}")
-    for name in ("killed", "killed_by_passing"):
-        made.add_row(name.replace("_", " "), str(found[name]), "")
-    made.caption = "killed, by operator: " + ", ".join(
-        f"{name} {ratio.num:.0f}/{ratio.den:.0f}" for name, ratio in by_operator(graded).items()
-    )
-    return made
 
 
 def show(graded: Graded) -> str:
