@@ -74,7 +74,6 @@ def write_tests(
         ConfigError, ModelError, OfflineError: an option, the key, the model's name or the endpoint
             is wrong; nothing is written.
         DataError: a path or the standards cannot be read, or two files have one name.
-        SandboxError: this machine has no sandbox that is strong enough for what a model wrote.
     """
     if expect not in ("model", "run"):
         raise_unknown("source of expected values", expect, ("model", "run"))

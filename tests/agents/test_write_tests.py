@@ -123,6 +123,18 @@ def test_values_by_running_are_for_a_person_to_confirm(shop, server, client):
     assert report.functions[0].lines == report.functions[0].statements == 3
 
 
+def test_where_the_sandbox_is_weak_only_plain_tests_are_run(shop, server, client, monkeypatch):
+    monkeypatch.setattr("ftlab.sandbox.level", lambda: "rlimits")
+    server.write = lambda messages: (
+        "def test_typical():\n    assert double(2) == 4\n" if asked_for(messages) == "double"
+        else module("total", 7.0).replace("(2)", "([7])")
+    )  # fmt: skip
+    report = agents.write_tests(shop, client=client, model="tiny", out=shop / "t", repairs=0)
+    assert [one.passed for one in report.functions] == [1, 0]
+    assert "without a strong sandbox" in report.functions[1].untested[0]
+    assert "was not run as a whole" in report.notes[0]
+
+
 def test_what_is_not_tested_is_said_in_words(shop, server, client):
     server.write = lambda messages: module(asked_for(messages)).replace("total(2)", "total([4])")
     total, double = agents.write_tests(shop, client=client, model="tiny", out=shop / "t").functions
