@@ -10,15 +10,11 @@ import time
 
 import typer
 
-from ftlab.cli.data import convert, diversity, doctor, tasks
-from ftlab.cli.generate import generate
-from ftlab.cli.mixture import mix, split
+from ftlab.cli.course import progress, rehearse
+from ftlab.cli.data import convert, diversity, doctor, mix, show, split, tasks
 from ftlab.cli.models import estimate, merge, profile
 from ftlab.cli.models_list import get, models
-from ftlab.cli.progress import progress
-from ftlab.cli.rehearse import rehearse
-from ftlab.cli.serve import serve
-from ftlab.cli.show import show
+from ftlab.cli.serve import generate, serve
 from ftlab.cli.synthesis import amplify, synth
 from ftlab.cli.train import train
 from ftlab.cli.verdict import compare, demo

@@ -1,5 +1,6 @@
-"""Commands about data: tasks, convert, doctor, diversity."""
+"""Commands about data: tasks, convert, doctor, diversity, split, mix, show."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ftlab.cli.options import Records
+from ftlab.cli.options import Model, Records, Seed
 from ftlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -145,3 +146,99 @@ def diversity(
 
     result = measure(read(data), read(reference), areas=areas, seed=seed)
     print(result.to_json() if as_json else result)
+
+
+def split(
+    data: Records,
+    out: Annotated[Path, typer.Option(help="New folder.")],
+    sizes: Annotated[str, typer.Option(help="Shares, or numbers of records.")] = "0.8,0.1,0.1",
+    by: Annotated[
+        str | None, typer.Option(help="Fields of meta; records that share a value stay together.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Field of meta to stratify by, or completion.")
+    ] = None,
+    near: Annotated[bool, typer.Option(help="Keep nearly equal inputs together.")] = True,
+    seed: Seed = 0,
+) -> None:
+    """Divide records into train, val and test, so that no sibling crosses."""
+    from ftlab.curation import splits
+    from ftlab.data import read
+
+    fields = None if by is None else [field.strip() for field in by.split(",") if field.strip()]
+    result = splits.split(read(data), _numbers(sizes), by=fields, label=label, near=near, seed=seed)
+    files = result.save(out)
+    print(result)
+    print(f"{', '.join(file.name for file in files)} in {out}")
+
+
+def mix(
+    data: Annotated[list[Path], typer.Argument(help="Records, as JSONL; one or more files.")],
+    out: Annotated[Path, typer.Option(help="New JSONL file.")],
+    weights: Annotated[
+        str | None, typer.Option(help="How often each record of each file is read, as 9,0.5.")
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="Field of meta whose values shall be equally many.")
+    ] = None,
+    how: Annotated[str, typer.Option(help="Balance up, down or to the same total.")] = "same",
+    size: Annotated[int | None, typer.Option(min=1, help="Records in all.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Sample files up or down into one, shuffled."""
+    from ftlab.curation import mixture
+    from ftlab.data import read, write
+
+    if weights is not None and balance is not None:
+        raise ConfigError("Give --weights or --balance, not both.")
+    factors = [1.0] * len(data) if weights is None else _numbers(weights)
+    if len(factors) != len(data):
+        raise ConfigError(f"{len(factors)} weights were given for {len(data)} files.")
+    if len(set(data)) < len(data):
+        raise ConfigError("A file is named twice. Give it a larger weight instead.")
+    sources = {str(path): read(path) for path in data}
+    if balance is not None:
+        rows = [record for source in sources.values() for record in source]
+        result = mixture.balance(rows, balance, how=how, size=size, seed=seed)
+    else:
+        by_file = dict(zip(sources, factors, strict=True))
+        result = mixture.mix(sources, by_file, size=size, seed=seed, title="file")
+    print(result)
+    write(out, result.records)
+    print(f"\n{len(result.records):,} records in {out}")
+
+
+def _numbers(text: str) -> list[float]:
+    """Read numbers between commas; whole ones stay whole."""
+    try:
+        return [float(part) if {*".eE"} & {*part} else int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{text!r} is no list of numbers. Write them as 0.8,0.1,0.1.") from None
+
+
+def show(
+    file: Records,
+    model: Model = "smollm2-135m",
+    record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
+) -> None:
+    """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
+    from rich.console import Console
+
+    from ftlab import data, models
+    from ftlab.templates import encode, problems, show_mask
+
+    rows = data.read(file)
+    if record > len(rows):
+        raise DataError(f"{file} has {len(rows)} records; number {record} was asked for.")
+    tokenizer, row = models.tokenizer(model), rows[record - 1]
+    encoded = encode(tokenizer, row)
+    if as_json:
+        print(json.dumps({"input_ids": encoded.input_ids, "loss_mask": encoded.loss_mask}))
+        return
+    console = Console(highlight=False)
+    console.print(show_mask(tokenizer, encoded))
+    known = problems(tokenizer)
+    for line in problems(tokenizer, row):
+        if line not in known:  # the doctor tells what is the tokenizer's own
+            console.print(line, style="yellow", markup=False)

@@ -21,8 +21,7 @@ from typing import Any
 
 from ftlab import data
 from ftlab.curation.answer_cache import Request
-from ftlab.curation.inputs import instruction
-from ftlab.curation.near_duplicates import pairs_of_words
+from ftlab.curation.near_duplicates import instruction, pairs_of_words
 from ftlab.curation.synthesis import Rejected, Synthesis, run
 from ftlab.endpoint import Teacher
 from ftlab.errors import ConfigError, DataError, raise_unknown

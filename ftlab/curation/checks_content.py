@@ -19,9 +19,8 @@ from typing import Any
 
 from ftlab import data
 from ftlab.curation import checks_private
-from ftlab.curation.checks_leftovers import leftovers
 from ftlab.curation.checks_private import PATTERNS
-from ftlab.curation.checks_words import listed
+from ftlab.curation.checks_words import leftovers, listed
 from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
 from ftlab.formats import NotJsonError, loads

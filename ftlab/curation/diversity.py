@@ -30,8 +30,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ftlab import data
-from ftlab.curation.inputs import asked, instruction
 from ftlab.curation.mixture import table
+from ftlab.curation.near_duplicates import asked, instruction
 from ftlab.errors import ConfigError, DataError
 
 NEIGHBOURS = 5

@@ -20,8 +20,11 @@ datasketch's own MinHashLSH finds the same and takes as long, and 100,000 texts 
 import re
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
+
+from ftlab import data
 
 THRESHOLD = 0.8
 BANDS, ROWS = 21, 6  # a pair with Jaccard 0.8 meets in some band with probability 0.998
@@ -47,6 +50,28 @@ def pairs_of_words(text: str) -> set[int]:
 def jaccard(a: set[int], b: set[int]) -> float:
     """Return what two sets share, over what either has; 1 for two empty ones."""
     return len(a & b) / len(a | b) if a or b else 1.0
+
+
+# What records ask.
+
+
+def asked(record: data.Row) -> str:
+    """Return what a record asks, without its system message."""
+    return "\n".join(turn["content"] for turn in data.prompt(record) if turn["role"] != "system")
+
+
+def instruction(texts: Sequence[str]) -> str:
+    """Return the whole lines that all texts begin with; "" for fewer than two different texts.
+
+    >>> instruction(["Sort this:\\n\\na", "Sort this:\\n\\nand"])
+    'Sort this:\\n\\n'
+    """
+    first, last = min(texts, default=""), max(texts, default="")  # what these share, all share
+    if first == last:
+        return ""
+    pairs = enumerate(zip(first, last, strict=False))
+    end = next((i for i, (a, b) in pairs if a != b), len(first))
+    return first[: first.rfind("\n", 0, end) + 1]
 
 
 class NearIndex:

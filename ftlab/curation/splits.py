@@ -25,9 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftlab import data
-from ftlab.curation.inputs import asked
 from ftlab.curation.mixture import shuffled, strata, table, values
-from ftlab.curation.near_duplicates import NearIndex
+from ftlab.curation.near_duplicates import NearIndex, asked
 from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
 

@@ -23,8 +23,15 @@ from typing import Any
 from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
 from ftlab.hardware import keep_unpacked, profile
 from ftlab.models import folders, four_bit, hub, smollm2
-from ftlab.models.folders import ModelCard, cached, checked, front_matter, read_json, shipped
-from ftlab.models.silence import quiet
+from ftlab.models.folders import (
+    ModelCard,
+    cached,
+    checked,
+    front_matter,
+    quiet,
+    read_json,
+    shipped,
+)
 from ftlab.models.tokenizers import load_tokenizer
 
 __all__ = [

@@ -3,10 +3,13 @@
 Only safetensors are read, for pickled weights can run code when opened.
 """
 
+import contextlib
 import json
 import logging
 import re
 import struct
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,8 +19,8 @@ from ftlab.errors import ModelError
 from ftlab.hardware import cache_folder
 
 __all__ = [
-    "ModelCard", "cached", "checked", "downloads", "front_matter", "parameters", "read_json",
-    "roots", "shipped", "weights",
+    "ModelCard", "cached", "checked", "downloads", "front_matter", "parameters", "quiet",
+    "read_json", "roots", "shipped", "weights",
 ]  # fmt: skip
 
 log = logging.getLogger("ftlab")
@@ -197,3 +200,23 @@ def parameters(file: Path) -> int:
         raise ModelError(
             f"{file} is not a whole safetensors file ({error}). Download or save it again."
         ) from None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Load or save without progress bars and reports on stderr; what matters is raised."""
+    from transformers.utils import logging as theirs
+
+    bars, level = theirs.is_progress_bar_enabled(), theirs.get_verbosity()
+    theirs.disable_progress_bar()
+    theirs.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():  # peft asks by a name that is going away
+            warnings.filterwarnings(
+                "ignore", message=".*gradient_checkpointing", category=FutureWarning
+            )
+            yield
+    finally:
+        theirs.set_verbosity(level)
+        if bars:
+            theirs.enable_progress_bar()

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import FtlabError, ModelError, first_line
-from ftlab.models.folders import read_json
-from ftlab.models.silence import quiet
+from ftlab.models.folders import quiet, read_json
 
 __all__ = ["load_tokenizer"]
 

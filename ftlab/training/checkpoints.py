@@ -16,6 +16,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from ftlab.errors import ModelError
+from ftlab.models import folders
+
 __all__ = ["newest_whole", "problem"]
 
 
@@ -53,12 +56,11 @@ def problem(checkpoint: str | os.PathLike[str], *, processes: int = 1) -> str:
         return (
             ""  # a model in parts (FSDP, DeepSpeed) has other files: its state alone is looked at
         )
-    weights = _weights(folder)
-    if not weights:
-        return "there are no weights"
-    for path in weights:
-        if not _safetensors_whole(path):
-            return f"{path.name} is missing or cut off"
+    try:
+        for file in folders.weights(folder):
+            folders.parameters(file)
+    except ModelError as error:
+        return str(error)
     random = (
         ["rng_state.pth"] if processes == 1 else [f"rng_state_{i}.pth" for i in range(processes)]
     )
@@ -67,32 +69,6 @@ def problem(checkpoint: str | os.PathLike[str], *, processes: int = 1) -> str:
         if not (folder / name).is_file() or not zipfile.is_zipfile(folder / name):
             return f"{name} is missing or cut off"
     return ""
-
-
-def _weights(folder: Path) -> list[Path]:
-    """Return the files that hold the weights, those that an index names included."""
-    named = [f"{stem}.safetensors" for stem in ("adapter_model", "model")]
-    files = {folder / name for name in named if (folder / name).exists()}
-    for index in folder.glob("*.safetensors.index.json"):
-        held = _json(index)
-        parts = held.get("weight_map", {}).values() if isinstance(held, dict) else [index.name]
-        files |= {folder / part for part in parts}
-    return sorted(files)
-
-
-def _safetensors_whole(path: Path) -> bool:
-    """Say whether a file is as long as its header says (8 bytes, the header, the tensors)."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 0 < length < size:
-                return False
-            header = json.loads(stream.read(length))
-    except (OSError, ValueError):
-        return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return size == 8 + length + max(ends, default=0)
 
 
 def _json(path: Path) -> Any:
