@@ -245,7 +245,12 @@ def marks_of(model: Any, tokenizer: Any, rows: list[data.Row]) -> str:
 
 def careless(rows: list[data.Row]) -> list[data.Row]:
     """Return sentences whose input keeps its capitals and loses only the marks."""
-    return plain([punctuation.with_capitals(row) for row in rows])
+    bare = [" ".join(w.form for w in punctuation.read(data.answer(row))) for row in rows]
+    system = punctuation.SYSTEM
+    return [
+        data.example(asked, data.answer(row), system=system)
+        for asked, row in zip(bare, rows, strict=True)
+    ]
 
 
 def plain(rows: list[data.Row]) -> list[data.Row]:

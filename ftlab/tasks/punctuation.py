@@ -206,19 +206,6 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     return made
 
 
-def with_capitals(record: data.Row) -> data.Row:
-    """Return the record with the capitals left in its prompt, and only the marks taken away.
-
-    Where a sentence begins, its capital then gives it away: a model need not read to put a period
-    there, and is lost when the capitals go.
-
-    >>> data.prompt(with_capitals(row("Where is Anna? She left.")))[-1]["content"]
-    'Where is Anna She left'
-    """
-    bare = " ".join(word.form for word in read(data.answer(record)))
-    return data.example(bare, data.answer(record), system=SYSTEM, **data.meta(record))
-
-
 # Sentences, of any text.
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")

@@ -9,7 +9,7 @@ voice of the same century, are the probe.
 
 No judge marks the answers. `in_voice` is a logistic regression over letter n-grams and function
 words, trained on both sides of the training pairs: it sees spelling, marks and little words, so it
-sees *that* a sentence is old-fashioned, and hardly whose voice it is (`measured` says how well it
+sees *that* a sentence is old-fashioned, and hardly whose voice it is (the card says how well it
 does each). `kept` asks for the names, the numbers and a part of the other words.
 
 >>> row = examples(1, seed=0)[0]
@@ -91,7 +91,8 @@ def keeps(text: str, other: str) -> bool:
     return taken and all(re.search(rf"\b{re.escape(name)}", low) for name in names(other))
 
 
-def _untrained() -> Any:
+def classifier() -> Any:
+    """Return the classifier of `in_voice`, not trained yet."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
@@ -101,7 +102,7 @@ def _untrained() -> Any:
     return make_pipeline(make_union(letters, little), LogisticRegression(C=10, max_iter=1000))
 
 
-def _sides(split: str) -> tuple[list[str], list[int], list[int]]:
+def sides(split: str) -> tuple[list[str], list[int], list[int]]:
     """Return the sentences of a split's pairs, whether each is voiced, and its pair."""
     rows = [row for row in written(FILE)[split] if row["voice"] == "manners"]
     texts = [row[side] for side in _SIDES for row in rows]
@@ -109,38 +110,15 @@ def _sides(split: str) -> tuple[list[str], list[int], list[int]]:
 
 
 @functools.cache
-def _model() -> Any:
-    texts, voiced, _ = _sides("train")
-    return _untrained().fit(texts, voiced)
+def trained() -> Any:
+    """Return the classifier, trained on both sides of the training pairs."""
+    texts, voiced, _ = sides("train")
+    return classifier().fit(texts, voiced)
 
 
 def in_voice(text: str) -> bool:
     """Say whether the classifier takes a text for voiced; an empty one is not."""
-    return bool(text.strip()) and bool(_model().predict([text])[0])
-
-
-def measured() -> dict[str, float]:
-    """Return how often the classifier is right, and what it makes of the other voice.
-
-    Returns:
-        `cross-validated` and `held out`: its accuracy over plain and voiced sentences, in five
-        folds of the training pairs and on the test pairs; `other voice`: the share of the probe's
-        voiced sentences that it takes for this one. The nearer that is to 1, the less it tells.
-        And `kept`: the share of the references that pass `keeps`.
-    """
-    from sklearn.model_selection import GroupKFold, cross_val_score
-
-    texts, voiced, pairs = _sides("train")
-    folds = cross_val_score(_untrained(), texts, voiced, groups=pairs, cv=GroupKFold(5))
-    held_out, truth, _ = _sides("test")
-    others = [row["voiced"] for row in written(FILE)["test"] if row["voice"] == "adjacent"]
-    ours = [r for rows in written(FILE).values() for r in rows if r["voice"] == "manners"]
-    return {
-        "cross-validated": float(folds.mean()),
-        "held out": float(_model().score(held_out, truth)),
-        "other voice": float(_model().predict(others).mean()),
-        "kept": sum(keeps(pair["voiced"], pair["plain"]) for pair in ours) / len(ours),
-    }
+    return bool(text.strip()) and bool(trained().predict([text])[0])
 
 
 def score(record: data.Row, text: str) -> dict[str, Ratio]:

@@ -79,47 +79,35 @@ class Calculator:
         """Return the sliders, with the bill below them."""
         import ipywidgets
 
-        style: Any = {"description_width": "17em"}
         wide = ipywidgets.Layout(width="auto", max_width="44em")
-        step = {"readout_format": ",.0f", "style": style, "layout": wide}
-        money = {"min": 0.0, "step": 5.0, "style": style, "layout": wide}
+
+        def slider(kind: str, value: float, low: float, high: float, what: str, **more: Any) -> Any:
+            return getattr(ipywidgets, f"{kind}Slider")(
+                value=value, min=low, max=high, description=what, layout=wide,
+                style={"description_width": "17em"}, **more,
+            )  # fmt: skip
+
         priced = {}
         if self.base.input and self.tuned.input:  # what costs nothing cannot be scaled
             digits, times = math.log10(self.base.input), self.tuned.input / self.base.input
             priced = {
-                "read": ipywidgets.FloatLogSlider(
-                    self.base.input, min=min(-2, digits), max=max(2, digits), step=0.05,
-                    description="price of a million tokens read", readout_format=",.2f",
-                    style=style, layout=wide,
-                ),
-                "times": ipywidgets.FloatSlider(
-                    times, min=min(0.5, times), max=max(10, times), step=0.1,
-                    description="a tuned token costs, times that", readout_format=".1f",
-                    style=style, layout=wide,
-                ),
+                "read": slider("FloatLog", self.base.input, min(-2, digits), max(2, digits),
+                               "price of a million tokens read", step=0.05,
+                               readout_format=",.2f"),
+                "times": slider("Float", times, min(0.5, times), max(10, times),
+                                "a tuned token costs, times that", step=0.1,
+                                readout_format=".1f"),
             }  # fmt: skip
         sliders = {
-            "calls": ipywidgets.FloatLogSlider(
-                self.calls, min=2, max=8, step=0.1, description="calls a month", **step
-            ),
-            "long_prompt": ipywidgets.IntSlider(
-                self.long_prompt, 0, 8000, 50, description="tokens of the long prompt",
-                style=style, layout=wide,
-            ),
-            "short_prompt": ipywidgets.IntSlider(
-                self.short_prompt, 0, 8000, 50, description="tokens of the short prompt",
-                style=style, layout=wide,
-            ),
-            "answer": ipywidgets.IntSlider(
-                self.answer, 0, 2000, 10, description="tokens of an answer", style=style,
-                layout=wide,
-            ),
-            "training": ipywidgets.FloatSlider(
-                self.training, max=5000.0, description="the training, once", **money
-            ),
-            "upkeep": ipywidgets.FloatSlider(
-                self.upkeep, max=2000.0, description="upkeep a month", **money
-            ),
+            "calls": slider("FloatLog", self.calls, 2, 8, "calls a month", step=0.1,
+                            readout_format=",.0f"),
+            "long_prompt": slider("Int", self.long_prompt, 0, 8000, "tokens of the long prompt",
+                                  step=50),
+            "short_prompt": slider("Int", self.short_prompt, 0, 8000, "tokens of the short prompt",
+                                   step=50),
+            "answer": slider("Int", self.answer, 0, 2000, "tokens of an answer", step=10),
+            "training": slider("Float", self.training, 0, 5000, "the training, once", step=5),
+            "upkeep": slider("Float", self.upkeep, 0, 2000, "upkeep a month", step=5),
         }  # fmt: skip
         verdict = ipywidgets.HTML(layout=wide)
 

@@ -160,10 +160,3 @@ def test_rows_ask_what_question_asks():
 def test_sentences_are_not_cut_at_an_abbreviation():
     assert punctuation.sentences("By Mr. Smith, etc. It ends.") == ["By Mr. Smith, etc. It ends."]
     assert punctuation.sentences("It ends. So does it.") == ["It ends.", "So does it."]
-
-
-def test_with_capitals_keeps_capitals_and_takes_marks():
-    plain = punctuation.row("Where is Anna? She left.", slice="mine")
-    shortcut = punctuation.with_capitals(plain)
-    assert data.prompt(shortcut)[-1]["content"] == "Where is Anna She left"
-    assert data.answer(shortcut) == data.answer(plain) and data.meta(shortcut) == data.meta(plain)

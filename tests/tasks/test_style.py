@@ -1,4 +1,5 @@
 import pytest
+import task_cards
 
 from ftlab import data, tasks
 from ftlab.tasks import style
@@ -27,7 +28,7 @@ def test_names_at_the_beginning_of_a_sentence_are_names_and_other_words_are_not(
 
 
 def test_the_measure_tells_plain_from_voiced_and_says_that_it_hardly_tells_voices_apart():
-    said = style.measured()
+    said = task_cards.style_measure()
     assert said["cross-validated"] > 0.9 and said["held out"] > 0.9
     assert 0.5 < said["other voice"] < 1
 
