@@ -119,8 +119,8 @@ class Calculator:
             verdict.value = box(str(now), _tone(now.bill().saved > 0))
 
         shown = [*sliders.values(), *priced.values()]
-        for slider in shown:
-            slider.observe(show, names="value")
+        for one in shown:
+            one.observe(show, names="value")
         show()
         return ipywidgets.VBox([*shown, verdict])
 
