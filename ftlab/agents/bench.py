@@ -229,5 +229,6 @@ def noticed(
                 f"`{new[0] if new else 'nothing'}`; {function.name}({call[10:-1]}) would"
             )
     if quiet := len(alive) - len(said):
-        said.append(f"{quiet} small changes go unnoticed by every call tried: perhaps no faults")
+        go = "changes go" if quiet > 1 else "change goes"
+        said.append(f"{quiet} small {go} unnoticed by every call that was tried: perhaps no fault")
     return len(made) - len(alive), len(made), said

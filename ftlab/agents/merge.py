@@ -132,7 +132,7 @@ def _insert(
     last = closing[-1] if closing and gently else len(lines)
     place = max([*imports, *doc, 0]) if gently else last
     last = max(place, last)
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    classes: dict[str, Any] = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
     behind: dict[int, str] = {}
     blocks, top = [], {node.name for node in _functions(tree)}
     for one in additions:
@@ -147,6 +147,7 @@ def _insert(
             continue
         while name in classes:
             name, number = f"{class_name(one.function)}{number}", number + 1
+        classes[name] = None
         tests = one.tests if standards.classes else _renamed(one.tests, top)
         blocks.append(standards.block(tests, one.function, name))
     if head := _imports(tree, additions, standards):

@@ -128,6 +128,8 @@ def _plan(source: Source, out: Path, report: Report) -> None:
             why = merge.conflict(_old(file), source.module, function.name)
         except (OSError, UnicodeDecodeError) as error:
             why = f"cannot be read: {error}"
+        if any((one.file, one.name) == (file, function.name) for one in report.functions):
+            why = f"has tests of another {function.name} from this run: give one file at a time"
         if why:
             report.left_out[f"{source.path}, {function.name}: {file}"] = why
         else:
@@ -292,7 +294,11 @@ def _write(style: Standards, report: Report, dry_run: bool) -> None:
             tests = list(one.tests.values())
             additions.append(merge.Addition(one.name, one.function.module, tests, imports, names))
         old = _old(file)
-        new = merge.merge(old, additions, style)
+        try:
+            new = merge.merge(old, additions, style)
+        except DataError as error:
+            report.left_out[str(file)] = str(error)
+            continue
         if new == old:
             report.files[file] = "has these tests already"
             continue

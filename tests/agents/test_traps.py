@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 
 import pytest
 from conftest import module
@@ -116,10 +117,22 @@ def test_nothing_is_lost(name, tmp_path, client):
 def test_3000_lines(tmp_path, client):
     (tmp_path / "shop.py").write_text(MANY)
     assert len(MANY.splitlines()) == 3000 and len(agents.functions_of(tmp_path)) == 600
-    (tmp_path / "shop.py").write_text(MANY.replace("def double_", "def _double_", 597))
+    some = MANY.replace("def double_", "def _double_", 597).replace("_599(", "599(")
+    (tmp_path / "shop.py").write_text(some.replace("_598(", "599_(", 1))  # classes of one name
     report = agents.write_tests([tmp_path], client=client, model="tiny", out=tmp_path / "tests")
     assert [one.passed for one in report.functions] == [1, 1, 1]
+    text = (tmp_path / "tests" / "test_shop.py").read_text()
+    assert text.count("\nclass ") == len(set(re.findall("class .*", text))) == 3
     assert report.functions[-1].function.line == 2996 and report.functions[-1].lines == 1
+
+
+def test_two_modules_of_one_test_file(tmp_path, client):
+    for path in ("a_b.py", "a/b.py", "a/__init__.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("" if "init" in path else ONE)
+    report = agents.write_tests(tmp_path, client=client, model="tiny", out=tmp_path / "tests")
+    assert len(report.functions) == 1 and not report.ok
+    assert "has tests of another double" in str(report)
 
 
 def test_what_no_function_can_be_found_by(tmp_path):
