@@ -12,6 +12,7 @@ import typer
 
 from ftlab.cli.course import progress, rehearse
 from ftlab.cli.data import convert, diversity, doctor, mix, show, split, tasks
+from ftlab.cli.loop import loop, rollback, traces
 from ftlab.cli.models import estimate, merge, profile
 from ftlab.cli.models_list import get, models
 from ftlab.cli.serve import generate, serve
@@ -30,11 +31,13 @@ app = typer.Typer(
 for command in (
     demo, compare, train, profile, estimate, merge, generate, tasks, synth, amplify,
     convert, split, mix, doctor, diversity, show, progress, rehearse, serve, write_tests,
+    loop, rollback,
 ):  # fmt: skip
     app.command()(command)
 group = typer.Typer(invoke_without_command=True, callback=models, pretty_exceptions_enable=False)
 group.command()(get)
 app.add_typer(group, name="models")
+app.add_typer(traces, name="traces")
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ def serve(
         bool, typer.Option(help="Start the process that trains; its command is printed.")
     ] = True,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute for each key.")] = 1200,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Store every completion, to be labelled.")
+    ] = False,
 ) -> None:
     """Serve fine-tuning jobs and chat to the openai client: files, jobs, models, completions."""
     from ftlab.serving.app import Limits
@@ -31,7 +34,7 @@ def serve(
 
     run(
         data, host=host, port=port, keys=api_key or (), model=model, worker=worker,
-        limits=Limits(requests=rate),
+        limits=Limits(requests=rate), trace=trace,
     )  # fmt: skip
 
 

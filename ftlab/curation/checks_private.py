@@ -15,7 +15,7 @@ the card networks' test numbers. The other patterns are in `data/patterns.yaml`.
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,21 +57,21 @@ def _detectors() -> tuple[tuple[str, Callable[[str], Iterable[str]]], ...]:
 
 def secret(text: str) -> str | None:
     """Return the kind of the first key, token or password found in a text."""
-    if not _suspect(text):
-        return None
-    for line in text.splitlines():
+    return next(_secrets(text), (None, ""))[0]
+
+
+def _secrets(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the kind of each key, token or password, with what of it was recognised."""
+    for line in text.splitlines() if _suspect(text) else ():
         # Some patterns take quadratic time, so no line is given to them whole.
         for start in range(0, len(line), PIECE - OVERLAP):
             piece = line[start : start + PIECE]
             if not _suspect(piece):
                 continue
             for kind, search in _detectors():
-                if next(iter(search(piece)), None) is not None:
-                    return kind
+                yield from ((kind, str(found)) for found in search(piece))
             for kind, pattern in _ALSO:
-                if pattern.search(piece):
-                    return kind
-    return None
+                yield from ((kind, found.group()) for found in pattern.finditer(piece))
 
 
 def _suspect(text: str) -> bool:
@@ -98,28 +98,49 @@ def private(text: str) -> dict[str, str]:
 
     The example is shortened, so that a report may be shown.
     """
-    found = {}
-    if "@" in text:
-        for match in PATTERNS.email.finditer(text):
-            if not PATTERNS.reserved.search(match[1]):
-                found["emails"] = f"{match.group()[:2]}…@{match[1]}"
-                break
+    found: dict[str, str] = {}
+    for check, match in _private(text):
+        whole = match.group()
+        short = f"{whole[:2]}…@{match[1]}" if check == "emails" else f"{whole[:5].strip()}…"
+        found.setdefault(check, short)
+    return found
+
+
+def _private(text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield what in a text is an address or a number of somebody's."""
+    for match in PATTERNS.email.finditer(text) if "@" in text else ():
+        if not PATTERNS.reserved.search(match[1]):
+            yield "emails", match
     if not PATTERNS.digits.search(text):
-        return found
+        return
     for match in PATTERNS.phone.finditer(text):
         if not PATTERNS.fiction.search(match.group()):
-            found["phones"] = f"{match.group()[:5]}…"
-            break
+            yield "phones", match
     for match in PATTERNS.card.finditer(text):
         digits = re.sub(r"\D", "", match.group())
-        if (
-            PATTERNS.networks.fullmatch(digits)
-            and luhn(digits)
-            and not PATTERNS.test_cards.fullmatch(digits)
-        ):
-            found["cards"] = f"{digits[:4]}…"
-            break
-    return found
+        known = PATTERNS.networks.fullmatch(digits) and luhn(digits)
+        if known and not PATTERNS.test_cards.fullmatch(digits):
+            yield "cards", match
+
+
+_KEY_BLOCK = re.compile(r"-----BEGIN [\w ]*PRIVATE KEY.*?(?:-----END [\w ]*-----|\Z)", re.DOTALL)
+
+
+def redacted(text: str) -> str:
+    """Return a text with the names of their kinds in place of secrets and personal data.
+
+    >>> redacted("Write to ann.lee@mail.co.uk, not to https://ann:x7Gh2kq@mail.co.uk")
+    'Write to [email], not to https://ann:[Basic Auth Credentials]@mail.co.uk'
+    """
+    text = _KEY_BLOCK.sub("[Private Key]", text)
+    for kind, value in sorted(set(_secrets(text)), key=lambda found: -len(found[1])):
+        # With what is left of a token that is longer than what was searched at once; and a short
+        # password only where it stands in an address, for it may be a common word.
+        after = r"[\w+/=.-]{0,8000}" if len(value) >= 20 else "(?=@)" if len(value) < 8 else ""
+        text = re.sub(re.escape(value) + after, f"[{kind}]", text) if value else text
+    for check, match in list(_private(text)):
+        text = text.replace(match.group(), f"[{check[:-1]}]")
+    return text
 
 
 # Commands and what is hidden.

@@ -19,15 +19,16 @@ from urllib.parse import urlsplit
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-from openai import BaseModel as Answer
 from openai.types import FileDeleted, Model, ModelDeleted
 from openai.types.fine_tuning import FineTuningJob
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from ftlab.errors import ConfigError, DataError, FtlabError
-from ftlab.serving.page import jobs_part, whole
+from ftlab.serving.page import jobs_part, traces_part, whole
+from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, json_of, list_of, plain
 from ftlab.serving.store import Store, checkpoint_of, event_of, file_of, job_of, model_of, new_id
+from ftlab.serving.traces import LIVE, keeper, routes, where_metadata
 from ftlab.serving.uploads import examined
 
 __all__ = ["Limits", "Refused", "Service", "make_app"]
@@ -51,20 +52,10 @@ class Limits:
     """Jobs that wait or run."""
     requests: int = 1200
     """Requests a minute."""
+    traces: int = 50_000
+    """Stored completions without a label."""
     waiting: int = 256
     """Chat requests of all keys that wait for an answer or get one."""
-
-
-class Refused(Exception):
-    """A request that is refused, in the protocol's form."""
-
-    def __init__(
-        self, status: int, message: str, *, param: str | None = None, code: str | None = None,
-        kind: str = "invalid_request_error", headers: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(message)
-        self.status, self.headers = status, headers
-        self.body = {"message": message, "type": kind, "param": param, "code": code}
 
 
 @dataclass
@@ -78,6 +69,8 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     engine: Any = None
     """What answers chat requests (`ftlab.serving.engine`)."""
+    trace: bool = False
+    """Store every completion whose request does not refuse it."""
 
     def __post_init__(self) -> None:
         if short := [key for key in self.keys if len(key) < 16]:
@@ -127,12 +120,18 @@ class Service:
                 kind="requests", code="rate_limit_exceeded", headers={"retry-after": f"{wait:.0f}"},
             )  # fmt: skip
 
+    def named(self, owner: str, model: str) -> str:
+        """Return what `live` stands for, and any other name as it is."""
+        history = self.store.live(owner) if model == LIVE else []
+        return history[-1]["model"] if history else self.base if model == LIVE else model
+
     def folder_of(self, owner: str, model: str) -> Path | None:
         """Return the folder of an owner's model, None for the base.
 
         Raises:
             Refused: the owner has no such model.
         """
+        model = self.named(owner, model)
         if model == self.base:
             return None
         sql = "select folder from models where id = ? and owner = ?"
@@ -142,7 +141,7 @@ class Service:
                 "select id from models where owner = ? and step is null", owner)]  # fmt: skip
             raise Refused(
                 404, f"The model `{model[:200]}` does not exist or you do not have access to it. "
-                f"There are: {', '.join([self.base, *names[:10]])}.",
+                f"There are: {', '.join([self.base, LIVE, *names[:10]])}.",
                 param="model", code="model_not_found",
             )  # fmt: skip
         return self.store.folder / "models" / found["folder"]
@@ -155,11 +154,7 @@ def _auto(kind: Any, **limits: Any) -> Any:
     return Annotated[kind, Field(strict=True, allow_inf_nan=False, **limits)] | Literal["auto"]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Hyperparameters(_Closed):
+class Hyperparameters(Closed):
     """Of a supervised job."""
 
     batch_size: _auto(int, ge=1, le=256) = "auto"  # type: ignore[valid-type]
@@ -175,19 +170,19 @@ class DpoHyperparameters(Hyperparameters):
     beta: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] | Literal["auto"] = "auto"
 
 
-class Supervised(_Closed):
+class Supervised(Closed):
     """Learn answers."""
 
     hyperparameters: Hyperparameters = Hyperparameters()
 
 
-class Dpo(_Closed):
+class Dpo(Closed):
     """Learn preferences."""
 
     hyperparameters: DpoHyperparameters = DpoHyperparameters()
 
 
-class Method(_Closed):
+class Method(Closed):
     """How a job learns."""
 
     type: Literal["supervised", "dpo"]
@@ -195,7 +190,7 @@ class Method(_Closed):
     dpo: Dpo | None = None
 
 
-class JobRequest(_Closed):
+class JobRequest(Closed):
     """A job, as it is asked for."""
 
     model: str
@@ -206,16 +201,7 @@ class JobRequest(_Closed):
     suffix: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
     integrations: Annotated[list[Any], Field(max_length=0)] | None = None
-    metadata: (
-        Annotated[
-            dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-            Field(max_length=16),
-        ]
-        | None
-    ) = None
-
-
-Limit = Annotated[int, Query(ge=1, le=100)]
+    metadata: Metadata = None
 
 
 def make_app(service: Service) -> FastAPI:
@@ -247,12 +233,12 @@ def make_app(service: Service) -> FastAPI:
             text = "integrations are not supported: nothing leaves this machine."
         if param == "method.type":
             text = "Only the methods 'supervised' and 'dpo' are supported."
-        return refused(request, Refused(400, _plain(text), param=_plain(param)))
+        return refused(request, Refused(400, plain(text), param=plain(param)))
 
     @app.exception_handler(HTTPException)
     def unknown(request: Request, error: Any) -> JSONResponse:
         text = f"{error.detail}: {request.method} {request.url.path[:200]}"
-        return refused(request, Refused(error.status_code, _plain(text)))
+        return refused(request, Refused(error.status_code, plain(text)))
 
     @app.exception_handler(FtlabError)
     def mended(request: Request, error: FtlabError) -> JSONResponse:
@@ -293,11 +279,11 @@ def make_app(service: Service) -> FastAPI:
                 shown = Path((upload.filename or "file.jsonl").replace("\\", "/")).name[:200]
                 shown = "".join(c for c in shown if c.isprintable()) or "file.jsonl"
                 made = await asyncio.to_thread(
-                    store.add_file, owner, part, _plain(shown), "fine-tune", kind
+                    store.add_file, owner, part, plain(shown), "fine-tune", kind
                 )
             finally:
                 part.unlink(missing_ok=True)
-        return _json(made)
+        return json_of(made)
 
     def own_file(owner: str, file_id: str, param: str | None = None) -> Any:
         found = store.row("select * from files where id = ? and owner = ?", file_id, owner)
@@ -316,11 +302,11 @@ def make_app(service: Service) -> FastAPI:
         if purpose is not None:
             where, values = f"{where} and purpose = ?", (owner, purpose)  # type: ignore[assignment]
         found = store.page("files", where, values, after, limit, order == "desc")
-        return _list([file_of(row) for row in found[0]], found[1])
+        return list_of([file_of(row) for row in found[0]], found[1])
 
     @app.get("/v1/files/{file_id}")
     def retrieve_file(owner: Owner, file_id: str) -> Response:
-        return _json(file_of(own_file(owner, file_id)))
+        return json_of(file_of(own_file(owner, file_id)))
 
     @app.get("/v1/files/{file_id}/content")
     def file_content(owner: Owner, file_id: str) -> Response:
@@ -336,12 +322,13 @@ def make_app(service: Service) -> FastAPI:
             if file_id in (job.training_file, job.validation_file):
                 raise Refused(409, f"The job {job.id} still needs this file. Cancel it first.")
         store.delete_file(owner, file_id)
-        return _json(FileDeleted(id=file_id, deleted=True, object="file"))
+        return json_of(FileDeleted(id=file_id, deleted=True, object="file"))
 
     # Jobs.
 
     @app.post("/v1/fine_tuning/jobs")
     def create_job(owner: Owner, asked: JobRequest) -> Response:
+        asked.model = service.named(owner, asked.model)
         folder = service.folder_of(owner, asked.model)
         method = asked.method or Method(type="supervised")
         dpo = method.type == "dpo"
@@ -391,7 +378,7 @@ def make_app(service: Service) -> FastAPI:
                 429, f"{limits.jobs} of your jobs wait or run already. Cancel one, or wait.",
                 kind="requests", code="rate_limit_exceeded", headers={"retry-after": "30"},
             )  # fmt: skip
-        return _json(job)
+        return json_of(job)
 
     def own_job(owner: str, job_id: str) -> FineTuningJob:
         job = store.job(job_id, owner)
@@ -404,20 +391,13 @@ def make_app(service: Service) -> FastAPI:
     def list_jobs(
         request: Request, owner: Owner, after: str | None = None, limit: Limit = 20
     ) -> Response:
-        where, values = "owner = ?", [owner]
-        for name, value in request.query_params.items():
-            if name.startswith("metadata[") and name.endswith("]"):
-                where += " and exists (select 1 from json_each(body, '$.metadata') "
-                where += "where key = ? and value = ?)"
-                values += [name[9:-1], value]
-        if request.query_params.get("metadata") == "null":
-            where += " and json_extract(body, '$.metadata') is null"
-        found, more = store.page("jobs", where, tuple(values), after, limit)
-        return _list([job_of(row) for row in found], more)
+        where, values = where_metadata(request)
+        found, more = store.page("jobs", "owner = ?" + where, (owner, *values), after, limit)
+        return list_of([job_of(row) for row in found], more)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}")
     def retrieve_job(owner: Owner, job_id: str) -> Response:
-        return _json(own_job(owner, job_id))
+        return json_of(own_job(owner, job_id))
 
     @app.post("/v1/fine_tuning/jobs/{job_id}/cancel")
     def cancel_job(owner: Owner, job_id: str) -> Response:
@@ -426,7 +406,7 @@ def make_app(service: Service) -> FastAPI:
             state = own_job(owner, job_id).status
             raise Refused(400, f"Job has already completed: {job.id} is {state}.",
                           code="invalid_cancel_request")  # fmt: skip
-        return _json(own_job(owner, job_id))
+        return json_of(own_job(owner, job_id))
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/events")
     def list_events(
@@ -434,7 +414,7 @@ def make_app(service: Service) -> FastAPI:
     ) -> Response:
         own_job(owner, job_id)
         found, more = store.page("events", "job = ?", (job_id,), after, limit)
-        return _list([event_of(row) for row in found], more)
+        return list_of([event_of(row) for row in found], more)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
     def list_checkpoints(
@@ -446,36 +426,40 @@ def make_app(service: Service) -> FastAPI:
             after = next((row["id"] for row in rows if checkpoint_of(row).id == after), "")
         where = "job = ? and step is not null"
         found, more = store.page("models", where, (job_id,), after, limit)
-        return _list([checkpoint_of(row) for row in found], more)
+        return list_of([checkpoint_of(row) for row in found], more)
 
     # Models.
 
-    base = Model(id=service.base, object="model", created=0, owned_by=ORGANIZATION)
+    base, live = (Model(id=name, object="model", created=0, owned_by=ORGANIZATION)
+                  for name in (service.base, LIVE))  # fmt: skip
+    routes(app, service, Owner)
 
     @app.get("/v1/models")
     def list_models(owner: Owner) -> Response:
         sql = "select * from models where owner = ? and step is null order by seq"
         own = [model_of(row, ORGANIZATION) for row in store.rows(sql, owner)]
-        return _list([base, *own], None)
+        return list_of([base, live, *own], None)
 
     @app.get("/v1/models/{model:path}")
     def retrieve_model(owner: Owner, model: str) -> Response:
         if service.folder_of(owner, model) is None:
-            return _json(base)
+            return json_of(base)
         found = store.row("select * from models where id = ?", model)
         assert found is not None
-        return _json(model_of(found, ORGANIZATION))
+        return json_of(model_of(found, ORGANIZATION))
 
     @app.delete("/v1/models/{model:path}")
     def delete_model(owner: Owner, model: str) -> Response:
         folder = service.folder_of(owner, model)
         if folder is None:
             raise Refused(403, "The base cannot be deleted.", param="model")
+        if service.named(owner, LIVE) == model or model == LIVE:
+            raise Refused(409, "This model is in service. Roll back first.", param="model")
         waits = "select 1 from jobs where status in ('queued', 'running') and plan like ?"
         if store.row(waits, f'%"folder": "{folder.name}"%'):
             raise Refused(409, "A job that is not over trains on this model. Cancel it first.")
         store.delete_model(owner, model)
-        return _json(ModelDeleted(id=model, deleted=True, object="model"))
+        return json_of(ModelDeleted(id=model, deleted=True, object="model"))
 
     # Chat.
 
@@ -484,8 +468,11 @@ def make_app(service: Service) -> FastAPI:
     async def create_completion(request: Request, owner: Owner, asked: ChatRequest) -> Response:
         import asyncio
 
+        asked.model = await asyncio.to_thread(service.named, owner, asked.model)
         folder = await asyncio.to_thread(service.folder_of, owner, asked.model)
-        return await complete(request, asked, service.engine, folder)
+        wanted = service.trace if asked.store is None else asked.store
+        keep = keeper(store, owner, asked, limits.traces) if wanted else None
+        return await complete(request, asked, service.engine, folder, keep=keep)
 
     app.post("/v1/chat/completions")(create_completion)
 
@@ -499,6 +486,10 @@ def make_app(service: Service) -> FastAPI:
     def jobs(owner: Owner) -> Response:
         return jobs_part(store, owner)
 
+    @app.get("/traces")
+    def traces(owner: Owner, model: str = "", label: str = "", text: str = "") -> Response:
+        return traces_part(store, owner, *(plain(value) for value in (model, label, text)))
+
     @app.get("/healthz")
     def healthz() -> Response:
         store.row("select 1")
@@ -509,25 +500,6 @@ def make_app(service: Service) -> FastAPI:
         return PlainTextResponse(_metrics(service), media_type="text/plain; version=0.0.4")
 
     return app
-
-
-def _plain(text: str | None) -> Any:
-    """Return text that UTF-8 can hold."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
-
-
-def _json(answer: Answer) -> JSONResponse:
-    return JSONResponse(answer.to_dict(mode="json", exclude_unset=False))
-
-
-def _list(answers: list[Any], more: bool | None) -> JSONResponse:
-    held = [answer.to_dict(mode="json", exclude_unset=False) for answer in answers]
-    body: dict[str, Any] = {"object": "list", "data": held}
-    if more is not None:
-        ids = [row["id"] for row in held]
-        body |= {"has_more": more, "first_id": ids[0] if ids else None,
-                 "last_id": ids[-1] if ids else None}  # fmt: skip
-    return JSONResponse(body)
 
 
 def _metrics(service: Service) -> str:
@@ -603,7 +575,7 @@ class _Guard:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self.service.counts[route, status] += 1
-            LOG.info("%s %s %d %.0f ms", scope["method"], _plain(scope["path"]).__repr__()[1:-1],
+            LOG.info("%s %s %d %.0f ms", scope["method"], plain(scope["path"]).__repr__()[1:-1],
                      status, 1000 * (time.monotonic() - begun))  # fmt: skip
 
     def _let_in(self, scope: Any, headers: dict[str, str]) -> None:

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ftlab import templates
 from ftlab.errors import ConfigError, DataError, FtlabError
-from ftlab.serving.app import Refused
 from ftlab.serving.engine import Ask, Engine, Token, schema_grammar
+from ftlab.serving.protocol import Closed, Metadata, Refused, json_of
 
 __all__ = ["IDLE", "REFUSED", "ChatRequest", "complete"]
 
 MOST = 512  # tokens of an answer where the request says nothing
 IDLE = (
-    "metadata", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options",
+    "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options",
     "prompt_cache_retention", "safety_identifier", "service_tier", "user",
 )  # fmt: skip
 REFUSED = {
@@ -39,18 +39,14 @@ CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class StreamOptions(_Open):
+class StreamOptions(Closed):
     """What a stream carries besides."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class ChatRequest(_Open):
+class ChatRequest(Closed):
     """What is asked for; the names are OpenAI's."""
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=2048)]
@@ -69,7 +65,7 @@ class ChatRequest(_Open):
     response_format: dict[str, Any] | None = None
     seed: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    store: Literal[False] | None = None
+    store: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
@@ -78,8 +74,8 @@ class ChatRequest(_Open):
     top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
     verbosity: Literal["medium"] | None = None
+    metadata: Metadata = None  # of what is stored
     # Taken without effect.
-    metadata: dict[str, str] | None = None
     parallel_tool_calls: bool | None = None
     prediction: dict[str, Any] | None = None  # only makes answers faster
     prompt_cache_key: str | None = None
@@ -97,6 +93,7 @@ class ChatRequest(_Open):
 async def complete(
     request: Request, asked: ChatRequest, engine: Engine, folder: Path | None, *,
     temperature: float = 1.0, most: int = MOST, seed: int | None = None, name: str | None = None,
+    keep: Callable[[ChatCompletion, list[dict[str, Any]]], None] | None = None,
 ) -> Response:  # fmt: skip
     """Answer a request, as a whole or as server-sent events.
 
@@ -109,6 +106,7 @@ async def complete(
         most: tokens of an answer where the request says nothing.
         seed: where the request names none; by default another one each time.
         name: the model's name in the answer, by default the one asked for.
+        keep: stores the answer with its messages, before its end is sent; None stores nothing.
 
     Raises:
         Refused: the request cannot be answered so.
@@ -160,14 +158,14 @@ async def complete(
                       kind="requests", code="rate_limit_exceeded", headers={"retry-after": "1"},
                       )  # fmt: skip
     answers = [_Answer(engine.tokenizer, asked, ask) for ask in asks]
-    made = _Made(asked, name or asked.model, len(prompt), answers)
+    made = _Made(asked, name or asked.model, len(prompt), answers, keep)
     pieces = _pieces(request, stream, answers)
     if asked.stream:
         return StreamingResponse(made.events(pieces), media_type="text/event-stream",
                                  headers={"cache-control": "no-store"})  # fmt: skip
     async for _ in pieces:
         pass
-    return JSONResponse(made.whole().to_dict(mode="json", exclude_unset=False))
+    return json_of(await made.kept())
 
 
 async def _pieces(
@@ -287,8 +285,10 @@ class _Answer:
 class _Made:
     """The protocol's objects of one request."""
 
-    def __init__(self, asked: ChatRequest, name: str, prompt: int, answers: list[_Answer]) -> None:
-        self.asked, self.answers, self.prompt = asked, answers, prompt
+    def __init__(
+        self, asked: ChatRequest, name: str, prompt: int, answers: list[_Answer], keep: Any
+    ) -> None:
+        self.asked, self.answers, self.prompt, self.keep = asked, answers, prompt, keep
         self.head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()),
                      "model": name}  # fmt: skip
 
@@ -301,14 +301,24 @@ class _Made:
     def whole(self) -> ChatCompletion:
         """Return all answers in one object."""
         choices = [
-            {"index": i, "finish_reason": answer.finish, "logprobs": answer.logs(answer.tokens),
+            {"index": i, "finish_reason": answer.finish or "stop",
+             "logprobs": answer.logs(answer.tokens),
              "message": {"role": "assistant", "refusal": None, **answer.called(),
                          "content": answer.text if answer.text or not answer.calls else None}}
             for i, answer in enumerate(self.answers)
         ]  # fmt: skip
         return ChatCompletion.model_validate(
-            self.head | {"object": "chat.completion", "choices": choices, "usage": self.usage()}
-        )
+            self.head | {"object": "chat.completion", "choices": choices, "usage": self.usage(),
+                         "metadata": self.asked.metadata if self.keep else None}
+        )  # fmt: skip
+
+    async def kept(self) -> ChatCompletion:
+        """Return all answers, and store them if they are to be, and nobody hung up before."""
+        whole = self.whole()
+        if self.keep and all(answer.finish for answer in self.answers):
+            messages = [as_text(message) for message in self.asked.messages]
+            await asyncio.to_thread(self.keep, whole, messages)
+        return whole
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> str:
         chunk = ChatCompletionChunk.model_validate(
@@ -335,6 +345,8 @@ class _Made:
                     yield self._end(i)
             for i in set(range(len(self.answers))) - ended:
                 yield self._end(i)
+            if self.keep:
+                await self.kept()
         except Exception as error:  # the status is sent already: the client raises this
             body = error.body if isinstance(error, Refused) else {
                 "message": "The service had an error.", "type": "server_error", "param": None,
@@ -379,20 +391,25 @@ def _prompt(engine: Engine, asked: ChatRequest) -> list[int]:
                       param="messages") from None  # fmt: skip
 
 
+def as_text(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message with its content in one text, if that is a list of parts."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    parts: list[Any] = [part["text"] if part["type"] == "text" else None for part in content]
+    return message | {"content": "".join(parts)}
+
+
 def _turn(message: dict[str, Any], number: int) -> dict[str, Any]:
     place = f"messages.{number}"
     role = {"developer": "system"}.get(str(message.get("role")), message.get("role"))
     if role not in ("system", "user", "assistant", "tool"):
         raise Refused(400, f"Invalid role at {place}.", param=f"{place}.role")
-    content = message.get("content")
-    if isinstance(content, list):
-        if not all(
-            isinstance(p, dict) and p.get("type") == "text" and isinstance(p.get("text"), str)
-            for p in content
-        ):
-            raise Refused(400, "Only parts of type 'text' are supported.",
-                          param=f"{place}.content", code="unsupported_parameter")  # fmt: skip
-        content = "".join(part["text"] for part in content)
+    try:
+        content = as_text(message).get("content")
+    except (KeyError, TypeError):
+        raise Refused(400, "Only parts of type 'text' are supported.", param=f"{place}.content",
+                      code="unsupported_parameter") from None  # fmt: skip
     calls = message.get("tool_calls")
     if content is None and calls:
         content = ""

@@ -93,6 +93,7 @@ def run(
     model: str = "smollm2-135m",
     worker: bool = True,
     limits: Limits | None = None,
+    trace: bool = False,
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -104,6 +105,7 @@ def run(
         model: the base that is tuned and asked.
         worker: start the process that trains; else start it yourself, by the command printed.
         limits: what a key may do.
+        trace: store every completion, whether it is asked or not.
 
     Raises:
         ConfigError: a host that is open to others without a key, or a key that is too short.
@@ -122,7 +124,7 @@ def run(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     store = Store(data)
-    service = Service(store, model, tuple(keys), limits or Limits())
+    service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
     models.get(model)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)

@@ -1,6 +1,6 @@
 """What the service keeps: a SQLite file, and beside it files by their hash.
 
-    DIR/service.db               keys' hashes, files, jobs, events, models
+    DIR/service.db               files, jobs, events, models, stored completions
     DIR/files/SHA256             what was uploaded, and results
     DIR/models/JOB               a tuned model; DIR/models/JOB-checkpoints while it is trained
     DIR/models/JOB-step-12       a checkpoint that can be asked
@@ -50,6 +50,13 @@ create index if not exists events_of on events (job, seq);
 create table if not exists models (
     seq integer primary key, id text not null unique, owner text not null, job text not null,
     folder text not null, created_at integer not null, step integer, metrics text);
+create table if not exists traces (
+    seq integer primary key, id text not null unique, owner text not null, model text not null,
+    created_at integer not null, body text not null, messages text not null);
+create index if not exists traces_of on traces (owner, seq);
+create table if not exists live (
+    seq integer primary key, owner text not null, model text not null, note text not null,
+    created_at integer not null, withdrawn_at integer);
 """
 
 
@@ -133,8 +140,8 @@ class Store:
         """Return a page of rows, and whether there are more behind it.
 
         Args:
-            table: files, jobs, events or models.
-            where: a condition on them, with its values.
+            table: files, jobs, events, models or traces.
+            where: a condition on them.
             values: of the condition.
             after: the id of the last row of the page before.
             limit: most rows.
@@ -147,6 +154,13 @@ class Store:
         sql = f"select * from {table} where {where} order by seq {order} limit ?"
         found = self.rows(sql, *values, limit + 1)
         return found[:limit], len(found) > limit
+
+    def live(self, owner: str) -> list[sqlite3.Row]:
+        """Return which models `live` has stood for, the one in service last."""
+        return self.rows(
+            "select live.* from live join models on models.id = live.model and models.owner = "
+            "live.owner where live.owner = ? and withdrawn_at is null order by live.seq", owner
+        )  # fmt: skip
 
     # Files.
 

@@ -65,6 +65,37 @@ def test_two_models_answer_side_by_side_by_keyboard(page, served):
     assert page.complaints == []
 
 
+def test_traces_are_filtered_labelled_and_corrected_by_keyboard(page, served):
+    with openai.OpenAI(base_url=f"{served[0]}/v1", api_key="none") as client:
+        ids = [
+            client.chat.completions.create(
+                model="ftlab-1m", max_tokens=3, store=True, metadata={"n": str(n)},
+                messages=[{"role": "user", "content": f"Question <b>{n}</b>?"}],
+            ).id
+            for n in range(3)
+        ]  # fmt: skip
+        page.goto(served[0])
+        page.locator("input[name=text]").focus()
+        page.keyboard.type("QUESTION <b>1")
+        page.keyboard.press("Enter")
+        page.locator(f"[data-trace={ids[0]}]").wait_for(state="detached")
+        article = page.locator("article[data-trace]")
+        assert article.count() == 1 and article.get_attribute("data-trace") == ids[1]
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        article.locator("[aria-pressed=true]").get_by_text("Good").wait_for()
+        for key in ("Tab", "Tab"):
+            page.keyboard.press(key)
+        page.keyboard.type("One <i>more</i>")
+        page.keyboard.press("Tab")
+        article.locator("[aria-pressed=true]").get_by_text("Bad").wait_for()
+        kept = client.chat.completions.retrieve(ids[1])
+        assert kept.metadata == {"n": "1", "label": "bad", "correction": "One <i>more</i>"}
+        page.locator("#filter select[name=label]").select_option("none")
+        page.get_by_text("No trace.").wait_for()
+    assert page.complaints == []
+
+
 @pytest.mark.parametrize("width", [360, 1100])
 def test_nothing_is_wider_than_the_screen_and_nothing_is_asked_of_others(page, served, width):
     asked = []

@@ -142,8 +142,9 @@ def routes(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Return `routes(keys=…, limits=…) -> url`: the routes without a worker, in this process."""
     running = []
 
-    def start(keys=(), limits: Limits | None = None, engine: Any = None) -> str:
-        service = Service(Store(tmp_path / "data"), MODEL, tuple(keys), limits or Limits(), engine)
+    def start(keys=(), limits: Limits | None = None, engine: Any = None, trace=False) -> str:
+        store = Store(tmp_path / "data")
+        service = Service(store, MODEL, tuple(keys), limits or Limits(), engine, trace)
         running.append(Running(make_app(service)))
         return running[-1].url
 

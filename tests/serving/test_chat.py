@@ -268,7 +268,6 @@ def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
         ({"tool_choice": "required"}, "tool_choice"),
         ({"extra_body": {"best_of": 3}}, "best_of"),
         *(({"extra_body": {name: {}}}, name) for name in REFUSED),
-        ({"store": True}, "store"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
         ({"verbosity": "low"}, "verbosity"),
         ({"functions": [TOOL["function"]], "tools": [TOOL]}, "functions"),

@@ -35,6 +35,9 @@ PATHS = [
     ("GET", "/v1/models/{}"), ("DELETE", "/v1/models/{}"), ("GET", "/v1/fine_tuning/jobs"),
     ("GET", "/v1/fine_tuning/jobs/{}"), ("GET", "/v1/fine_tuning/jobs/{}/events"),
     ("POST", "/v1/fine_tuning/jobs/{}/cancel"), ("GET", "/v1/fine_tuning/jobs/{}/checkpoints"),
+    ("GET", "/v1/chat/completions"), ("GET", "/v1/chat/completions/{}/messages"),
+    ("POST", "/v1/chat/completions/{}"), ("DELETE", "/v1/chat/completions/{}"),
+    ("POST", "/v1/models/live"), ("POST", "/v1/models/live/rollback"), ("GET", "/traces"),
     ("POST", "/v1/fine_tuning/jobs/{}/pause"), ("PUT", "/v1/{}"), ("GET", "/{}"),
 ]  # fmt: skip
 

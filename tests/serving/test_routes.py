@@ -122,8 +122,8 @@ def test_one_key_finds_nothing_of_another(routes, tmp_path):
                 "insert into models (id, owner, job, folder, created_at, step, metrics) "
                 "values (?, ?, ?, 'nowhere', 0, ?, '{}')", (name, owner, job, step),
             )  # fmt: skip
-    assert [model.id for model in ada.models.list()] == [MODEL, "ft:mine"]
-    assert [model.id for model in ben.models.list()] == [MODEL]
+    assert [model.id for model in ada.models.list()] == [MODEL, "live", "ft:mine"]
+    assert [model.id for model in ben.models.list()] == [MODEL, "live"]
     assert len(list(ada.files.list())) == 1 and list(ben.files.list()) == []
     assert len(list(ada.fine_tuning.jobs.list())) == 1 and list(ben.fine_tuning.jobs.list()) == []
     same = upload(ben)  # the same bytes are not the same file
@@ -139,6 +139,11 @@ def test_one_key_finds_nothing_of_another(routes, tmp_path):
         (("ft:mine",), ("ft:none",), ben.models.retrieve),
         (("ft:mine:ckpt-step-2",), ("ft:none",), ben.models.retrieve),
         (("ft:mine",), ("ft:none",), ben.models.delete),
+        (
+            ("ft:mine",),
+            ("ft:none",),
+            lambda name: ben.post("/models/live", body={"model": name}, cast_to=object),
+        ),
     ]:
         one, other = refusal(call, *theirs), refusal(call, *nowhere)
         assert one.status_code == other.status_code == 404
