@@ -8,7 +8,7 @@ import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ftlab import sandbox
 from ftlab.agents.functions import Function
@@ -90,13 +90,6 @@ class Ran:
     """False where they did not all come to a verdict."""
 
 
-class Value(NamedTuple):
-    """What a call returns, written out; or why there is none: an exception's name, or words."""
-
-    value: str
-    error: str
-
-
 def target_of(function: Function) -> str:
     """Return the source that tests import the function from."""
     return _HEADER.format(function.module) + function.source
@@ -171,17 +164,21 @@ def counted(function: Function) -> tuple[str, set[int]]:
 
 def values(
     calls: Sequence[str], function: Function, modules: Mapping[str, str]
-) -> dict[str, Value]:
-    """Run calls of a function, each twice; return what comes of each."""
+) -> dict[str, tuple[str, str]]:
+    """Run calls of a function, each twice.
+
+    Returns:
+        For each call its value, written out, and why there is none: an exception's name, or words.
+    """
     plain = {call: any(calls_in(call, function.name)) for call in calls}
     left = [call for call in calls if _contained(plain[call])]
-    found = {call: Value("", _WEAK) for call in calls if call not in left}
+    found = {call: ("", _WEAK) for call in calls if call not in left}
     inside = _inside(modules, target_of(function))
     while left:
         done = sandbox.run(f"ORDER = {left!r}\n{_CALLS}", modules=inside, allow_weak=True)
-        told = [Value(*json.loads(line)) for line in _told(done.stdout)]
+        told = [tuple(json.loads(line)) for line in _told(done.stdout)]
         # The call that ended the run, if one did, has no line.
-        told += [Value("", last_line(done))] * (len(told) < len(left))
+        told += [("", last_line(done))] * (len(told) < len(left))
         found |= dict(zip(left, told, strict=False))
         left = left[len(told) :]
     return found
@@ -189,16 +186,12 @@ def values(
 
 def _defaults(function: Function, given: int) -> list[Any]:
     """Return the default values of the parameters behind the `given` first ones."""
-    (node,) = ast.parse(function.source).body
-    arguments: Any = getattr(node, "args", None)
-    every = len([*arguments.posonlyargs, *arguments.args])
-    found = []
-    for default in arguments.defaults[max(0, given - every + len(arguments.defaults)) :]:
-        try:
-            found.append(ast.literal_eval(default))
-        except ValueError:
-            break
-    return found if given + len(arguments.defaults) >= every else []
+    arguments: Any = ast.parse(function.source).body[0].args  # type: ignore[attr-defined]
+    least = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    try:
+        return [ast.literal_eval(d) for d in arguments.defaults[max(0, given - least) :]]
+    except ValueError:
+        return []
 
 
 def noticed(
