@@ -34,14 +34,12 @@ and only a *plain* one is run, that has no means to keep anything from one mutan
 import ast
 import functools
 import json
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftlab import data, sandbox
+from ftlab import sandbox
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import mutants as faults
 from ftlab.evaluation.intervals import Interval, bootstrap
@@ -242,38 +240,6 @@ def _run(
 
 
 # Many modules.
-
-
-def grade_all(
-    records: Sequence[data.Row], texts: Sequence[str], *, workers: int | None = None
-) -> list[Graded]:
-    """Judge what a model wrote for records of the task `unit_tests`, side by side.
-
-    Args:
-        records: each asks for the tests of a function; the probes come from its completion, and
-            from `probes` in its meta if there.
-        texts: one answer for each.
-        workers: how many at a time; None for as many as there are processors.
-
-    Raises:
-        ConfigError: there are more of one than of the other.
-        DataError: a record asks for the tests of no function.
-    """
-    if len(records) != len(texts):
-        raise ConfigError(
-            f"{len(records)} records, but {len(texts)} texts. Give one text for each record."
-        )
-
-    def one(record: data.Row, text: str) -> Graded:
-        return grade(
-            unit_tests.parse(text),
-            unit_tests.target_of(record),
-            reference=data.answer(record),
-            probes=data.meta(record).get("probes", ()),
-        )
-
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return list(pool.map(one, records, texts))
 
 
 def ratios(graded: Graded) -> dict[str, Ratio]:

@@ -5,7 +5,7 @@ import pytest
 from ftlab import data, sandbox
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import mutants, mutation, probes
-from ftlab.evaluation.mutation import figures, grade, grade_all, ratios, show
+from ftlab.evaluation.mutation import figures, grade, ratios, show
 from ftlab.tasks import unit_tests
 
 TARGET = """def grade_of(n):
@@ -183,7 +183,9 @@ def test_the_stages_agree_with_the_task():
     texts = [data.answer(r) for r in records]
     texts[1] = texts[1].replace("assertEqual", "assertNotEqual")
     texts[2] = "no tests at all"
-    for record, text, graded in zip(records, texts, grade_all(records, texts), strict=True):
+    for record, text in zip(records, texts, strict=True):
+        target, reference = unit_tests.target_of(record), data.answer(record)
+        graded = grade(unit_tests.parse(text), target, reference=reference)
         marks = unit_tests.score(record, text)
         for stage in ("parses", "style", "passes"):
             assert marks[stage].num == getattr(graded, stage)
@@ -251,8 +253,6 @@ def test_bad_input_is_named():
         grade(SHARP, "x = 1\n")
     with pytest.raises(DataError, match="no function other"):
         grade(SHARP, TARGET, function="other")
-    with pytest.raises(ConfigError, match="Give one text for each"):
-        grade_all([], ["x"])
     with pytest.raises(ConfigError, match="Give at least one"):
         figures([])
 
@@ -277,7 +277,6 @@ def test_the_figures_are_of_all_mutants_and_of_those_of_passing_tests():
     assert ratios(rows[1])["killed_by_passing"] == (0, 0)
 
 
-def test_probes_of_a_record_count():
-    record = unit_tests.data.example(unit_tests.CUE + "def f(n):\n    return n % 97 == 3\n", "none")
-    known = {**record, "meta": {"probes": [[100], [3]]}}
-    assert len(grade_all([known], [""])[0].mutants) > 2
+def test_given_probes_count():
+    source = "def f(n):\n    return n % 97 == 3\n"
+    assert len(grade("", source, reference="none", probes=[[100], [3]]).mutants) > 2
