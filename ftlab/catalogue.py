@@ -14,17 +14,13 @@ day. What was not read is blank, and a blank meets no demand.
 7.8
 """
 
-import functools
-import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from ftlab.errors import DataError, raise_unknown
-from ftlab.files import data_path, faults, parse_yaml, read_text
+from ftlab.errors import raise_unknown
+from ftlab.files import read_data
 
 __all__ = ["METHODS", "Catalogue", "OpenModel", "billions", "catalogue", "choose", "held", "misses"]
 
@@ -35,88 +31,69 @@ A rule of thumb: `ftlab estimate` counts by the layers of a model."""
 ROOM = 2e9  # bytes that a filter leaves for activations and for CUDA itself: an allowance, no law
 
 
-class _Read(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: list[str] = Field(min_length=1)
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    source: tuple[str, ...]
     """The pages that say so."""
     seen: date
 
-    @model_validator(mode="after")
-    def _addresses(self) -> "_Read":
-        if wrong := [page for page in self.source if not page.startswith("https://")]:
-            raise ValueError(f"no address of a page: {', '.join(wrong)}")
-        return self
 
-
+@dataclass(frozen=True, kw_only=True)
 class Licence(_Read):
     """What a licence permits, in short; its text decides."""
 
     name: str
-    commercial: Literal["yes", "limited", "no"]
-    conditions: list[str] = Field(min_length=1)
+    commercial: str
+    """yes, limited or no."""
+    conditions: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Note(_Read):
     """A line of history."""
 
     said: str
 
 
+@dataclass(frozen=True, kw_only=True)
 class OpenModel(_Read):
     """One model; None where no page was read that says."""
 
-    name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    name: str
     family: str
-    kind: Literal["base", "chat"]
+    kind: str
+    """base or chat."""
     licence: str
-    parameters: float | None = Field(default=None, gt=0)
-    context: int | None = Field(default=None, gt=0)
-    formats: list[Literal["safetensors", "pickle"]] | None = None
-    template: Literal["chatml", "llama3", "harmony"] | None = None
-    languages: list[str] | None = None
-    language_count: int | None = Field(default=None, gt=0)
-    thinking: Literal["never", "switch", "always"] | None = None
+    parameters: float | None = None
+    context: int | None = None
+    formats: tuple[str, ...] | None = None
+    """Of safetensors and pickle."""
+    template: str | None = None
+    languages: tuple[str, ...] | None = None
+    language_count: int | None = None
+    thinking: str | None = None
+    """never, switch or always."""
     own_code: bool = False
     note: str = ""
 
 
-class Catalogue(BaseModel):
+@dataclass(frozen=True)
+class Catalogue:
     """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     licences: dict[str, Licence]
     history: list[Note]
     models: list[OpenModel]
 
-    @model_validator(mode="after")
-    def _whole(self) -> "Catalogue":
-        names = [model.name for model in self.models]
-        wrong = [f"{name} is listed twice" for name in {n for n in names if names.count(n) > 1}]
-        for model in self.models:
-            if model.licence not in self.licences:
-                wrong.append(f"{model.name}: licence {model.licence} is not listed")
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return self
 
-
-def catalogue(path: str | os.PathLike[str] | None = None) -> Catalogue:
-    """Read and check a catalogue; without a path, the one that is shipped.
-
-    Raises:
-        DataError: the file cannot be read or is no catalogue; every fault is listed.
-    """
-    return _read(Path(path) if path else data_path("catalogue.yaml"))
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: Path) -> Catalogue:
-    try:
-        return Catalogue.model_validate(parse_yaml(read_text(path), path))
-    except ValidationError as error:
-        raise DataError(f"{path} is no catalogue of models:\n{faults(error)}") from None
+def catalogue() -> Catalogue:
+    """Return what `data/catalogue.yaml` holds; `tests/test_catalogue.py` checks the file."""
+    held = read_data("catalogue.yaml")
+    return Catalogue(
+        {key: Licence(**row) for key, row in held["licences"].items()},
+        [Note(**row) for row in held["history"]],
+        [OpenModel(**row) for row in held["models"]],
+    )
 
 
 def held(model: OpenModel, method: str) -> float | None:
