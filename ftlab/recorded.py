@@ -7,30 +7,21 @@ whose name the reply then carries. Any endpoint of the same protocol takes the p
 """
 
 import asyncio
-import contextlib
 import json
-import math
 import os
-import queue
-import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from ftlab.endpoint import request_hash
-from ftlab.errors import DataError, ModelError
+from ftlab.errors import DataError
 from ftlab.files import data_path, read_text
 
 __all__ = ["RECORDED", "Endpoint", "read_recorded", "request_hash", "serve"]
 
 RECORDED = "recorded"
 """The model's name under which recorded replies are asked for."""
-WAIT = 0.05  # seconds in which more requests are waited for, to be answered in one batch
-TOGETHER = 16  # requests in a batch
-UNKNOWN = ("stream", "n", "tools", "response_format", "stop", "logprobs", "functions")
 
 
 def read_recorded(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -81,11 +72,10 @@ def serve(
 ) -> Endpoint:
     """Start an OpenAI-compatible endpoint on this machine; it runs until `close()`.
 
-    Of the protocol it knows chat completions and the list of models, and of a request `model`,
-    `messages`, `temperature` (by default 0: greedy), `seed` and the limit on the answer. A sampled
-    request without a seed gets another answer each time it is asked, the same ones in every run.
-    What would change an answer and is not known (streaming, several choices, tools, a form of the
-    answer) is refused. A recorded reply is given whole, whatever the settings.
+    It knows chat completions, as `ftlab.serving.chat` answers them but with temperature 0 where a
+    request names none, and the list of models. A sampled request without a seed gets another answer
+    each time it is asked, the same ones in every run. A recorded reply is given whole, whatever the
+    settings.
 
     Args:
         model: who answers what is not recorded; without one such a request is refused.
@@ -96,11 +86,16 @@ def serve(
 
     Raises:
         DataError: a file of replies is damaged.
-        ModelError: the server did not start.
+        ModelError: the server did not start, or (when asked) the model cannot be batched.
     """
-    import uvicorn
-    from fastapi import FastAPI, Request
-    from fastapi.responses import JSONResponse
+    from fastapi import FastAPI, Request, Response
+    from openai.types import Model
+    from openai.types.chat import ChatCompletion
+
+    from ftlab.serving.chat import ChatRequest, complete
+    from ftlab.serving.engine import Engine
+    from ftlab.serving.protocol import Refused, handle, json_of, list_of
+    from ftlab.serving.server import Running
 
     replies = {
         row["hash"]: row
@@ -108,127 +103,56 @@ def serve(
         for row in read_recorded(data_path(f"recorded/{file}.jsonl"))
     }
     names = [*([RECORDED] if files else []), *([name] if model is not None else [])]
-    waiting: queue.Queue[tuple[dict[str, Any], Future[Any]] | None] = queue.Queue()
+    engine = None if model is None else Engine(model=model, tokenizer=tokenizer)
     asked: Counter[str] = Counter()
     app = FastAPI()
-
-    def refusal(message: str, status: int = 400) -> JSONResponse:
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-        return JSONResponse({"error": error}, status_code=status)
+    handle(app)
 
     @app.get("/v1/models")
-    def models() -> dict[str, Any]:
-        listed = [{"id": n, "object": "model", "created": 0, "owned_by": "ftlab"} for n in names]
-        return {"object": "list", "data": listed}
+    def models() -> Response:
+        return list_of([Model(id=n, object="model", created=0, owned_by="ftlab") for n in names],
+                       None)  # fmt: skip
 
-    @app.post("/v1/chat/completions", response_model=None)
-    async def chat(request: Request) -> Any:
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request, given: ChatRequest) -> Response:
+        if given.model not in names:
+            raise Refused(404, f"There is no model {given.model!r}; there are {names}.")
         try:
-            body = await request.json()
-            messages = body["messages"]
-            whole = bool(messages) and all(isinstance(m["content"], str) for m in messages)
-            key = request_hash(messages)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            whole = False
-        if not whole:
-            return refusal("Give messages, each with a role and with text as its content.")
-        given = {**body, "n": 0 if body.get("n") == 1 else body.get("n")}
-        if unknown := [option for option in UNKNOWN if given.get(option)]:
-            return refusal(f"This endpoint does not know {', '.join(unknown)}.")
-        if body.get("model") not in names:
-            return refusal(f"There is no model {body.get('model')!r}; there are {names}.", 404)
-        found = replies.get(key) if body["model"] == RECORDED else None
-        size = sum(len(message["content"]) for message in messages) // 4
-        if found is not None:
-            await asyncio.sleep(delay)
-            writer, text, date, end = RECORDED, found["reply"], found["date"], "stop"
-            used = (size, len(text) // 4)  # four characters to a token
-        elif model is None:
-            return refusal("This request is not recorded, and no model stands behind.", 404)
-        else:
-            if body.get("seed") is None:
-                body["seed"] = asked[key]
-            asked[key] += 1
-            answer: Future[Any] = Future()
-            waiting.put((body, answer))
-            try:
-                text, used, end = await asyncio.wrap_future(answer)
-            except Exception as error:
-                return refusal(str(error))
-            writer, date = name, None
-        endpoint.counts[writer] += 1
-        return {
-            "id": f"chatcmpl-{key}", "object": "chat.completion",
-            "created": int(time.time()), "model": writer,
-            "system_fingerprint": f"recorded {date}" if date else None,
-            "choices": [{"index": 0, "finish_reason": end,
+            key = request_hash(given.messages)
+        except (KeyError, TypeError, AttributeError):
+            raise Refused(400, "Give messages, each with a role.", param="messages") from None
+        found = replies.get(key) if given.model == RECORDED else None
+        if found is None:
+            if engine is None:
+                raise Refused(404, "This request is not recorded, and no model stands behind.")
+            engine.load().eval()  # whoever trains it may have left it otherwise
+            again, asked[key] = asked[key], asked[key] + 1
+            answer = await complete(
+                request, given, engine, None, temperature=0.0, most=256, seed=again, name=name
+            )
+            endpoint.counts[name] += 1
+            return answer
+        if given.stream or (given.n or 1) > 1:
+            raise Refused(400, "A recorded reply is neither streamed nor one of several.")
+        await asyncio.sleep(delay)
+        endpoint.counts[RECORDED] += 1
+        text = found["reply"]
+        into = sum(len(str(message.get("content"))) for message in given.messages) // 4
+        out = len(text) // 4  # four characters to a token
+        return json_of(ChatCompletion.model_validate({
+            "id": f"chatcmpl-{key}", "object": "chat.completion", "created": int(time.time()),
+            "model": RECORDED, "system_fingerprint": f"recorded {found['date']}",
+            "choices": [{"index": 0, "finish_reason": "stop", "logprobs": None,
                          "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": used[0], "completion_tokens": used[1],
-                      "total_tokens": sum(used)},
-        }  # fmt: skip
+            "usage": {"prompt_tokens": into, "completion_tokens": out, "total_tokens": into + out},
+        }))  # fmt: skip
 
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    threads = [
-        threading.Thread(target=server.run, args=([listener],), daemon=True),
-        threading.Thread(target=_answer_in_batches, args=(model, tokenizer, waiting), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
+    running = Running(app)
 
     def stop() -> None:
-        server.should_exit = True
-        waiting.put(None)
-        for thread in threads:
-            thread.join(timeout=5)
-        listener.close()
+        running.close()
+        if engine is not None:
+            engine.close()
 
-    endpoint = Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", stop)
-    deadline = time.monotonic() + 20
-    while not server.started:
-        if time.monotonic() > deadline or not threads[0].is_alive():
-            raise ModelError("The endpoint did not start within 20 seconds. Try again.")
-        time.sleep(0.02)
+    endpoint = Endpoint(f"{running.url}/v1", stop)
     return endpoint
-
-
-def _answer_in_batches(model: Any, tokenizer: Any, waiting: "queue.Queue[Any]") -> None:
-    """Answer requests with the model, those that come together in one batch."""
-    from ftlab.generation import context_length, generate
-    from ftlab.templates import prompt_ids
-
-    context = (model is not None and context_length(model)) or math.inf
-    going_on = True
-    while going_on:
-        batch = [waiting.get()]
-        with contextlib.suppress(queue.Empty):
-            while len(batch) < TOGETHER and batch[-1] is not None:
-                batch.append(waiting.get(timeout=WAIT))
-        going_on = batch[-1] is not None
-        by_settings: dict[tuple[int, float], list[Any]] = {}
-        for body, answer in filter(None, batch):
-            limit = body.get("max_completion_tokens") or body.get("max_tokens") or 256
-            by_settings.setdefault((limit, body.get("temperature") or 0.0), []).append(
-                (body, answer)
-            )
-        parts = list(by_settings.items())
-        while parts:
-            (limit, temperature), some = parts.pop()
-            try:
-                texts = generate(
-                    model, tokenizer, [body["messages"] for body, _ in some],
-                    max_new_tokens=limit, temperature=temperature,
-                    seed=[body["seed"] for body, _ in some], thoughts=True,
-                )  # fmt: skip
-            except Exception as error:
-                if len(some) > 1:  # one that is too long must not spoil the others
-                    parts += [((limit, temperature), [one]) for one in some]
-                else:
-                    some[0][1].set_exception(error)
-                continue
-            for (body, answer), text in zip(some, texts, strict=True):
-                out = len(tokenizer(text, add_special_tokens=False)["input_ids"])
-                into = len(prompt_ids(tokenizer, body["messages"]))
-                full = out >= limit or into + out >= context
-                answer.set_result((text, (into, out), "length" if full else "stop"))

@@ -71,6 +71,21 @@ def test_sampled_answers_do_not_depend_on_who_else_asks(endpoint):
     assert len(set(alone)) == 6
 
 
+def test_a_tuned_model_answers_as_it_does_alone(tiny):
+    from peft import LoraConfig, get_peft_model
+
+    model, tokenizer = models.load("ftlab-1m")
+    tuned = get_peft_model(model, LoraConfig(target_modules="all-linear", init_lora_weights=False))
+    asked = [{"role": "user", "content": "Tell me."}]
+    options = {"max_new_tokens": 8, "temperature": 1.5}
+    with serve(tuned.train(), tokenizer, name="tuned", files=()) as running:
+        replies = [ask(running, "Tell me.", "tuned", max_tokens=8, temperature=1.5).choices[0]
+                   for _ in range(2)]  # fmt: skip
+    known = generate(tuned, tokenizer, [asked, asked], seed=[0, 1], **options)
+    assert [reply.message.content for reply in replies] == known
+    assert known != generate(*tiny, [asked, asked], seed=[0, 1], **options)
+
+
 def test_the_same_question_sampled_again_gets_another_answer(endpoint):
     replies = [ask(endpoint, "Tell me.", "tiny", max_tokens=8, temperature=1.5) for _ in range(4)]
     assert len({reply.choices[0].message.content for reply in replies}) == 4
@@ -83,10 +98,11 @@ def test_a_cut_off_answer_says_so_and_tokens_are_the_models_own(endpoint, tiny):
     assert reply.usage.prompt_tokens == len(prompt_ids(tiny[1], asked))
 
 
-@pytest.mark.parametrize("option", [{"stream": True}, {"n": 2}, {"stop": ["x"]}])
-def test_what_it_does_not_know_it_refuses(endpoint, option):
-    with pytest.raises(openai.BadRequestError, match=next(iter(option))):
-        ask(endpoint, "Hi", "tiny", **option)
+def test_a_recorded_reply_is_whole_and_messages_are_wanted(endpoint):
+    text = read_recorded(data_path("recorded/teacher.jsonl"))[0]["messages"][-1]["content"]
+    for option in ({"stream": True}, {"n": 2}):
+        with pytest.raises(openai.BadRequestError, match="neither streamed"):
+            ask(endpoint, text, **option)
     with pytest.raises(openai.BadRequestError, match="messages"):
         client(endpoint).chat.completions.create(model="tiny", messages=[])
 

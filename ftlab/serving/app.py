@@ -17,16 +17,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from openai.types import FileDeleted, Model, ModelDeleted
 from openai.types.fine_tuning import FineTuningJob
 from pydantic import Field
-from starlette.exceptions import HTTPException
 
-from ftlab.errors import ConfigError, DataError, FtlabError
+from ftlab.errors import ConfigError, DataError
 from ftlab.serving.page import jobs_part, traces_part, whole
-from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, json_of, list_of, plain
+from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, handle, json_of, list_of, plain
 from ftlab.serving.store import Store, checkpoint_of, event_of, file_of, job_of, model_of, new_id
 from ftlab.serving.traces import LIVE, keeper, routes, where_metadata
 from ftlab.serving.uploads import examined
@@ -217,32 +215,7 @@ def make_app(service: Service) -> FastAPI:
 
     Owner = Annotated[str, Depends(owner)]
 
-    @app.exception_handler(Refused)
-    def refused(request: Request, error: Refused) -> JSONResponse:
-        return JSONResponse({"error": error.body}, error.status, error.headers)
-
-    @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = [str(part) for part in first["loc"][1:] if not str(part).startswith("function-")]
-        param = ".".join(place) or None
-        text = f"Invalid value for '{param}': {first['msg']}." if param else f"{first['msg']}."
-        if first["type"] == "extra_forbidden":
-            text = f"Unknown or unsupported parameter: '{param}'."
-        if param == "integrations":
-            text = "integrations are not supported: nothing leaves this machine."
-        if param == "method.type":
-            text = "Only the methods 'supervised' and 'dpo' are supported."
-        return refused(request, Refused(400, plain(text), param=plain(param)))
-
-    @app.exception_handler(HTTPException)
-    def unknown(request: Request, error: Any) -> JSONResponse:
-        text = f"{error.detail}: {request.method} {request.url.path[:200]}"
-        return refused(request, Refused(error.status_code, plain(text)))
-
-    @app.exception_handler(FtlabError)
-    def mended(request: Request, error: FtlabError) -> JSONResponse:
-        return refused(request, Refused(400, str(error)))
+    handle(app)
 
     # Files.
 

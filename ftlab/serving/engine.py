@@ -26,6 +26,7 @@ __all__ = ["Ask", "Engine", "Token", "schema_grammar"]
 TOGETHER = 32  # rows at once
 ADAPTERS = 8  # kept in memory beside the base
 BASE = "__base__"  # peft's word for no adapter
+HOOKS = "_enable_peft_forward_hooks"  # of a PeftModel alone: it gives each row its adapter
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Ask:
     tell: Callable[[Token | Exception | None], None]
     limit: int = 256
     folder: Path | None = None
-    """Of the adapter; None for the base."""
+    """Of the adapter; None for the model that the engine was given."""
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
@@ -76,6 +77,7 @@ class Engine:
             most: requests that may wait or be answered at once.
         """
         self._base, self._model, self.tokenizer, self._most = base, model, tokenizer, most
+        self._own = getattr(model, "active_adapter", BASE) if hasattr(model, HOOKS) else BASE
         self._queue: queue.Queue[Ask | None] = queue.Queue()
         self._lock = threading.Lock()
         self._grammars: Any = None
@@ -181,7 +183,7 @@ class Engine:
         from peft import PeftModel
 
         if folder is None:
-            return BASE
+            return self._own
         if folder in self._names:
             self._names.move_to_end(folder)
             return self._names[folder]

@@ -2,12 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from openai import BaseModel as Answer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
-__all__ = ["Closed", "Limit", "Metadata", "Refused", "json_of", "list_of", "plain"]
+from ftlab.errors import FtlabError
+
+__all__ = ["Closed", "Limit", "Metadata", "Refused", "handle", "json_of", "list_of", "plain"]
 
 
 class Refused(Exception):
@@ -20,6 +24,33 @@ class Refused(Exception):
         super().__init__(message)
         self.status, self.headers = status, headers
         self.body = {"message": message, "type": kind, "param": param, "code": code}
+
+
+def handle(app: FastAPI) -> None:
+    """Let an application tell of what is wrong with a request in the protocol's form."""
+
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> JSONResponse:
+        return JSONResponse({"error": error.body}, error.status, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"][1:] if not str(part).startswith("function-")]
+        param = ".".join(place) or None
+        text = f"Invalid value for '{param}': {first['msg']}." if param else f"{first['msg']}."
+        if first["type"] == "extra_forbidden":
+            text = f"Unknown or unsupported parameter: '{param}'."
+        return refused(request, Refused(400, plain(text), param=plain(param)))
+
+    @app.exception_handler(HTTPException)
+    def unknown(request: Request, error: Any) -> JSONResponse:
+        text = f"{error.detail}: {request.method} {request.url.path[:200]}"
+        return refused(request, Refused(error.status_code, plain(text)))
+
+    @app.exception_handler(FtlabError)
+    def mended(request: Request, error: FtlabError) -> JSONResponse:
+        return refused(request, Refused(400, str(error)))
 
 
 class Closed(BaseModel):

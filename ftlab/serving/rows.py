@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from ftlab.decoding import CACHED, _Batch, _Row
-from ftlab.serving.engine import Ask, Token
+from ftlab.serving.engine import BASE, HOOKS, Ask, Token
 
 __all__ = ["Rows"]
 
@@ -102,13 +102,11 @@ class Rows(_Batch):
         self._order = [row.index for row in self.rows]
 
     def _forward(self, ids: list[list[int]], own: list[int], cache: Any) -> torch.Tensor:
-        if hasattr(self.model, "peft_config"):
-            from ftlab.serving.engine import BASE
-
-            names = [self.names.get(number, BASE) for number in self._order[: len(ids)]]
-            with _adapters(self.model, names):
-                return super()._forward(ids, own, cache)
-        return super()._forward(ids, own, cache)
+        if not hasattr(self.model, HOOKS):
+            return super()._forward(ids, own, cache)
+        names = [self.names.get(number, BASE) for number in self._order[: len(ids)]]
+        with getattr(self.model, HOOKS)(adapter_names=names):
+            return super()._forward(ids, own, cache)
 
     def _pick(self, rows: list[_Row], logits: torch.Tensor) -> list[tuple[_Row, int]]:
         """Choose a token for each row that is not done, from its logits, [rows, vocabulary]."""
@@ -163,20 +161,6 @@ class Rows(_Batch):
             )
             self._tokens[row.index] = Token(token, float(logs[token]), top)
         return token
-
-
-class _adapters:
-    """Lets a forward pass take another adapter for each row."""
-
-    def __init__(self, model: Any, names: list[str]) -> None:
-        self.model, self.names = model, names
-
-    def __enter__(self) -> None:
-        self._context = self.model._enable_peft_forward_hooks(adapter_names=self.names)
-        self._context.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
 
 
 def _masked(matcher: Any, scores: torch.Tensor) -> torch.Tensor:
