@@ -3,10 +3,14 @@
 Each object belongs to the key that made it; for any other key it is not there.
 """
 
+import asyncio
+import base64
+import binascii
 import hashlib
 import hmac
 import logging
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -16,13 +20,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Form, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from openai.types import FileDeleted, Model, ModelDeleted
 from openai.types.fine_tuning import FineTuningJob
 from pydantic import Field
 
 from ftlab.errors import ConfigError, DataError
+from ftlab.serving.chat import ChatRequest, complete
 from ftlab.serving.page import jobs_part, traces_part, whole
 from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, handle, json_of, list_of, plain
 from ftlab.serving.store import Store, checkpoint_of, event_of, file_of, job_of, model_of, new_id
@@ -220,43 +225,32 @@ def make_app(service: Service) -> FastAPI:
     # Files.
 
     @app.post("/v1/files")
-    async def create_file(request: Request, owner: Owner) -> Response:
-        import asyncio
-
-        async with request.form(max_files=1, max_fields=20, max_part_size=limits.body) as form:
-            upload, purpose = form.get("file"), form.get("purpose")
-            if upload is None or isinstance(upload, str):
-                raise Refused(400, "A file is wanted, in the field 'file'.", param="file")
-            if purpose != "fine-tune":
-                raise Refused(
-                    400, "Only files of purpose 'fine-tune' are kept here.", param="purpose"
-                )
-            if form.get("expires_after") or any(name.startswith("expires") for name in form):
-                raise Refused(400, "Files do not expire here.", param="expires_after")
-            held = store.row("select sum(bytes) as n from files where owner = ?", owner)
-            if held is not None and (held["n"] or 0) + (upload.size or 0) > limits.stored:
-                raise Refused(413, f"Your files would take more than {limits.stored // MB} MB. "
-                              "Delete some.", param="file")  # fmt: skip
-            handle, name = tempfile.mkstemp(dir=store.folder / "files", prefix=".")
-            part = Path(name)
+    def create_file(
+        owner: Owner, file: UploadFile, purpose: Annotated[Literal["fine-tune"], Form()],
+        expires: Annotated[str | None, Form(alias="expires_after[anchor]")] = None,
+    ) -> Response:  # fmt: skip
+        if expires is not None:
+            raise Refused(400, "Files do not expire here.", param="expires_after")
+        held = store.row("select sum(bytes) as n from files where owner = ?", owner)
+        if held is not None and (held["n"] or 0) + (file.size or 0) > limits.stored:
+            raise Refused(413, f"Your files would take more than {limits.stored // MB} MB. "
+                          "Delete some.", param="file")  # fmt: skip
+        handle, name = tempfile.mkstemp(dir=store.folder / "files", prefix=".")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                shutil.copyfileobj(file.file, stream)
             try:
-                with os.fdopen(handle, "wb") as stream:
-                    while block := await upload.read(MB):
-                        stream.write(block)
-                try:
-                    kind = await asyncio.to_thread(examined, part)
-                except DataError as error:
-                    text = str(error).replace(str(part), "The file")
-                    raise Refused(400, text, param="file", code="invalid_file_format") from None
-                # The name is shown and never a path.
-                shown = Path((upload.filename or "file.jsonl").replace("\\", "/")).name[:200]
-                shown = "".join(c for c in shown if c.isprintable()) or "file.jsonl"
-                made = await asyncio.to_thread(
-                    store.add_file, owner, part, plain(shown), "fine-tune", kind
-                )
-            finally:
-                part.unlink(missing_ok=True)
-        return json_of(made)
+                kind = examined(part)
+            except DataError as error:
+                text = str(error).replace(str(part), "The file")
+                raise Refused(400, text, param="file", code="invalid_file_format") from None
+            # The name is shown and never a path.
+            shown = Path((file.filename or "file.jsonl").replace("\\", "/")).name[:200]
+            shown = "".join(c for c in shown if c.isprintable()) or "file.jsonl"
+            return json_of(store.add_file(owner, part, plain(shown), "fine-tune", kind))
+        finally:
+            part.unlink(missing_ok=True)
 
     def own_file(owner: str, file_id: str, param: str | None = None) -> Any:
         found = store.row("select * from files where id = ? and owner = ?", file_id, owner)
@@ -436,18 +430,13 @@ def make_app(service: Service) -> FastAPI:
 
     # Chat.
 
-    from ftlab.serving.chat import ChatRequest, complete
-
+    @app.post("/v1/chat/completions")
     async def create_completion(request: Request, owner: Owner, asked: ChatRequest) -> Response:
-        import asyncio
-
         asked.model = await asyncio.to_thread(service.named, owner, asked.model)
         folder = await asyncio.to_thread(service.folder_of, owner, asked.model)
         wanted = service.trace if asked.store is None else asked.store
         keep = keeper(store, owner, asked, limits.traces) if wanted else None
         return await complete(request, asked, service.engine, folder, keep=keep)
-
-    app.post("/v1/chat/completions")(create_completion)
 
     # The service itself.
 
@@ -575,9 +564,6 @@ class _Guard:
 
 def _key(authorization: str) -> str | None:
     """Return the key of a header: a client's Bearer, or the password that a browser asked for."""
-    import base64
-    import binascii
-
     kind, _, rest = authorization.partition(" ")
     if kind.lower() == "bearer":
         return rest.strip()

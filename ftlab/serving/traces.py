@@ -141,10 +141,11 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
 
     @app.post(path + "/{completion_id}")
     def update_trace(owner: Owner, completion_id: str, asked: Update) -> Response:
+        metadata = _dumped(asked.metadata)
+        own(owner, completion_id)
         with store.transaction() as db:
-            body = json.loads(own(owner, completion_id)["body"]) | {"metadata": asked.metadata}
-            sql = "update traces set body = ? where id = ?"
-            db.execute(sql, (_dumped(body), completion_id))
+            sql = "update traces set body = json_set(body, '$.metadata', json(?)) where id = ?"
+            db.execute(sql, (metadata, completion_id))
         return json_of(trace_of(own(owner, completion_id)))
 
     @app.delete(path + "/{completion_id}")
