@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ftlab import data, tasks
 from ftlab.curation.answer_cache import AnswerCache
 from ftlab.curation.doctor import examine
 from ftlab.endpoint import Answer
-from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.errors import DataError, ModelError
 from ftlab.evaluation.compare import Verdict, compare
 from ftlab.serving.drift import drift
 from ftlab.tasks import Ratio, Task
@@ -300,12 +300,9 @@ def _answers(
 
 
 def _task(score: Callable[[data.Row, str], float]) -> Task:
-    """Return a task that marks by a function alone."""
-
-    def none(*_: Any, **__: Any) -> Any:
-        raise ConfigError("This task is a function of a row and an answer, and makes no rows.")
+    """Return a task that marks by a function; of the one that it is made from it has no more."""
 
     def marked(row: data.Row, text: str) -> dict[str, Ratio]:
         return {"score": Ratio(float(score(row, text)), 1)}
 
-    return Task("score", "", "score", "", none, none, lambda text: text, marked)
+    return replace(tasks.get("style"), name="score", headline="score", parse=str, score=marked)

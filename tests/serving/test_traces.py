@@ -5,10 +5,13 @@ import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import openai
 import pytest
+from typer.testing import CliRunner
 
 from ftlab import data, models
+from ftlab.cli import app
 from ftlab.errors import DataError, ModelError
 from ftlab.serving import loop
 from ftlab.serving.app import Limits
@@ -16,7 +19,7 @@ from ftlab.serving.drift import drift
 from ftlab.serving.engine import Engine
 from ftlab.serving.reviews import COLUMNS, read_csv, write_csv
 
-from .conftest import MODEL, Process, connect, lines, until
+from .conftest import MODEL, WORDS, Process, connect, lines, until
 from .test_routes import KEYS, refusal
 
 KEY = "sk-proj-" + "a1B2c3D4" * 4
@@ -177,6 +180,12 @@ def test_one_key_has_nothing_of_anothers_traces_and_live(routes, engine):
         loop.rollback(ben)
 
 
+def run(process, *arguments):
+    found = CliRunner().invoke(app, [*map(str, arguments), "--base-url", process.url])
+    assert found.exit_code == 0, found.output
+    return found
+
+
 def test_a_better_model_is_promoted_and_rolled_back_and_a_worse_one_refused(tmp_path):
     process = Process(tmp_path / "data")
     try:
@@ -203,6 +212,15 @@ def test_a_better_model_is_promoted_and_rolled_back_and_a_worse_one_refused(tmp_
         assert live.model == result.model and "held-out" in live.history[0]["note"]
         assert ask(client, model="live").model == result.model
         assert refusal(client.models.delete, result.model).status_code == 409
+        for word in WORDS[:10]:
+            trace = ask(client, f"Say {word} now!", model="live")
+            loop.label(client, trace.id, label="bad", correction=f"the {word}")
+        page = httpx.get(process.url.removesuffix("/v1")).text
+        assert "· live" in page and "AUC" in page
+        run(process, "traces", "export", "--out", tmp_path / "rows.jsonl",
+            "--held-out", tmp_path / "held.jsonl")  # fmt: skip
+        parts = [data.read(tmp_path / name) for name in ("rows.jsonl", "held.jsonl")]
+        assert [len(part) for part in parts] == [8, 2]
         again = loop.next_round(client, rows, **round)  # nothing is done twice
         assert again.model == result.model and len(client.fine_tuning.jobs.list().data) == 1
 
@@ -210,7 +228,8 @@ def test_a_better_model_is_promoted_and_rolled_back_and_a_worse_one_refused(tmp_
         refused = loop.next_round(client, wrong, **round)
         assert not refused.promoted and "Refused" in refused.verdict
         assert client.fine_tuning.jobs.list().data[0].model == result.model
-        assert loop.rollback(client) == MODEL == ask(client, model="live").model
+        assert f"live is {MODEL}" in run(process, "rollback").stdout
+        assert ask(client, model="live").model == MODEL
         with pytest.raises(ModelError, match="base is in service"):
             loop.rollback(client)
         with pytest.raises(DataError, match="No row"):
