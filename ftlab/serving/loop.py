@@ -116,7 +116,8 @@ def rows_from_traces(
                 "group": hashlib.sha256(known.encode()).hexdigest()[:12]}  # fmt: skip
         tools = {"tools": trace["tools"]} if "tools" in trace else {}
         row = {"prompt": turns, "completion": [{"content": ""} | answer], **tools}
-        rows[_question(row)] = data.check(row) | {"meta": meta}
+        with contextlib.suppress(DataError):  # what was asked need not be a conversation to learn
+            rows[_question(row)] = data.check(row) | {"meta": meta}
     return list(rows.values())
 
 
