@@ -103,7 +103,6 @@ def loss_curve(
     history: Sequence[Mapping[str, float]],
     *,
     title: str = "Training loss",
-    eval_loss: float | None = None,
     total: int | None = None,
 ) -> Picture:
     """Draw the loss of a run, each step and smoothed.
@@ -111,7 +110,6 @@ def loss_curve(
     Args:
         history: dicts with "step", and "loss" or "eval_loss" (nats per supervised token).
         title: what stands above the picture.
-        eval_loss: the held-out loss after training, drawn as a line across.
         total: steps of the whole run, when it is still going.
     """
     points, held_out = (
@@ -127,10 +125,6 @@ def loss_curve(
             axes.plot(steps, smoothed(losses), color=PALETTE[0], label="smoothed")
         if held_out:
             axes.plot(*zip(*held_out, strict=True), "o--", color=PALETTE[1], label="held out")
-            eval_loss = held_out[-1][1]
-        elif eval_loss is not None and math.isfinite(eval_loss):
-            label = f"held-out: {eval_loss:.2f}"
-            axes.axhline(eval_loss, color=PALETTE[1], linestyle="--", label=label)
         if total:
             axes.set_xlim(0, total)
         axes.set_ylim(bottom=0)
@@ -139,8 +133,8 @@ def loss_curve(
     if not points:
         return Picture(figure, "Loss curve without a step yet.")
     alt = f"Loss curve over {steps[-1]} steps, from {losses[0]:.2f} to {losses[-1]:.2f}"
-    if eval_loss is not None:
-        alt += f"; held-out loss {eval_loss:.2f}"
+    if held_out:
+        alt += f"; held-out loss {held_out[-1][1]:.2f}"
     return Picture(figure, alt + ".")
 
 

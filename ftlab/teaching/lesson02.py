@@ -4,7 +4,6 @@
 ['02.1', '02.2', '02.3', '02.4']
 """
 
-import importlib.resources
 import json
 import os
 from collections.abc import Sequence
@@ -12,33 +11,6 @@ from typing import Any
 
 from ftlab.files import data_path
 from ftlab.teaching.exercises import exercise
-
-# Lesson 05 shows these.
-FAMILIES = {
-    "qwen2_5": "", "qwen3": "", "llama3": "<|begin_of_text|>", "gemma": "<bos>", "phi3": "",
-    "cohere": "<BOS_TOKEN>", "deepseekv3": "<｜begin▁of▁sentence｜>", "glm4moe": "",
-}  # fmt: skip
-"""Families whose chat templates TRL ships, and the token that begins their texts."""
-
-
-def written(family: str, messages: Sequence[dict[str, str]]) -> tuple[str, str]:
-    """Return a conversation as a family writes it, and the part that its model learns.
-
-    Raises:
-        TemplateError: the family refuses these messages.
-    """
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    folder = importlib.resources.files("trl") / "chat_templates"
-    made: Any = render_jinja_template(  # whose annotation says str
-        [list(messages)],
-        chat_template=(folder / f"{family}_training.jinja").read_text(encoding="utf-8"),
-        return_assistant_tokens_mask=True,
-        bos_token=FAMILIES[family],
-        eos_token="<|endoftext|>",
-    )
-    text = made[0][0]
-    return text, "".join(text[begin:end] for begin, end in made[1][0])
 
 
 def _file(shapes: dict[str, list[int]], **metadata: str) -> bytes:

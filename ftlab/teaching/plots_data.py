@@ -6,7 +6,7 @@
 Curves over records, share right: seed 0: 50 0.20 (0.10 to 0.30), 100 0.50 (0.40 to 0.60).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ftlab.evaluation.intervals import Interval
 from ftlab.pictures import GREY, MARKERS, PALETTE, Picture, new_axes, style
@@ -72,7 +72,6 @@ def groups(
     *,
     title: str,
     xlabel: str = "share right",
-    highlight: Sequence[str] = (),
 ) -> Picture:
     """Draw groups of bars: for each row one bar a name.
 
@@ -80,7 +79,6 @@ def groups(
         values: for each name (a colour) its figure in each row, shares from 0 to 1.
         title: what is to be seen.
         xlabel: what the figures are.
-        highlight: rows whose label is bold.
     """
     rows = list(dict.fromkeys(row for column in values.values() for row in column))
     thick = 0.8 / len(values)
@@ -96,8 +94,6 @@ def groups(
             for row, value in column.items():
                 axes.text(value, rows.index(row) + shift, f" {value:.2f}", va="center", fontsize=10)
         axes.set_yticks(range(len(rows)), rows)
-        for label in axes.get_yticklabels():
-            label.set_weight("bold" if label.get_text() in highlight else "normal")
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(title=title, xlabel=xlabel, xlim=(0, 1.1))

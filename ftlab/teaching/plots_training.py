@@ -6,7 +6,7 @@ Lines over step, loss: a from 2.00 to 1.00, lowest 1.00 at 9.
 
 from collections.abc import Mapping, Sequence
 
-from ftlab.pictures import GREY, PALETTE, Picture, new_axes, style
+from ftlab.pictures import PALETTE, Picture, new_axes, style
 
 __all__ = ["lines"]
 
@@ -21,7 +21,6 @@ def lines(
     xlabel: str,
     ylabel: str,
     top: float | None = None,
-    here: Mapping[str, float] | None = None,
 ) -> Picture:
     """Draw several curves in one picture.
 
@@ -31,7 +30,6 @@ def lines(
         xlabel: what x is, with its unit.
         ylabel: what y is, with its unit.
         top: where the y axis ends; what lies above is cut.
-        here: vertical lines, by name.
     """
     told = []
     with style():
@@ -47,9 +45,6 @@ def lines(
             told.append(
                 f"{name} from {ys[0]:.2f} to {ys[-1]:.2f}, lowest {low[1]:.2f} at {low[0]:g}"
             )
-        for name, x in (here or {}).items():
-            axes.axvline(x, color=GREY, linestyle="--", linewidth=1.6, label=name)
-            told.append(f"{name} at {x:g}")
         axes.set_ylim(bottom=0, top=top)
         axes.xaxis.get_major_locator().set_params(integer=True)  # steps, epochs, records
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)

@@ -25,7 +25,7 @@ def axes_of(picture):
 
 
 def test_loss_curve():
-    picture = pictures.loss_curve(HISTORY, eval_loss=0.5)
+    picture = pictures.loss_curve([*HISTORY, {"step": 29, "eval_loss": 0.5}])
     axes = axes_of(picture)
     assert axes.get_ylabel() == "loss (nats per token)"
     assert axes.get_xlabel() == "optimiser step"
@@ -33,7 +33,7 @@ def test_loss_curve():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "each step",
         "smoothed",
-        "held-out: 0.50",
+        "held out",
     ]
     assert picture.alt == "Loss curve over 29 steps, from 4.00 to 0.14; held-out loss 0.50."
 
