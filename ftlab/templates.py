@@ -35,6 +35,7 @@ __all__ = [
     "prompt_text",
     "removes_thoughts",
     "show_mask",
+    "tokenizer_problems",
 ]
 
 
@@ -168,6 +169,45 @@ def end_of_turn_ids(tokenizer: Any, *, required: bool = True) -> list[int]:
     return ids
 
 
+def tokenizer_problems(tokenizer: Any) -> dict[str, str]:
+    """Return what is wrong or unusual with a tokenizer for fine-tuning: name -> plain words.
+
+    The names are those of the doctor's checks, where it has one.
+    """
+    found = {}
+    pad, eos = tokenizer.pad_token, tokenizer.eos_token
+    if eos is None:
+        found["no_eos"] = "There is no eos token, so generation stops only at the template's end."
+    if pad is None:
+        found["no_pad"] = "There is no pad token, so examples cannot be batched."
+    elif pad == eos:
+        found["pad_is_eos"] = (
+            f"The pad token is the eos token ({eos}): a trainer that masks padding masks the stop "
+            "token too, and the tuned model never stops."
+        )
+    if not getattr(tokenizer, "chat_template", None):
+        return {**found, "no_template": "There is no chat template: this is a base model's "
+                "tokenizer."}  # fmt: skip
+    end = facts(tokenizer).end
+    if end is None:
+        found["no_end"] = (
+            "The template ends an assistant's turn with no special token; eos is added instead."
+        )
+    elif end != eos:
+        found["end_is_not_eos"] = (
+            f"An assistant's turn ends with {end}, but eos is {eos}: generation that stops at "
+            f"eos alone runs on."
+        )
+    found |= _marker_problems(tokenizer)
+    text, bos = prompt_text(tokenizer, [HELLO]), tokenizer.bos_token_id
+    if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
+        found["double_bos"] = (
+            f"The template writes {tokenizer.bos_token} and the tokenizer adds another: tokenise "
+            "rendered text with add_special_tokens=False."
+        )
+    return found
+
+
 def problems(tokenizer: Any, row: Mapping[str, Any] | None = None) -> list[str]:
     """Return what is wrong or unusual with a tokenizer for fine-tuning, in plain words.
 
@@ -176,39 +216,11 @@ def problems(tokenizer: Any, row: Mapping[str, Any] | None = None) -> list[str]:
         row: an example, to see what the template drops of it, and whether training and generation
             see the same prompt.
     """
-    found = []
-    pad, eos = tokenizer.pad_token, tokenizer.eos_token
-    if eos is None:
-        found.append("There is no eos token, so generation stops only at the template's end.")
-    if pad is None:
-        found.append("There is no pad token, so examples cannot be batched.")
-    elif pad == eos:
-        found.append(
-            f"The pad token is the eos token ({eos}): a trainer that masks padding masks the stop "
-            "token too, and the tuned model never stops."
-        )
-    if not getattr(tokenizer, "chat_template", None):
-        return [*found, "There is no chat template: this is a base model's tokenizer."]
-    end = facts(tokenizer).end
-    if end is None:
-        found.append(
-            "The template ends an assistant's turn with no special token; eos is added instead."
-        )
-    elif end != eos:
-        found.append(
-            f"An assistant's turn ends with {end}, but eos is {eos}: generation that stops at "
-            f"eos alone runs on."
-        )
-    found += _marker_problems(tokenizer)
-    text, bos = prompt_text(tokenizer, [HELLO]), tokenizer.bos_token_id
-    if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
-        found.append(
-            f"The template writes {tokenizer.bos_token} and the tokenizer adds another: tokenise "
-            "rendered text with add_special_tokens=False."
-        )
-    if row is not None:
-        return found + _row_problems(tokenizer, row)
-    return found + _system_problems(tokenizer)
+    known = tokenizer_problems(tokenizer)
+    found = list(known.values())
+    if "no_template" in known:
+        return found
+    return found + (_system_problems(tokenizer) if row is None else _row_problems(tokenizer, row))
 
 
 def dropped(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
@@ -256,21 +268,21 @@ def empty_thought(tokenizer: Any, row: Mapping[str, Any]) -> bool | None:
     return any(a < end and begin < b for a, b in empty for begin, end in learned) if empty else None
 
 
-def _marker_problems(tokenizer: Any) -> list[str]:
+def _marker_problems(tokenizer: Any) -> dict[str, str]:
     from trl.chat_template_utils import is_chat_template_stop_token_trained
 
     marked = facts(tokenizer).marked
     if marked is None:
-        return [
+        return {"no_generation_markers": (
             "The template has no {% generation %} markers, and TRL has no training twin of it, so "
             "TRL's assistant_only_loss cannot find the answers; prompt and completion can."
-        ]
+        )}  # fmt: skip
     if facts(tokenizer).end and not is_chat_template_stop_token_trained(tokenizer, marked):
-        return [
+        return {"markers_without_end": (
             "The template's {% generation %} markers leave out the token that ends a turn: with "
             "TRL's assistant_only_loss the tuned model never stops."
-        ]
-    return []
+        )}  # fmt: skip
+    return {}
 
 
 def _system_problems(tokenizer: Any) -> list[str]:

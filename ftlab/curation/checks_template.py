@@ -15,9 +15,9 @@ from collections import Counter
 from typing import Any
 
 from ftlab import data
-from ftlab.curation.findings import Notes, counted
+from ftlab.curation.findings import CHECKS, Notes, counted
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.rendering import HELLO, PROBE, facts
+from ftlab.rendering import HELLO, PROBE
 from ftlab.templates import (
     Encoded,
     dropped,
@@ -27,6 +27,7 @@ from ftlab.templates import (
     opens_thought,
     prompt_text,
     removes_thoughts,
+    tokenizer_problems,
 )
 
 UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
@@ -34,28 +35,12 @@ UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
 
 def faults(tokenizer: Any) -> dict[str, str]:
     """Return the checks that a tokenizer fails by itself, each with what is particular."""
-    found = {}
-    if tokenizer.pad_token is not None and tokenizer.pad_token == tokenizer.eos_token:
-        found["pad_is_eos"] = f"Both are {tokenizer.eos_token}."
-    if not getattr(tokenizer, "chat_template", None):
-        return {**found, "no_template": ""}
-    if facts(tokenizer).marked is None:
-        found["no_generation_markers"] = ""
-    if opens_thought(tokenizer):
-        found["opens_thought"] = ""
-    if removes_thoughts(tokenizer):
-        found["removes_thoughts"] = ""
-    text, bos = prompt_text(tokenizer, [HELLO]), tokenizer.bos_token_id
-    if bos is not None and tokenizer(text)["input_ids"][:2] == [bos, bos]:
-        found["double_bos"] = f"Both write {tokenizer.bos_token}."
-    try:
-        ends = end_of_turn_ids(tokenizer)
-    except ModelError:
-        ends = []
-    eos = tokenizer.eos_token_id
-    if eos is not None and ends and ends[0] != eos:
-        turn = tokenizer.convert_ids_to_tokens(ends[0])
-        found["end_is_not_eos"] = f"A turn ends with {turn}, eos is {tokenizer.eos_token}."
+    found = {name: why for name, why in tokenizer_problems(tokenizer).items() if name in CHECKS}
+    if tokenizer.eos_token is None:  # then an answer ends with the template's end alone
+        found.pop("end_is_not_eos", None)
+    if "no_template" not in found:
+        found |= {"opens_thought": ""} if opens_thought(tokenizer) else {}
+        found |= {"removes_thoughts": ""} if removes_thoughts(tokenizer) else {}
     return found
 
 
