@@ -92,7 +92,8 @@ def serve(
     from openai.types import Model
     from openai.types.chat import ChatCompletion
 
-    from ftlab.serving.chat import ChatRequest, complete
+    from ftlab.serving.chat import complete
+    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Engine
     from ftlab.serving.protocol import Refused, handle, json_of, list_of
     from ftlab.serving.server import Running

@@ -30,8 +30,9 @@ from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 from ftlab.errors import DataError
 from ftlab.files import sha256
 
-__all__ = ["OPEN", "Store", "new_id"]
+__all__ = ["OPEN", "ORGANIZATION", "Store", "new_id"]
 
+ORGANIZATION = "ftlab"
 OPEN = ("validating_files", "queued", "running")
 """The states of a job that is not over."""
 SCHEMA = """
@@ -313,10 +314,10 @@ def file_of(row: Mapping[str, Any] | sqlite3.Row) -> FileObject:
     return FileObject.model_validate(fields | {"object": "file", "status": "processed"})
 
 
-def model_of(row: sqlite3.Row, organization: str) -> Model:
+def model_of(row: sqlite3.Row) -> Model:
     """Return a row of `models` as the protocol's object."""
     return Model(
-        id=row["id"], object="model", created=row["created_at"], owned_by=organization
+        id=row["id"], object="model", created=row["created_at"], owned_by=ORGANIZATION
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ftlab.curation.checks_private import redacted
 from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, json_of, list_of, plain
-from ftlab.serving.store import Store
+from ftlab.serving.store import ORGANIZATION, Store
 
 __all__ = ["LIVE", "keeper", "routes", "where_metadata"]
 
@@ -163,7 +163,7 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
                    for row in store.live(owner)]  # fmt: skip
         return json_of(Model.construct(
             id=LIVE, object="model", created=history[-1]["created_at"] if history else 0,
-            owned_by="ftlab", model=service.named(owner, LIVE), history=history,
+            owned_by=ORGANIZATION, model=service.named(owner, LIVE), history=history,
         ))  # fmt: skip
 
     @app.get(f"/v1/models/{LIVE}")

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from ftlab import models
 from ftlab.generation import generate
 from ftlab.serving.app import Limits, Service, make_app
-from ftlab.serving.chat import IDLE, REFUSED
+from ftlab.serving.chat_request import IDLE, REFUSED
 from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
 from ftlab.serving.store import Store
@@ -224,7 +224,8 @@ def test_tools_go_through_the_template_that_has_them(client, make_model, tmp_pat
 
 
 def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
-    from ftlab.serving.chat import ChatRequest, _Answer
+    from ftlab.serving.chat import _Answer
+    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Ask, Token
 
     _, tokenizer = tiny
@@ -284,7 +285,8 @@ def test_what_is_not_supported_is_refused_by_name(client, options, param):
 
 
 def test_the_old_form_of_a_call_is_answered_in_the_old_form(tiny):
-    from ftlab.serving.chat import ChatRequest, _Answer
+    from ftlab.serving.chat import _Answer
+    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Ask, Token
 
     asked = ChatRequest(model="x", messages=QUESTION, functions=[TOOL["function"]], tools=[TOOL])

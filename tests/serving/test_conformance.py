@@ -5,8 +5,8 @@ import openai
 import pytest
 from conformance import PAGE, fields_of, page, rows
 
-from ftlab.serving.app import JobRequest
-from ftlab.serving.chat import IDLE, REFUSED, ChatRequest
+from ftlab.serving.chat_request import IDLE, REFUSED, ChatRequest
+from ftlab.serving.jobs import JobRequest
 
 from .conftest import MODEL, connect, lines, upload
 

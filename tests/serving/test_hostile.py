@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ftlab import models
 from ftlab.serving.app import Limits, Service, make_app
-from ftlab.serving.chat import ChatRequest
+from ftlab.serving.chat_request import ChatRequest
 from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
 from ftlab.serving.store import Store
