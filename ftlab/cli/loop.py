@@ -1,6 +1,5 @@
 """Commands on what a service has stored: traces, loop, rollback."""
 
-import random
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,7 +101,6 @@ def loop(
     replay: Annotated[
         Path | None, typer.Option(help="JSONL that was trained on before, not to be forgotten.")
     ] = None,
-    replay_most: Annotated[int, typer.Option(min=0, help="Rows of it, drawn at random.")] = 500,
     model: Annotated[str, typer.Option(help="The model in service.")] = "live",
     task: Annotated[
         str | None, typer.Option(help="How answers are marked; else 1 if the answer is the same.")
@@ -110,17 +108,15 @@ def loop(
     suffix: Annotated[str, typer.Option(help="Part of the new model's name.")] = "next",
     folder: Annotated[Path, typer.Option(help="Where answers are kept.")] = Path("runs/loop"),
     base_url: BaseUrl = HERE,
-    seed: Seed = 0,
-) -> None:  # fmt: skip
+) -> None:
     """Train the model in service on labelled traces and old rows; promote it if it is better."""
     from ftlab import data
     from ftlab.serving import loop as rounds
 
     client = _client(base_url)
-    old = data.read(replay) if replay else []
     result = rounds.next_round(
         client, rounds.rows_from_traces(client),
-        replay=random.Random(seed).sample(old, min(replay_most, len(old))),
+        replay=data.read(replay) if replay else (),
         held_out=data.read(held_out), model=model, suffix=suffix, folder=folder, say=print,
         score=task or (lambda row, text: float(text.strip() == data.answer(row).strip())),
     )  # fmt: skip

@@ -48,7 +48,7 @@ def _redacted(value: Any) -> Any:
 
 
 def _dumped(value: Any) -> str:
-    return str(plain(json.dumps(_redacted(value), ensure_ascii=False)))
+    return str(plain(json.dumps(value, ensure_ascii=False)))
 
 
 def keeper(
@@ -57,12 +57,14 @@ def keeper(
     """Return what stores the answer to a request; beyond `most` the oldest without a label go."""
 
     def keep(answer: ChatCompletion, messages: list[dict[str, Any]]) -> None:
-        body = answer.to_dict(mode="json", exclude_unset=False)
-        for choice in body["choices"]:  # type: ignore[attr-defined]
+        body: dict[str, Any] = answer.to_dict(mode="json", exclude_unset=False)
+        for choice in body["choices"]:
             choice["logprobs"] = None  # their tokens would spell what is redacted
-        if asked.tools:
-            body["tools"] = asked.tools
-        row = (answer.id, owner, answer.model, answer.created, _dumped(body), _dumped(messages))
+        body |= {"tools": asked.tools} if asked.tools else {}
+        said = ("choices", "metadata", "tools")  # an id may look like a number of somebody's
+        body |= {name: _redacted(body[name]) for name in said if name in body}
+        held = (_dumped(body), _dumped(_redacted(messages)))
+        row = (answer.id, owner, answer.model, answer.created, *held)
         with store.transaction() as db:
             db.execute(
                 "insert into traces (id, owner, model, created_at, body, messages) "
@@ -141,7 +143,7 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
 
     @app.post(path + "/{completion_id}")
     def update_trace(owner: Owner, completion_id: str, asked: Update) -> Response:
-        metadata = _dumped(asked.metadata)
+        metadata = _dumped(_redacted(asked.metadata))
         own(owner, completion_id)
         with store.transaction() as db:
             sql = "update traces set body = json_set(body, '$.metadata', json(?)) where id = ?"
