@@ -212,16 +212,18 @@ def noticed(
     given = list(calls_in(module, function.name))
     given += [[*call, *rest] for call in given if (rest := _defaults(function, len(call)))]
     calls = mutation.told_apart(target, function.name, given, alive, inside) if alive else []
+    told = list(zip(alive, calls or [""] * len(alive), strict=True))
+    apart = [(mutant, call[10:-1]) for mutant, call in told if call.startswith("differs: [")]
     said = []
-    for mutant, call in zip(alive, calls or [""] * len(alive), strict=True):
-        if call.startswith("differs: ["):
-            lines = faults.diff(target, mutant).splitlines()
-            old, new = ([li[1:].strip() for li in lines if li[0] == sign] for sign in "-+")
-            said.append(
-                f"line {mutant.line + offset}: no test tells `{old[0]}` from "
-                f"`{new[0] if new else 'nothing'}`; {function.name}({call[10:-1]}) would"
-            )
-    if quiet := len(alive) - len(said):
+    for at in sorted({mutant.line for mutant, _ in apart}):
+        (mutant, call), *more = [pair for pair in apart if pair[0].line == at]
+        lines = faults.diff(target, mutant).splitlines()
+        old, new = ([line[1:].strip() for line in lines if line[0] == sign] for sign in "-+")
+        said.append(
+            f"line {at + offset}: no test tells `{old[0]}` from `{new[0] if new else 'nothing'}`, "
+            f"{function.name}({call}) would" + f" ({len(more)} more on this line)" * bool(more)
+        )
+    if quiet := len(alive) - len(apart):
         go = "changes go" if quiet > 1 else "change goes"
         said.append(f"{quiet} small {go} unnoticed by every call that was tried: perhaps no fault")
     return len(made) - len(alive), len(made), said

@@ -60,8 +60,9 @@ def probes_near(calls: Sequence[Sequence[Any]], target: str, function: str) -> l
     if not calls:
         named = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function]
         return _common_calls(len(named[0].args.args) if named else 0)
+    texts = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
     found = {n.value: 0 for n in ast.walk(tree) if isinstance(n, ast.Constant)
-             and type(n.value) in (int, float, str)}  # fmt: skip
+             and type(n.value) in (int, float, str) and id(n) not in texts}  # fmt: skip
     numbers = [c for c in found if isinstance(c, int)][:4]
     constants = [*found, *(a * b for a, b in itertools.combinations(numbers, 2))]
     made = []
