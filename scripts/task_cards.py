@@ -7,6 +7,7 @@ under what licence; every figure on it is counted on records made for it.
 """
 
 import csv
+import importlib
 import json
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ from pathlib import Path
 from ftlab import data, tasks
 from ftlab.evaluation.intervals import bootstrap
 from ftlab.files import write_text
-from ftlab.tasks import Ratio, style, triage
+from ftlab.tasks import Ratio, style
 from ftlab.tasks.drawing import SPLITS, written
 
 COUNT = 1000  # most records of either split that the figures are counted on
@@ -75,9 +76,10 @@ def measured(name: str) -> str:
     for system in sorted(systems, key=lambda name: (name.startswith("tuned"), len(name), name)):
         marks = [[_ratio(m) for m in run["marks"].split()] for run in systems[system]]
         rows.append(line(system, marks, [json.loads(run["totals"]) for run in systems[system]]))
-    if name == "triage":
+    home = importlib.import_module(task.score.__module__)
+    if hasattr(home, "baseline"):
         for many in (50, 100, 200):
-            said = [triage.baseline(task.up_to(200, seed)[:many], held_out) for seed in range(3)]
+            said = [home.baseline(task.up_to(200, seed)[:many], held_out) for seed in range(3)]
             scores = [[task.score(*pair) for pair in zip(held_out, s, strict=True)] for s in said]
             marks = [[score[task.headline] for score in texts] for texts in scores]
             others = [{m: tasks.total(s[m] for s in texts) for m in metrics} for texts in scores]

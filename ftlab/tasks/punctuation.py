@@ -16,6 +16,7 @@ Word(form='Hello', before=frozenset(), after=frozenset({','}))
 import difflib
 import random
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftlab import data
@@ -204,6 +205,41 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     made += [row(p["text"], slice=p["slice"], group=p["group"]) for p in pool[: n - len(made)]]
     rng.shuffle(made)
     return made
+
+
+def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]) -> list[str]:
+    """Answer the test records with a logistic regression that names each word's capital and marks.
+
+    It sees a word and its two neighbours, and restores no mark before a word.
+
+    Args:
+        train_records: passages with their restored form.
+        test_records: passages to restore; their completions are not looked at.
+    """
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    def clues(record: data.Row) -> list[dict[str, str]]:
+        words = ["", *data.prompt(record)[-1]["content"].split(), ""]
+        return [
+            {"last": a, "word": b, "next": c}
+            for a, b, c in zip(words, words[1:], words[2:], strict=False)
+        ]
+
+    seen, wanted = [], []
+    for record in train_records:
+        seen += clues(record)
+        words = read(data.answer(record))
+        wanted += [f"{w.form[0].isupper():d}{''.join(sorted(w.after))}" for w in words]
+    model = make_pipeline(DictVectorizer(), LogisticRegression(C=10, max_iter=1000))
+    model.fit(seen, wanted)
+    answers = []
+    for record in test_records:
+        words = data.prompt(record)[-1]["content"].split()
+        named = zip(words, model.predict(clues(record)), strict=True)
+        answers.append(" ".join((w.capitalize() if n[0] == "1" else w) + n[1:] for w, n in named))
+    return answers
 
 
 # Sentences, of any text.

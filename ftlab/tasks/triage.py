@@ -17,6 +17,7 @@ Ratio(num=1.0, den=1)
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ftlab import data
 from ftlab.errors import DataError
@@ -69,8 +70,19 @@ def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     ]
 
 
+def classifier() -> Any:
+    """Return an untrained logistic regression over TF-IDF of words, word pairs and letters."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    return make_pipeline(make_union(words, letters), LogisticRegression(C=10, max_iter=1000))
+
+
 def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]) -> list[str]:
-    """Answer the test records with a logistic regression over TF-IDF of words and letters.
+    """Answer the test records with a `classifier` of the training records.
 
     Args:
         train_records: messages with their topics; at least two topics.
@@ -79,10 +91,6 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
     Raises:
         DataError: the training records have one topic, or none.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline, make_union
-
     topics = [data.answer(record) for record in train_records]
     if len(set(topics)) < 2:
         raise DataError(
@@ -95,10 +103,7 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
         [data.prompt(record)[-1]["content"] for record in records]
         for records in (train_records, test_records)
     )
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-    model = make_pipeline(make_union(words, letters), LogisticRegression(C=10, max_iter=1000))
-    return [str(topic) for topic in model.fit(texts, topics).predict(asked)]
+    return [str(topic) for topic in classifier().fit(texts, topics).predict(asked)]
 
 
 TASK = Task(

@@ -1,7 +1,7 @@
 """Lesson 06, Judging data: its exercises, as data, and the check of its last step.
 
 >>> [exercise.id for exercise in EXERCISES]
-['06.1', '06.2', '06.3', '06.4', '06.5']
+['06.1', '06.2', '06.3', '06.4']
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,19 +38,6 @@ def still_open(before: "Report", after: "Report", decisions: Mapping[str, str]) 
         if one.check not in told
     ]
     return missing + [f"{name}: the doctor found no such thing" for name in decisions.keys() - told]
-
-
-def _agreed(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [row for row in rows if len({b for a, b in rows if a == row[0]}) == 1]
-
-
-def _first_only(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    known: dict[str, str] = {}
-    return [row for row in rows if known.setdefault(row[0], row[1]) == row[1]]
-
-
-def _asked_once(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [row for row in rows if [a for a, _ in rows].count(row[0]) == 1]
 
 
 def _thresholds(chances: Chances, labels: list[str]) -> dict[str, float]:
@@ -152,24 +139,6 @@ _SURE = [[0.5, 0.49, 0.01], [0.46, 0.36, 0.18], [0.48, 0.27, 0.25], [0.9, 0.05, 
 EXERCISES = (
     exercise(
         "06.1",
-        solution=_agreed,
-        cases=(
-            ([("a", "x"), ("b", "y"), ("a", "z")],),
-            ([("a", "x"), ("a", "x"), ("b", "y")],),
-            ([("a", "x"), ("a", "x"), ("a", "z"), ("b", "y")],),
-            ([("a", "x"), ("b", "x")],),
-        ),
-        mistakes={
-            "the first answer wins": _first_only,
-            "repeated rows go as well": _asked_once,
-            "it keeps the contradictions": lambda rows: [
-                row for row in rows if row not in _agreed(rows)
-            ],
-            "it keeps everything": lambda rows: list(rows),
-        },
-    ),
-    exercise(
-        "06.2",
         solution=_suspects,
         cases=((_CHANCES, _LABELS), (_CHANCES[:5], _LABELS[:5]), (_CHANCES[1:], _LABELS[1:])),
         mistakes={
@@ -188,7 +157,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "06.3",
+        "06.2",
         solution=_mixed,
         cases=(
             (_Drawer("trusted", 60), _Drawer("other", 200), 0.6, 0),
@@ -209,7 +178,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "06.4",
+        "06.3",
         solution=_weighted,
         cases=(
             (_LOSSES, _TOKENS, np.array([3.0, 1.0])),
@@ -230,7 +199,7 @@ EXERCISES = (
         },
     ),
     exercise(
-        "06.5",
+        "06.4",
         solution=_least_sure,
         cases=((_SURE, 2), (_SURE, 1), (_SURE[::-1], 3)),
         mistakes={

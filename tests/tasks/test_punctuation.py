@@ -160,3 +160,10 @@ def test_rows_ask_what_question_asks():
 def test_sentences_are_not_cut_at_an_abbreviation():
     assert punctuation.sentences("By Mr. Smith, etc. It ends.") == ["By Mr. Smith, etc. It ends."]
     assert punctuation.sentences("It ends. So does it.") == ["It ends.", "So does it."]
+
+
+def test_the_baseline_restores_what_stood_in_training_and_keeps_all_words():
+    rows = [record("Do you know Ann? I don't."), record("Hello, Ann. It is late.")]
+    assert punctuation.baseline(rows, rows[:1]) == ["Do you know Ann? I don't."]
+    (answer,) = punctuation.baseline(rows, [record("Bob, are you in London?")])
+    assert strip(answer) == "bob are you in london"

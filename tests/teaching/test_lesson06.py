@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import build_lessons as build
 import pandas
 import pytest
 import torch
@@ -19,13 +18,15 @@ from ftlab.teaching.labels import Labels, read_labels
 from ftlab.teaching.lesson06 import still_open
 
 ROOT = Path(__file__).parents[2]
-SOURCE = (ROOT / "notebooks/source/06_judging_data.py").read_text(encoding="utf-8")
 
 
-def cell(start):
-    """Return the code of the lesson's first cell that holds a text, solved."""
-    notebook = build.make(SOURCE, lesson="06", solved=True)
-    return next(c.source for c in notebook.cells if c.cell_type == "code" and start in c.source)
+@pytest.fixture
+def data_quality(monkeypatch):
+    """The script of the grid."""
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import data_quality
+
+    return data_quality
 
 
 # The grid.
@@ -53,17 +54,16 @@ def test_each_line_of_the_grid_answers_what_the_lesson_asks():
 def test_the_grid_has_every_arm_that_a_cell_names():
     arms = set(grid()[["part", "arm"]].itertuples(index=False, name=None))
     wanted = {("spread", arm) for arm in ("spread", "near copies", "two topics", "production")}
-    wanted |= {("kinds", "plain"), ("kinds", "mixed"), ("curve", "0"), ("wrong", "40")}
+    wanted |= {("kinds", "plain"), ("kinds", "mixed")}
+    wanted |= {("curve", size) for size in ("0", "25", "50", "100", "200", "400")}
+    wanted |= {("wrong", dose) for dose in ("10", "20", "40")}
     wanted |= {("weight", arm) for arm in ("as they come", "read more often", "weighted")}
     wanted |= {("short", "full"), ("short", "first sentence")}
     wanted |= {("capitals", f"left in, asked {how}") for how in ("with", "without")}
     assert wanted - arms == set()
 
 
-def test_no_run_of_the_grid_trains_on_a_message_that_is_asked(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
-    import data_quality
-
+def test_no_run_of_the_grid_trains_on_a_message_that_is_asked(data_quality):
     asked = {ticket["text"] for ticket in data_quality.asked_of()}
     for part, arm in data_quality.ARMS:
         if part in ("curve", "spread", "wrong", "kinds", "weight") and arm != "near copies":
@@ -71,10 +71,7 @@ def test_no_run_of_the_grid_trains_on_a_message_that_is_asked(monkeypatch):
             assert not asked & {data.prompt(row)[-1]["content"] for row in rows}, (part, arm)
 
 
-def test_a_larger_dose_of_wrong_labels_only_adds(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
-    import data_quality
-
+def test_a_larger_dose_of_wrong_labels_only_adds(data_quality):
     clean = data_quality.spread(data_quality.pool(), 0)[:60]
     wrong = {}
     for share in (0.1, 0.2, 0.4):
@@ -88,12 +85,10 @@ def test_a_larger_dose_of_wrong_labels_only_adds(monkeypatch):
 # The weighted loss.
 
 
-def weighted(model, tokenizer, rows, weights):
-    """Return the weighted trainer's loss of one batch, and the model's own."""
-    names = {}
-    exec("from trl import SFTTrainer\n" + cell("class WeightedTrainer"), names)
+def weighted(trainer_of, model, tokenizer, rows, weights):
+    """Return the grid's weighted loss of one batch, and the model's own."""
     args = ftlab.sft_config(max_steps=1, per_device_train_batch_size=4)
-    trainer = names["WeightedTrainer"](
+    trainer = trainer_of(
         model, args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
     )
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(rows))])
@@ -102,20 +97,20 @@ def weighted(model, tokenizer, rows, weights):
     return loss, own
 
 
-def test_equal_weights_give_the_models_own_loss_and_others_do_not(make_model):
+def test_equal_weights_give_the_models_own_loss_and_others_do_not(make_model, data_quality):
     model, tokenizer = make_model("llama3")
     rows = [data.example("a short one", "bug"), data.example("one that is longer", "a refund")]
     rows = [{key: row[key] for key in ("prompt", "completion")} for row in rows]
-    loss, own = weighted(model, tokenizer, rows, [1.0, 1.0])
+    loss, own = weighted(data_quality.Weighted, model, tokenizer, rows, [1.0, 1.0])
     assert loss == pytest.approx(own, rel=1e-5)
-    alone, only = weighted(model, tokenizer, rows[:1], [5.0])
+    alone, only = weighted(data_quality.Weighted, model, tokenizer, rows[:1], [5.0])
     assert alone == pytest.approx(only, rel=1e-5)
-    heavy, _ = weighted(model, tokenizer, rows, [1000.0, 1.0])
+    heavy, _ = weighted(data_quality.Weighted, model, tokenizer, rows, [1000.0, 1.0])
     assert heavy == pytest.approx(only, rel=2e-2) and heavy != pytest.approx(own, rel=1e-5)
 
 
 def test_the_exercise_and_the_trainer_compute_the_same():
-    mean = find("06.4").solution
+    mean = find("06.3").solution
     losses, labels = torch.rand(3, 5), torch.tensor([[1, -100, 2, 3, -100]] * 3)
     assert mean(losses, labels, torch.ones(3)) == pytest.approx(losses[:, [0, 2, 3]].mean().item())
 
