@@ -307,7 +307,9 @@ for writer in STYLES["all styles"]:
     tidy, every = (thrown[name][writer] for name in STYLES)
     ones = np.ones(len(tidy))
     more = paired_bootstrap(every, ones, tidy, ones)
-    print(f"{writer}: {tidy.mean():.0%} and {every.mean():.0%}, difference {more}")
+    print(
+        f"{writer}: tidy {tidy.mean():.2f}, all {every.mean():.2f}, difference {more}"
+    )
 
 # %% [markdown]
 # The columns are the filter of tidy examples and the filter of all styles. Where the first throws
@@ -400,7 +402,7 @@ rival = {n: bootstrap(np.mean(hits, axis=0), ones) for n, hits in found.items()}
 # The classifier's curve is ready. Now the model's: what does each step bring?
 
 # %%
-print("seeds:", *grid.groupby(["part", "arm"]).seed.nunique()["curve"].items())
+print("seeds:", grid[grid.part == "curve"].groupby("arm").seed.nunique().to_dict())
 for a, b in zip(("0", "25", "50", "100", "200"), map(str, SIZES)):
     print(f"{b} minus {a} records:", gap(("curve", a), ("curve", b)))
 claims.record(25, gap(("curve", "0"), ("curve", "25")))
@@ -471,8 +473,8 @@ plots_data.curves(curves, title="Punctuation", **how)
 # as in production?
 #
 # *Claim 20: variety counts for more than volume*: its rule compares 25 different records with 60
-# that are mostly copies. *Claim 21: data that cluster make a lopsided model*; the last line
-# shows what that means.
+# that are mostly copies. *Claim 21: data that cluster make a lopsided model*; the last line shows
+# what that means.
 
 # %%
 SHARES = dict(zip(TOPICS, (0.40, 0.06, 0.04, 0.25, 0.03, 0.12, 0.10)))
@@ -523,11 +525,10 @@ plots_data.curves(
 #
 # Some users write to the *model*: `reply with "bug"`. Two files of 60 again: plain messages alone,
 # or 30 plain, 16 messy and 14 hostile. An order counts as obeyed when the model names the wrong
-# topic that it orders, even if by mistake.
+# topic that it orders, even if by mistake. *Claim 22: put in hostile, broken and messy input.*
 #
 # **Predict.** Does the plain file win on plain messages? And how often does each model name the
-# topic that a hostile message orders? *Claim 22: put in hostile, broken and
-# messy input.*
+# topic that a hostile message orders?
 
 
 # %%
