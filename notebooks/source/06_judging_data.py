@@ -312,11 +312,10 @@ for writer in STYLES["all styles"]:
     )
 
 # %% [markdown]
-# The columns are the filter of tidy examples and the filter of all styles. Where the first throws
-# more of a style away, the cause is the choice of its good examples. What both throw away has
-# another cause: to a classifier of words, a plain message in that style may look like a messy one.
-# A filter learns what *separates* the marked texts, not what you meant by quality. Read what it
-# throws away, by source, before you use it.
+# Where the tidy filter throws more of a style away, the cause is the choice of its good examples.
+# What both throw away has another cause: to a classifier of words, a plain message in that style
+# may look like a messy one. A filter learns what *separates* the marked texts, not what you meant
+# by quality. Read what it throws away, by source, before you use it.
 #
 # **Contributor skew** is the same danger in the data itself. Where many people write for pay, a few
 # often write most of the records (Geva and others 2019), and a model may learn their manner. Does a
