@@ -455,8 +455,9 @@ plots_data.curves(curves, title="Punctuation", **how)
 
 # %% [markdown]
 # Read where a step still brings something, and where its interval holds zero. Do the two tasks stop
-# improving at the same number of records? The answer to "how many?" is the shape of *your* curve:
-# of your task, your base and your records.
+# improving at the same number of records? The run of section 2 read another fifty records than the
+# grid's: its distance from their point shows what the draw alone can do. The answer to "how many?"
+# is the shape of *your* curve: of your task, your base and your records.
 #
 # ## 7. Which ones?
 #
@@ -516,9 +517,9 @@ plots_data.curves(
 
 # %% [markdown]
 # Compare each loss with the share of wrong labels. Errors drawn at random disagree with each other,
-# and the right label is still the commonest one for its kind of message, so they need not cost as
-# much as their share. Errors that are all of one kind may cost more; the grid does not measure
-# this.
+# and the right label is still the commonest one for its kind of message, so a large dose need not
+# cost as much as its share. Errors that are all of one kind may cost more; the grid does not
+# measure this.
 #
 # ## 9. Messy and hostile records, and what the model obeys
 #
