@@ -57,7 +57,9 @@ class Outcome:
 
 FIGURES: dict[str, Callable[[Outcome], Ratio]] = {
     "share of functions with a test": lambda one: Ratio(float(one.passed > 0), 1),
-    "share of tests that pass": lambda one: Ratio(one.passed, one.passed + len(one.failed)),
+    "share of proposals that hold": lambda one: Ratio(
+        max(0, one.proposed - len(one.failed)), one.proposed
+    ),
     "share of lines run": lambda one: Ratio(one.lines, one.statements),
     "share of mutants killed": lambda one: Ratio(one.killed, one.mutants),
 }

@@ -177,10 +177,10 @@ def _take(one: Outcome, reply: Answer | NoAnswer, style: Standards, number: int)
     tests, imports = tests_in_answer(reply.text, one.name, style)
     cut = "" if reply.finished else ", and was cut off by the limit on tokens"
     none = {"no test": f"the answer holds no test that calls {one.name}{cut}"}
-    one.failed = {} if tests else none
+    before, one.failed = set(one.failed), {} if tests else none
     one.imports |= imports
     fresh = {name: test for name, test in tests.items() if name not in one.tests}
-    one.proposed += len(fresh)
+    one.proposed += len(set(fresh) - before)
     for name in list(fresh):
         if broken := style.broken(ast.parse(fresh[name]).body[0], one.name):
             one.failed[name] = f"breaks the standard: {'; '.join(broken)}"

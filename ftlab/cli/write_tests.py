@@ -36,7 +36,7 @@ def write_tests(
     from ftlab import agents
     from ftlab.endpoint import connect
 
-    teacher = connect(model, base_url=base_url)
+    teacher = connect(model, base_url=base_url, timeout=600)  # a small machine takes its time
 
     def run(name: str, dry: bool) -> agents.Report:
         return agents.write_tests(
