@@ -10,7 +10,7 @@ import time
 
 import typer
 
-from ftlab.cli.course import progress, rehearse
+from ftlab.cli.course import board, capstone, progress, rehearse
 from ftlab.cli.data import convert, diversity, doctor, mix, show, split, tasks
 from ftlab.cli.loop import loop, rollback, traces
 from ftlab.cli.models import estimate, merge, profile
@@ -31,13 +31,14 @@ app = typer.Typer(
 for command in (
     demo, compare, train, profile, estimate, merge, generate, tasks, synth, amplify,
     convert, split, mix, doctor, diversity, show, progress, rehearse, serve, write_tests,
-    loop, rollback,
+    loop, rollback, board,
 ):  # fmt: skip
     app.command()(command)
 group = typer.Typer(invoke_without_command=True, callback=models, pretty_exceptions_enable=False)
 group.command()(get)
 app.add_typer(group, name="models")
 app.add_typer(traces, name="traces")
+app.add_typer(capstone, name="capstone")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands of a class: progress, rehearse."""
+"""Commands of a class: progress, rehearse, capstone new, check and review, board."""
 
 from pathlib import Path
 from typing import Annotated
@@ -72,3 +72,55 @@ def rehearse(
     print(f"takes: the cells alone, without reading and talking. The outputs are in {out}.")
     if errors:
         raise typer.Exit(1)
+
+
+Folder = Annotated[Path, typer.Argument(help="The capstone's folder.")]
+capstone = typer.Typer(no_args_is_help=True, help="A capstone: its form, and what is missing.")
+
+
+@capstone.command()
+def new(folder: Folder) -> None:
+    """Write an empty proposal into a new folder."""
+    from ftlab.teaching import capstone as own
+
+    print(f"Fill in {own.new(folder)}, and then: ftlab capstone check {folder}")
+
+
+@capstone.command()
+def check(folder: Folder) -> None:
+    """Say step by step what is done and what is missing; exit code 1 while something is."""
+    from rich.console import Console
+
+    from ftlab.teaching import capstone as own
+
+    steps = own.check(folder)
+    Console().print(own.table(steps))
+    if not all(step.done for step in steps):
+        raise typer.Exit(1)
+
+
+@capstone.command()
+def review(folder: Folder, name: Annotated[str, typer.Option(help="Yours.")]) -> None:
+    """Write an empty review by the rubric into the folder."""
+    import re
+
+    from ftlab.files import write_text
+    from ftlab.teaching import capstone as own
+
+    file = re.sub(r"\W+", "-", name.strip().lower()).strip("-") or "review"
+    path = write_text(folder / "reviews" / f"{file}.yaml", own.review_form(name.replace('"', "'")))
+    print(f"Fill in {path}: 0, 1 or 2 for each line, and why.")
+
+
+def board(
+    folders: Annotated[list[Path], typer.Argument(help="Capstone folders, or a class's folder.")],
+    out: Annotated[Path, typer.Option(help="The HTML page; it is replaced.")] = Path("board.html"),
+) -> None:
+    """Make one page of a class's verdicts and progress, which needs no network."""
+    from ftlab.files import write_text
+    from ftlab.teaching.board import board as page_of
+
+    text, skipped = page_of(folders)
+    for line in skipped:
+        print(f"passed over {line}")
+    print(f"Saved in {write_text(out, text, overwrite=True)}.")

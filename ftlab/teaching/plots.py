@@ -1,7 +1,7 @@
 """The course's pictures of lessons and verdicts, on the base of `ftlab.pictures`.
 
 >>> course_map("00")
-Course map: nine lessons in five groups, 00 "First fine-tune" highlighted.
+Course map: 10 lessons in 5 groups, 00 "First fine-tune" highlighted.
 """
 
 import textwrap
@@ -21,18 +21,19 @@ LESSONS = {
     "06": "Judging data",
     "07": "Judging answers",
     "12": "Break it on purpose",
+    "13": "Capstone",
 }
 GROUPS = (
-    ("What is\nfine-tuning?", ("00",)),
-    ("Should I, and\nwhich model?", ("01", "02")),
+    ("What is it, and\ndo I need it?", ("00", "01", "02")),
     ("What happens\nin training?", ("03", "04")),
     ("What should it\nlearn from?", ("05", "06")),
-    ("Did it help, and\nhow does it fail?", ("07", "12")),
+    ("Did it help, and\nhow is it used?", ("07",)),
+    ("How does it fail,\nand what is mine?", ("12", "13")),
 )
 
 
 def course_map(current: str = "00") -> Picture:
-    """Draw the nine lessons, grouped by the question each answers.
+    """Draw the lessons, grouped by the question each answers.
 
     Args:
         current: the lesson to highlight, as in "00".
@@ -42,14 +43,14 @@ def course_map(current: str = "00") -> Picture:
     if current not in LESSONS:
         raise_unknown("lesson", str(current), LESSONS)
     with style():
-        figure, axes = new_axes(width=12, height=3.9)
+        figure, axes = new_axes(width=12, height=4.6)
         axes.set_axis_off()
-        axes.set(xlim=(-0.05, len(GROUPS) - 0.05), ylim=(-0.05, 2.75))
+        axes.set(xlim=(-0.05, len(GROUPS) - 0.05), ylim=(-0.05, 3.7))
         for column, (question, lessons) in enumerate(GROUPS):
-            axes.text(column + 0.44, 2.72, question, ha="center", va="top", fontsize=13, color=GREY)
+            axes.text(column + 0.44, 3.67, question, ha="center", va="top", fontsize=13, color=GREY)
             for row, lesson in enumerate(lessons):
                 here = lesson == current
-                y = (0.65 if len(lessons) == 1 else 1.25) - 1.2 * row
+                y = 0.55 + 0.5 * len(lessons) - 1.0 * row
                 face, ink = (PALETTE[0], "white") if here else ("#eef3f7", "black")
                 axes.add_patch(
                     FancyBboxPatch(
@@ -64,10 +65,11 @@ def course_map(current: str = "00") -> Picture:
                 axes.text(middle, y + 0.2, LESSONS[lesson], ha="center", color=ink, fontsize=11)
             if column:
                 axes.annotate(
-                    "", xy=(column + 0.03, 1.08), xytext=(column - 0.15, 1.08),
+                    "", xy=(column + 0.03, 1.48), xytext=(column - 0.15, 1.48),
                     arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1.8},
                 )  # fmt: skip
-    alt = f'Course map: nine lessons in five groups, {current} "{LESSONS[current]}" highlighted.'
+    counts = f"{len(LESSONS)} lessons in {len(GROUPS)} groups"
+    alt = f'Course map: {counts}, {current} "{LESSONS[current]}" highlighted.'
     return Picture(figure, alt)
 
 

@@ -980,4 +980,5 @@ ftlab.quiz("12")
 # 3. **Measure on what you did not train on**: other tickets, the old task, general text, and
 #    questions out of range. What goes wrong there is the next round's data.
 #
-# This was the last lesson. What comes next is your own data.
+# Next: [13 Capstone](13_capstone.ipynb).
+# Your own project, from the proposal to the review.

@@ -1,0 +1,105 @@
+"""The board of a class: one page of all verdicts and of everyone's progress, without a network."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ftlab.errors import DataError, FtlabError
+from ftlab.teaching import capstone, classroom
+
+__all__ = ["board"]
+
+
+def board(folders: Sequence[str | os.PathLike[str]]) -> tuple[str, list[str]]:
+    """Return one HTML page of a class's capstones and progress, and what was passed over.
+
+    Args:
+        folders: capstone folders, or folders that hold them; exported progress files
+            (`ftlab progress --export`) beside them are read too.
+
+    Raises:
+        DataError: none of them holds a proposal or an exported file.
+    """
+    import jinja2
+
+    rows, learners, skipped = [], [], []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f"{folder} is not a folder. Give capstone folders, or one of a class.")
+        for place in sorted({path.parent for path in folder.rglob("proposal.yaml")}):
+            rows.append(_row(place))
+        if any(folder.glob("*.json")):
+            try:
+                found, passed = classroom.read_class(folder)
+                learners += found
+                skipped += passed
+            except DataError as error:
+                skipped.append(str(error))
+    if not rows and not learners:
+        raise DataError("There is no proposal.yaml and no exported progress in these folders.")
+    lessons = classroom.items()
+    done = [(one.name, [sum(bool(one.done.get(n, {}).get("passed")) for n in names)
+                        for names in lessons.values()]) for one in learners]  # fmt: skip
+    template = jinja2.Environment(autoescape=True).from_string(PAGE)
+    text = template.render(
+        rows=rows, learners=done, lessons=list(lessons), of=[len(n) for n in lessons.values()]
+    )
+    return text, skipped
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """Return what the board shows of one capstone."""
+    steps = capstone.check(folder)
+    row: dict[str, Any] = {"folder": folder.name, "steps": steps, "bars": []}
+    try:
+        form = capstone.form_of(folder)
+        row |= {name: form.get(name) for name in ("author", "title", "measure", "tuned")}
+        verdict = capstone.verdict_of(folder)
+        row["bars"] = [
+            (name, *(figures[form["measure"]][part] for part in ("value", "low", "high")))
+            for name, figures in verdict["systems"].items()
+        ]
+        row["sentence"], row["decision"] = verdict["sentence"], capstone.decided(folder)[0]
+    except (FtlabError, OSError, KeyError, TypeError):
+        pass  # the steps say what is missing
+    return row
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Class board</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 17px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em;
+  color: #1c2733; background: #fff }
+article { border: 1px solid #cfd8e0; border-radius: 8px; padding: .2em 1.2em 1em; margin: 1em 0 }
+h2 { margin-bottom: 0 } table { border-collapse: collapse } td, th { padding: .15em .7em .15em 0;
+  text-align: left; font-weight: normal } th { color: #51606e } td.n { text-align: right }
+.track { position: relative; width: 22em; max-width: 45vw; height: 1.1em; background: #eef3f7 }
+.bar { position: absolute; height: 100%; background: #9fb3c4 } .mine { background: #0072b2 }
+.span { position: absolute; top: 45%; height: 2px; background: #1c2733 }
+.open { color: #9a3d00 } .done { color: #00614b }
+</style>
+<h1>Class board</h1>
+{% for row in rows %}<article>
+<h2>{{ row.title or row.folder }}</h2>
+<p>{{ row.author or "no author" }}{% if row.decision %} · decision by the rule written
+beforehand: <strong>{{ row.decision }}</strong>{% endif %}</p>
+{% if row.bars %}<table><tr><th>system</th><th>{{ row.measure }}, with its 95 % interval</th></tr>
+{% for name, value, low, high in row.bars if value is not none %}<tr><td>{{ name }}</td><td>
+<div class="track" aria-hidden="true">
+<div class="bar{{ ' mine' if name == row.tuned }}" style="width:{{ 100 * value }}%"></div>
+<div class="span" style="left:{{ 100 * low }}%;width:{{ 100 * (high - low) }}%"></div></div></td>
+<td class="n">{{ "%.2f" % value }} ({{ "%.2f" % low }} to {{ "%.2f" % high }})</td></tr>{% endfor %}
+</table>{% endif %}
+{% if row.sentence %}<p>{{ row.sentence }}</p>{% endif %}
+<table>{% for step in row.steps %}<tr><th>{{ step.name }}</th>
+<td class="{{ 'done' if step.done else 'open' }}">{{ "done" if step.done else "open" }}</td>
+<td>{{ step.message }}</td></tr>{% endfor %}</table></article>
+{% endfor %}
+{% if learners %}<h2>Progress: exercises and quiz questions passed</h2>
+<table><tr><th>learner</th>{% for lesson in lessons %}<th>{{ lesson }}</th>{% endfor %}</tr>
+{% for name, counts in learners %}<tr><td>{{ name }}</td>{% for n in counts %}
+<td class="n">{{ n }}/{{ of[loop.index0] }}</td>{% endfor %}</tr>{% endfor %}</table>{% endif %}
+</html>
+"""
