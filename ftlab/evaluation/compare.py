@@ -111,23 +111,25 @@ class Verdict:
         )
 
     def _by_system(self, table: "Table") -> None:
-        counted = self.costs.get("systems", {})
+        costs = self.costs.get("systems", {})
+        counted = {name: row["tokens_in"] for name, row in costs.items()
+                   if row.get("tokens_in") is not None}  # fmt: skip
         against = {pair.b: pair for pair in self.pairs if pair.a == self.baseline}
+        columns = [self.headline, f"less {self.baseline}", "win/tie/loss", "p"]
         table.add_column("system", overflow="fold")
-        for column in (
-            self.headline, f"less {self.baseline}", "win/tie/loss", "p", "tokens in",
-        ):  # fmt: skip
+        for column in [*columns, *(["tokens in"] if counted else [])]:
             table.add_column(column, justify="right")
         for name, row in self.systems.items():
-            pair, cost = against.get(name), counted.get(name, {})
+            pair = against.get(name)
             cells = [str(row.get(self.headline, UNKNOWN))]
             cells += (
                 [str(pair.difference), f"{pair.win}/{pair.tie}/{pair.loss}",
                  "< 0.001" if pair.corrected < 0.001 else f"{pair.corrected:.3f}"]
                 if pair else ["", "", ""]
             )  # fmt: skip
-            tokens = cost.get("tokens_in")
-            table.add_row(name, *cells, "" if tokens is None else f"{tokens:.0f}")
+            if counted:
+                cells.append(f"{counted[name]:.0f}" if name in counted else "")
+            table.add_row(name, *cells)
         table.caption = f"p is corrected for {len(self.pairs)} comparisons (Holm)."
 
     @property

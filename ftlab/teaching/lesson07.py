@@ -1,10 +1,7 @@
 """Lesson 07, Judging answers: its exercises, as data.
 
 >>> [exercise.id for exercise in EXERCISES]
-['07.1', '07.2', '07.3', '07.4', '07.5']
->>> fee = FEES[0]
->>> fee, fee(20), fee(60)
-(the true function, 5, 0)
+['07.1', '07.2', '07.3', '07.4']
 """
 
 import math
@@ -14,38 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from ftlab.teaching.exercises import exercise
-
-FEE = """def fee(total):
-    if total >= 50:
-        return 0
-    return 5
-"""
-
-
-class Fee:
-    """One version of the function `fee`; it says which when it is shown."""
-
-    def __init__(self, name: str, function: Callable[[float], float]):
-        self.name, self.function = name, function
-
-    def __call__(self, total: float) -> float:
-        """Return the fee for an order of this total."""
-        return self.function(total)
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-FEES = (
-    Fee("the true function", lambda total: 0 if total >= 50 else 5),
-    Fee("the mutant 'total > 50'", lambda total: 0 if total > 50 else 5),
-    Fee("the mutant 'total >= 51'", lambda total: 0 if total >= 51 else 5),
-    Fee("the mutant 'total >= 49'", lambda total: 0 if total >= 49 else 5),
-    Fee("the mutant 'total < 50'", lambda total: 0 if total < 50 else 5),
-    Fee("the mutant 'return 1'", lambda total: 1 if total >= 50 else 5),
-    Fee("the mutant 'return 6'", lambda total: 0 if total >= 50 else 6),
-)
-"""The function of exercise 07.5, and the faults that its tests are to notice."""
 
 
 class Judge:
@@ -168,10 +133,6 @@ def _asked(model: Any) -> list[str]:
     return ["muddled by dropout" if model.training else "an answer"]
 
 
-def _passes(fee: Callable[[float], float]) -> bool:
-    return fee(49) == 5 and fee(50) == 0
-
-
 # So many draws, so far from zero, that every usual definition of a quantile says about the same;
 # neighbours are alike, so that who forgets to sort is told so, whichever positions he takes.
 _DRAWS = [1 + (k + 700) % 2000 / 2000 for k in range(2000)]
@@ -250,18 +211,6 @@ EXERCISES = (
             "the model does not train on": lambda ask: _battery(ask, stays=True),
             "only the last checkpoint is kept": lambda ask: _battery(ask, last=True),
             "it asks after every step": lambda ask: _battery(ask, "on_step_end"),
-        },
-    ),
-    exercise(
-        "07.5",
-        solution=_passes,
-        cases=tuple((fee,) for fee in FEES),
-        mistakes={
-            "it tries typical totals only": lambda fee: fee(20) == 5 and fee(80) == 0,
-            "it tries the boundary from above only": lambda fee: fee(50) == 0,
-            "it tries the boundary from below only": lambda fee: fee(49) == 5,
-            "it fails on the true function": lambda fee: fee(49) == 5 and fee(50) == 5,
-            "it says True to everything": lambda fee: True,
         },
     ),
 )

@@ -47,20 +47,18 @@ def draws(
     )
 
 
-def gaps(
-    rows: Mapping[str, tuple[float, float, float]], *, xlabel: str, title: str = ""
-) -> Picture:
+def gaps(rows: Mapping[str, Sequence[float]], *, xlabel: str, title: str = "") -> Picture:
     """Draw differences with their intervals about the line of no difference.
 
     Args:
-        rows: name -> (value, low, high).
+        rows: name -> (value, low, high), or an `Interval`.
         xlabel: whose difference, and its unit.
         title: what stands above the picture.
     """
     told = []
     with style():
         figure, axes = new_axes(height=1.5 + 0.5 * len(rows))
-        for row, (name, (value, low, high)) in enumerate(rows.items()):
+        for row, (name, (value, low, high, *_)) in enumerate(rows.items()):
             inside = low <= 0 <= high
             axes.errorbar(
                 value, row, xerr=[[value - low], [high - value]], capsize=5, markersize=8,

@@ -261,6 +261,19 @@ def test_table_puts_the_headline_first():
     assert "40 better, 0 equal, 0 worse" in " ".join(text.split())
 
 
+def test_the_column_of_tokens_is_there_where_they_were_counted():
+    rows = records()
+    outputs = {"base": [""] * 40, "tuned": right(rows), "rules": right(rows)}
+
+    def columns(tokens):
+        costs = {"systems": {name: {"tokens_in": tokens.get(name)} for name in outputs}}
+        verdict = dataclasses.replace(compare(TOY, rows, outputs), costs=costs)
+        return {column.header: list(column.cells) for column in verdict.table().columns}
+
+    assert "tokens in" not in columns({})
+    assert columns({"base": 210.4, "tuned": 31.0})["tokens in"] == ["210", "31", ""]
+
+
 def test_none_of_ten_is_not_sure_to_be_none():
     records = tasks.get("triage").examples(10, seed=0, split="test")
     right = [data.answer(record) for record in records]

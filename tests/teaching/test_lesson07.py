@@ -6,12 +6,10 @@ import statistics
 import numpy as np
 import pytest
 
-from ftlab.evaluation.mutants import make
 from ftlab.files import data_path, read_data, read_text
 from ftlab.recorded import read_recorded, request_hash
 from ftlab.teaching import plots_evaluation
 from ftlab.teaching.exercises import find, judge
-from ftlab.teaching.lesson07 import FEE, FEES
 
 
 def rows(name):
@@ -77,26 +75,6 @@ def test_a_real_callback_passes_the_battery_exercise_and_one_that_forgets_dropou
     assert judge(find("07.4"), lambda ask: Battery(ask, True)).passed
     outcome = judge(find("07.4"), lambda ask: Battery(ask, False))
     assert "it asks while dropout is on" in outcome.message
-
-
-def test_the_fees_are_the_function_and_faults_of_it():
-    space = {}
-    exec(FEE, space)
-    true, *mutants = FEES
-    totals = range(200)
-    assert [true(total) for total in totals] == [space["fee"](total) for total in totals]
-    for mutant in mutants:
-        assert [mutant(total) for total in totals] != [true(total) for total in totals]
-    assert "mutant 'total > 50'" in repr(mutants[0])
-
-
-def test_no_fault_that_the_course_makes_of_the_fee_outlives_the_exercises_solution():
-    passes = find("07.5").solution
-    for mutant in make(FEE):
-        space = {}
-        exec(mutant.source, space)
-        # `return 0 -> return None` and the like included
-        assert not passes(space["fee"]), mutant.source
 
 
 def test_every_judged_prompt_has_a_recorded_verdict_and_every_tested_function_a_reference():
