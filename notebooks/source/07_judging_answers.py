@@ -244,8 +244,10 @@ def told_apart(score, right):
     groups = score[right], score[~right]
     if min(map(len, groups)) < 2:
         return intervals.UNKNOWN
-    ends = scipy.stats.bootstrap(groups, beyond_chance, vectorized=False, n_resamples=500,
-                                 method="percentile", random_state=SEED)  # fmt: skip
+    ends = scipy.stats.bootstrap(
+        groups, beyond_chance, vectorized=False, n_resamples=500, method="percentile",
+        random_state=SEED,
+    )  # fmt: skip
     return intervals.Interval(beyond_chance(*groups), *ends.confidence_interval)
 
 
@@ -375,10 +377,10 @@ claims.record(42, gaps["base", "tuned"].difference)
 
 # %% [markdown]
 # Half the difference takes four times the sentences. *Claim 42: the difference between base and
-# tuned is often subtle.* The rule compares the two with the same prompt. Against the base **with
-# examples** the answer is another: look at the second line. So say which prompt the base had. (The
-# rule first took the base with examples; it was changed after the figures were known, since the
-# claim does not mention examples.)
+# tuned is often subtle.* The rule compares the two with the same prompt. The second line compares
+# with the base **with examples**, where the verdict can be another: so say which prompt the base
+# had. (The rule first took the base with examples. It was changed after the figures were known,
+# since the claim does not mention examples.)
 #
 # If the sentence shows no difference between the tuned model with and without examples, leave the
 # examples out. The last line says what they cost in every prompt.
@@ -595,14 +597,13 @@ check("07.3", preferred)
 # %%
 from ftlab.evaluation.judge import judge_pairs
 
-pairs = {kind: judge_pairs(client, "recorded", list(judged.prompts[judged.kind == kind]))
-         for kind in ("pair", "length")}  # fmt: skip
-print("base A, tuned B: ", dict(Counter(pairs["pair"])))
+prompts = {kind: list(part.prompts) for kind, part in judged.groupby("kind")}
+pairs = {k: judge_pairs(client, "recorded", prompts[k]) for k in ("pair", "length")}
+print("base A, tuned B:  ", dict(Counter(pairs["pair"])))
 print("padded A, plain B:", dict(Counter(pairs["length"])))
-itself = [reply(prompt)[:1] for (prompt,) in judged.prompts[judged.kind == "same"]]
-print("itself:          ", dict(Counter(itself)))
-both = [leaning(base, pair, "B", "A")
-        for pair in judged.prompts[judged.kind == "pair"][: JUDGED // 2]]  # fmt: skip
+itself = [reply(prompt)[:1] for (prompt,) in prompts["same"]]
+print("itself:           ", dict(Counter(itself)))
+both = [leaning(base, pair, "B", "A") for pair in prompts["pair"][: JUDGED // 2]]
 places = ["".join("A" if value > 0 else "B" for value in pair) for pair in both]
 print("SmolLM2, both orders:", dict(Counter(places)))
 
