@@ -322,12 +322,10 @@ print(f"{decision}: {reason}")
 # taken from the verdict, so that they cannot be wrong. Two real errors stand in it.
 
 # %%
-wrong = [e for e in verdict.examples if not e["outputs"]["tuned"]["scores"]["right"]][
-    :2
-]
+wrong = [e for e in verdict.examples if not e["outputs"]["tuned"]["scores"]["right"]]
 LIMITS = "\n".join(
     f"- {e['input'][:60]!r} is {e['reference']}; it says {e['outputs']['tuned']['text']}."
-    for e in wrong
+    for e in wrong[:2]
 )
 
 
