@@ -324,7 +324,8 @@ print(f"{decision}: {reason}")
 # %%
 wrong = [e for e in verdict.examples if not e["outputs"]["tuned"]["scores"]["right"]]
 LIMITS = "\n".join(
-    f"- {e['input'][:60]!r} is {e['reference']}; it says {e['outputs']['tuned']['text']}."
+    f"- {e['input'][:60]!r} is {e['reference']}; "
+    f"it says {e['outputs']['tuned']['text']}."
     for e in wrong[:2]
 )
 
