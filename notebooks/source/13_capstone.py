@@ -426,19 +426,11 @@ _ = (folder / "card.md").write_text(card)
 
 # %%
 OTHERS = {
-    "kindness": (
-        "Ben",
-        "Kind answers",
-        "helpful",
-        "In goes a complaint, out comes a kind answer.",
-    ),
-    "extraction": (
-        "Cem",
-        "Orders as JSON",
-        "exact",
-        "In goes a letter, out come five fields.",
-    ),
-}
+    "kindness": ("Ben", "Kind answers", "helpful",
+                 "In goes a complaint, out comes a kind answer."),
+    "extraction": ("Cem", "Orders as JSON", "exact",
+                   "In goes a letter, out come five fields."),
+}  # fmt: skip
 
 
 def proposal(author, title, measure, sentence, at_least):
