@@ -24,11 +24,12 @@ from grid import finished, keep, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ftlab import data, hardware, models
-from ftlab.files import data_path, read_data
+from ftlab.files import data_path
 from ftlab.generation import generate
 from ftlab.recorded import read_recorded
 from ftlab.tasks import triage
-from ftlab.teaching.lesson05 import messages_in
+from ftlab.teaching import lesson05
+from ftlab.teaching.lesson05 import WORDS
 
 OUT = Path(__file__).parents[1] / "data" / "grids" / "amplify.csv"
 FIELDS = (
@@ -37,7 +38,6 @@ FIELDS = (
 )  # fmt: skip
 BASE, BATCH, STEPS, MORE = "smollm2-135m", 4, 32, 42
 ARMS = ("seeds", "new", "paraphrase", "written", "back-translation", "everything")
-WORDS = read_data("lessons/teacher.yaml")
 MADE = f"""python experiments/amplify.py
 {BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}"""
 
@@ -68,44 +68,20 @@ def main() -> None:
 
 def made() -> dict[str, list[Message]]:
     """Return what the large model made of the seeds, by way, without near copies."""
-    replies = {
+    recorded = {
         row["messages"][-1]["content"]: row["reply"]
         for row in read_recorded(data_path("recorded/teacher.jsonl"))
     }
+    replies = {kind: [recorded[p] for p in some] for kind, some in lesson05.requests().items()}
+    replies["back"] = [recorded[WORDS["back"].format(text=text)] for text in replies["there"]]
     found: dict[str, list[Message]] = {"paraphrase": [], "back-translation": [], "new": []}
     there = [seed["text"] for seed in WORDS["seeds"]]
-
-    def add(way: str, text: str, topic: str, source: str = "") -> None:
+    for way, topic, source, text in lesson05.candidates(replies):
         lost = set(re.findall(r"\d+", source)) - set(re.findall(r"\d+", text))
         if not lost and max(alike(text, other) for other in there) < 0.7:
             there.append(text)
             found[way].append((text, topic))
-
-    for seed in WORDS["seeds"]:
-        text, topic = seed["text"], seed["topic"]
-        for manner in WORDS["manners"]:
-            asked = WORDS["paraphrase"].format(text=text, manner=manner)
-            add("paraphrase", tidy(replies[asked]), topic, text)
-    for seed in WORDS["seeds"]:
-        for language in WORDS["languages"]:
-            abroad = replies[WORDS["translate"].format(text=seed["text"], language=language)]
-            home = replies[WORDS["back"].format(text=abroad)]
-            add("back-translation", tidy(home), seed["topic"], seed["text"])
-    for topic in triage.TOPICS:
-        shown = "\n".join(f"- {s['text']}" for s in WORDS["seeds"] if s["topic"] == topic)
-        for where in WORDS["places"]:
-            asked = WORDS["new"].format(topic=topic, examples=shown, where=where)
-            for text in messages_in(replies[asked]):
-                add("new", text, topic)
     return found
-
-
-def tidy(reply: str) -> str:
-    """Return the message in a reply: no preamble, no quotes around it, no remark behind it."""
-    text = re.sub(r"\A(sure|here)\b[^\n]*:\n+", "", reply.strip(), flags=re.IGNORECASE)
-    if quoted := re.match(r'"([^"]+)"', text):
-        text = quoted[1]
-    return " ".join(re.split(r"\n+[(*]", text)[0].split())
 
 
 def alike(a: str, b: str) -> float:

@@ -1,4 +1,4 @@
-"""Lesson 05, Making data: its exercises, as data.
+"""Lesson 05, Making data: what its teacher is asked, what becomes of the replies, its exercises.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['05.1', '05.2', '05.3', '05.4']
@@ -11,7 +11,63 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+from ftlab import data, tasks
+from ftlab.files import read_data
 from ftlab.teaching.exercises import exercise
+
+WORDS = read_data("lessons/teacher.yaml")
+
+Candidate = tuple[str, str, str, str]
+"""How a message was made, its topic, the seed that it is from (or ""), and its text."""
+
+
+def requests() -> dict[str, list[str]]:
+    """Return what a teacher is asked, by kind; its translations are sent back when they came."""
+    seeds = WORDS["seeds"]
+    functions = tasks.get("unit_tests").examples(WORDS["functions"], seed=5)
+    code = [data.prompt(row)[-1]["content"].partition("def ") for row in functions]
+    shown = {
+        topic: "\n".join(f"- {seed['text']}" for seed in seeds if seed["topic"] == topic)
+        for topic in WORDS["topics"]
+    }
+    return {
+        "paraphrase": [WORDS["paraphrase"].format(text=seed["text"], manner=manner)
+                       for seed in seeds for manner in WORDS["manners"]],
+        "there": [WORDS["translate"].format(text=seed["text"], language=language)
+                  for seed in seeds for language in WORDS["languages"]],
+        "new": [WORDS["new"].format(topic=topic, examples=shown[topic], where=place)
+                for topic in WORDS["topics"] for place in WORDS["places"]],
+        "code": [WORDS["unit_tests"].format(code="".join(parts[1:])) for parts in code],
+        "calls": [WORDS["tool_call"].format(sentence=one) for one in WORDS["sentences"]],
+    }  # fmt: skip
+
+
+def candidates(replies: dict[str, list[str]]) -> list[Candidate]:
+    """Return the messages in the replies to `requests`, before any check."""
+    made = []
+    for way, kind, times in (("paraphrase", "paraphrase", "manners"),
+                             ("back-translation", "back", "languages")):  # fmt: skip
+        sources = [seed for seed in WORDS["seeds"] for _ in WORDS[times]]
+        made += [(way, seed["topic"], seed["text"], tidy(reply))
+                 for seed, reply in zip(sources, replies[kind], strict=True)]  # fmt: skip
+    topics = [topic for topic in WORDS["topics"] for _ in WORDS["places"]]
+    return made + [
+        ("new", topic, "", text)
+        for topic, reply in zip(topics, replies["new"], strict=True)
+        for text in messages_in(reply)
+    ]
+
+
+def tidy(reply: str) -> str:
+    """Return the message in a reply: no preamble, no quotes around it, no remark behind it.
+
+    >>> tidy('Sure! Here it is:\\n\\n"Where is it?"')
+    'Where is it?'
+    """
+    text = re.sub(r"\A(sure|here)\b[^\n]*:\n+", "", reply.strip(), flags=re.IGNORECASE)
+    if quoted := re.match(r'"([^"]+)"', text):
+        text = quoted[1]
+    return " ".join(re.split(r"\n+[(*]", text)[0].split())
 
 
 class _Client:
@@ -30,7 +86,8 @@ class _Client:
         return SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason=reason)])
 
 
-def _ask(client: Any, model: str, prompt: str, most: int, *, role: str = "user") -> str | None:
+def text_of(client: Any, model: str, prompt: str, most: int, *, role: str = "user") -> str | None:
+    """Return the text of an answer to one prompt, or None if the limit cut it off."""
     messages = [{"role": role, "content": prompt}]
     reply = client.chat.completions.create(model=model, messages=messages, max_tokens=most)
     choice = reply.choices[0]
@@ -48,14 +105,16 @@ def messages_in(reply: str) -> list[str]:
     return [line.strip('"') for line in lines if line and not line.endswith(":")]
 
 
-def _leaks(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> int:
+def leaking(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> int:
+    """Return how many records of `test` have a sibling, of the same "group", in `train`."""
     groups = {record["group"] for record in train}
     return sum(record["group"] in groups for record in test)
 
 
-def _record(
+def tool_record(
     sentence: str, call: dict[str, Any], tools: list[Any], *, nulls: bool = False
 ) -> dict[str, Any]:
+    """Return a row whose answer is a tool call; `call` has the keys "tool" and "arguments"."""
     given = {key: it for key, it in call["arguments"].items() if nulls or it is not None}
     function = {"name": call["tool"], "arguments": given}
     turn = {"role": "assistant", "content": "", "tool_calls": [
@@ -65,7 +124,7 @@ def _record(
 
 
 def _as_string(*given: Any) -> dict[str, Any]:
-    record = _record(*given)
+    record = tool_record(*given)
     function = record["messages"][-1]["tool_calls"][0]["function"]
     function["arguments"] = json.dumps(function["arguments"])
     return record
@@ -92,7 +151,7 @@ _TOOLS = [{"type": "function", "function": {"name": "opening_hours", "parameters
 EXERCISES = (
     exercise(
         "05.1",
-        solution=_ask,
+        solution=text_of,
         cases=((_Client(False), "small", "Say hello.", 20), (_Client(True), "big", "Go on.", 8)),
         mistakes={
             "an answer that was cut off is kept": lambda client, model, prompt, most: (
@@ -109,7 +168,7 @@ EXERCISES = (
                 if (reply := _asked(client, model, prompt)).choices[0].finish_reason == "length"
                 else reply.choices[0].message.content
             ),
-            "the prompt is sent as the system's": lambda *given: _ask(*given, role="system"),
+            "the prompt is sent as the system's": lambda *given: text_of(*given, role="system"),
         },
     ),
     exercise(
@@ -149,7 +208,7 @@ EXERCISES = (
     ),
     exercise(
         "05.3",
-        solution=_leaks,
+        solution=leaking,
         cases=(
             (
                 [{"group": "a"}, {"group": "a"}, {"group": "b"}],
@@ -162,8 +221,8 @@ EXERCISES = (
             "it counts groups": lambda train, test: len(
                 {r["group"] for r in train} & {r["group"] for r in test}
             ),
-            "it counts training records": lambda train, test: _leaks(test, train),
-            "it counts clean records": lambda train, test: len(test) - _leaks(train, test),
+            "it counts training records": lambda train, test: leaking(test, train),
+            "it counts clean records": lambda train, test: len(test) - leaking(train, test),
             "it counts pairs": lambda train, test: sum(
                 a["group"] == b["group"] for a in train for b in test
             ),
@@ -171,7 +230,7 @@ EXERCISES = (
     ),
     exercise(
         "05.4",
-        solution=_record,
+        solution=tool_record,
         cases=(
             ("Open on Monday?", {"tool": "opening_hours", "arguments": {"day": "Monday"}}, _TOOLS),
             ("When?", {"tool": "opening_hours", "arguments": {"day": None}}, _TOOLS),
@@ -179,9 +238,9 @@ EXERCISES = (
         view=_what_counts,
         mistakes={
             "the call is written as text": _as_text,
-            "what the guest did not say is learned": lambda *given: _record(*given, nulls=True),
+            "what the guest did not say is learned": lambda *given: tool_record(*given, nulls=True),
             "the arguments are a string": _as_string,
-            "the tools are missing": lambda *given: {"messages": _record(*given)["messages"]},
+            "the tools are missing": lambda *given: {"messages": tool_record(*given)["messages"]},
         },
     ),
 )  # fmt: skip

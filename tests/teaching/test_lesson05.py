@@ -2,78 +2,58 @@
 
 import csv
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import build_lessons as build
 import pytest
 
-from ftlab import data, tasks
-from ftlab.files import data_path, read_data, read_text
+from ftlab.files import data_path, read_text
 from ftlab.recorded import read_recorded, request_hash
-from ftlab.teaching.lesson05 import messages_in
+from ftlab.teaching import lesson05
 
 SOURCE = Path(__file__).parents[2] / "notebooks" / "source" / "05_making_data.py"
-WORDS = read_data("lessons/teacher.yaml")
-
-
-class Recorded:
-    """Gives recorded replies, and refuses all other requests."""
-
-    def __init__(self):
-        rows = read_recorded(data_path("recorded/teacher.jsonl"))
-        self.replies = {row["hash"]: row["reply"] for row in rows}
-        self.asked = Counter()
-
-    def ask(self, prompt):
-        name = request_hash([{"role": "user", "content": prompt}])
-        assert name in self.replies, prompt
-        self.asked[name] += 1
-        return self.replies[name]
 
 
 @pytest.fixture(scope="module")
-def cells():
-    notebook = build.make(SOURCE.read_text(encoding="utf-8"), lesson="05", solved=True)
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+def replies():
+    """The recorded replies to everything that the lesson asks the teacher, by kind."""
+    rows = read_recorded(data_path("recorded/teacher.jsonl"))
+    known = {row["hash"]: row["reply"] for row in rows}
+    asked = set()
+
+    def answers(prompts):
+        hashes = [request_hash([{"role": "user", "content": prompt}]) for prompt in prompts]
+        asked.update(hashes)
+        return [known[name] for name in hashes]
+
+    found = {kind: answers(prompts) for kind, prompts in lesson05.requests().items()}
+    found["back"] = answers([lesson05.WORDS["back"].format(text=t) for t in found["there"]])
+    assert asked == set(known), "something is recorded that the lesson does not ask for"
+    return found
 
 
-def run(cells, opening, names):
-    """Execute the one cell that has some words in it."""
-    (cell,) = [source for source in cells if opening in source]
-    exec(cell, names)
-
-
-@pytest.fixture(scope="module")
-def lesson(cells):
-    """The names of the lesson after its requests were answered, with recorded replies alone."""
-    cache = Recorded()
-    names = {"words": WORDS, "seeds": WORDS["seeds"], "data": data, "tasks": tasks, "cache": cache,
-             "ThreadPoolExecutor": ThreadPoolExecutor}  # fmt: skip
-    names["paraphrases"] = [
-        cache.ask(WORDS["paraphrase"].format(text=seed["text"], manner=manner))
-        for seed in WORDS["seeds"]
-        for manner in WORDS["manners"]
-    ]
-    run(cells, "asked = {", names)
-    return names
-
-
-def test_every_request_of_the_default_run_is_recorded_and_every_record_is_asked_for(lesson):
-    assert set(lesson["cache"].asked) == set(lesson["cache"].replies)
-    counts = {kind: len(some) for kind, some in lesson["replies"].items()}
-    assert counts == {
+def test_every_request_of_the_default_run_is_recorded_and_every_record_is_asked_for(replies):
+    assert {kind: len(some) for kind, some in replies.items()} == {
         "paraphrase": 84, "there": 42, "new": 42, "code": 30, "calls": 24, "back": 42
     }  # fmt: skip
 
 
-def test_the_small_model_is_asked_for_recorded_prompts_by_its_own_name(cells):
+def test_the_small_model_is_asked_for_recorded_prompts_by_its_own_name():
     # Under the name "recorded" they would be answered from the file.
-    assert any('ask_all(prompts, "small", local' in cell for cell in cells)
+    assert 'partial(lesson05.text_of, local, "small"' in SOURCE.read_text(encoding="utf-8")
 
 
-def test_each_recorded_list_has_five_messages(lesson):
-    assert {len(messages_in(reply)) for reply in lesson["replies"]["new"]} == {5}
+def test_each_recorded_list_has_five_messages(replies):
+    assert {len(lesson05.messages_in(reply)) for reply in replies["new"]} == {5}
+
+
+def test_candidates_are_told_from_what_stands_around_them(replies):
+    made = lesson05.candidates(replies)
+    assert Counter(way for way, *_ in made) == {
+        "paraphrase": 84, "back-translation": 42, "new": 210
+    }  # fmt: skip
+    seeds = {seed["text"]: seed["topic"] for seed in lesson05.WORDS["seeds"]}
+    assert all(seeds[source] == topic for _, topic, source, _ in made if source)
+    assert not [text for *_, text in made if "\n" in text or text.lower().startswith("sure")]
 
 
 @pytest.mark.parametrize(
