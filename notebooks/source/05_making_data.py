@@ -200,8 +200,7 @@ for name, who in {"small": local, TEACHER: client}.items():
 # ## 3. Many requests: several at once, and none twice
 #
 # A distant endpoint takes time for each reply, and meanwhile our program waits. So we send several
-# requests at once. Here is a second server that takes a fifth of a second for each reply. It has no
-# model: it refuses a request that is not recorded.
+# requests at once. Here is a second server, which takes a fifth of a second for each reply.
 #
 # **Predict.** Sixteen requests, one after another and then eight at once. How many times faster?
 
@@ -221,8 +220,7 @@ slow.close()
 
 # %% [markdown]
 # A service limits your **rate** and answers 429 when you ask too fast. The client then waits and
-# tries again by itself (`max_retries`). For hundreds of requests at once there is
-# `openai.AsyncOpenAI`.
+# tries again by itself (`max_retries`).
 #
 # A long run can break off: a lost connection, a full disk, Ctrl-C. So each answer is written to the
 # disk at once, under a **hash** of its request: a short code that is the same for the same text. We
@@ -507,9 +505,9 @@ claims.record(30, gap(arms["seeds"], arms["paraphrase"]))
 
 # %% [markdown]
 # An interval that holds zero shows no difference; which arms show one? `everything` has more rows
-# *and* reads more, so its gain has two possible causes. The intervals are about other messages, and
-# treat the runs as independent, which makes them a little too narrow. The written messages are by
-# the authors of the test, which may favour them.
+# *and* reads more, so a gain of it has two possible causes. The intervals treat the runs as
+# independent, which makes them a little too narrow. The written messages are by the authors of the
+# test, which may favour them.
 #
 # Now one point of your own: the seeds with 42 new messages, once, on this machine. **Predict.** Its
 # share right of `TEST`. `fine_tune` is the trainer of lesson 00.
@@ -668,8 +666,8 @@ def invalid(text):
 calls = [(s, clean(reply)[0]) for s, reply in zip(words["sentences"], replies["calls"])]
 valid = [(sentence, text) for sentence, text in calls if not invalid(text)]
 for sentence, text in calls:
-    if (sentence, text) not in valid:
-        print(wrap(f"{sentence} -> {json.loads(text)['arguments']}: {invalid(text)}"))
+    if why := invalid(text):
+        print(wrap(f"{sentence} -> {text}: {why}"))
 print(f"{len(valid)} of {len(calls)} are valid")
 
 # %% [markdown]
@@ -699,10 +697,8 @@ check("05.4", tool_record)
 #
 # Must a model be tuned to write valid JSON? At each step, a program can rule out every token with
 # which the text could no longer fit the schema: **constrained decoding**. Many servers offer it as
-# `response_format`; here `llguidance` does it. An answer that is complete is valid. Is it *right*?
-#
-# JSON may have spaces after its commas and colons, or none. `spaces` writes it as the training rows
-# below have it.
+# `response_format`; here `llguidance` does it. `spaces` puts blanks after commas and colons, as the
+# training rows below have them. An answer that is complete is valid. Is it *right*?
 
 # %%
 from llguidance import LLMatcher
@@ -794,7 +790,6 @@ pandas.DataFrame(counts).T
 
 # %% tags=["nbval-check-output"]
 from ftlab import formats
-from ftlab.errors import DataError
 from openai import pydantic_function_tool
 
 call = {"tool": "opening_hours", "arguments": {"day": "Monday"}}
@@ -808,14 +803,11 @@ plain = {key: rows[0][key] for key in ("prompt", "completion")}
 print(formats.line_of(talk, "openai")["messages"])
 table = {}
 for name in formats.FORMATS:
+    table[name] = {"a topic": ", ".join(formats.line_of(plain, name))}
     try:
-        held = ", ".join(formats.line_of(talk, name))
-    except DataError as error:
-        held = f"refused: {str(error).partition(';')[0]}"
-    table[name] = {
-        "a topic": ", ".join(formats.line_of(plain, name)),
-        "tool call": held,
-    }
+        table[name]["a tool call"] = ", ".join(formats.line_of(talk, name))
+    except ftlab.FtlabError as error:
+        table[name]["a tool call"] = f"refused: {str(error).partition(';')[0]}"
 pandas.DataFrame(table).T
 
 # %% [markdown]
@@ -857,21 +849,19 @@ show(doctor.examine(path).table())
 endpoint.close()
 
 # %% [markdown]
-# Read the paraphrases that passed before you believe the count. If the small model wrote them, some
-# may be answers that the checks did not notice: which check would have caught them? Keep the file.
-# Lesson 06 examines such files, and the capstone wants one.
+# Read the paraphrases that passed before you believe the count: which check would have caught those
+# that are none? Keep the file. Lesson 06 examines such files, and the capstone wants one.
 #
 # ## 14. The limits of this verdict
 #
 # - **One teacher, asked once.** The recorded replies are those of one large model on one day.
 #   Another teacher makes other mistakes: read what your checks reject.
-# - **One student, and a task of one word.** Where answers are long, a student also learns the
-#   teacher's style and its mistakes.
+# - **A task of one word.** Where answers are long, a student also learns the teacher's style.
 # - **The same authors.** Seeds, written messages and test come from the course's authors, who had a
-#   language model's help. Messages of real customers may differ more.
+#   language model's help. Real messages may differ more.
 # - **The rules that pick are the rules that mark.** In section 9 a student may learn to please the
 #   rules without being helpful. Read its answers.
-# - **Few runs.** The tables say how many. With other seeds, neighbouring arms may change places.
+# - **Few runs.** With other seeds, neighbouring arms may change places.
 #
 # ## 15. Quiz
 #
