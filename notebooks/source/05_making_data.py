@@ -371,7 +371,8 @@ print(f"rejected: {weak[0][:160]!r}")
 # Now the messages. A candidate must pass three checks: it has no fault, it is no near copy of a row
 # that we have, and it is no near copy of a **held-out** message. The last one matters most: with a
 # paraphrase of a test message in the training file, the test would measure memory. So hold out
-# first, and make rows later. Each row keeps the seed that it is from.
+# first, and make rows later. (The table calls both kinds of copy *near another*.) Each row keeps the
+# seed that it is from.
 #
 # `lesson05.candidates` takes the messages out of the replies, with `tidy` and exercise 05.2.
 # **Predict.** Which of the three ways loses the most, and why?
@@ -462,8 +463,9 @@ for name, (train, test) in ways.items():
 # one. These five read equally many rows, so the seeds alone are read more often. The last arm,
 # `everything`, has all that the teacher made and reads more (see the column `read`).
 #
-# It was run beforehand (`experiments/amplify.py`), each arm with several seeds. `linear` is a
-# logistic regression on the same rows. **Predict.** Order the arms by their share right.
+# It was run beforehand (`experiments/amplify.py`), each arm several times: the columns `seed 0` and
+# so on are random seeds, with which the messages are drawn and the training begins. `tuned` is their
+# mean, and `linear` a logistic regression on the same rows. **Predict.** Order the arms.
 
 # %% tags=["nbval-check-output"]
 from ftlab.files import data_path
@@ -482,9 +484,9 @@ plots_data.groups(
 )
 
 # %% [markdown]
-# Compare the seeds of one arm with the differences between arms. With one training of each, another
-# order would have come out. How sure is a difference? The file holds each answer of each run, so two
-# arms can be compared on the same messages.
+# Compare the columns `seed` of one arm with the differences between arms. With one training of each,
+# which arm would have won? The file holds each answer of each run, so two arms can be compared on the
+# same messages.
 
 
 # %% tags=["nbval-check-output"]
@@ -569,7 +571,7 @@ print(f"{len(chosen)} rows: {wilson_interval(sum(good), len(good))}")
 # ```
 #
 # The **temperature** says how freely a model draws its next token: at 0 it takes the likeliest one.
-# Three rounds of this with several seeds were run beforehand (`experiments/self_training.py`). *All*
+# Three rounds of this were run beforehand (`experiments/self_training.py`), several times. *All*
 # and *checked* draw at temperature 1. *All, cooler* is unchecked as well, and draws at 0.7.
 #
 # **Predict.** Round 0 learned from the course's own answers. What becomes of the helpful answers, of
@@ -601,13 +603,16 @@ plots_data.curves(points, title=title, xlabel="round", ylabel="share helpful")
 # `passed` is the share of samples that passed the check, `openings` in how many ways the 40 answers
 # begin (their first three words), and `words` their mean length. Where the helpful answers get
 # fewer from round to round, the model learns its own mistakes. Where its answers also become ever
-# more alike, this is called **model collapse**. Compare the seeds: the same loop can end badly with
-# one and well with another.
+# more alike, this is called **model collapse**. Compare the columns `seed`: the same loop can end
+# badly once and well another time. And variety can be lost while the score holds: compare `openings`
+# and the share helpful of *all, cooler*.
 #
 # What could be new in the rows? *All* holds what the model knew, with its mistakes. *Checked* also
 # holds what the **rules** know, since they drop some mistakes. *All, cooler* has no check either:
 # the temperature decides how many mistakes are drawn. The rule of claim 23 looks at *all* alone, at
-# temperature 1. Read the line of *all, cooler* before you say that self-training harms.
+# temperature 1. Read the line of *all, cooler* before you say that self-training harms. The other
+# half of the claim, that data by people are better, is the line *new minus written by hand* in
+# section 8.
 #
 # Here each round learned from its own rows only. It can help to keep the first rows and to *add*
 # the new ones (Gerstgrasser and others 2024).
