@@ -525,7 +525,8 @@ def fine_tune(rows, steps):
     base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
     rate = ftlab.learning_rate("lora", base.num_parameters()).high
     trainer = SFTTrainer(
-        base.to(PROFILE.device), processing_class=tokenizer, callbacks=[ftlab.LiveCurve()],
+        base.to(PROFILE.device), processing_class=tokenizer,
+        callbacks=[ftlab.LiveCurve()],
         args=ftlab.sft_config(max_steps=steps, learning_rate=rate, seed=SEED,
                               per_device_train_batch_size=4),
         train_dataset=Dataset.from_list(rows).select_columns(["prompt", "completion"]),
@@ -622,8 +623,6 @@ plots_data.curves(points, title=title, xlabel="round", ylabel="share helpful")
 # A **tool call** is an answer that a program reads: the name of a function, and its arguments. A
 # restaurant has three functions. `pydantic` describes them once, for three uses: to check a call,
 # to tell a model which functions there are, and to restrict what a model can write (section 11).
-# **Predict.** Of the teacher's 24 calls, how many are valid? The prompt said "null for what the
-# guest does not say", and nothing about how a time is written.
 
 # %%
 from typing import Annotated, Literal
@@ -651,6 +650,10 @@ class cancel_booking(BaseModel, extra="forbid"):
 class opening_hours(BaseModel, extra="forbid"):
     day: Day | None
 
+
+# %% [markdown]
+# **Predict.** Of the teacher's 24 calls, how many are valid? The prompt said "null for what the
+# guest does not say", and nothing about how a time is written.
 
 # %% tags=["nbval-check-output"]
 TOOLS = {tool.__name__: tool for tool in (book_table, cancel_booking, opening_hours)}
