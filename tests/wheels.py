@@ -1,12 +1,14 @@
 """A small wheel of the kind that smollm2-135m comes from: a random model as GGUF, and code."""
 
-import json
+import copy
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from ftlab.files import sha256
 from ftlab.models import smollm2
+from ftlab.serving import gguf
 
 NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -36,49 +38,14 @@ def gguf_name(name: str) -> str:
 
 
 def write_gguf(file: Path, model: Any, tokenizer: Any, pre: str = "smollm") -> None:
-    """Write a Llama as the real file is: Q4_1, embeddings Q8_0, norms float32."""
-    from gguf import GGMLQuantizationType, GGUFWriter
-    from gguf.quants import quantize
-
-    config = model.config
-    writer = GGUFWriter(file, "llama")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_vocab_size(config.vocab_size)
-    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
-    writer.add_token_list([word for word, _ in words])
-    writer.add_token_types([3 if i in tokenizer.all_special_ids else 1 for _, i in words])
-    bpe = json.loads(tokenizer.backend_tokenizer.model.__getstate__())
-    writer.add_token_merges([" ".join(pair) for pair in bpe["merges"]])
-    writer.add_bos_token_id(tokenizer.convert_tokens_to_ids("<|im_start|>"))
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_unk_token_id(0)
-    writer.add_pad_token_id(tokenizer.eos_token_id)  # as the real one is shipped
-    writer.add_chat_template(tokenizer.chat_template)
-    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
-    for name, parameter in model.named_parameters():
-        weight = parameter.detach().float().numpy()
-        kind = GGMLQuantizationType.Q4_1
-        if weight.ndim == 1:
-            kind = GGMLQuantizationType.F32
-        elif "embed" in name:
-            kind = GGMLQuantizationType.Q8_0
-        part = name.split(".")[-2]
-        weight = interleaved(weight, heads[part]) if part in heads else weight
-        writer.add_tensor(gguf_name(name), quantize(weight, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    """Write a Llama as the real file is: Q4_1, embeddings Q8_0, padded with the end of a turn."""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.bos_token, tokenizer.unk_token = "<|im_start|>", "<|endoftext|>"
+    tokenizer.pad_token = tokenizer.eos_token
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        gguf.export(folder, file, "Q4_1", pre=pre)
 
 
 def write_wheel(folder: Path, gguf: Path) -> Path:

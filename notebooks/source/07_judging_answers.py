@@ -895,5 +895,5 @@ ftlab.quiz("07")
 # 3. **Test the judge before you use it**: against known truth, on items of both kinds, in both
 #    orders, and count what it did not answer.
 #
-# Next: [12 Break it on purpose](12_break_it_on_purpose.ipynb).
-# Everything that went well so far, gone wrong.
+# Next: [11 Shipping](11_shipping.ipynb).
+# Is what you serve what you measured?

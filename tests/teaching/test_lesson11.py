@@ -1,0 +1,59 @@
+"""Lesson 11: its rounding is the library's, its versions come back, its pre-tokenizers differ."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import build_lessons as build
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType as Kind
+from gguf.quants import dequantize, quantize
+
+from ftlab.teaching.exercises import find
+
+SOURCE = (Path(__file__).parents[2] / "notebooks/source/11_shipping.py").read_text("utf-8")
+
+
+def cell(start):
+    """Return the code of the lesson's one cell that holds a text, solved."""
+    notebook = build.make(SOURCE, lesson="11", solved=True)
+    (found,) = [c.source for c in notebook.cells if c.cell_type == "code" and start in c.source]
+    return found
+
+
+def test_activations_are_rounded_as_gguf_rounds_weights():
+    names = {"torch": torch, "np": np, "ours_log": None}
+    exec(cell("def eight(x)"), names)
+    x = np.random.default_rng(0).normal(size=(3, 5, 96)).astype("float32")
+    x[0, 0, :32] = 0
+    theirs = dequantize(quantize(x, Kind.Q8_0), Kind.Q8_0)
+    np.testing.assert_allclose(names["eight"](torch.from_numpy(x)).numpy(), theirs, rtol=1e-5)
+    by_hand = find("11.1").solution(x[1, 1, :32].tolist())
+    np.testing.assert_allclose(by_hand, theirs[1, 1, :32], rtol=1e-3, atol=1e-6)
+
+
+def test_the_version_before_comes_back(tmp_path):
+    names = {"OUT": tmp_path}
+    exec(cell("def release").partition('\nfor name in ["base"')[0], names)
+    for name in ("first", "second"):
+        names["release"](name=name)
+    assert names["rollback"]() == {"name": "first"}
+    assert json.loads((tmp_path / "versions.json").read_text()) == [{"name": "first"}]
+
+
+@pytest.mark.slow
+def test_a_wrong_split_gives_other_tokens_for_some_odd_texts():
+    """What the lesson's cell shows with llama.cpp, by the rules in the tokenizers library."""
+    from tokenizers import pre_tokenizers
+
+    from ftlab import models
+
+    names = {"asked": [], "tokenizer": None, "FILES": {}, "serving": nullcontext}
+    exec(cell("ODD = [").partition("prompts = ")[0], names)
+    tokenizer = models.tokenizer("smollm2-135m")
+    right = [tokenizer(text)["input_ids"] for text in names["ODD"]]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    wrong = [tokenizer(text)["input_ids"] for text in names["ODD"]]
+    assert 0 < sum(a != b for a, b in zip(right, wrong, strict=True)) < len(right) / 2
