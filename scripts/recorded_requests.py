@@ -54,7 +54,14 @@ def judge_prompts(replies: dict[str, str]) -> list[str]:
     return [prompt for line in lines for prompt in json.loads(line)["prompts"]]
 
 
-PROMPTS = {"teacher": teacher_prompts, "judge": judge_prompts}
+def project_prompts(replies: dict[str, str]) -> list[str]:
+    """Return the prompts of lesson 08, in order; `replies` is not used."""
+    code = read_data("lessons/project.yaml")["app"]["app/simple.py"].strip().split("\n\n\n")
+    prompt = read_data("lessons/teacher.yaml")["unit_tests"]
+    return [prompt.format(code=one) for one in code]
+
+
+PROMPTS = {"teacher": teacher_prompts, "judge": judge_prompts, "project": project_prompts}
 
 
 def main() -> None:

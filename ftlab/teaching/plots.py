@@ -1,7 +1,7 @@
 """The course's pictures of lessons and verdicts, on the base of `ftlab.pictures`.
 
 >>> course_map("00")
-Course map: 11 lessons in 5 groups, 00 "First fine-tune" highlighted.
+Course map: 12 lessons in 5 groups, 00 "First fine-tune" highlighted.
 """
 
 import textwrap
@@ -20,6 +20,7 @@ LESSONS = {
     "05": "Making data",
     "06": "Judging data",
     "07": "Judging answers",
+    "08": "The class project",
     "11": "Shipping",
     "12": "Break it on purpose",
     "13": "Capstone",
@@ -28,7 +29,7 @@ GROUPS = (
     ("What is it, and\ndo I need it?", ("00", "01", "02")),
     ("What happens\nin training?", ("03", "04")),
     ("What should it\nlearn from?", ("05", "06")),
-    ("Did it help, and\nhow is it used?", ("07", "11")),
+    ("Did it help, and\nhow is it used?", ("07", "08", "11")),
     ("How does it fail,\nand what is mine?", ("12", "13")),
 )
 

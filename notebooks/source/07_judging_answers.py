@@ -895,5 +895,5 @@ ftlab.quiz("07")
 # 3. **Test the judge before you use it**: against known truth, on items of both kinds, in both
 #    orders, and count what it did not answer.
 #
-# Next: [11 Shipping](11_shipping.ipynb).
-# Is what you serve what you measured?
+# Next: [08 The class project](08_class_project.ipynb).
+# An API, an agent that writes tests, and the loop from traces to the next model.
