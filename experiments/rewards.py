@@ -1,0 +1,288 @@
+"""What does a reward that a program computes teach a small model, and what does it cost beside SFT?
+
+    python experiments/rewards.py [--out CSV] [--seeds 3] [--minutes 60]
+
+The task is extraction: five fields of a letter, as JSON. `GRPOTrainer` rewards SmolLM2-135M with
+
+    fields        the share of the five fields that is right; an answer that is no JSON has none
+    filled        the share that is not null, whether right or not: it can be hacked
+    grounded      filled, less what does not stand in the letter: the same, mended
+
+from the base, which is never rewarded, or from a start tuned on 50 records. SFT goes on from the
+same start, on the same further letters with their answers, for as many seconds as GRPO took. Two
+small sets of runs, with seed 0 only, change the size of a group and the temperature; each has the
+same number of answers a step. `filled` and `grounded` read letters that leave a field open.
+
+A line of `data/grids/rewards.csv` is a step. `reward` is what was paid for its answers, `signal`
+the share of its groups whose answers differ in reward, `kl` the distance from the start, `length`
+the answers' mean in tokens, `fields` the share of right fields whatever was paid. Some steps have a
+score: right fields on 40 held-out letters, of 200, in `marks` letter by letter, and `made_up`, how
+many fields were filled that the letter leaves open. `seconds` are of training, scoring not counted.
+The held-out answers lie beside the file.
+
+The order makes a stop at any moment leave a table: seed 0, seeds 1 and 2, then the small sets.
+Stopped and started again, the script goes on where it was. Exit code 3: nothing is left to do.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from grid import finished, keep, trainer_of
+from peft import LoraConfig, PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from trl import GRPOTrainer
+
+import ftlab
+from ftlab import data, hardware, models, tasks
+from ftlab.generation import generate
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "data" / "grids" / "rewards.csv"
+STARTS = ROOT / "runs" / "rewards"
+"""Where the adapters of the tuned starts are kept between runs."""
+COLUMNS = (
+    "arm", "seed", "step", "reward", "signal", "kl", "length", "loss", "fields", "score", "of", "n",
+    "made_up", "seconds", "marks",
+)  # fmt: skip
+BASE, RECORDS, FURTHER, TEST, TOKENS = "smollm2-135m", 50, 1000, 40, 64
+ANSWERS, GROUP, BETA, RATE = 32, 8, 0.04, 2e-4
+"""Answers a step, answers to one letter, the weight of the KL term, the learning rate."""
+EVERY = 10
+ARMS: dict[str, dict[str, Any]] = {
+    "base": {"reward": "fields", "steps": 5},
+    "grpo": {"reward": "fields", "steps": 30},
+    "sft": {},
+    "filled": {"reward": "filled", "steps": 10},
+    "grounded": {"reward": "grounded", "steps": 10},
+}
+SMALL: dict[str, dict[str, Any]] = {
+    f"{name} {value}": {"reward": "fields", "steps": 10, name: value}
+    for name, values in {"group": (2, 4, 16), "temperature": (0.5, 1.5)}.items()
+    for value in values
+}
+EXTRACTION = tasks.get("extraction")
+MADE = f"""python experiments/rewards.py
+{BASE}, LoRA rank 16 on the upper half; GRPO: {ANSWERS} answers a step in groups of {GROUP}, \
+rate {RATE}, beta {BETA}, temperature 1; SFT: batches of 4, rate 0.002; both rates constant"""
+
+
+def main() -> None:
+    """Run what is left of the grid."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
+    args = parser.parse_args()
+    begun = time.monotonic()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    plan = [(arm, seed) for seed in range(args.seeds) for arm in ARMS]
+    for arm, seed in [*plan, *((arm, 0) for arm in SMALL)]:
+        if (arm, str(seed)) in finished(args.out, "arm", "seed"):
+            continue
+        if time.monotonic() - begun > 60 * args.minutes:
+            return print("The minutes are over; call again to go on.")
+        lines, said = one(args.out, arm, seed)
+        with args.out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
+            for step, answers in said.items():
+                stream.write(json.dumps({"run": [arm, seed, step], "said": answers}) + "\n")
+        keep(args.out, lines, COLUMNS, MADE)
+        print({name: value for name, value in lines[-1].items() if name != "marks"}, flush=True)
+    sys.exit(3)
+
+
+def one(out: Path, arm: str, seed: int) -> tuple[list[dict[str, Any]], dict[int, list[str]]]:
+    """Train one arm; return its lines, and what it answered to the held-out letters by step."""
+    settings = (ARMS | SMALL)[arm]
+    model, tokenizer = base() if arm == "base" else tuned(seed)
+    further = EXTRACTION.examples(RECORDS + FURTHER, seed)[RECORDS:]
+    watch = Watch(tokenizer, seconds_of_grpo(out, seed) if arm == "sft" else None)
+    if arm == "sft":
+        trainer: Any = trainer_of(
+            model, tokenizer, plain(further), seed, num_train_epochs=20,
+            per_device_train_batch_size=4, lr_scheduler_type="constant",
+        )  # fmt: skip
+    else:
+        trainer = rewarded(model, tokenizer, further, seed, **settings)
+    trainer.add_callback(watch)
+    trainer.train()
+    return [{"arm": arm, "seed": seed} | line for line in watch.lines], watch.said
+
+
+def base() -> tuple[Any, Any]:
+    """Return the base and its tokenizer."""
+    folder = models.get(BASE)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def tuned(seed: int) -> tuple[Any, Any]:
+    """Return the base after 50 records, the adapter merged into it, and its tokenizer.
+
+    The adapter that is trained next is a new one; with it off, the model is this start again, and
+    so GRPO needs no second model for its KL.
+    """
+    model, tokenizer = base()
+    folder = STARTS / f"start-{seed}"
+    if not folder.exists():
+        rows = plain(EXTRACTION.examples(RECORDS, seed))
+        trainer = trainer_of(
+            model, tokenizer, rows, seed, num_train_epochs=2, per_device_train_batch_size=4
+        )
+        trainer.train()
+        part = folder.with_suffix(".part")
+        trainer.save_model(str(part))
+        part.rename(folder)
+        model, tokenizer = base()
+    adapted: Any = PeftModel.from_pretrained(model, folder)
+    return adapted.merge_and_unload(), tokenizer
+
+
+def plain(rows: list[data.Row]) -> list[data.Row]:
+    """Return rows with nothing but what SFT reads."""
+    return [{key: row[key] for key in ("prompt", "completion")} for row in rows]
+
+
+def rewarded(
+    model: Any, tokenizer: Any, rows: list[data.Row], seed: int, reward: str, steps: int,
+    group: int = GROUP, temperature: float = 1.0,
+) -> GRPOTrainer:  # fmt: skip
+    """Return a GRPOTrainer that pays `reward` and logs `fields` beside it, unpaid."""
+    if reward != "fields":
+        rows = [row for row in rows if None in json.loads(data.answer(row)).values()]
+    # GRPO keeps a column named "completion" from the rewards, so the record goes under another.
+    letters = [{"prompt": data.prompt(row), "record": json.dumps(row)} for row in rows]
+    paid = [REWARDS[reward]] if reward == "fields" else [REWARDS[reward], fields]
+    hardware.reuse_memory()
+    return GRPOTrainer(
+        model,
+        reward_funcs=paid,
+        args=ftlab.grpo_config(
+            num_generations=group, temperature=temperature, beta=BETA, max_completion_length=TOKENS,
+            per_device_train_batch_size=ANSWERS, learning_rate=RATE, lr_scheduler_type="constant",
+            max_steps=steps, seed=seed, reward_weights=[1.0, 0.0][: len(paid)],
+        ),
+        train_dataset=Dataset.from_list(letters),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+    )  # fmt: skip
+
+
+def fields(completions: list[Any], record: list[str], **_: Any) -> list[float]:
+    """Return the share of the five fields that is right, for each answer."""
+    answered = pairs(record, completions)
+    return [EXTRACTION.score(row, answer)["fields"].value for row, answer in answered]
+
+
+def filled(completions: list[Any], record: list[str], **_: Any) -> list[float]:
+    """Return the share of the five fields that is not null."""
+    return [len(values(row, answer)) / 5 for row, answer in pairs(record, completions)]
+
+
+def grounded(completions: list[Any], record: list[str], **_: Any) -> list[float]:
+    """Return the share that is filled and stands in the letter, less the share that does not.
+
+    A quantity may stand there as a word, so any whole number passes.
+    """
+    rewards = []
+    for row, answer in pairs(record, completions):
+        letter = data.prompt(row)[-1]["content"].lower()
+        found = [
+            type(value) is int if name == "quantity" else str(value).lower() in letter
+            for name, value in values(row, answer).items()
+        ]
+        rewards.append(sum(1 if stands else -1 for stands in found) / 5)
+    return rewards
+
+
+REWARDS: dict[str, Any] = {"fields": fields, "filled": filled, "grounded": grounded}
+
+
+def pairs(record: list[str], completions: list[Any]) -> list[tuple[data.Row, str]]:
+    """Return records and answers as GRPO hands them over: JSON, and lists of messages."""
+    answers = [str(messages[0]["content"]) for messages in completions]
+    return list(zip(map(json.loads, record), answers, strict=True))
+
+
+def values(row: data.Row, answer: str) -> dict[str, Any]:
+    """Return the fields of an answer that are asked for and not null; none if it is no JSON."""
+    try:
+        given = json.loads(EXTRACTION.parse(answer))
+    except ValueError:
+        return {}
+    wanted = json.loads(data.answer(row))
+    if not isinstance(given, dict):
+        return {}
+    return {name: given[name] for name in wanted if given.get(name) not in (None, "")}
+
+
+def seconds_of_grpo(out: Path, seed: int) -> float:
+    """Return how long the run of GRPO with this seed trained."""
+    runs = finished(out, "arm", "seed", "seconds")
+    return max(float(seconds) for arm, n, seconds in runs if (arm, n) == ("grpo", str(seed)))
+
+
+class Watch(TrainerCallback):
+    """Keeps the line of each step, and scores the model now and then, off the clock."""
+
+    def __init__(self, tokenizer: Any, limit: float | None) -> None:
+        """Watch a run of GRPO; or one of SFT, and stop it after so many seconds."""
+        self.tokenizer, self.limit = tokenizer, limit
+        self.test = EXTRACTION.examples(TEST, 0, split="test")
+        self.lines: list[dict[str, Any]] = []
+        self.said: dict[int, list[str]] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Score the start."""
+        self.lines.append({"step": 0, "seconds": 0} | self.scored(0, more["model"]))
+        self.begun = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        """Keep what a step logs, and score the model if it is time."""
+        if "loss" not in logs:
+            return  # the summary at the end
+        step, now = state.global_step, time.monotonic()
+        line = {"step": step, "loss": f"{logs['loss']:.3g}", "seconds": f"{now - self.begun:.1f}"}
+        if self.limit is not None:
+            if now - self.begun < self.limit:
+                return
+            control.should_training_stop = due = True
+        else:
+            due = step % EVERY == 0 or step == state.max_steps
+            line |= {
+                "reward": f"{logs['reward']:.4f}",
+                "signal": f"{1 - logs['frac_reward_zero_std']:.3f}",
+                "kl": f"{logs['kl']:.4g}",
+                "length": f"{logs['completions/mean_length']:.1f}",
+                "fields": f"{logs['rewards/fields/mean']:.4f}",
+            }
+        if due:
+            line |= self.scored(step, more["model"])
+            self.begun += time.monotonic() - now
+        self.lines.append(line)
+
+    def scored(self, step: int, model: Any) -> dict[str, Any]:
+        """Return the columns of a score on the held-out letters."""
+        asked = [data.prompt(row) for row in self.test]
+        answers = generate(model, self.tokenizer, asked, max_new_tokens=TOKENS)
+        self.said[step] = answers
+        answered = list(zip(self.test, answers, strict=True))
+        right = [int(EXTRACTION.score(row, answer)["fields"].num) for row, answer in answered]
+        made_up = sum(
+            json.loads(data.answer(row))[name] is None
+            for row, answer in answered
+            for name in values(row, answer)
+        )
+        marks = "r" + "".join(map(str, right))
+        whole = {"score": sum(right), "of": 5 * TEST, "n": TEST}
+        return whole | {"made_up": made_up, "marks": marks}
+
+
+if __name__ == "__main__":
+    main()
