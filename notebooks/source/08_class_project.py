@@ -629,7 +629,7 @@ print("live is the tuned model:", in_service["model"] == TUNED)
 
 # %%
 def asked_for(n, seed):
-    """Requests for calls of functions that were not trained on, each with calls of ours."""
+    """Requests for calls of functions not trained on, each with calls of ours."""
     rows = unit_tests.examples(n, seed=seed, split="test")
     code = [data.prompt(row)[-1]["content"].partition("\n\n")[2] for row in rows]
     ours = ["\n".join(lesson08.calls_in(data.answer(row))) for row in rows]
