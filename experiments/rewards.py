@@ -15,10 +15,11 @@ same number of answers a step. `filled` and `grounded` read letters that leave a
 
 A line of `data/grids/rewards.csv` is a step. `reward` is what was paid for its answers, `signal`
 the share of its groups whose answers differ in reward, `kl` the distance from the start, `length`
-the answers' mean in tokens, `fields` the share of right fields whatever was paid. Some steps have a
-score: right fields on 40 held-out letters, of 200, in `marks` letter by letter, and `made_up`, how
-many fields were filled that the letter leaves open. `seconds` are of training, scoring not counted.
-The held-out answers lie beside the file.
+the answers' mean in tokens, `gradient` its norm (the loss of GRPO is near 0 whether it learns or
+not), `fields` the share of right fields whatever was paid. Some steps have a score: right fields on
+40 held-out letters, of 200, in `marks` letter by letter, and `made_up`, how many fields were filled
+that the letter leaves open. `seconds` are of training, scoring not counted. The held-out answers
+lie beside the file.
 
 The order makes a stop at any moment leave a table: seed 0, seeds 1 and 2, then the small sets.
 Stopped and started again, the script goes on where it was. Exit code 3: nothing is left to do.
@@ -46,8 +47,8 @@ OUT = ROOT / "data" / "grids" / "rewards.csv"
 STARTS = ROOT / "runs" / "rewards"
 """Where the adapters of the tuned starts are kept between runs."""
 COLUMNS = (
-    "arm", "seed", "step", "reward", "signal", "kl", "length", "loss", "fields", "score", "of", "n",
-    "made_up", "seconds", "marks",
+    "arm", "seed", "step", "reward", "signal", "kl", "length", "loss", "gradient", "fields",
+    "score", "of", "n", "made_up", "seconds", "marks",
 )  # fmt: skip
 BASE, RECORDS, FURTHER, TEST, TOKENS = "smollm2-135m", 50, 1000, 40, 64
 ANSWERS, GROUP, BETA, RATE = 32, 8, 0.04, 2e-4
@@ -259,6 +260,7 @@ class Watch(TrainerCallback):
                 "reward": f"{logs['reward']:.4f}",
                 "signal": f"{1 - logs['frac_reward_zero_std']:.3f}",
                 "kl": f"{logs['kl']:.4g}",
+                "gradient": f"{logs['grad_norm']:.3g}",
                 "length": f"{logs['completions/mean_length']:.1f}",
                 "fields": f"{logs['rewards/fields/mean']:.4f}",
             }
