@@ -124,7 +124,7 @@ def _defaults(config: type, machine: Profile) -> dict[str, tuple[Any, str]]:
     if machine.device == "cpu":
         chosen["use_cpu"] = (True, "torch sees no GPU, or FTLAB_PROFILE says cpu")
         # transformers 5.21 renamed it. Checkpointing computes activations twice to save memory. On
-        # a CPU time is what lacks; GRPO with it also generates without a cache.
+        # a CPU time is what lacks.
         name = "activation_checkpointing"
         name = name if name in fields else "gradient_checkpointing"
         chosen[name] = (False, "saves memory at the price of time, and on a CPU time lacks")
