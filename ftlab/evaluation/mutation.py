@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftlab import sandbox
+from ftlab import data, sandbox
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import mutants as faults
 from ftlab.evaluation.intervals import Interval, bootstrap
@@ -240,6 +240,33 @@ def _run(
 
 
 # Many modules.
+
+
+def grade_all(records: Sequence[data.Row], texts: Sequence[str]) -> list[Graded]:
+    """Judge what a model wrote for records of the task `unit_tests`.
+
+    Args:
+        records: each asks for the tests of a function; the probes come from its completion, and
+            from `probes` in its meta if there.
+        texts: one answer for each.
+
+    Raises:
+        ConfigError: there are more of one than of the other.
+        DataError: a record asks for the tests of no function.
+    """
+    if len(records) != len(texts):
+        raise ConfigError(
+            f"{len(records)} records, but {len(texts)} texts. Give one text for each record."
+        )
+    return [
+        grade(
+            unit_tests.parse(text),
+            unit_tests.target_of(record),
+            reference=data.answer(record),
+            probes=data.meta(record).get("probes", ()),
+        )
+        for record, text in zip(records, texts, strict=True)
+    ]
 
 
 def ratios(graded: Graded) -> dict[str, Ratio]:

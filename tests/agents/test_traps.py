@@ -5,10 +5,11 @@ import difflib
 import re
 
 import pytest
-from conftest import module
 
 from ftlab import agents
 from ftlab.errors import DataError
+
+from .conftest import module
 
 ONE = "def double(n):\n    return n * 2\n"
 OLD = """\"\"\"Mine.\"\"\"

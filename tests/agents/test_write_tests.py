@@ -7,13 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from conftest import asked_for, module
 from openai_server import KEY
 
 from ftlab import agents
 from ftlab.agents.report import Outcome, Report
 from ftlab.cli import main
 from ftlab.errors import ConfigError, ModelError
+
+from .conftest import asked_for, module
 
 SHOP = '''import math
 

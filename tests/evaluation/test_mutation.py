@@ -5,7 +5,7 @@ import pytest
 from ftlab import data, sandbox
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import mutants, mutation, probes
-from ftlab.evaluation.mutation import figures, grade, ratios, show
+from ftlab.evaluation.mutation import figures, grade, grade_all, ratios, show
 from ftlab.tasks import unit_tests
 
 TARGET = """def grade_of(n):
@@ -253,6 +253,8 @@ def test_bad_input_is_named():
         grade(SHARP, "x = 1\n")
     with pytest.raises(DataError, match="no function other"):
         grade(SHARP, TARGET, function="other")
+    with pytest.raises(ConfigError, match="Give one text for each"):
+        grade_all([], ["x"])
     with pytest.raises(ConfigError, match="Give at least one"):
         figures([])
 
