@@ -3,8 +3,9 @@
 import json
 
 import numpy as np
-import passages
 import pytest
+
+from ftlab.tasks import pydocs
 
 
 @pytest.mark.slow
@@ -15,7 +16,7 @@ def test_a_small_corpus_becomes_a_model_that_loads(tmp_path, monkeypatch):
     import train
     from transformers import AutoModelForCausalLM
 
-    assert set(passages.SET_ASIDE) <= set(corpus.LESSONS_ONLY)  # what lessons evaluate on
+    assert set(pydocs.SET_ASIDE) <= set(corpus.LESSONS_ONLY)  # what lessons evaluate on
     words = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
     text = "\n\n".join(f"The {word} rivers run down to the sea at the {word}." for word in words)
     known = [{"source": "prose", "text": text, "split": "train"}]

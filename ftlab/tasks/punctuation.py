@@ -3,9 +3,11 @@
     in   note that it is unnecessary to include the source code for the expression that failed
     out  Note that it is unnecessary to include the source code for the expression that failed.
 
-The text is English prose out of Python's documentation topics and docstrings; `scripts/passages.py`
-made `data/tasks/passages.jsonl` of it. No eight words in a row are in both splits: the test split
-has sections of the topics, and docstrings of packages, that are not in training.
+The text is English prose that is on every machine: the documentation topics and the docstrings of
+the running Python. Nothing is downloaded, and another version of Python has slightly other text.
+
+The test split is text that the shipped base models have never seen: documentation topics, and the
+docstrings of whole packages set aside (`ftlab.tasks.pydocs`).
 
 >>> strip('"Well," she said, "it\\'s half-done (almost)."')
 "well she said it's half-done almost"
@@ -20,14 +22,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftlab import data
-from ftlab.errors import ConfigError, raise_unknown
+from ftlab.errors import ConfigError
 from ftlab.files import read_data
-from ftlab.tasks import Ratio, Task
-from ftlab.tasks.drawing import SPLITS, digest, written
+from ftlab.tasks import Ratio, Task, pydocs
+from ftlab.tasks.drawing import digest
 
 SYSTEM = "Restore punctuation and capitals."
 """The task's own system message: without one, a template may add a longer one of its own."""
-LONGEST = 45
+LONGEST = pydocs.LONGEST
 """Words in the longest passage that a model is taught, and so asked, to restore."""
 
 MARKS = {
@@ -189,20 +191,18 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     Raises:
         ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
     """
-    if split not in SPLITS:
-        raise_unknown("split", split, SPLITS)
-    pool, rng = list(written("passages.jsonl")[split]), random.Random(f"{seed} {split}")
+    pool, rng = list(pydocs.passages(split)), random.Random(f"{seed} {split}")
     if not 1 <= n <= len(pool):
         raise ConfigError(
-            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them. Ask for 1 "
-            f"to {len(pool)}."
+            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
+            f"Python's documentation. Ask for 1 to {len(pool)}."
         )
     everyday = list(read_data("tasks/punctuation.yaml")["everyday"])
     everyday = everyday[:48] if split == "train" else everyday[48:]
     rng.shuffle(everyday)
     made = [row(text, slice="everyday", group=text) for text in everyday[: n * 3 // 10]]
     random.Random(seed).shuffle(pool)
-    made += [row(p["text"], slice=p["slice"], group=p["group"]) for p in pool[: n - len(made)]]
+    made += [row(p.text, slice=p.slice, group=p.group) for p in pool[: n - len(made)]]
     rng.shuffle(made)
     return made
 
@@ -265,10 +265,10 @@ TASK = Task(
     describe=(
         "Restore the punctuation and capitals of English prose. In goes a passage of 8 to 45 words "
         "in lower case without marks; out comes the passage as its author wrote it. The passages "
-        "are sentences from Python's documentation topics and docstrings."
+        "are sentences from the documentation topics and docstrings of the running Python."
     ),
     headline="f1",
-    licence="PSF-2.0 (Python documentation and standard library, © Python Software Foundation)",
+    licence="PSF-2.0 (Python documentation and standard library)",
     examples=rows,
     prompt=question,
     parse=parse,

@@ -1,23 +1,25 @@
-"""Write `data/tasks/passages.jsonl`: English prose out of Python's own documentation.
-
-    python scripts/passages.py        (the committed file was made with Python 3.11)
+"""English prose that is on every machine: the documentation inside the running Python.
 
 Two sources, read as text and never imported for their effects: the topics behind `help("topics")`
 (`pydoc_data`) and the docstrings of the standard library. They become short passages of natural
 sentences in plain ASCII, with code, tables, lists of parameters and markup left out:
 
-    {"split": "train", "slice": "topics", "group": "the assert statement", "text": "Note that …"}
+    Passage(text='Note that it is unnecessary to include the source code for the expression that
+            failed in the error message.', slice='topics', group='the assert statement')
 
 The test split is half of the topics, by section, and the docstrings of the packages in `SET_ASIDE`;
-`ftlab-1m` was trained without either. A train passage that shares any eight words in a row with a
-test passage is dropped.
+ftlab's own base models were trained without either. A train passage that shares any eight words in
+a row with a test passage is dropped.
+
+>>> test = passages("test")
+>>> {passage.slice for passage in test} == {"topics", "docstrings"}
+True
 """
 
 import ast
 import functools
 import hashlib
 import inspect
-import json
 import os
 import re
 import sys
@@ -26,7 +28,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ftlab.files import write_text
+from ftlab.errors import raise_unknown
 
 SET_ASIDE = (
     "unittest", "statistics", "json", "email", "logging",
@@ -59,7 +61,12 @@ def passages(split: str) -> tuple[Passage, ...]:
     """Return all passages of the split "train" or "test", in the order they are found.
 
     Takes a few seconds the first time and is remembered for the process.
+
+    Raises:
+        ConfigError: there is no such split.
     """
+    if split not in ("train", "test"):
+        raise_unknown("split", split, ["train", "test"])
     if split == "test":
         return tuple(passage for passage, test in _all() if test)
     held_out = {gram for passage in passages("test") for gram in _grams(passage.text)}
@@ -254,19 +261,3 @@ def _pack(sentences: Iterable[str]) -> Iterator[str]:
         words += size
     if words >= SHORTEST:
         yield " ".join(passage)
-
-
-def main() -> None:
-    """Write the file."""
-    lines = [
-        json.dumps({"split": split, "slice": p.slice, "group": p.group, "text": p.text})
-        for split in ("train", "test")
-        for p in passages(split)
-    ]
-    place = Path(__file__).parents[1] / "data" / "tasks" / "passages.jsonl"
-    write_text(place, "\n".join(lines) + "\n", overwrite=True)
-    print(f"{len(lines):,} passages in {place}")
-
-
-if __name__ == "__main__":
-    main()
