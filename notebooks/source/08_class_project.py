@@ -175,7 +175,7 @@ prompt = files.read_data("lessons/teacher.yaml")["unit_tests"]
 requests = [[{"role": "user", "content": prompt.format(code=one)}] for one in sources]
 with ThreadPoolExecutor(8) as pool:
     answers = pool.map(lambda messages: ask(messages, TEACHER, teacher, 600), requests)
-    replies = list(track(answers, "asking", total=len(requests)))
+    replies = list(track(answers, "asking", len(requests), refresh_per_second=1))
 print(replies[0])
 
 # %% [markdown]
@@ -332,10 +332,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 def watch(job):
     """Follow a job to its end, with a bar; the job as it ended."""
-    with Progress(TextColumn("{task.description}"), BarColumn()) as bar:
+    columns = TextColumn("{task.description}"), BarColumn()
+    with Progress(*columns, auto_refresh=False) as bar:
         line = bar.add_task("waiting", total=None)
         while job.status not in ("succeeded", "failed", "cancelled"):
-            time.sleep(1)
+            time.sleep(2)
             job = client.fine_tuning.jobs.retrieve(job.id)
             newest = client.fine_tuning.jobs.list_events(job.id, limit=1).data[0]
             told = newest.data or {}
@@ -344,6 +345,7 @@ def watch(job):
                 left = "?" if left is None else left
                 text = f"step {at} of {of}, about {left} s left"
                 bar.update(line, description=text, completed=at, total=of)
+                bar.refresh()
     return job
 
 
