@@ -19,7 +19,7 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -204,14 +204,31 @@ def read_json(
     return parse_json(read_text(path), path, shape, what=what, advice=advice)
 
 
+def read_yaml(
+    path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
+) -> Shape:
+    """Read a YAML file into a pydantic model; args and errors as in `read_json`."""
+    return _shaped(shape.model_validate, parse_yaml(read_text(path), path), path, what, advice)
+
+
 def parse_json(
     text: str, path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
 ) -> Shape:
     """Return a JSON file's text as a pydantic model; args and errors as in `read_json`."""
+    return _shaped(shape.model_validate_json, text, path, what, advice)
+
+
+def _shaped(
+    validate: Callable[[Any], Shape],
+    held: Any,
+    path: str | os.PathLike[str],
+    what: str,
+    advice: str,
+) -> Shape:
     from pydantic import ValidationError
 
     try:
-        return shape.model_validate_json(text)
+        return validate(held)
     except ValidationError as error:
         raise DataError(f"{path} is no {what}:\n{faults(error)}\n{advice}".rstrip()) from None
 

@@ -147,6 +147,15 @@ def _tokenizer(family: str) -> Any:
 TOKEN = re.compile(r"<[|｜/]?[\w▁:-]+[|｜]?>|\[/?[A-Zg][A-Za-z]{2,}\]|<\|\"\|>")
 
 
+@pytest.fixture(scope="module")
+def served():
+    """A server of OpenAI's protocol for the tests of a file; `served.reset(write)` begins anew."""
+    from openai_server import serving
+
+    with serving(lambda messages: "") as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def shipped_tokenizer() -> Callable[[str], Any]:
     """Return `make(name)`: a tokenizer with a chat template that TRL ships, and its tokens."""

@@ -29,16 +29,22 @@ class Server:
     """The app, what it was told to do, and what it was asked."""
 
     def __init__(self, write: Write, models: Sequence[str] = ("tiny", "tiny-instruct")) -> None:
-        self.write, self.models = write, list(models)
+        self.models = list(models)
+        self.url = ""
+        self._at_once = 0
+        self.reset(write)
+
+    def reset(self, write: Write) -> None:
+        """Forget what was asked and told before, and write so from now on."""
+        self.write = write
         self.asked: list[str] = []
         self.charged: list[str] = []
         """Keys of the requests that were answered with a completion, which costs."""
         self.delay = 0.0
         self.lists_models = True
-        self.most_at_once = self._at_once = 0
+        self.most_at_once = 0
         self.bodies: list[dict[str, Any]] = []
         self._plan: list[str] = []
-        self.url = ""
 
     def plan(self, fates: Sequence[str]) -> None:
         self._plan = list(fates)

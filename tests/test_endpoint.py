@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from openai_server import KEY, serving
+from openai_server import KEY
 
 from ftlab.endpoint import NoAnswer, connect, request_hash
 from ftlab.errors import ConfigError, ModelError, OfflineError
@@ -18,18 +18,9 @@ def variables(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-@pytest.fixture(scope="module")
-def served():
-    with serving(lambda messages: "Paris.") as server:
-        yield server
-
-
 @pytest.fixture
 def server(served):
-    served.plan([])
-    served.asked.clear()
-    served.charged.clear()
-    served.lists_models, served.delay, served.most_at_once = True, 0.0, 0
+    served.reset(lambda messages: "Paris.")
     return served
 
 

@@ -220,7 +220,7 @@ def _data(folder: Path) -> tuple[list[str], str]:
     faults = [f"{file}: {one.what} ({one.count}, {one.check})"
               for file, found in (("train", report), ("test", other))
               for one in found.findings if one.severity == "error"]  # fmt: skip
-    rows = len(data.read(test)) if not faults else 0
+    rows = other.records
     if not faults and rows < ENOUGH:
         faults.append(f"{rows} test records; with fewer than {ENOUGH} hardly anything is shown")
     return faults, f"{report.records} records to learn from, {rows} to be judged on, no leak found"

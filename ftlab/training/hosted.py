@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ftlab import data
-from ftlab.errors import ConfigError, DataError
-from ftlab.files import data_path, faults, parse_yaml, read_text
+from ftlab.errors import ConfigError
+from ftlab.files import data_path, read_yaml
 
 __all__ = ["Hosted", "Prices", "hosted", "table"]
 
@@ -61,14 +61,10 @@ def table(path: str | os.PathLike[str] | None = None) -> Prices:
     Raises:
         DataError: the file cannot be read, or is no such table; every fault is listed.
     """
-    path = path or data_path("hosted_prices.yaml")
-    try:
-        return Prices.model_validate(parse_yaml(read_text(path), path))
-    except ValidationError as error:
-        raise DataError(
-            f"{path} is no table of prices:\n{faults(error)}\nCopy data/hosted_prices.yaml and "
-            "change it."
-        ) from None
+    return read_yaml(
+        path or data_path("hosted_prices.yaml"), Prices, what="table of prices",
+        advice="Copy data/hosted_prices.yaml and change it.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

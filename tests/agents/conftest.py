@@ -4,7 +4,7 @@ import re
 
 import openai
 import pytest
-from openai_server import KEY, serving
+from openai_server import KEY
 
 
 def module(name, value=4, tests=("typical",)):
@@ -25,17 +25,9 @@ def asked_for(messages):
     return re.findall(r"^def (\w+)", asked[-1], re.MULTILINE)[-1]
 
 
-@pytest.fixture(scope="module")
-def served():
-    with serving(lambda messages: "") as server:
-        yield server
-
-
 @pytest.fixture
 def server(served):
-    served.plan([])
-    served.write = lambda messages: module(asked_for(messages))
-    served.asked.clear(), served.charged.clear(), served.bodies.clear()
+    served.reset(lambda messages: module(asked_for(messages)))
     return served
 
 

@@ -24,20 +24,12 @@ THINGS = (
 SEEDS = [data.example(CUE + text, f"topic: {i}", id=f"s{i}") for i, text in enumerate(THINGS)]
 
 
-@pytest.fixture(scope="module")
-def served():
-    with serving(lambda messages: "") as server:
-        yield server
-
-
 @pytest.fixture
 def saying(served):
     """Return `saying(write)`: a teacher that answers a prompt about a text with `write(text)`."""
 
     def teacher(write):
-        served.bodies.clear()
-        served.plan([])
-        served.write = lambda messages: write(messages[-1]["content"].partition("\n\n")[2])
+        served.reset(lambda messages: write(messages[-1]["content"].partition("\n\n")[2]))
         return connect("tiny", base_url=served.url, api_key=KEY, retries=0)
 
     return teacher

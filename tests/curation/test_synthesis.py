@@ -26,20 +26,10 @@ def variables(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
-@pytest.fixture(scope="module")
-def served():
-    with serving(lambda messages: "") as server:
-        yield server
-
-
 @pytest.fixture
 def server(served):
     """A server that knows the answers, and says them as models do; `server.write` changes it."""
-    served.plan([])
-    served.asked.clear()
-    served.charged.clear()
-    served.delay, served.most_at_once = 0.0, 0
-    served.write = lambda m: f"Sure! Here is the answer:\n\n{KNOWN[m[-1]['content']]}"
+    served.reset(lambda m: f"Sure! Here is the answer:\n\n{KNOWN[m[-1]['content']]}")
     return served
 
 
