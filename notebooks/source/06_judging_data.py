@@ -48,9 +48,7 @@ from ftlab import data, hardware, models, tasks
 from ftlab.curation import doctor
 from ftlab.display import wrap
 
-SEED = 0
-BASE = "smollm2-135m"
-PROFILE = ftlab.profile()
+SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TRAIN, EPOCHS, BATCH, TEST, SENTENCES = 50, 2, 2, 70, 16
 FOLDER = Path(tempfile.mkdtemp())
 
@@ -538,9 +536,8 @@ def ordered(row):
     return [str(TOPICS.index(topic)) for topic in names]
 
 
-orders = {
-    i: ordered(messages.loc[i]) for i in messages.index[messages.slice == "hostile"]
-}
+tried = messages[messages.slice == "hostile"]
+orders = {i: ordered(row) for i, row in tried.iterrows()}
 orders = {i: digits for i, digits in orders.items() if digits}
 obeyed = {}
 for arm in (("curve", "0"), ("kinds", "plain"), ("kinds", "mixed")):

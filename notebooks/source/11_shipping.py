@@ -37,6 +37,7 @@ if "google.colab" in sys.modules:
 # %%
 import importlib.util
 import shutil
+from itertools import takewhile
 from pathlib import Path
 
 import ftlab
@@ -44,9 +45,7 @@ import torch
 import transformers
 from ftlab import hardware
 
-SEED = 0
-BASE = "smollm2-135m"
-PROFILE = ftlab.profile()
+SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TRAIN, TEST, EPOCHS, LENGTH = 60, 30, 2, 60
 OUT = Path("runs/11")
 HAVE = importlib.util.find_spec("xllamacpp") is not None
@@ -309,9 +308,8 @@ def tokens_of(home, messages):
 
 def ours(messages):
     """The tokens that transformers makes of it."""
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True)[
-        "input_ids"
-    ]
+    made = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+    return made["input_ids"]
 
 
 # %% [markdown]
@@ -379,9 +377,6 @@ for pre in ["gpt-2", "llama-bpe"] if HAVE else []:
 
 
 # %%
-from itertools import takewhile
-
-
 def written(home, messages, length=LENGTH):
     """The greedy answer to the tokens that transformers makes."""
     body = {"prompt": ours(messages), "n_predict": length, "temperature": 0}
@@ -511,9 +506,8 @@ def as_held(model, kind=Kind.Q8_0):
     """The model with its matrices as the file holds them."""
     for weight in model.parameters():
         if weight.ndim == 2:
-            back = dequantize(
-                quantize(weight.detach().cpu().float().numpy(), kind), kind
-            )
+            held = weight.detach().cpu().float().numpy()
+            back = dequantize(quantize(held, kind), kind)
             weight.data = torch.from_numpy(back.copy()).to(weight)
     return model
 

@@ -247,6 +247,8 @@ from datasets import Dataset
 from peft import LoraConfig
 from trl import SFTTrainer
 
+# %%
+
 
 def tune(rows):
     """Tune a fresh base on rows, and return it."""
@@ -330,6 +332,11 @@ LIMITS = "\n".join(
 )
 
 
+# %% [markdown]
+# `card_of` puts the five parts of a card together. Every figure and the decision come from the folder.
+
+
+# %%
 def card_of(folder, use, source, limits):
     """Return the text of a card, with the figures of the folder's verdict."""
     verdict = json.loads((folder / "verdict/verdict.json").read_text())
@@ -433,6 +440,11 @@ OTHERS = {
 }  # fmt: skip
 
 
+# %% [markdown]
+# Their proposals differ in a few words. The rest is the same for both.
+
+
+# %%
 def proposal(author, title, measure, sentence, at_least):
     """Return a proposal, as text."""
     return f"""author: {author}
