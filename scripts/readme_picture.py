@@ -43,7 +43,8 @@ def found(notebook: Path) -> dict:
         raise DataError(f"{notebook} prints no answers or verdict that can be read. Execute it.")
     number = re.search(r"On (\d+) held-out", "".join(texts))
     return {
-        "asked": strip(wanted[0][1]), "before": textwrap.shorten(before[0][1], 180, placeholder=" …"),
+        "asked": strip(wanted[0][1]),
+        "before": textwrap.shorten(before[0][1], 180, placeholder=" …"),
         "after": after[1][1].strip(), "n": int(number[1]),
         "f1": {name: tuple(map(float, match.groups())) for name, match in measured.items()},
     }  # fmt: skip
@@ -70,9 +71,12 @@ def draw(told: dict, path: Path) -> None:
         words.set_axis_off()
         words.set(xlim=(0, 1), ylim=(0, 1))
         y = 1.0
-        for head, text, colour in (("asked to restore", told["asked"], GREY),
-                                   ("before: the base answers", told["before"], COLOURS["base"]),
-                                   ("after: the tuned model", told["after"], COLOURS["tuned"])):  # fmt: skip
+        told_in_order = {
+            "asked to restore": (told["asked"], GREY),
+            "before: the base answers": (told["before"], COLOURS["base"]),
+            "after: the tuned model": (told["after"], COLOURS["tuned"]),
+        }
+        for head, (text, colour) in told_in_order.items():
             lines = textwrap.wrap(text, 58)
             words.text(0, y, head, color=colour, weight="bold", fontsize=13, va="top")
             words.text(0, y - 0.09, "\n".join(lines), fontsize=14, va="top", linespacing=1.25)
