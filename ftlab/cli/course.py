@@ -5,48 +5,25 @@ from typing import Annotated
 
 import typer
 
-from ftlab.errors import ConfigError
-
 
 def progress(
     name: Annotated[str, typer.Option(help="Yours, for --export.")] = "",
     export: Annotated[Path | None, typer.Option(help="New JSON file to hand in.")] = None,
-    merge: Annotated[
-        Path | None, typer.Option(help="Folder of exported files: a table of the class.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="With --merge: also a new CSV file.")] = None,
 ) -> None:
     """Show which exercises and quiz questions are done; they are kept in a local file."""
     from rich.console import Console
 
-    from ftlab.files import write_text
-    from ftlab.teaching import classroom
     from ftlab.teaching import progress as own
+    from ftlab.teaching.board import progress_table
 
-    if (csv and not merge) or (merge and export) or (name and not export):
-        raise ConfigError(
-            "--csv goes with --merge, --name with --export, and --merge without --export. "
-            "A learner: ftlab progress --name Ada --export ada.json. "
-            "An instructor: ftlab progress --merge FOLDER --csv class.csv."
-        )
     console = Console()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    if merge:
-        learners, skipped = classroom.read_class(merge)
-        console.print(classroom.class_table(learners))
-        for line in skipped:
-            say(f"passed over {line}")
-        if csv:
-            say(f"Saved in {write_text(csv, classroom.class_csv(learners))}.")
-    elif export:
-        say(f"Saved in {own.export(export, name)}. It holds what you tried, and the name.")
+    if export:
+        told = f"Saved in {own.export(export, name)}. It holds what you tried, and the name."
     else:
-        console.print(classroom.own_table(own.done()))
+        console.print(progress_table(own.done()))
         where = own.path()
-        say(f"Kept in {where}; sent nowhere." if where else "Progress is off: nothing is kept.")
+        told = f"Kept in {where}; sent nowhere." if where else "Progress is off: nothing is kept."
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def rehearse(
@@ -55,8 +32,11 @@ def rehearse(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("runs/rehearsal"),
     notebooks: Annotated[Path, typer.Option(help="Folder of the lessons.")] = Path("notebooks"),
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Load what the last rehearsal trained.")
+    ] = False,
 ) -> None:
-    """Run lessons beforehand on this machine: their time and their errors."""
+    """Run lessons beforehand on this machine: their time and errors; keep what they train."""
     from rich.console import Console
 
     from ftlab.teaching import time_lessons
@@ -64,12 +44,15 @@ def rehearse(
     console, done = Console(), []
     for path in time_lessons.lessons(notebooks, only or ()):
         print(path.stem)
-        done.append(time_lessons.rehearse(path, out))
+        done.append(time_lessons.rehearse(path, out, kept=kept))
     console.print(time_lessons.table(done))
     errors = [cell for cells in done for cell in cells if cell["error"]]
     for cell in errors:
         print(f"{cell['lesson']}, cell {cell['cell']} ({cell['heading']}): {cell['error']}")
-    print(f"takes: the cells alone, without reading and talking. The outputs are in {out}.")
+    print(
+        f"takes: the cells alone, without reading and talking. The outputs are in {out}. In class:"
+    )
+    print(f"FTLAB_KEPT={(out / 'trained').resolve()}/NN jupyter lab   # loads what was trained")
     if errors:
         raise typer.Exit(1)
 

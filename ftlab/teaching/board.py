@@ -1,14 +1,24 @@
 """The board of a class: one page of all verdicts and of everyone's progress, without a network."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import DataError, FtlabError
-from ftlab.teaching import capstone, classroom
+from ftlab.files import read_text
+from ftlab.teaching import capstone
+from ftlab.teaching.exercises import exercises
+from ftlab.teaching.progress import KIND, Done, understood
+from ftlab.teaching.quizzes import lessons, quiz
 
-__all__ = ["board"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["board", "items", "progress_table", "read_class"]
+
+BIGGEST = 1_000_000  # bytes of an exported file; a real one has a few thousand
 
 
 def board(folders: Sequence[str | os.PathLike[str]]) -> tuple[str, list[str]]:
@@ -31,19 +41,22 @@ def board(folders: Sequence[str | os.PathLike[str]]) -> tuple[str, list[str]]:
             rows.append(_row(place))
         if any(folder.glob("*.json")):
             try:
-                found, passed = classroom.read_class(folder)
+                found, passed = read_class(folder)
                 learners += found
                 skipped += passed
             except DataError as error:
                 skipped.append(str(error))
     if not rows and not learners:
         raise DataError("There is no proposal.yaml and no exported progress in these folders.")
-    lessons = classroom.items()
-    done = [(one.name, [sum(bool(one.done.get(n, {}).get("passed")) for n in names)
-                        for names in lessons.values()]) for one in learners]  # fmt: skip
+    all_items = items()
+    done = [(name, [sum(bool(known.get(n, {}).get("passed")) for n in names)
+                    for names in all_items.values()]) for name, known in learners]  # fmt: skip
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
     text = template.render(
-        rows=rows, learners=done, lessons=list(lessons), of=[len(n) for n in lessons.values()]
+        rows=rows,
+        learners=done,
+        lessons=list(all_items),
+        of=[len(names) for names in all_items.values()],
     )
     return text, skipped
 
@@ -64,6 +77,68 @@ def _row(folder: Path) -> dict[str, Any]:
     except (FtlabError, OSError, KeyError, TypeError):
         pass  # the steps say what is missing
     return row
+
+
+def items() -> dict[str, list[str]]:
+    """Return lesson -> what there is to do in it: its exercises, then its questions."""
+    found: dict[str, list[str]] = {lesson: [] for lesson in lessons()}
+    for name in exercises():
+        found.setdefault(name.split(".")[0], []).append(name)
+    for lesson in lessons():
+        found[lesson] += [f"quiz {lesson}.{n + 1}" for n in range(len(quiz(lesson).questions))]
+    return dict(sorted(found.items()))
+
+
+def progress_table(known: Done) -> "Table":
+    """Return a row for each lesson: what is done, and what is open."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("lesson", "exercises", "quiz", "open", box=box.SIMPLE)
+    for lesson, names in items().items():
+        passed = {name for name in names if known.get(name, {}).get("passed")}
+        asked = {name for name in names if name.startswith("quiz ")}
+        counts = [f"{len(passed & part)}/{len(part)}" for part in (set(names) - asked, asked)]
+        left = [name for name in names if name not in passed]
+        table.add_row(lesson, *counts, ", ".join(left) or "nothing")
+    return table
+
+
+def read_class(folder: str | os.PathLike[str]) -> tuple[list[tuple[str, Done]], list[str]]:
+    """Read the exported files of a folder.
+
+    Returns:
+        Each learner's name and progress, by name (of several files of one name each is told by its
+        file), and a line for every JSON file that was passed over, with the reason.
+
+    Raises:
+        DataError: there is no such folder, or no exported file in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Give the one that holds the exported files.")
+    found: list[tuple[str, str, Done]] = []
+    skipped = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            if file.stat().st_size > BIGGEST:
+                raise DataError("it is too big")
+            told = json.loads(read_text(file))
+            if not (isinstance(told, dict) and told.get("kind") == KIND):
+                raise DataError("it was not made by `ftlab progress --export`")
+            name = " ".join(str(told.get("name") or file.stem).split())[:80]
+            found.append((name, file.name, understood(told.get("done"))))
+        except (FtlabError, OSError, ValueError, RecursionError) as error:
+            skipped.append(f"{file.name}: {error}")
+    if not found:
+        more = "".join(f"\n  {line}" for line in skipped)
+        raise DataError(f"{folder} holds no file of `ftlab progress --export`.{more}")
+    names = [name.casefold() for name, _, _ in found]
+    learners = [
+        (f"{name} ({file})" if names.count(name.casefold()) > 1 else name, known)
+        for name, file, known in found
+    ]
+    return sorted(learners, key=lambda learner: learner[0].casefold()), skipped
 
 
 PAGE = """<!doctype html>

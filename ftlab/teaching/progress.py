@@ -5,8 +5,8 @@
 It lies in the user's data folder, or where `FTLAB_PROGRESS` says; `FTLAB_PROGRESS=off` keeps none,
 and neither does a run under pytest, which executes the notebooks as a test. On Colab, whose disk
 goes with the session, name a file on your drive. A learner who wants to
-show it exports it under a name (`ftlab progress --name Ada --export ada.json`); an instructor
-merges a folder of such files (`ftlab.teaching.classroom`). There is no account and no server.
+show it exports it under a name (`ftlab progress --name Ada --export ada.json`); an instructor makes
+a page of a folder of such files (`ftlab board FOLDER`). There is no account and no server.
 
 A file that is damaged, or that cannot be written, loses what is in it and never stops a lesson.
 """

@@ -1,7 +1,11 @@
-"""Run a lesson beforehand on this machine: the seconds of each cell, and what fails."""
+"""Run a lesson beforehand on this machine: the seconds of each cell, and what fails.
+
+What it trains is kept (`ftlab.training.kept`): with `FTLAB_KEPT` the lesson in class loads it.
+"""
 
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -37,12 +41,15 @@ def lessons(root: Path, only: Sequence[str] = ()) -> list[Path]:
     return [path for name, path in files.items() if name in (only or files)]
 
 
-def rehearse(notebook: Path, out: Path, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Run a lesson in a kernel of its own; keep it as it ran in `out`.
+def rehearse(
+    notebook: Path, out: Path, *, kept: bool = False, say: Callable[[str], None] = print
+) -> list[dict[str, Any]]:
+    """Run a lesson in a kernel of its own; keep it as it ran, and what it trained, in `out`.
 
     Args:
         notebook: a lesson's `NN_name.ipynb`; it stays as it is.
-        out: folder for the lesson with its outputs.
+        out: folder for the lesson with its outputs; `out/trained/NN` has the trainings.
+        kept: load the trainings that an earlier rehearsal kept.
         say: called with a line at each section.
 
     Returns:
@@ -64,6 +71,9 @@ def rehearse(notebook: Path, out: Path, say: Callable[[str], None] = print) -> l
     except nbformat.reader.NotJSONError as error:
         raise DataError(f"{notebook} is not a notebook. Build it again.") from error
 
+    trained = (out / "trained" / notebook.name[:2]).resolve()
+    if not kept:
+        shutil.rmtree(trained, ignore_errors=True)
     client = NotebookClient(
         lesson, timeout=LIMIT, kernel_name="python3", allow_errors=True, record_timing=False,
         coalesce_streams=True, resources={"metadata": {"path": str(notebook.parent)}},
@@ -71,7 +81,8 @@ def rehearse(notebook: Path, out: Path, say: Callable[[str], None] = print) -> l
     cells: list[dict[str, Any]] = []
     heading, begun = "", time.perf_counter()
     with tempfile.TemporaryDirectory() as own:  # the learner's progress stays as it is
-        environment = os.environ | {"FTLAB_PROGRESS": str(Path(own) / "progress.json")}
+        environment = os.environ | {"FTLAB_PROGRESS": f"{own}/progress.json",
+                                    "FTLAB_KEPT": str(trained)}  # fmt: skip
         with client.setup_kernel(env=environment):
             for index, cell in enumerate(lesson.cells):
                 if cell.cell_type != "code":

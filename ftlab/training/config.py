@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
 from ftlab.hardware import Profile, profile
+from ftlab.training.kept import keep_trainings
 
 if TYPE_CHECKING:
     from trl import DPOConfig, GRPOConfig, SFTConfig
@@ -151,6 +152,7 @@ def _build(config: type, overrides: dict[str, Any]) -> Any:
         chosen.pop("train_sampling_strategy", None)
     if overrides.get("packing"):
         chosen.pop("max_length", None)  # a pack needs a length: TRL's
+    keep_trainings()
     try:
         return _quietly(config, **chosen | overrides)
     except (TypeError, ValueError) as error:

@@ -1,0 +1,84 @@
+"""Trainings that a rehearsal keeps, so that a lesson in class need not wait for them.
+
+    ftlab rehearse --only 05                             runs/rehearsal/trained has what was trained
+    FTLAB_KEPT=$PWD/runs/rehearsal/trained make lab      the same trainings are loaded, not run
+
+With `FTLAB_KEPT` a training whose settings, rows and starting weights were seen before gives back
+the weights and the losses that were kept; any other is run, and kept. What writes checkpoints, or
+has callbacks of its own, is always run.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["keep_trainings"]
+
+IGNORED = {"output_dir", "logging_dir", "run_name"}
+
+
+def keep_trainings() -> None:
+    """Let transformers' trainers keep their trainings in the folder that `FTLAB_KEPT` names."""
+    from transformers import Trainer
+
+    if os.environ.get("FTLAB_KEPT") and not hasattr(Trainer.train, "__wrapped__"):
+        Trainer.train = _kept(Trainer.train)  # type: ignore[method-assign]
+
+
+def _kept(train: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(train)
+    def kept(trainer: Any, *given: Any, **named: Any) -> Any:
+        from safetensors import safe_open
+        from safetensors.torch import save_file
+        from transformers.trainer_utils import TrainOutput
+
+        if given or named or not _alone(trainer):
+            return train(trainer, *given, **named)
+        folder, name = Path(os.environ["FTLAB_KEPT"]), f"{_key(trainer)}.safetensors"
+        file = next(folder.rglob(name), folder / name)
+        moving = {n: p for n, p in trainer.model.named_parameters() if p.requires_grad}
+        if file.exists():
+            with safe_open(file, "pt") as stream:
+                told = json.loads(stream.metadata()["told"])
+                for name, weight in moving.items():
+                    weight.data.copy_(stream.get_tensor(name))
+            print(f"Loaded from the rehearsal, where it took {told[2]['train_runtime']:.0f} s.")
+            trainer.state.global_step, trainer.state.log_history = told[0], told[3]
+            trainer.state.max_steps = told[0]
+            how = trainer.args, trainer.state, trainer.control
+            trainer.callback_handler.on_train_begin(*how)
+            trainer.callback_handler.on_train_end(*how)
+            return TrainOutput(*told[:3])
+        out = train(trainer)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        told = json.dumps([*out, trainer.state.log_history], default=float)
+        save_file({n: p.detach().contiguous() for n, p in moving.items()}, part, {"told": told})
+        part.replace(file)
+        return out
+
+    return kept
+
+
+def _alone(trainer: Any) -> bool:
+    """Say whether a training leaves nothing behind but weights and losses."""
+    homes = {type(one).__module__.split(".")[0] for one in trainer.callback_handler.callbacks}
+    return trainer.args.save_strategy == "no" and homes <= {"transformers", "trl", "ftlab"}
+
+
+def _key(trainer: Any) -> str:
+    """Return what is the same for the same training: settings, rows, starting weights."""
+    settings = {k: v for k, v in trainer.args.to_dict().items() if k not in IGNORED}
+    rows = trainer.train_dataset
+    first = [rows[i] for i in range(min(50, len(rows)))]
+    start = {  # the first matrix of an adapter is random, and its second zero
+        name: [list(p.shape), 0.0 if "lora_A" in name else float(p.detach().double().abs().sum())]
+        for name, p in trainer.model.named_parameters()
+        if p.requires_grad
+    }
+    said = [type(trainer).__name__, settings, len(rows), first, start]
+    return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
