@@ -1,6 +1,6 @@
 """Lesson 01, Prompt, retrieve, tune, or neither?: its exercises, as data.
 
-The recommendation is in `decide`, and its panels in `deciding`.
+The recommendation and its panels are in `decide`.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['01.1', '01.2', '01.3', '01.4']

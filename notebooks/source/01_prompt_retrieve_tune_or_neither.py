@@ -566,7 +566,7 @@ check("01.4", months)
 # where a tuned model's token costs four times a base's. **Predict.** Does it pay in both?
 
 # %%
-from ftlab.teaching.deciding import Calculator
+from ftlab.teaching.decide import Calculator
 
 sides = ("4 examples + retrieval", "tuned + retrieval")
 long, short = (sum(read[name]) // len(held_out) for name in sides)
@@ -726,8 +726,7 @@ claims.record(10, paired_bootstrap(correct["tuned"], one, correct["base"], one))
 # which do not know your case. If you disagree, say which reason is wrong.
 
 # %% tags=["nbval-check-output"]
-from ftlab.teaching.decide import CASES, decide
-from ftlab.teaching.deciding import Helper
+from ftlab.teaching.decide import CASES, Helper, decide
 
 for case in CASES:
     print(wrap(case.request, f"{case.name.upper()}: "))

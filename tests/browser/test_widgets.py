@@ -23,8 +23,8 @@ QUIET = {  # no news, no tour, no check for updates: nothing that asks the netwo
 TICKED = ("measured", "prompted", "pattern", "shown", "examples", "narrow")  # as in lesson 01
 CELLS = {
     "quiz": 'import ftlab\n\nftlab.quiz("00")',
-    "break-even": "from ftlab.teaching.deciding import Calculator\n\nCalculator()",
-    "questions": f"from ftlab.teaching.deciding import Helper\n\nHelper({TICKED})",
+    "break-even": "from ftlab.teaching.decide import Calculator\n\nCalculator()",
+    "questions": f"from ftlab.teaching.decide import Helper\n\nHelper({TICKED})",
 }
 
 

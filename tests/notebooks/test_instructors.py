@@ -16,7 +16,7 @@ from ftlab.curation import doctor, mixture, splits, synthesis
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.systems import System, answer, few_shot_examples
 from ftlab.teaching import plots
-from ftlab.teaching.deciding import Calculator
+from ftlab.teaching.decide import Calculator
 from ftlab.teaching.exercises import check, exercises, hint
 from ftlab.training import rounds
 

@@ -7,8 +7,16 @@ import pytest
 
 from ftlab.errors import ConfigError
 from ftlab.evaluation.costs import TokenPrice
-from ftlab.teaching.decide import CASES, CHOICES, QUESTIONS, break_even, decide, monthly
-from ftlab.teaching.deciding import Calculator, Helper
+from ftlab.teaching.decide import (
+    CASES,
+    CHOICES,
+    QUESTIONS,
+    Calculator,
+    Helper,
+    break_even,
+    decide,
+    monthly,
+)
 
 PRICE = TokenPrice(input=1.0, output=4.0)
 DEAR = TokenPrice(input=2.0, output=8.0)
