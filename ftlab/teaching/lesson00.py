@@ -4,6 +4,7 @@
 ['00.1', '00.2', '00.3', '00.4']
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ftlab.tasks.punctuation import SYSTEM, strip
@@ -108,7 +109,7 @@ EXERCISES = (
         mistakes={
             "the marks are still in the question": _not_stripped,
             "the answer stands in the prompt as well": _all_in_the_prompt,
-            "the role of the answer is not assistant": lambda text: _row(text, role="user"),
+            "the role of the answer is not assistant": partial(_row, role="user"),
             "the system message is missing": _without_system,
             "the completion is a text": _as_text,
             "the answer is the stripped sentence": lambda text: _row(text, answer=strip(text)),
@@ -135,8 +136,8 @@ EXERCISES = (
         mistakes={
             "these are the lower layers": _lower_half,
             "every layer gets an adapter": _no_layers,
-            "alpha is the rank": lambda layers: _adapter(layers, alpha=8),
-            "every linear layer is a target": lambda layers: _adapter(layers, modules=EVERYWHERE),
+            "alpha is the rank": partial(_adapter, alpha=8),
+            "every linear layer is a target": partial(_adapter, modules=EVERYWHERE),
         },
     ),
     exercise(

@@ -8,6 +8,7 @@ The recommendation and its panels are in `decide`.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ftlab.teaching.exercises import exercise
@@ -108,9 +109,7 @@ EXERCISES = (
             "the second time counts as much as the first": lambda c, length, a, n, N: (
                 c * _word_score(1, length, a, n, N)
             ),
-            "long entries do not count less": lambda c, length, a, n, N: _word_score(
-                c, length, a, n, N, size=1
-            ),
+            "long entries do not count less": partial(_word_score, size=1),
         },
     ),
     exercise(
@@ -122,7 +121,7 @@ EXERCISES = (
             ("do you sell bells", _SHELF, "9 euros", "A bell costs 9 euros."),
         ),
         mistakes={
-            "it never abstains": lambda *a: _row(*a, abstain=False),
+            "it never abstains": partial(_row, abstain=False),
             "it looks at the first text only": _only_the_first,
             "it abstains when the fact is there": lambda m, t, f, a: _row(
                 m, t, f, a, abstain=any(f in text for text in t)
@@ -138,11 +137,9 @@ EXERCISES = (
         cases=((_TEXTS, _LABELS), (_TEXTS[1:5], _LABELS[1:5])),
         view=_behaviour,
         mistakes={
-            "it was not trained": lambda t, y: _classifier(t, y, fitted=False),
-            "it counts whole words": lambda t, y: _classifier(
-                t, y, analyzer="word", ngram_range=(1, 1)
-            ),
-            "the pieces have another length": lambda t, y: _classifier(t, y, ngram_range=(1, 1)),
+            "it was not trained": partial(_classifier, fitted=False),
+            "it counts whole words": partial(_classifier, analyzer="word", ngram_range=(1, 1)),
+            "the pieces have another length": partial(_classifier, ngram_range=(1, 1)),
             "it was trained on the labels": _on_labels,
         },
     ),

@@ -13,6 +13,7 @@ quarter to nine. So there are inputs just beside it.
 import json
 import random
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from ftlab import data
@@ -187,7 +188,7 @@ EXERCISES = (
         view=_what_a_template_reads,
         mistakes={
             "the call is written as text": _call_as_text,
-            "the result has another role": lambda *given: _tool_row(*given, role="user"),
+            "the result has another role": partial(_tool_row, role="user"),
             "the arguments are no dictionary": lambda *given: _tool_row(*given, given=given[1]),
             "the tools are missing": _without_tools,
             "tools is no list": _one_tool,
@@ -249,11 +250,11 @@ EXERCISES = (
         cases=((4,), (8,), (2,)),
         view=_what_counts,
         mistakes={
-            "all 32 rows are read at once": lambda fits: _settings(fits, size=32, parts=1),
-            "the parts are 32": lambda fits: _settings(fits, parts=32),
-            "long answers are cut": lambda fits: _settings(fits, max_length=1024),
-            "the rate is the default": lambda fits: _settings(fits, learning_rate=2e-5),
-            "nothing is accumulated": lambda fits: _settings(fits, parts=1),
+            "all 32 rows are read at once": partial(_settings, size=32, parts=1),
+            "the parts are 32": partial(_settings, parts=32),
+            "long answers are cut": partial(_settings, max_length=1024),
+            "the rate is the default": partial(_settings, learning_rate=2e-5),
+            "nothing is accumulated": partial(_settings, parts=1),
         },
     ),
     exercise(
@@ -267,9 +268,7 @@ EXERCISES = (
             ([0.9, 1.1, 1.0, 1.2, 1.3], 3),
         ),
         mistakes={
-            "it looks at losses behind the stop": lambda losses, patience: losses.index(
-                min(losses)
-            ),
+            "it looks at losses behind the stop": lambda losses, _: losses.index(min(losses)),
             "it keeps the last weights": _stopped,
             "it compares with the epoch before": _rises,
             "it does not wait": lambda losses, patience: kept(losses, 1),

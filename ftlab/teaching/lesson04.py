@@ -4,6 +4,7 @@
 ['04.1', '04.2', '04.3', '04.4']
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,18 +117,14 @@ EXERCISES = (
         cases=((1_000_000, 30, _QV), (300_000, 15, _QV), (5_000_000, 24, {"up_proj": (896, 4864)})),
         view=_what_counts,
         mistakes={
-            "it goes over the budget": lambda budget, layers, shapes: _config(
-                2 * _within(budget, layers, shapes).r, shapes
-            ),
+            "it goes over the budget": lambda b, n, s: _config(2 * _within(b, n, s).r, s),
             "the layers are not counted": lambda budget, layers, shapes: _config(
                 _largest(budget, sum(a + b for a, b in shapes.values())), shapes
             ),
             "one of the two matrices is counted": lambda budget, layers, shapes: _config(
                 _largest(budget, layers * sum(a for a, _ in shapes.values())), shapes
             ),
-            "alpha is the rank": lambda budget, layers, shapes: _config(
-                _within(budget, layers, shapes).r, shapes, _within(budget, layers, shapes).r
-            ),
+            "alpha is the rank": lambda b, n, s: _config(_within(b, n, s).r, s, _within(b, n, s).r),
         },
     ),
     exercise(
@@ -156,21 +153,15 @@ EXERCISES = (
         cases=((16,), (32,)),
         view=_what_a_t4_needs,
         mistakes={
-            "the layers compute in float32": lambda rows: _for_t4(
-                rows, bnb_4bit_compute_dtype=None
-            ),
-            "the layers compute in bfloat16": lambda rows: _for_t4(
-                rows, bnb_4bit_compute_dtype="bfloat16"
-            ),
-            "the levels are those of FP4": lambda rows: _for_t4(rows, bnb_4bit_quant_type="fp4"),
-            "the scales stay in 32 bits": lambda rows: _for_t4(
-                rows, bnb_4bit_use_double_quant=False
-            ),
-            "training is in bf16": lambda rows: _for_t4(rows, fp16=False, bf16=True),
-            "training is in float32": lambda rows: _for_t4(rows, fp16=False, bf16=False),
+            "the layers compute in float32": partial(_for_t4, bnb_4bit_compute_dtype=None),
+            "the layers compute in bfloat16": partial(_for_t4, bnb_4bit_compute_dtype="bfloat16"),
+            "the levels are those of FP4": partial(_for_t4, bnb_4bit_quant_type="fp4"),
+            "the scales stay in 32 bits": partial(_for_t4, bnb_4bit_use_double_quant=False),
+            "training is in bf16": partial(_for_t4, fp16=False, bf16=True),
+            "training is in float32": partial(_for_t4, fp16=False, bf16=False),
             "all rows of a step are in memory at once": lambda rows: _for_t4(rows, at_once=rows),
-            "a step has two rows": lambda rows: _for_t4(rows, steps=1),
-            "nothing is checkpointed": lambda rows: _for_t4(rows, gradient_checkpointing=False),
+            "a step has two rows": partial(_for_t4, steps=1),
+            "nothing is checkpointed": partial(_for_t4, gradient_checkpointing=False),
         },
     ),
 )

@@ -8,6 +8,7 @@
 
 import json
 import re
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -168,7 +169,7 @@ EXERCISES = (
                 if (reply := _asked(client, model, prompt)).choices[0].finish_reason == "length"
                 else reply.choices[0].message.content
             ),
-            "the prompt is sent as the system's": lambda *given: text_of(*given, role="system"),
+            "the prompt is sent as the system's": partial(text_of, role="system"),
         },
     ),
     exercise(
@@ -238,7 +239,7 @@ EXERCISES = (
         view=_what_counts,
         mistakes={
             "the call is written as text": _as_text,
-            "what the guest did not say is learned": lambda *given: tool_record(*given, nulls=True),
+            "what the guest did not say is learned": partial(tool_record, nulls=True),
             "the arguments are a string": _as_string,
             "the tools are missing": lambda *given: {"messages": tool_record(*given)["messages"]},
         },

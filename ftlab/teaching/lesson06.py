@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,9 +147,7 @@ EXERCISES = (
                 i for i, row in enumerate(chances) if max(row, key=row.__getitem__) != labels[i]
             ],
             "the threshold is the mean over all rows": _over_all_rows,
-            "the threshold is one half": lambda chances, labels: _above(
-                chances, labels, dict.fromkeys(set(labels), 0.5)
-            ),
+            "the threshold is one half": lambda c, y: _above(c, y, dict.fromkeys(set(y), 0.5)),
             "it returns the rows below their own threshold": lambda chances, labels: [
                 i
                 for i, row in enumerate(chances)
@@ -165,12 +164,10 @@ EXERCISES = (
         ),
         view=_what_a_mixture_holds,
         mistakes={
-            "rows of the larger part are lost": lambda *given: _mixed(
-                *given, stopping_strategy="first_exhausted"
+            "rows of the larger part are lost": partial(
+                _mixed, stopping_strategy="first_exhausted"
             ),
-            "both parts are drawn equally often": lambda *given: _mixed(
-                *given, probabilities=[0.5, 0.5]
-            ),
+            "both parts are drawn equally often": partial(_mixed, probabilities=[0.5, 0.5]),
             "the shares are exchanged": lambda trusted, others, share, seed: _mixed(
                 trusted, others, 1 - share, seed
             ),

@@ -7,6 +7,7 @@
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,19 +150,10 @@ EXERCISES = (
         cases=((_DRAWS,), (_SKEWED,), ([-x for x in _SKEWED],)),
         mistakes={
             "it cuts 5 % at each end": lambda draws: _middle(draws, 0.05),
-            "it cuts 5 % at the upper end alone": lambda draws: [
-                min(draws),
-                _middle(draws, 0.05)[1],
-            ],
-            "it cuts 5 % at the lower end alone": lambda draws: [
-                _middle(draws, 0.05)[0],
-                max(draws),
-            ],
+            "it cuts 5 % at the upper end alone": lambda d: [min(d), _middle(d, 0.05)[1]],
+            "it cuts 5 % at the lower end alone": lambda d: [_middle(d, 0.05)[0], max(d)],
             "it cuts nothing": lambda draws: [min(draws), max(draws)],
-            "it does not sort": lambda draws: [
-                draws[round(0.025 * len(draws))],
-                draws[-1 - round(0.025 * len(draws))],
-            ],
+            "it does not sort": lambda d: [d[round(0.025 * len(d))], d[-1 - round(0.025 * len(d))]],
             "it is the mean and two standard deviations": lambda draws: [
                 (mean := sum(draws) / len(draws))
                 - 1.96 * (sd := math.sqrt(sum((x - mean) ** 2 for x in draws) / len(draws))),
@@ -195,9 +187,7 @@ EXERCISES = (
             "the letters of the second order are not swapped": lambda first, second: _preferred(
                 first, {"A": "B", "B": "A"}.get(second or "")
             ),
-            "an unreadable reply counts as a tie": lambda first, second: (
-                _preferred(first, second) or "tie"
-            ),
+            "an unreadable reply counts as a tie": lambda f, s: _preferred(f, s) or "tie",
             "base and tuned are exchanged": lambda first, second: _preferred(second, first),
         },
     ),
@@ -207,9 +197,9 @@ EXERCISES = (
         cases=((_asked,),),
         view=_two_checkpoints,
         mistakes={
-            "it asks while dropout is on": lambda ask: _battery(ask, trains=True),
-            "the model does not train on": lambda ask: _battery(ask, stays=True),
-            "only the last checkpoint is kept": lambda ask: _battery(ask, last=True),
+            "it asks while dropout is on": partial(_battery, trains=True),
+            "the model does not train on": partial(_battery, stays=True),
+            "only the last checkpoint is kept": partial(_battery, last=True),
             "it asks after every step": lambda ask: _battery(ask, "on_step_end"),
         },
     ),

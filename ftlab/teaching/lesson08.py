@@ -9,6 +9,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -237,22 +238,12 @@ EXERCISES = (
         cases=((_Service(), "smollm2-135m", "file-a", "file-b"), (_Service(), "m", "x", "y")),
         view=_asked,
         mistakes={
-            "the validation file is missing": lambda client, model, train, valid: _job(
-                client, model, train, None
-            ),
-            "the files are exchanged": lambda client, model, train, valid: _job(
-                client, model, valid, train
-            ),
-            "the rows that are learned are watched": lambda client, model, train, valid: _job(
-                client, model, train, train
-            ),
-            "the epochs are left to the service": lambda *given: _job(
-                *given, settings={"n_epochs": "auto"}
-            ),
-            "the batch size is left to the service": lambda *given: _job(
-                *given, settings={"batch_size": "auto"}
-            ),
-            "another suffix": lambda *given: _job(*given, suffix="tests"),
+            "the validation file is missing": lambda c, m, t, v: _job(c, m, t, None),
+            "the files are exchanged": lambda c, m, t, v: _job(c, m, v, t),
+            "the rows that are learned are watched": lambda c, m, t, v: _job(c, m, t, t),
+            "the epochs are left to the service": partial(_job, settings={"n_epochs": "auto"}),
+            "the batch size is left to the service": partial(_job, settings={"batch_size": "auto"}),
+            "another suffix": partial(_job, suffix="tests"),
         },
     ),
     exercise(
@@ -264,9 +255,7 @@ EXERCISES = (
                 event.message for event in client.list_events(job, limit=2).data
             ][::-1],
             "the newest comes first": lambda client, job: all_messages(client, job)[::-1],
-            "events come back, not messages": lambda client, job: [
-                *client.list_events(job, limit=2)
-            ][::-1],
+            "events come back, not messages": lambda c, j: [*c.list_events(j, limit=2)][::-1],
         },
     ),
     exercise(
@@ -281,7 +270,7 @@ EXERCISES = (
         mistakes={
             "an old test is replaced": lambda old, new: old | new,
             "a new test is lost": lambda old, new: new | old,
-            "a test is there twice": lambda old, new: _merged(old, new, once=False),
+            "a test is there twice": partial(_merged, once=False),
             "the second name is taken too": _second_only,
         },
     ),
@@ -291,13 +280,9 @@ EXERCISES = (
         cases=((_STORED, "ft:tests", _several_lines), (_STORED, "ft:tests", str.isalpha)),
         view=lambda labelled: {one.id: one.metadata for one in labelled},
         mistakes={
-            "the first page alone is labelled": lambda client, model, is_good: _label(
-                client, model, is_good, pages="first"
-            ),
+            "the first page alone is labelled": partial(_label, pages="first"),
             "only the good ones are labelled": _good_alone,
-            "good and bad are exchanged": lambda client, model, is_good: _label(
-                client, model, lambda text: not is_good(text)
-            ),
+            "good and bad are exchanged": lambda c, m, i: _label(c, m, lambda text: not i(text)),
         },
     ),
 )

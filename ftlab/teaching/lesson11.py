@@ -5,6 +5,7 @@
 """
 
 import re
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,9 +79,7 @@ EXERCISES = (
         solution=_eight_bits,
         cases=tuple((block,) for block in _BLOCKS),
         mistakes={
-            "whole numbers are returned": lambda block: [
-                round(x / max(map(abs, block)) * 127) for x in block
-            ],
+            "whole numbers are returned": lambda b: [round(x / max(map(abs, b)) * 127) for x in b],
             "the largest is taken with its sign": lambda block: _eight_bits(block, max(block)),
             "it cuts off instead of rounding": lambda block: [
                 int(x / (max(map(abs, block)) / 127)) * (max(map(abs, block)) / 127) for x in block
@@ -98,12 +97,8 @@ EXERCISES = (
             (Endpoint("Who is she, and who is he, and where are they going?"), "mine", MESSAGES),
         ),
         mistakes={
-            "the temperature is left to the server": lambda client, model, messages: _ask(
-                client, model, messages, temperature=None
-            ),
-            "the length is left to the server": lambda client, model, messages: _ask(
-                client, model, messages, max_tokens=None
-            ),
+            "the temperature is left to the server": partial(_ask, temperature=None),
+            "the length is left to the server": partial(_ask, max_tokens=None),
             "only the last message is sent": lambda client, model, messages: _ask(
                 client, model, messages[-1:]
             ),
@@ -134,13 +129,9 @@ EXERCISES = (
         ),
         view=_directives,
         mistakes={
-            "only the first end stops": lambda file, system, ends: _modelfile(
-                file, system, ends[:1]
-            ),
+            "only the first end stops": lambda f, s, e: _modelfile(f, s, e[:1]),
             "nothing stops": lambda file, system, ends: _modelfile(file, system, []),
-            "all ends are one stop": lambda file, system, ends: _modelfile(
-                file, system, [" ".join(ends)]
-            ),
+            "all ends are one stop": lambda f, s, e: _modelfile(f, s, [" ".join(e)]),
             "the temperature is Ollama's own": lambda file, system, ends: _modelfile(
                 file, system, ends
             ).replace("PARAMETER temperature 0\n", ""),

@@ -5,6 +5,7 @@
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import ftlab
@@ -65,12 +66,12 @@ EXERCISES = (
         cases=((100, 4, 2, 1.5, 1), (10, 4, 3, 0.5, 30), (90, 8, 1, 7.0, 0.5), (64, 8, 2, 2.0, 5)),
         view=_budget,
         mistakes={
-            "the passes do not limit it": lambda *given: _within(*given, limit=lambda a, b: b),
-            "the time does not limit it": lambda *given: _within(*given, limit=lambda a, b: a),
-            "a last part of a batch is lost": lambda *given: _within(*given, whole=int),
-            "the number of steps is rounded up": lambda *given: _within(*given, fits=math.ceil),
-            "minutes are taken for seconds": lambda *given: _within(*given, per_minute=1),
-            "the batch is not set": lambda *given: _within(*given, set_batch=False),
+            "the passes do not limit it": partial(_within, limit=lambda a, b: b),
+            "the time does not limit it": partial(_within, limit=lambda a, b: a),
+            "a last part of a batch is lost": partial(_within, whole=int),
+            "the number of steps is rounded up": partial(_within, fits=math.ceil),
+            "minutes are taken for seconds": partial(_within, per_minute=1),
+            "the batch is not set": partial(_within, set_batch=False),
         },
     ),
     exercise(
@@ -122,9 +123,7 @@ EXERCISES = (
             "the base is the model's name": lambda base, licence: _facts(
                 base, licence, base_model=None, model_name=base
             ),
-            "the library is transformers": lambda base, licence: _facts(
-                base, licence, library_name="transformers"
-            ),
+            "the library is transformers": partial(_facts, library_name="transformers"),
             "the licence is missing": lambda base, licence: _facts(base, None),
             "it is a dictionary": lambda base, licence: _facts(base, licence).to_dict(),
         },
