@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from ftlab import cli
-from ftlab.cli.verdict import _instructions
+from ftlab.cli.tuning import _instructions
 
 
 @pytest.fixture

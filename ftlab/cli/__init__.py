@@ -12,14 +12,10 @@ import typer
 
 from ftlab.cli.course import board, capstone, progress, rehearse
 from ftlab.cli.data import convert, diversity, doctor, mix, show, split, tasks
-from ftlab.cli.loop import loop, rollback, traces
-from ftlab.cli.models import estimate, merge, profile
-from ftlab.cli.models_list import get, models
-from ftlab.cli.serve import generate, serve
+from ftlab.cli.models import estimate, get, merge, models, profile
+from ftlab.cli.service import generate, loop, rollback, serve, traces, write_tests
 from ftlab.cli.synthesis import amplify, synth
-from ftlab.cli.train import train
-from ftlab.cli.verdict import compare, demo
-from ftlab.cli.write_tests import write_tests
+from ftlab.cli.tuning import compare, demo, train
 from ftlab.errors import FtlabError
 
 app = typer.Typer(
