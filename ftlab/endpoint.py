@@ -62,9 +62,10 @@ class Teacher:
 
     def __init__(
         self, client: Any, model: str, *, answer_tokens: int = 1024,
-        temperature: float | None = None, spoilt: int = 5,
+        temperature: float | None = None, spoilt: int = 5, store: bool | None = None,
     ) -> None:  # fmt: skip
         self.client, self.model, self.spoilt = client, model, spoilt
+        self._always: dict[str, Any] = {} if store is None else {"store": store}
         self.answer_tokens, self.temperature = answer_tokens, temperature
         self._limit = "max_tokens"  # OpenAI's newer models want the other name, and say so
         self._heat: dict[str, float] = {} if temperature is None else {"temperature": temperature}
@@ -75,12 +76,13 @@ class Teacher:
         more = {"sample": sample} if sample else {}
         return {**own, "temperature": self.temperature, **more}
 
-    def ask(self, messages: Messages, *, sample: int = 0) -> Answer:
+    def ask(self, messages: Messages, *, sample: int = 0, **more: Any) -> Answer:
         """Return the model's answer.
 
         Args:
             messages: the conversation, as the protocol wants it.
             sample: which of several answers to the same messages: the `seed` that is sent.
+            more: further parameters of the protocol, such as `tools`.
 
         Raises:
             NoAnswer: this request came to nothing.
@@ -89,8 +91,8 @@ class Teacher:
         import openai
 
         begun, spoilt = time.perf_counter(), 0
-        seed: dict[str, Any] = {"seed": sample} if sample else {}
-        key = request_hash(messages, **self.settings(sample))
+        key = request_hash(messages, **self.settings(sample), **more)
+        more |= self._always | ({"seed": sample} if sample else {})
         while True:
             try:
                 reply = self.client.chat.completions.create(
@@ -99,7 +101,7 @@ class Teacher:
                     extra_headers={"Idempotency-Key": key},
                     **{self._limit: self.answer_tokens},
                     **self._heat,
-                    **seed,
+                    **more,
                 )
                 return _answer(reply, messages, time.perf_counter() - begun)
             except openai.BadRequestError as error:

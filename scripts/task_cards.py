@@ -17,8 +17,7 @@ from pathlib import Path
 from ftlab import data, tasks
 from ftlab.evaluation.intervals import bootstrap
 from ftlab.files import write_text
-from ftlab.tasks import Ratio, style
-from ftlab.tasks.drawing import SPLITS, written
+from ftlab.tasks import SPLITS, Ratio, style, written
 
 COUNT = 1000  # most records of either split that the figures are counted on
 WHY = {

@@ -3,14 +3,10 @@
     paraphrase         the input in another manner; the completion stays
     back-translation   the input translated, and translated back; the completion stays
 
-A rewrite of a held-out example in the training set would make the held-out score a lie. Three
-things keep it out: an example that is near a held-out one is never rewritten; what comes
-back is compared with each held-out input (half of the word pairs in common, of either or of the
-held-out one, is too near); and its completion, if long, must not be a held-out one's.
-
-A rewrite is also turned down where it changes a number, loses a word that the completion takes from
-it, or is a copy of what is there. An example whose completion repeats its input (punctuation,
-translation) is not rewritten.
+A rewrite of a held-out example in the training set would make the held-out score a lie: an example
+near a held-out one is never rewritten, what comes back must share less than half of its word pairs
+with each held-out input, and a long completion must not be a held-out one's. A rewrite is also
+turned down where it changes a number, loses a word that the completion takes from it, or is a copy.
 """
 
 import os
@@ -32,6 +28,7 @@ LEAK = 0.5  # of the word pairs in common with a held-out input
 COPY = 0.9  # with an example that is there
 COPIED = 0.6  # of an input's words in its completion: the task is to copy them
 LONG = 8  # words of a completion that two examples do not share by chance
+Prompts = Sequence[Sequence[str]]
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 
@@ -55,12 +52,10 @@ class Neighbours:
         self._held.append(self._pairs(text))
 
     def nearest(self, text: str, *, within: bool = False) -> float:
-        """Return the greatest Jaccard index with a text held; 0 if there is none.
+        """Return the greatest Jaccard index with a text held, 0 if there is none.
 
-        Args:
-            text: what to compare.
-            within: take the share of a held text's pairs that stand in `text` instead, so that a
-                copy with more around it is near.
+        With `within`, the share of a held text's pairs that stand in `text`: so a copy with more
+        around it is near.
         """
         pairs = self._pairs(text)
         shares = (len(pairs & held) / (len(held if within else pairs | held) or 1)
@@ -69,17 +64,10 @@ class Neighbours:
 
 
 def amplify(
-    seeds: Sequence[data.Row],
-    n: int,
-    teacher: Teacher,
-    out: str | os.PathLike[str],
-    *,
-    held_out: Sequence[data.Row],
-    ways: Sequence[str] | Mapping[str, Sequence[Sequence[str]]] = WAYS,
-    seed: int = 0,
-    max_requests: int | None = None,
-    **how: Any,
-) -> Synthesis:
+    seeds: Sequence[data.Row], n: int, teacher: Teacher, out: str | os.PathLike[str], *,
+    held_out: Sequence[data.Row], ways: Sequence[str] | Mapping[str, Prompts] = WAYS,
+    seed: int = 0, max_requests: int | None = None, **how: Any,
+) -> Synthesis:  # fmt: skip
     """Make `n` new records from a few; what is near a held-out record is dropped.
 
     Call it again with the same arguments to go on after a stop. A new record's meta tells the way,
@@ -141,9 +129,7 @@ def amplify(
     return made
 
 
-def _prompts(
-    ways: Sequence[str] | Mapping[str, Sequence[Sequence[str]]],
-) -> Mapping[str, Sequence[Sequence[str]]]:
+def _prompts(ways: Any) -> Mapping[str, Prompts]:
     """Return the prompts by way, after checking them."""
     if not isinstance(ways, Mapping):
         words = read_data("amplify.yaml")
@@ -162,19 +148,16 @@ def _prompts(
 
 
 def _request(
-    index: int,
-    records: Sequence[data.Row],
-    prompts: Mapping[str, Sequence[Sequence[str]]],
-    cue: str,
-    seed: int,
-) -> Request:
+    index: int, records: Sequence[data.Row], prompts: Mapping[str, Prompts],
+    cue: str, seed: int,
+) -> Request:  # fmt: skip
     """Return request number `index`: the ways take turns, then the examples, then the prompts."""
     way = list(prompts)[index % len(prompts)]
     turn, place = divmod(index // len(prompts), len(records))
     first, *then = prompts[way][(turn + place + seed) % len(prompts[way])]
     text = _input(records[place])[len(cue) :]
     return Request(
-        [_user(first.replace("{text}", text))],
+        [{"role": "user", "content": first.replace("{text}", text)}],
         then=then[0] if then else "",
         sample=turn // len(prompts[way]),  # all prompts had their turn: another answer to each
         about=len(text),
@@ -187,19 +170,21 @@ class _Guard:
 
     def __init__(self, seeds: Sequence[data.Row], held_out: Sequence[data.Row]) -> None:
         inputs = [_input(record) for record in held_out]
-        everything = [*inputs, *map(_input, seeds)]
-        self._near = Neighbours(inputs, scaffolding=everything)
-        self._names = {data.meta(r)[name] for r in held_out for name in ("id", "from")
-                        if isinstance(data.meta(r).get(name), str | int)}  # fmt: skip
+        self._near = Neighbours(inputs, scaffolding=[*inputs, *map(_input, seeds)])
+        self._names = {name for record in held_out for name in _names(record)}
         self._completions = {_plain(data.answer(r)) for r in held_out} - {""}
 
     def leaks(self, record: data.Row) -> bool:
-        known = {data.meta(record).get(name) for name in ("id", "from")}
         return (
-            any(isinstance(name, str | int) and name in self._names for name in known)
+            bool(self._names & _names(record))
             or _plain(data.answer(record)) in self._completions
             or self._near.nearest(_input(record), within=True) >= LEAK
         )
+
+
+def _names(record: data.Row) -> set[str | int]:
+    known = (data.meta(record).get(name) for name in ("id", "from"))
+    return {name for name in known if isinstance(name, str | int)}
 
 
 def _plain(completion: str) -> str:
@@ -212,10 +197,6 @@ def _input(record: data.Row) -> str:
     return data.prompt(record)[-1]["content"]
 
 
-def _user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
 def _copies(record: data.Row, cue: str) -> bool:
     """Say whether a completion repeats its input, which then cannot be said otherwise alone."""
     words = {word for word in _WORD.findall(_input(record)[len(cue) :].lower()) if len(word) > 2}
@@ -225,16 +206,16 @@ def _copies(record: data.Row, cue: str) -> bool:
 
 def _new(text: str, cue: str, way: str, source: data.Row) -> data.Row:
     """Return the record of a cleaned answer; raise Rejected where it changes what matters."""
-    before = _input(source)[len(cue) :]
+    before, answer = _input(source)[len(cue) :], data.answer(source)
     if _WORD.findall(text.lower()) == _WORD.findall(before.lower()):
         raise Rejected("nothing was changed")
     if sorted(_NUMBER.findall(text)) != sorted(_NUMBER.findall(before)):
         raise Rejected("a number was changed, lost or added")
-    taken = {word for word in _WORD.findall(data.answer(source)) if len(word) > 2}
+    taken = {word for word in _WORD.findall(answer) if len(word) > 2}
     lost = taken & set(_WORD.findall(before)) - set(_WORD.findall(text))
-    if lost and len(data.answer(source).split()) > 1:  # one word alone is a label
+    if lost and len(answer.split()) > 1:  # one word alone is a label
         raise Rejected(f"lost what the completion takes from it: {min(lost)}")
     came = str(data.meta(source).get("id") or data.fingerprint([source])[:12])
     own = {key: value for key, value in data.meta(source).items() if key != "id"}
-    meta = {"group": came, **own, "way": way, "from": came}
-    return data.example([*data.prompt(source)[:-1], _user(cue + text)], data.answer(source), **meta)
+    turns = [*data.prompt(source)[:-1], {"role": "user", "content": cue + text}]
+    return data.example(turns, answer, **{"group": came, **own, "way": way, "from": came})

@@ -1,8 +1,5 @@
 """Answers that were paid for: kept under the hash of their request, so that none is paid twice.
 
-    cache = AnswerCache("answers.jsonl")
-    for request, answer in answers(teacher, requests, cache): ...
-
 An answer is on the disk before anybody looks at it. A run that was killed, made again, finds the
 answers that are there and asks for what is missing.
 """
@@ -21,8 +18,6 @@ from ftlab.curation.cleaning import clean
 from ftlab.endpoint import Answer, Messages, NoAnswer, Teacher, request_hash
 from ftlab.errors import ConfigError, DataError, ModelError
 
-__all__ = ["AnswerCache", "Request", "answers"]
-
 FAILURES = 5  # requests in a row that come to nothing before a run gives up
 
 
@@ -39,6 +34,8 @@ class Request:
     """Characters that an answer will have, about: for estimates."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Not sent: the record that the prompt was made of, the manner of the rewriting."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of the protocol that change the answer, such as `tools`."""
 
 
 class AnswerCache:
@@ -85,11 +82,10 @@ class AnswerCache:
         """Append an answer; it is on the disk when this returns."""
         key = request_hash(messages, **settings)
         answer = Answer(answer) if isinstance(answer, str) else answer
-        line = json.dumps({"request": key, **asdict(answer)}) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock, self.path.open("a", encoding="utf-8") as stream:
-                stream.write(line)
+                stream.write(json.dumps({"request": key, **asdict(answer)}) + "\n")
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
@@ -98,14 +94,10 @@ class AnswerCache:
 
 
 def answers(
-    teacher: Teacher,
-    requests: Iterable[Request],
-    cache: AnswerCache | None,
-    *,
-    at_once: int = 8,
-    wanted: Callable[[], int] | None = None,
-) -> Generator[tuple[Request, Answer | NoAnswer], None, None]:
-    """Yield every request with its answer, in order; several are under way at one time.
+    teacher: Teacher, requests: Iterable[Request], cache: AnswerCache | None, *,
+    at_once: int = 8, wanted: Callable[[], int] | None = None,
+) -> Generator[tuple[Request, Answer | NoAnswer], None, None]:  # fmt: skip
+    """Yield every request with its answer, in order; `at_once` are under way at one time.
 
     Args:
         teacher: who answers.
@@ -122,11 +114,11 @@ def answers(
         raise ConfigError(f"At least one request at a time is needed, got {at_once}.")
 
     def one(request: Request) -> Answer | NoAnswer:
-        settings = teacher.settings(request.sample)
+        settings = teacher.settings(request.sample) | dict(request.more)
         answer = cache.get(request.messages, **settings) if cache is not None else None
         if answer is None:
             try:
-                answer = teacher.ask(request.messages, sample=request.sample)
+                answer = teacher.ask(request.messages, sample=request.sample, **request.more)
             except NoAnswer as error:
                 return error
             if cache is not None:

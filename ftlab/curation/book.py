@@ -1,17 +1,14 @@
 """Pairs for the task style from any text of the user's own: a model says its sentences plainly.
 
-    a sentence of the book --teacher--> the same in plain English --checks--> plain -> the book's
-
 The book's side is what a model is tuned to write, and it is the author's own; only the question is
-made. A plain side is rejected where it is too long or too short, a copy, still in an old voice by
-the measure of `ftlab.tasks.style`, or where a name or a number was lost or invented. The checks do
-not see whether the sense was kept: read some. Mind the licence of the text.
+made. The checks do not see whether the sense was kept: read some. Mind the licence of the text.
 """
 
 import difflib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from ftlab import data
 from ftlab.curation.answer_cache import Request
@@ -19,8 +16,7 @@ from ftlab.curation.synthesis import Rejected, Synthesis, run
 from ftlab.endpoint import Teacher
 from ftlab.errors import DataError
 from ftlab.files import read_text
-from ftlab.tasks import style
-from ftlab.tasks.drawing import digest
+from ftlab.tasks import digest, first_paragraph, style
 from ftlab.tasks.punctuation import sentences
 
 ASK = (
@@ -31,30 +27,19 @@ WORDS = (8, 45)  # in a sentence of the book
 
 
 def pairs(
-    book: str | os.PathLike[str],
-    n: int,
-    teacher: Teacher,
-    out: str | os.PathLike[str],
-    *,
-    concurrency: int = 4,
-    progress: bool = True,
+    book: str | os.PathLike[str], n: int, teacher: Teacher, out: str | os.PathLike[str], **how: Any
 ) -> Synthesis:
-    """Make up to n pairs; killed and called again, it goes on where it was.
+    """Make up to n pairs; each record's group is its paragraph, so that `split` keeps it together.
 
     Args:
         book: a text in UTF-8, its paragraphs apart by a blank line.
         n: pairs wanted; there are fewer where the book ends before.
         teacher: who says the sentences plainly; see `ftlab.endpoint.connect`.
         out: the JSONL file to make or to go on with; rejects and answers lie beside it.
-        concurrency: most requests at one time.
-        progress: show an estimate, then a bar, on stderr.
-
-    Returns:
-        What was made; each record's group is its paragraph, so that `split` keeps it together.
+        how: `concurrency` and `progress`, as for `ftlab.curation.synthesis.run`; its errors too.
 
     Raises:
-        DataError: the book has no sentence of 8 to 45 words, or `out` is not from such a run.
-        ModelError: the teacher gives no answers; what was accepted is kept.
+        DataError: the book has no sentence of 8 to 45 words.
     """
     requests = []
     for paragraph in re.split(r"\n\s*\n", read_text(book)):
@@ -63,8 +48,8 @@ def pairs(
             whole = text[:1].isupper() or text[:1] in "\"'“‘"
             long = WORDS[0] <= len(text.split()) <= WORDS[1]
             if whole and long and text.rstrip("\"'”’")[-1:] in ".!?":
-                given = {"text": text, "group": digest(flat)}
                 messages = [{"role": "user", "content": ASK.format(text=text)}]
+                given = {"text": text, "group": digest(flat)}
                 requests.append(Request(messages, about=len(text), given=given))
     if not requests:
         raise DataError(
@@ -73,32 +58,28 @@ def pairs(
         )
 
     def judge(request: Request, text: str) -> data.Row:
-        plain, voiced = style.parse(text), request.given["text"]
+        plain, voiced = first_paragraph(text), request.given["text"]
         if why := fault(plain, voiced):
             raise Rejected(why)
         group = request.given["group"]
         return style.row(plain, voiced, slice="book", group=group, source=Path(book).name)
 
-    return run(requests, teacher, judge, out, n=n, concurrency=concurrency, progress=progress)
+    return run(requests, teacher, judge, out, n=n, **how)
 
 
 def fault(plain: str, voiced: str) -> str:
     """Return why a plain side is none; "" if nothing is found.
 
-    >>> fault("Karen paid 3 pounds.", "It was Karen, and no other, who parted with 3 pounds.")
-    ''
     >>> fault("She paid 3 pounds.", "It was Karen, and no other, who parted with 3 pounds.")
     'a name or a number is lost'
     """
-    words, names = plain.split(), (set(style.names(plain)), set(style.names(voiced)))
+    words, there, wanted = plain.split(), set(style.names(plain)), set(style.names(voiced))
     if len(words) < 3:
         return "too short"
     if len(words) > 1.3 * len(voiced.split()):
         return "too long"
     if difflib.SequenceMatcher(None, plain.lower(), voiced.lower()).ratio() > 0.9:
         return "a copy"
-    if names[1] - names[0]:
-        return "a name or a number is lost"
-    if names[0] - names[1]:
-        return "a name or a number is invented"
+    if there != wanted:
+        return f"a name or a number is {'lost' if wanted - there else 'invented'}"
     return "still in an old voice" if style.in_voice(plain) else ""

@@ -3,29 +3,37 @@
     out  Sure! Here is the JSON you asked for:\\n{"name": "Ann"}      preamble, mixed_outputs
     out  I'm sorry, but as an AI language model I cannot ...          refusals
     in   a cafÃ© in MÃ¼nchen                                          mojibake
+    in   Name a knot.\\n\\n<noinput>                                  placeholder_input
+
+A list of words (`data/words.yaml`) finds what is worth reading; it proves nothing. Placeholders,
+run-on examples and unseen pages came with the first sets that models wrote, and with their copies.
 
 >>> announced("Here is the test:\\nimport unittest")
 'import unittest'
 >>> unscramble("a cafÃ© in MÃ¼nchen")
 'a café in München'
+>>> listed("He said that women are bad at maths."), listed("Ask the chairman.")
+({'bias': "'women are bad at'"}, {'bias': "'chairman' for 'chair'"})
+>>> listed("She read of vermin, and shot the film."), listed("Good morning.")
+({'moderation': "'vermin' (hate)"}, {})
 """
 
+import functools
 import itertools
 import random
 import re
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ftlab import data
 from ftlab.curation import checks_private
 from ftlab.curation.checks_private import PATTERNS
-from ftlab.curation.checks_words import leftovers, listed
 from ftlab.curation.findings import Notes, counted
 from ftlab.curation.near_duplicates import pairs_of_words
+from ftlab.files import read_data
 from ftlab.formats import NotJsonError, loads
-
-# What answers begin with.
 
 _REFUSES_WITHIN = 240  # characters: a refusal stands at the beginning
 
@@ -70,7 +78,58 @@ def unscramble(text: str) -> str:
     return "\u0085".join(map(ftfy.fix_encoding, _NEXT_LINE.split(text)))
 
 
-# Over the whole file.
+_TOKENS = re.compile(r"[a-z'-]+")
+
+
+def listed(text: str) -> dict[str, str]:
+    """Return the checks among moderation and bias that a text fails, each with an example."""
+    cues, moderated, biased, kinds = _patterns()
+    low = text.lower().replace("’", "'")
+    found: dict[str, str] = {}
+    if cues.isdisjoint(_TOKENS.findall(low)):  # most texts, at little cost
+        return found
+    if match := moderated.search(low):
+        found["moderation"] = f"{match.group()!r} ({kinds[match.group()]})"
+    if match := biased.search(low):
+        better = read_data("words.yaml")["terms"].get(match.group())
+        found["bias"] = repr(match.group()) + (f" for {better!r}" if better else "")
+    return found
+
+
+@functools.cache
+def _patterns() -> tuple[set[str], re.Pattern[str], re.Pattern[str], dict[str, str]]:
+    """Return a word of each phrase, the pattern of each check, and the kind of each phrase."""
+    lists = read_data("words.yaml")
+    kinds = {word: kind for kind, words in lists["moderation"].items() for word in words}
+    cues = {max(phrase.split(), key=len) for phrase in (*kinds, *lists["terms"], *lists["groups"])}
+    groups, before, after = (_any(lists[name]) for name in ("groups", "before", "after"))
+    biased = rf"\b(?:{before} {groups}|{groups} {after}|{_any(lists['terms'])})\b"
+    return cues, re.compile(rf"\b{_any(kinds)}\b"), re.compile(biased), kinds
+
+
+def _any(words: "tuple[str, ...] | dict[str, str]") -> str:
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    return f"(?:{'|'.join(map(re.escape, longest_first))})"
+
+
+def leftovers(asked: str, answers: Sequence[str]) -> dict[str, str]:
+    """Return the leftovers in all that is asked and in answers, by check, each with an example."""
+    found = {}
+    before, _, last = asked.rstrip().rpartition("\n")
+    last = last.strip()
+    if before and len(last) <= 30 and PATTERNS.no_input.fullmatch(last):
+        found["placeholder_input"] = last
+    alone = last.startswith(("http://", "https://")) and len(last.split()) == 1
+    if (alone and PATTERNS.page.search(before)) or PATTERNS.attached.fullmatch(last):
+        found["unseen"] = last
+    for answer in answers:
+        if len(answer) <= 60 and PATTERNS.no_output.fullmatch(answer.strip()):
+            found["placeholder_output"] = answer.strip()
+        match = PATTERNS.asks.search(answer, 1) if ":" in answer else None
+        if match and PATTERNS.says.search(answer, match.end()):
+            found["two_in_one"] = match.group().strip()
+    return found
+
 
 FEW = 20  # records below which nothing is said of shares, lengths and labels
 SAMPLE = 300  # inputs kept to measure diversity
@@ -87,15 +146,9 @@ class ContentChecks:
     """Examine each record as it passes, and at the end what only the whole shows."""
 
     def __init__(self, seed: int = 0, *, rendered: bool = False) -> None:
-        """Begin.
-
-        Args:
-            seed: of the samples.
-            rendered: whether a template is examined too, which says what it has a place for.
-        """
-        self._rendered, self._rare = rendered, Counter[str]()
+        """Begin; if `rendered`, a template is examined too, which says what it has a place for."""
+        self._rendered, self._rare, self._several = rendered, Counter[str](), 0
         self._random = random.Random(seed)
-        self._several = 0
         self._lines = array("Q")
         self._empty: list[tuple[int, str]] = []
         self._lengths = {"input": array("L"), "output": array("L")}
@@ -115,7 +168,7 @@ class ContentChecks:
         if sum(turn["role"] == "assistant" for turn in turns) > len(learned):
             notes.add("answers_without_loss", line)
         if not self._rendered and (rare := data.rare(record)):
-            self._rare.update(rare)
+            self._rare.update(sorted(rare))
             notes.add("needs_a_place", line)
         if match := next(filter(None, map(PATTERNS.preamble.match, learned)), None):
             notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")

@@ -3,8 +3,7 @@
     "Sure! Here is the test:\\n```python\\nimport unittest\\n```\\nLet me know if it helps!"
     ->  "import unittest"      preamble, code fence, trailing chatter
 
-Only what models say to people is taken off: a first line is a preamble when it opens as one does
-("Sure", "Here is") and so is not data, and "items:" at the head of a YAML document stays.
+Only what models say to people is taken off: a preamble opens as one does ("Sure", "Here is").
 
 >>> clean("Here is the JSON:\\n{}\\n\\nI hope this helps!")
 ('{}', ('preamble', 'trailing chatter'))
@@ -15,8 +14,6 @@ Only what models say to people is taken off: a first line is a preamble when it 
 import re
 
 KINDS = ("thinking", "preamble", "code fence", "trailing chatter")
-"""What can be cleaned off, in the order in which it is looked for."""
-
 # A thought without an end leaves no answer.
 _THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?(?:</\1>\s*|\Z)", re.DOTALL)
 _FENCED = re.compile(r"^(`{3,}|~{3,})[^\n`]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -38,14 +35,7 @@ _CHATTER = re.compile(
 
 
 def clean(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return an answer without preamble, code fences and trailing chatter, and what was found.
-
-    Args:
-        text: an answer as the teacher wrote it.
-
-    Returns:
-        The text that is left, without blanks around it, and the `KINDS` that were cleaned off.
-    """
+    """Return what is left of a teacher's answer, and the `KINDS` that were cleaned off."""
     found: set[str] = set()
     text = text.replace("\r\n", "\n").strip()
     while True:
@@ -55,11 +45,8 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
                 text = text[match.end() :].lstrip("\n")
                 found.add(kind)
         if fenced := _FENCED.search(text):
-            found.add("code fence")
-            if text[: fenced.start()].strip():
-                found.add("preamble")
-            if text[fenced.end() :].strip():
-                found.add("trailing chatter")
+            found |= {"code fence"} | ({"preamble"} if text[: fenced.start()].strip() else set())
+            found |= {"trailing chatter"} if text[fenced.end() :].strip() else set()
             text = fenced[2]
         elif opened := _OPEN_FENCE.match(text):  # never closed: the answer was cut off
             found.add("code fence")

@@ -7,20 +7,10 @@ fitted on the reference alone, and it is divided into areas by k-means.
 
     coverage   share of the reference points that have a record within the distance of their own
                fifth neighbour (Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for
-               Generative Models")
+               Generative Models"); `expected` is what as many records drawn like it would reach
     evenness   effective number of areas hit (exp of Shannon's entropy: Hill 1973), each weighed by
                its data against its share of the reference, over the number of areas
     score      sqrt(coverage * evenness), so that neither makes up for the other
-
-Coverage grows with the number of records: compare files of one size, or each with `expected`, what
-as many records drawn like the reference would reach.
-
->>> from ftlab import data
->>> asked = [f"{verb} {n} {noun}" for n in range(9) for verb, noun in
-...          (("buy", "red apples"), ("sell", "old bikes"), ("paint", "tall doors"))]
->>> reference = [data.example(text, text.split()[0]) for text in asked]
->>> measure(reference[:9], reference).score > measure(reference[::3], reference).score
-True
 """
 
 import json
@@ -43,14 +33,13 @@ EMPTY, THIN = 0.1, 0.5  # of an area's share of the reference
 
 @dataclass(frozen=True)
 class Area:
-    """A part of the reference whose records resemble each other."""
+    """A part of the reference whose records resemble each other; shares are from 0 to 1."""
 
     terms: tuple[str, ...]
     """What its records say more often than others."""
     share: float
     """Of the reference."""
     data_share: float
-    """Of the data."""
     coverage: float
     """Of its reference points."""
     missed: tuple[str, ...]
@@ -96,47 +85,32 @@ class Diversity:
              f"{a.data_share:.0%}", f"{a.coverage:.0%}"] for a in self.areas
         ]  # fmt: skip
         missed = [f"  {' '.join(a.missed[0].split())[:70]}" for a in self.areas if a.missed]
-        return "\n".join(
-            [
-                f"{self.n:,} records against {self.reference:,}: score {self.score:.2f}",
-                f"coverage {self.coverage:.2f} (as many drawn like the reference: "
-                f"{self.expected:.2f}), evenness {self.evenness:.2f}",
-                f"{self.beside:.0%} of the records are near nothing in the reference",
-                table(["area", "reference", "data", "covered"], rows),
-                *(["Missed, for example:", *missed[:5]] if missed else []),
-            ]
-        )
+        return "\n".join([
+            f"{self.n:,} records against {self.reference:,}: score {self.score:.2f}",
+            f"coverage {self.coverage:.2f} (as many drawn like the reference: "
+            f"{self.expected:.2f}), evenness {self.evenness:.2f}",
+            f"{self.beside:.0%} of the records are near nothing in the reference",
+            table(["area", "reference", "data", "covered"], rows),
+            *(["Missed, for example:", *missed[:5]] if missed else []),
+        ])  # fmt: skip
 
 
 def expected_coverage(n: int, reference: int) -> float:
     """Return the coverage that `n` records drawn like the reference reach on average.
 
     Naeem et al. 2020, section 3.3: of all the points, none of the k nearest is a record.
-
-    >>> round(expected_coverage(1000, 1000), 2)
-    0.97
     """
     none = math.prod((reference - i) / (n + reference - i) for i in range(1, NEIGHBOURS + 1))
     return 1 - none
 
 
 def measure(
-    records: Sequence[data.Row],
-    reference: Sequence[data.Row],
-    *,
-    areas: int = 10,
-    seed: int = 0,
+    records: Sequence[data.Row], reference: Sequence[data.Row], *, areas: int = 10, seed: int = 0
 ) -> Diversity:
-    """Measure what records cover of a reference.
-
-    Args:
-        records: the data.
-        reference: at least 20 records like those that the model will meet.
-        areas: most areas that the reference is divided into.
-        seed: of the reduction and the clusters.
+    """Measure what records cover of a reference, which is divided into `areas` at most.
 
     Raises:
-        DataError: no records, too few to compare with, or all of them the same.
+        DataError: no records, fewer than 20 to compare with, or all of them the same.
         ConfigError: fewer than two areas.
     """
     import numpy as np
@@ -166,21 +140,19 @@ def measure(
 
     k = min(areas, different, max(2, len(reference) // 10))
     clusters = KMeans(k, n_init=4, random_state=seed).fit(there)
-    shares = np.bincount(clusters.labels_, minlength=k) / len(reference)
+    area_of = clusters.labels_
+    shares = np.bincount(area_of, minlength=k) / len(reference)
     hit = np.bincount(clusters.predict(here), minlength=k) / len(records)
     texts = [asked(record).removeprefix(head) for record in reference]
     names = _terms([f"{t} {data.answer(r)}" for t, r in zip(texts, reference, strict=True)],
-                   clusters.labels_, k)  # fmt: skip
+                   area_of, k)  # fmt: skip
     found = []
-    for number in range(k):
-        mine = clusters.labels_ == number
-        missed = np.flatnonzero(mine & ~covered)
-        middle = np.linalg.norm(there[missed] - clusters.cluster_centers_[number], axis=1)
-        typical = missed[np.argsort(middle, kind="stable")][:3]
-        found.append(Area(
-            names[number], float(shares[number]), float(hit[number]), float(covered[mine].mean()),
-            tuple(texts[i] for i in typical),
-        ))  # fmt: skip
+    for i in range(k):
+        missed = np.flatnonzero((area_of == i) & ~covered)
+        middle = np.linalg.norm(there[missed] - clusters.cluster_centers_[i], axis=1)
+        typical = tuple(texts[j] for j in missed[np.argsort(middle, kind="stable")][:3])
+        share = float(covered[area_of == i].mean())
+        found.append(Area(names[i], float(shares[i]), float(hit[i]), share, typical))
     found.sort(key=lambda area: (area.state != "empty", -area.share * (1 - area.coverage)))
     return Diversity(
         n=len(records),
@@ -234,8 +206,7 @@ def _terms(texts: list[str], area_of: Any, k: int) -> list[tuple[str, ...]]:
         matrix = words.fit_transform(texts)
     except ValueError:  # texts of figures and marks
         return [(f"area {number + 1}",) for number in range(k)]
-    names = words.get_feature_names_out()
-    overall = np.asarray(matrix.mean(axis=0))[0]
+    names, overall = words.get_feature_names_out(), np.asarray(matrix.mean(axis=0))[0]
     found = []
     for number in range(k):
         more = np.asarray(matrix[area_of == number].mean(axis=0))[0] - overall

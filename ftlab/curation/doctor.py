@@ -19,36 +19,35 @@ so that memory hardly grows with the file. The checks are listed in `CHECKS`.
 """
 
 import os
+import re
 import sys
 import time
 from array import array
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ftlab import data
+from ftlab import data, templates
 from ftlab.curation.checks_content import ContentChecks
-from ftlab.curation.checks_repeats import Repeats, leaks, repetitions
-from ftlab.curation.checks_structure import is_array, read_lines, row_of
-from ftlab.curation.checks_template import TemplateChecks
-from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report
-from ftlab.curation.mend import Change, Mended, fix
-from ftlab.errors import ConfigError, DataError
-from ftlab.formats import NotJsonError, format_of, loads
+from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report, counted, finding
+from ftlab.curation.mend import Change, Mended, fix, is_array, read_lines
+from ftlab.curation.near_duplicates import Repeats, leaks, repetitions
+from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.formats import NotJsonError, extra_keys, format_of, loads
+from ftlab.formats import examine as examine_row
+from ftlab.rendering import HELLO, PROBE
 
 __all__ = ["CHECKS", "Change", "Check", "Finding", "Mended", "Report", "examine", "fix"]
 
+UNLIMITED = 1_000_000  # tokenizers without a limit say a far larger number
+
 
 def examine(
-    path: str | os.PathLike[str],
-    *,
-    eval_path: str | os.PathLike[str] | None = None,
-    model: Any = None,
-    max_length: int | None = None,
-    progress: bool = False,
-) -> Report:
+    path: str | os.PathLike[str], *, eval_path: str | os.PathLike[str] | None = None,
+    model: Any = None, max_length: int | None = None, progress: bool = False,
+) -> Report:  # fmt: skip
     """Examine a JSONL file of records, in any of the formats.
 
     Args:
@@ -72,80 +71,73 @@ def examine(
         raise ConfigError("max_length counts a model's tokens: name the model too.")
     if eval_path is not None and Path(path).resolve() == Path(eval_path).resolve():
         raise ConfigError(f"{path} is both the training and the evaluation file; name two files.")
+    if isinstance(model, str | os.PathLike):
+        from ftlab import models
+
+        model = models.tokenizer(model)
     notes = Notes()
-    template = None if model is None else TemplateChecks(_tokenizer(model), max_length)
+    formats: dict[str, array[int]] = {}
+    template = None if model is None else _Rendered(model, max_length)
     content = ContentChecks(rendered=template is not None)
     seen = Repeats(outputs=eval_path is not None)
-    formats: dict[str, array[int]] = {}
-    if Path(path).is_file() and is_array(path):
+    if is_array(path):
         notes.add("json_array", None)
     else:
-        for line, text in _watched(read_lines(path, notes), path, notes, progress):
-            try:
-                row = loads(text)
-            except NotJsonError as error:
-                notes.add(error.check, line, f"Line {line}: {error}")
-                continue
-            record = row_of(row, line, notes)
-            if record is None:
-                continue
-            formats.setdefault(format_of(row) or "", array("Q")).append(line)
-            seen.see(line, record)
-            content.see(line, record, notes)
-            if template is not None:
-                template.see(line, record, notes)
+        size = Path(path).stat().st_size if Path(path).exists() else None
+        hidden = not (progress and sys.stderr.isatty())
+        with tqdm(total=size, desc="Examining", unit="B", unit_scale=True, disable=hidden) as bar:
+            for line, text in read_lines(path, notes):
+                bar.update(notes.bytes - bar.n)
+                if (read := _record(line, text, notes)) is None:
+                    continue
+                record, format = read
+                formats.setdefault(format, array("Q")).append(line)
+                seen.see(line, record)
+                content.see(line, record, notes)
+                if template is not None:
+                    template.see(line, record, notes)
         if not notes.findings() and not seen.lines:
             notes.add("empty_file", None)
     facts: dict[str, Any] = {"formats": {k: len(v) for k, v in sorted(formats.items())}}
-    _judge_formats(formats, notes)
+    most = max(formats, key=lambda name: len(formats[name]), default="")
+    for name, lines in formats.items():
+        for line in lines if name != most else ():
+            notes.add("mixed_formats", line, f"Line {line} is {name}, most are {most}.")
     facts |= content.finish(notes)
     endless = len(notes.lines("no_assistant"))
     if endless > max(1, len(seen.lines)):
         notes.tell("no_assistant", f"{endless:,} of {notes.read:,} lines: are two roles exchanged?")
     if template is not None:
         facts |= template.finish(notes)
-    found = repetitions(seen, labelled=bool(content.labels()))
+    repeated = repetitions(seen, labelled=bool(content.labels()))
     if eval_path is not None:
-        found += leaks(seen, _remember(eval_path, seen, notes))
+        repeated |= leaks(seen, _remember(eval_path, seen, notes))
+    found = [finding(check, *lines) for check, lines in repeated.items()]
     facts["seconds"] = round(time.perf_counter() - begun, 2)
     return Report(os.fspath(path), notes.read, len(seen.lines), notes.findings() + found, facts)
 
 
-def _watched(
-    lines: Iterator[tuple[int, str]], path: str | os.PathLike[str], notes: Notes, progress: bool
-) -> Iterator[tuple[int, str]]:
-    """Yield the lines, with a bar of the bytes that were read if it is wanted on a terminal."""
-    size = Path(path).stat().st_size if Path(path).exists() else None
-    hidden = not (progress and sys.stderr.isatty())
-    with tqdm(total=size, desc="Examining", unit="B", unit_scale=True, disable=hidden) as bar:
-        for line in lines:
-            bar.update(notes.bytes - bar.n)
-            yield line
-
-
-def _tokenizer(model: Any) -> Any:
-    """Return the tokenizer of a name or a folder; what is neither is a tokenizer."""
-    if not isinstance(model, (str, os.PathLike)):
-        return model
-    from ftlab import models
-
-    return models.tokenizer(model)
-
-
-def _judge_formats(formats: "dict[str, array[int]]", notes: Notes) -> None:
-    """Put down the records that are not in the commonest format."""
-    if len(formats) < 2:
-        return
-    most = max(formats, key=lambda name: len(formats[name]))
-    for name, lines in formats.items():
-        for line in lines if name != most else ():
-            notes.add("mixed_formats", line, f"Line {line} is {name}, most are {most}.")
+def _record(line: int, text: str, notes: Notes) -> tuple[data.Row, str] | None:
+    """Return the row of a line and its format; None, with its faults put down, when it is none."""
+    try:
+        parsed = loads(text)
+    except NotJsonError as error:
+        notes.add(error.check, line, f"Line {line}: {error}")
+        return None
+    row, faults = examine_row(parsed)
+    for check, reason in dict(reversed(faults)).items():  # of each check the first reason
+        notes.add(check, line, f"For example: {reason}.")
+    if faults:
+        return None
+    if unknown := extra_keys(parsed):
+        notes.add("extra_keys", line, f"For example: {', '.join(sorted(unknown)[:5])}.")
+    return row, format_of(parsed) or ""
 
 
 def _remember(path: str | os.PathLike[str], train: Repeats, notes: Notes) -> Repeats:
     """Read the evaluation file; its own faults are one finding."""
     seen, faults = Repeats(like=train, outputs=True), Notes()
-    if Path(path).is_file() and is_array(path):
+    if is_array(path):
         notes.add("eval_bad_lines", None, f"{path} is one JSON array, not lines.")
         return seen
     for line, text in read_lines(path, faults):
@@ -158,3 +150,95 @@ def _remember(path: str | os.PathLike[str], train: Repeats, notes: Notes) -> Rep
     for line in faults.lines("not_utf8") + faults.lines("huge_line"):
         notes.add("eval_bad_lines", line, f"Line {line} of {path} cannot be read.")
     return seen
+
+
+class _Rendered:
+    """Examine a tokenizer's template, and each record's tokens and mask as training has them."""
+
+    def __init__(self, tokenizer: Any, max_length: int | None) -> None:
+        if max_length is not None and max_length < 1:
+            raise ConfigError(f"max_length must be at least 1, got {max_length}.")
+        limit = getattr(tokenizer, "model_max_length", None) or UNLIMITED
+        self.max_length = max_length or (limit if limit < UNLIMITED else None)
+        self.tokenizer = tokenizer
+        problems = templates.tokenizer_problems(tokenizer)
+        self.faults = {name: why for name, why in problems.items() if name in CHECKS}
+        if tokenizer.eos_token is None:  # then an answer ends with the template's end alone
+            self.faults.pop("end_is_not_eos", None)
+        self._renders = "no_template" not in self.faults
+        if self._renders:
+            thoughts = {"opens_thought": templates.opens_thought,
+                        "removes_thoughts": templates.removes_thoughts}  # fmt: skip
+            self.faults |= {name: "" for name, has in thoughts.items() if has(tokenizer)}
+        self._system = self._renders and self._takes_system()
+        try:
+            self._ends = set(templates.end_of_turn_ids(tokenizer))
+        except ModelError:
+            self._ends = set()
+        special = map(str, [*tokenizer.get_added_vocab(),
+                            *getattr(tokenizer, "all_special_tokens", [])])  # fmt: skip
+        # Names of two characters and less, or of letters alone, are words too.
+        marked = sorted({t for t in special if len(t) > 2 and not t.isalnum()})
+        self._special = re.compile("|".join(map(re.escape, marked)) or r"(?!)")
+        self._thinks = self._renders and "<think>" in str(tokenizer.chat_template)
+        self._lost: Counter[str] = Counter()
+        self._tokens = self._supervised = self._answerless = self._cut = 0
+
+    def _takes_system(self) -> bool:
+        """Return whether a system message is in the prompt, and stays when the answer follows."""
+        asked = ({"role": "system", "content": PROBE}, HELLO)
+        try:
+            templates.encode(self.tokenizer, data.example(asked, "hi"))
+            return PROBE in templates.prompt_text(self.tokenizer, asked)
+        except DataError:
+            return False
+
+    def see(self, line: int, record: data.Row, notes: Notes) -> None:
+        """Examine one record."""
+        turns = data.conversation(record)
+        matches = (self._special.search(turn["content"]) for turn in turns)
+        if match := next(filter(None, matches), None):
+            notes.add("special_tokens_in_text", line, f"For example {match.group()}.")
+        if not self._renders:
+            return
+        if turns[0]["role"] == "system" and not self._system:
+            notes.add("system_unsupported", line)
+            side = "messages" if record.get("messages") else "prompt"
+            record = {**record, side: record[side][1:]}
+        try:
+            encoded = templates.encode(self.tokenizer, record)
+        except DataError as error:
+            notes.add("template_refuses", line, f"For example: {error}")
+            return
+        ids, mask = encoded.input_ids, encoded.loss_mask
+        last = [token for token, m, after in zip(ids, mask, [*mask[1:], 0]) if m > after]  # noqa: B905
+        if any(token not in self._ends for token in last):
+            notes.add("end_token_missing", line)
+        if self.max_length is not None and (length := len(ids)) > self.max_length:
+            ids, mask = ids[: self.max_length], mask[: self.max_length]
+            self._cut += 1
+            self._answerless += not any(mask)
+            notes.add("truncated", line, f"Line {line} has {length} of {self.max_length} tokens.")
+        if not any(mask):
+            notes.add("no_supervised_tokens", line)
+        self._tokens += len(ids)
+        self._supervised += sum(mask)
+        if self._thinks:
+            asked = (turn["content"] for turn in turns if turn["role"] != "assistant")
+            if any("<think>" in text or "</think>" in text for text in asked):
+                notes.add("thought_marks", line)
+            if templates.empty_thought(self.tokenizer, record):
+                notes.add("empty_thought", line)
+        if data.rare(record) and (lost := templates.dropped(self.tokenizer, record)):
+            notes.add("template_drops", line)
+            self._lost.update(lost)
+
+    def finish(self, notes: Notes) -> dict[str, Any]:
+        """Return counts of tokens, the share that carries loss, and what truncation costs."""
+        for check, detail in self.faults.items():
+            notes.add(check, None, detail)
+        if self._lost:
+            notes.tell("template_drops", counted(self._lost))
+        share = f"{self._supervised / self._tokens:.1%}" if self._tokens else "none"
+        cut = {"lose_end_token": self._cut, "lose_answer": self._answerless} if self._cut else {}
+        return {"tokens": self._tokens, "supervised": share, **cut}

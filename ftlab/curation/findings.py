@@ -2,7 +2,6 @@
 
     errors first       secrets             2   lines 12, 40
     then warnings      exact_duplicates   12   lines 40 (like 3), ... and 2 more
-    exit code          2 with errors; 1 with warnings, if strict; else 0
 
 >>> report = Report("a.jsonl", 3, 2, [finding("blank_lines", [2])])
 >>> report.exit_code(strict=True), report.findings[0].severity
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 SHOWN = 10  # lines named in the table; the JSON has them all
-STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 class Check(NamedTuple):
@@ -33,7 +32,6 @@ class Check(NamedTuple):
     mend: str
 
 
-SEVERITIES = ("error", "warning", "note")
 CHECKS = {name: Check(**row) for name, row in read_data("doctor.yaml").items()}
 """Every check, by name; the order is that of the report within a severity."""
 
@@ -62,14 +60,11 @@ def finding(
     check: str, lines: Sequence[int] = (), others: Sequence[int] = (), detail: str = ""
 ) -> Finding:
     """Make a finding of a check; one without lines counts as one, for the file."""
-    known = CHECKS[check]
+    severity, what, why, mend = CHECKS[check]
     if others:
-        pairs = sorted(zip(lines, others, strict=True))
-        lines, others = [a for a, _ in pairs], [b for _, b in pairs]
-    return Finding(
-        check, known.severity, len(lines) or 1, tuple(sorted(lines)), tuple(others), known.what,
-        detail, known.why, known.mend,
-    )  # fmt: skip
+        lines, others = zip(*sorted(zip(lines, others, strict=True)), strict=True)
+    at = tuple(sorted(lines))
+    return Finding(check, severity, len(at) or 1, at, tuple(others), what, detail, why, mend)
 
 
 def counted(kinds: Mapping[str, int]) -> str:
@@ -78,17 +73,14 @@ def counted(kinds: Mapping[str, int]) -> str:
     >>> counted({"tools": 2, "name": 1})
     'By records: tools 2, name 1.'
     """
-    return f"By records: {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}."
+    return f"By records: {', '.join(f'{kind} {n:,}' for kind, n in kinds.items())}."
 
 
 class Notes:
     """Where each check fired, collected line by line; becomes findings at the end."""
 
     def __init__(self) -> None:
-        self.read = 0
-        """Lines read so far."""
-        self.bytes = 0
-        """Bytes in them."""
+        self.read = self.bytes = 0  # lines so far, and what is in them
         self._lines: dict[str, array[int]] = {}
         self._details: dict[str, str] = {}
 
@@ -134,8 +126,8 @@ class Report:
     """Figures that are no faults: formats, labels, lengths, supervised share, seconds."""
 
     def __post_init__(self) -> None:
-        order = {name: i for i, name in enumerate(CHECKS)}
-        self.findings.sort(key=lambda f: (SEVERITIES.index(f.severity), order[f.check]))
+        order = [*SEVERITIES, *CHECKS]
+        self.findings.sort(key=lambda f: (order.index(f.severity), order.index(f.check)))
 
     def of(self, check: str) -> Finding | None:
         """Return the finding of a check, None when it was silent."""
@@ -170,13 +162,10 @@ class Report:
         table.add_column("what, and where")
         table.add_column("why it hurts, and how to mend it")
         for found in self.findings:
-            style = STYLES[found.severity]
-            table.add_row(
-                Text(f"{found.severity}\n{found.check}", style),
-                Text(f"{found.count:,}"),
-                Text("\n".join(filter(None, [found.what, _where(found), found.detail]))),
-                Text(f"{found.why}\n→ {found.mend}"),
-            )
+            what = "\n".join(filter(None, [found.what, _where(found), found.detail]))
+            check = Text(f"{found.severity}\n{found.check}", SEVERITIES[found.severity])
+            why = Text(f"{found.why}\n→ {found.mend}")
+            table.add_row(check, Text(f"{found.count:,}"), Text(what), why)
         counts = [f"{self.count(s)} {s}{'s' * (self.count(s) != 1)}" for s in SEVERITIES]
         return Group(title, facts, table, Text(", ".join(counts), "bold"))
 

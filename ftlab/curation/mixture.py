@@ -1,14 +1,8 @@
 """Choose what a model reads, and how often: up- and down-sampling.
 
-    source    have   weight   records   share   each is read
-    senior     100        9       900   50.0%   9 times
-    junior     900        1       900   50.0%   once
-
 A *weight* is how often each record is read: 9 up-samples, 0.5 keeps half. Where a weight is not
 whole, some records are read once more than others; which ones follows from their content and the
-seed alone, so that the order of the input does not matter and a larger weight only adds.
-
-Split first and up-sample the training part alone, or copies stand on both sides.
+seed alone. Split first and up-sample the training part alone, or copies stand on both sides.
 
 >>> from ftlab import data
 >>> senior = [data.example(f"diff {i}", "Good.", reviewer="senior") for i in range(2)]
@@ -60,10 +54,8 @@ def values(records: Sequence[data.Row], field: str) -> list[str | None]:
 def strata(records: Sequence[data.Row], by: str | None) -> tuple[str | None, list[str]]:
     """Return the field to stratify by, and the stratum of each record.
 
-    Args:
-        records: what is to be divided.
-        by: a field; "" for none; None to take the first of `STRATA` that has several values, and
-            at least ten records for each on average.
+    `by` is a field; "" for none; None for the first of `STRATA` that has several values, and at
+    least ten records for each on average.
     """
     if by:
         return by, [one or NONE for one in values(records, by)]
@@ -75,11 +67,7 @@ def strata(records: Sequence[data.Row], by: str | None) -> tuple[str | None, lis
 
 
 def shuffled(records: Sequence[data.Row], seed: int, salt: str = "") -> list[int]:
-    """Return the places of the records in an order that their content and the seed alone decide.
-
-    The same records in another order come out the same; equal ones are told apart by number.
-    Another `salt`, for another purpose, gives another order.
-    """
+    """Return the places of the records in an order that their content, seed and salt decide."""
     copies: Counter[str] = Counter()
     keys = []
     for record in records:
@@ -115,13 +103,9 @@ class Mixture:
 
 
 def mix(
-    sources: Mapping[str, Sequence[data.Row]],
-    weights: Mapping[str, float],
-    *,
-    size: int | None = None,
-    seed: int = 0,
-    title: str = "source",
-) -> Mixture:
+    sources: Mapping[str, Sequence[data.Row]], weights: Mapping[str, float], *,
+    size: int | None = None, seed: int = 0, title: str = "source",
+) -> Mixture:  # fmt: skip
     """Mix sources, each record read as often as the weight of its source says.
 
     Args:
@@ -155,10 +139,12 @@ def mix(
         times, rest = divmod(counts[name], len(records))
         order = shuffled(records, seed, "taken")  # a larger count takes the same and more
         chosen += [records[i] for i in order * times + order[:rest]]
-        rows.append([
-            name, f"{len(records):,}", f"{weights[name] * scale:.3g}", f"{counts[name]:,}",
-            f"{counts[name] / sum(counts.values()):.1%}", _times(times, rest, len(records)),
-        ])  # fmt: skip
+        read = (f"{times:,} or {times + 1:,} times" if times and rest
+                else f"{rest:,} of {len(records):,} once" if rest
+                else {0: "never", 1: "once"}.get(times, f"{times:,} times"))  # fmt: skip
+        rows.append([name, f"{len(records):,}", f"{weights[name] * scale:.3g}",
+                     f"{counts[name]:,}", f"{counts[name] / sum(counts.values()):.1%}",
+                     read])  # fmt: skip
     rows.append(["total", f"{sum(map(len, sources.values())):,}", "", f"{len(chosen):,}", "", ""])
     told = table([title, "have", "weight", "records", "share", "each is read"], rows)
     different = len({data.fingerprint([record]) for record in chosen})
@@ -167,13 +153,9 @@ def mix(
 
 
 def balance(
-    records: Sequence[data.Row],
-    field: str,
-    *,
-    how: str = "same",
-    size: int | None = None,
-    seed: int = 0,
-) -> Mixture:
+    records: Sequence[data.Row], field: str, *,
+    how: str = "same", size: int | None = None, seed: int = 0,
+) -> Mixture:  # fmt: skip
     """Mix records so that every value of a field has the same number of them.
 
     Args:
@@ -199,9 +181,7 @@ def balance(
         sources.setdefault(str(name), []).append(record)
     sources = dict(sorted(sources.items(), key=lambda item: (len(item[1]), item[0])))
     sizes = list(map(len, sources.values()))
-    aims: dict[str, float] = {
-        "up": max(sizes), "down": min(sizes), "same": len(records) / len(sizes),
-    }  # fmt: skip
+    aims = {"up": max(sizes), "down": min(sizes), "same": len(records) / len(sizes)}
     if how not in aims:
         raise_unknown("way to balance", how, aims)
     weights = {name: aims[how] / len(group) for name, group in sources.items()}
@@ -215,11 +195,3 @@ def _whole(wanted: dict[str, float]) -> dict[str, int]:
     for name in sorted(wanted, key=lambda name: counts[name] - wanted[name])[:short]:
         counts[name] += 1
     return counts
-
-
-def _times(whole: int, rest: int, have: int) -> str:
-    if not whole:
-        return f"{rest:,} of {have:,} once" if rest else "never"
-    if not rest:
-        return "once" if whole == 1 else f"{whole:,} times"
-    return f"{whole:,} or {whole + 1:,} times"

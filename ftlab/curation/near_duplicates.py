@@ -1,8 +1,5 @@
 """Find texts that are nearly the same, in time that grows with their number and not its square.
 
-    I am still waiting on my card?     Jaccard 1.0   I am still waiting on my CARD
-    I am still waiting on my card?     Jaccard 0.5   I am still waiting for my card?
-
 A text is the set of its neighbouring word pairs, in lower case without marks. Two texts are near
 when they share at least 80 % of the pairs that either has (the Jaccard index). MinHash (Broder
 1997, here from the library datasketch) gives each text a signature in which the share of equal
@@ -17,10 +14,12 @@ datasketch's own MinHashLSH finds the same and takes as long, and 100,000 texts 
 [[0, 2]]
 """
 
+import json
 import re
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 from zlib import crc32
 
@@ -52,9 +51,6 @@ def jaccard(a: set[int], b: set[int]) -> float:
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
-# What records ask.
-
-
 def asked(record: data.Row) -> str:
     """Return what a record asks, without its system message."""
     return "\n".join(turn["content"] for turn in data.prompt(record) if turn["role"] != "system")
@@ -75,7 +71,7 @@ def instruction(texts: Sequence[str]) -> str:
 
 
 class NearIndex:
-    """The signatures of many texts, numbered from 0 in the order in which they were added.
+    """The signatures of many texts, half a kilobyte each, numbered from 0 as they were added.
 
     The first 400 texts are held back to learn the scaffolding: word pairs that stand in more than a
     fifth of them, such as an instruction before every input. They do not count, because otherwise
@@ -86,25 +82,25 @@ class NearIndex:
         """Make an index; `like` gives it another's scaffolding, so that the two compare."""
         from datasketch import MinHash
 
-        self._minhash = MinHash(num_perm=PLACES, seed=1, hashfunc=_same)
+        self._minhash = MinHash(num_perm=PLACES, seed=1, hashfunc=lambda value: value)
         self._waiting: list[set[int]] = []
         if like is not None:
             like._learn()
         self.common: set[int] | None = None if like is None else like.common
         """The scaffolding's word pairs, once it is known."""
         self._numbers = array("Q")  # of the texts that were long enough to be signed
-        self._rows: list[Any] = []  # half a kilobyte a text
+        self._rows: list[Any] = []
         self._added = 0
 
     def add(self, text: str) -> None:
         """Sign a text; its number is that of texts added before."""
         found = pairs_of_words(text)
-        if self.common is None:
-            self._waiting.append(found)
-            if len(self._waiting) >= SAMPLE:
-                self._learn()
-        else:
+        if self.common is not None:
             self._sign(found)
+            return
+        self._waiting.append(found)
+        if len(self._waiting) >= SAMPLE:
+            self._learn()
 
     def _learn(self) -> None:
         """Settle what is scaffolding, and sign the texts that waited for it."""
@@ -150,8 +146,7 @@ class NearIndex:
         self._learn()
         other._learn()
         known = len(other._rows)  # theirs stand first, so that ours are compared with them
-        rows = np.array([*other._rows, *self._rows], np.uint32).reshape(-1, PLACES)
-        pairs = _near(rows)
+        pairs = _near(np.array([*other._rows, *self._rows], np.uint32).reshape(-1, PLACES))
         pairs = pairs[(pairs[:, 0] < known) & (pairs[:, 1] >= known)]
         pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
         here, there = np.array(self._numbers, np.int64), np.array(other._numbers, np.int64)
@@ -164,7 +159,10 @@ def _near(rows: Any) -> Any:
 
     found = [np.empty((0, 2), np.int64)]
     for band in range(BANDS):
-        keys = _keys(rows[:, band * ROWS : (band + 1) * ROWS])
+        keys = np.zeros(len(rows), np.uint64)  # one number of 64 bits for each text
+        for column in rows[:, band * ROWS : (band + 1) * ROWS].T:
+            keys = (keys ^ column) * np.uint64(0x100000001B3)
+            keys ^= keys >> np.uint64(29)
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])[: len(keys)]
@@ -173,23 +171,137 @@ def _near(rows: Any) -> Any:
         for earlier in (first[later], later - 1):
             found.append(np.stack([order[earlier], order[later]], axis=1))
     candidates = np.unique(np.concatenate(found), axis=0)
-    kept = [
-        block[(rows[block[:, 0]] == rows[block[:, 1]]).mean(axis=1) >= THRESHOLD]
-        for block in np.array_split(candidates, len(candidates) // BLOCK + 1)
-    ]
-    return np.concatenate(kept)
+    blocks = np.array_split(candidates, len(candidates) // BLOCK + 1)
+    same = lambda pairs: (rows[pairs[:, 0]] == rows[pairs[:, 1]]).mean(axis=1)
+    return np.concatenate([pairs[same(pairs) >= THRESHOLD] for pairs in blocks])
 
 
-def _same(value: int) -> int:
-    return value
+# Records that repeat each other, contradict each other, or stand in two files.
+
+LONG = 12
+"""Words in an output from which on it counts as a text of its own, and not as a label."""
+Found = dict[str, tuple[list[int], list[int]]]
+"""By the name of the doctor's check, lines and the line that each is like."""
 
 
-def _keys(rows: Any) -> Any:
-    """Return one number of 64 bits for each row."""
+def same(*texts: str) -> int:
+    """Return a number of 64 bits that equal texts share, whatever spaces are around them."""
+    digest = blake2b(digest_size=8)
+    for text in texts:
+        digest.update(text.strip().encode("utf-8") + b"\0")
+    return int.from_bytes(digest.digest(), "little")
+
+
+def spoken(row: data.Row) -> list[str]:
+    """Return the texts by which a row is known, with what is called of tools; the answer last."""
+    before = data.prompt(row)
+    last = data.conversation(row)[len(before)]
+
+    def text(turn: dict[str, Any]) -> str:
+        calls = turn.get("tool_calls")
+        return turn["content"] + (json.dumps(calls, sort_keys=True) if calls else "")
+
+    return [*(f"{turn['role']}\n{text(turn)}" for turn in before), text(last)]
+
+
+class Repeats:
+    """What must be remembered of the records of one file: a few numbers each, and signatures."""
+
+    def __init__(self, like: "Repeats | None" = None, *, outputs: bool = False) -> None:
+        """Start a file, maybe `like` another; `outputs` signs long outputs too."""
+        self.lines, self.inputs, self.outputs = array("Q"), array("Q"), array("Q")
+        self.long = array("Q")  # the output's number where it is long, else 0
+        self.near: NearIndex = NearIndex(like.near if like else None)
+        self.near_outputs: NearIndex | None = None
+        if outputs:
+            self.near_outputs = NearIndex(like.near_outputs if like else None)
+
+    def see(self, line: int, record: data.Row) -> None:
+        """Remember one record."""
+        *said, answer = spoken(record)
+        long, number = len(answer.split()) >= LONG, same(answer)
+        values = (line, same(*said), number, number if long else 0)
+        for column, value in zip((self.lines, self.inputs, self.outputs, self.long), values):  # noqa: B905
+            column.append(value)
+        self.near.add(asked(record))
+        if self.near_outputs is not None:
+            self.near_outputs.add(answer if long else "")
+
+
+def repetitions(seen: Repeats, *, labelled: bool) -> Found:
+    """Return what repeats within one file; near inputs should agree where outputs are labels."""
     import numpy as np
 
-    keys = np.zeros(len(rows), np.uint64)
-    for column in rows.T:
-        keys = (keys ^ column) * np.uint64(0x100000001B3)
-        keys ^= keys >> np.uint64(29)
-    return keys
+    kept = (seen.lines, seen.inputs, seen.outputs)
+    lines, inputs, outputs = (np.array(column, np.uint64) for column in kept)
+    place = np.arange(len(lines))
+    mixed = inputs * np.uint64(0x9E3779B97F4A7C15) ^ outputs  # of the whole record
+    copy_of, asked_before = _first(mixed), _first(inputs)
+    pairs = seen.near.pairs()
+    pairs = pairs[inputs[pairs[:, 0]] != inputs[pairs[:, 1]]]
+    earlier, later = pairs[np.unique(pairs[:, 1], return_index=True)[1]].T
+    # A duplicate of a line that contradicts is reported once, as a duplicate.
+    against = (outputs != outputs[asked_before]) & (copy_of == place)
+    apart = (outputs[earlier] != outputs[later]) & labelled
+    return _named(
+        exact_duplicates=(lines, lines[copy_of], copy_of != place),
+        contradictions=(lines, lines[asked_before], against),
+        near_duplicates=(lines[later], lines[earlier], np.ones(len(later), bool)),
+        near_contradictions=(lines[later], lines[earlier], apart),
+    )
+
+
+def leaks(train: Repeats, held_out: Repeats) -> Found:
+    """Return lines of a training file that are like lines of an evaluation file.
+
+    An output that answers different inputs of the training file is a label, and no leak.
+    """
+    import numpy as np
+
+    lines, inputs, outputs, long = (
+        np.array(x, np.uint64) for x in (train.lines, train.inputs, train.outputs, train.long)
+    )
+    there = np.array(held_out.lines, np.uint64)
+    if not len(lines) or not len(there):
+        return {}
+    at = _where(np.array(held_out.inputs, np.uint64), inputs)
+    leaked = at >= 0
+    near, like = train.near.matches(held_out.near).T
+    found = _named(leak_input=(lines, there[at], leaked),
+                   leak_input_near=(lines[near], there[like], ~leaked[near]))  # fmt: skip
+    leaked[near] = True
+    first = _first(outputs)
+    shared = np.zeros(len(lines), bool)  # by the first record of each output
+    shared[first[inputs != inputs[first]]] = True
+    own = (long != 0) & ~shared[first] & ~leaked
+    at = _where(np.array(held_out.long, np.uint64), long)
+    found |= _named(leak_output=(lines, there[at], own & (at >= 0)))
+    if train.near_outputs is not None and held_out.near_outputs is not None:
+        near, like = train.near_outputs.matches(held_out.near_outputs).T
+        which = (own & (at < 0))[near]
+        found |= _named(leak_output_near=(lines[near], there[like], which))
+    return found
+
+
+def _first(keys: Any) -> Any:
+    """Return for each key the place where it stands first."""
+    import numpy as np
+
+    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return places[inverse]
+
+
+def _where(keys: Any, sought: Any) -> Any:
+    """Return for each number sought where it stands first among the keys, -1 if nowhere."""
+    import numpy as np
+
+    order = np.argsort(keys, kind="stable")
+    at = np.searchsorted(keys, sought, sorter=order)
+    at[at == len(keys)] = 0
+    return np.where(keys[order[at]] == sought, order[at], -1)
+
+
+def _named(**found: tuple[Any, Any, Any]) -> Found:
+    """Return the chosen lines of each check, and those that they are like, if there are any."""
+    return {check: (lines[which].tolist(), others[which].tolist())
+            for check, (lines, others, which) in found.items() if which.any()}  # fmt: skip

@@ -3,16 +3,13 @@
     a   Where is my card?            group ticket-1     ┐ one cluster: a and b share the group,
     b   It says delivered. Is it?    group ticket-1     │ b and c are nearly the same text
     c   It says delivered!! Is it?   group ticket-9     ┘
-    d   How do I close my account?   group ticket-4       another
 
-What shares a group (an author, a source file, a template) or nearly its text (`near`) is linked;
-what hangs together by links is a *cluster*, and goes to one part whole. A model that has read `b`
-answers `c` from memory, and a test on `c` would measure that.
-
-Clusters are dealt out from the largest to the smallest, each to the part with room for it where
-the counts of all labels come nearest to their shares: the greedy method of scikit-learn's
-StratifiedGroupKFold, which makes parts of one size only. Which of like clusters goes where follows
-from the records' content and the seed, and not from their order.
+What shares a group (an author, a source file, a template) or nearly its text is linked; what hangs
+together by links is a *cluster*, and goes to one part whole: a model that has read `b` answers `c`
+from memory, and a test on `c` would measure that. Clusters are dealt out from the largest to the
+smallest, each to the part with room for it where the counts of all labels come nearest to their
+shares (the greedy method of scikit-learn's StratifiedGroupKFold, for parts of any size). The order
+of the records does not matter.
 """
 
 import math
@@ -23,6 +20,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ftlab import data
 from ftlab.curation.mixture import shuffled, strata, table, values
@@ -56,9 +54,6 @@ class Split:
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write each part as JSONL, and the arithmetic as split.txt: all of them or none.
 
-        Args:
-            folder: a new or empty one.
-
         Raises:
             DataError: the folder is not empty or cannot be written.
         """
@@ -81,14 +76,9 @@ class Split:
 
 
 def split(
-    records: Sequence[data.Row],
-    sizes: Sequence[float],
-    *,
-    by: Sequence[str] | None = None,
-    label: str | None = None,
-    near: bool = True,
-    seed: int = 0,
-) -> Split:
+    records: Sequence[data.Row], sizes: Sequence[float], *, by: Sequence[str] | None = None,
+    label: str | None = None, near: bool = True, seed: int = 0,
+) -> Split:  # fmt: skip
     """Divide records into parts that share no group and no nearly equal input.
 
     Args:
@@ -125,22 +115,29 @@ def split(
     cluster, steps = clusters(records, by, near=near)
     part_of = _deal(records, cluster, labels, goals, seed)
     dealt = [part_of[number] for number in cluster]
-    parts = {name: [r for r, at in zip(records, dealt, strict=True) if at == name]
-             for name in goals}  # fmt: skip
+    parts: dict[str, list[data.Row]] = {name: [] for name in goals}
+    for record, name in zip(records, dealt, strict=True):
+        parts[name].append(record)
     whole = Counter(part_of.values())
-    rows = [
-        [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / len(records):.1%}",
-         f"{whole[name]:,}"] for name, part in parts.items()
-    ]  # fmt: skip
     if empty := next((name for name in goals if not parts[name]), None):
         raise DataError(
             f"{empty} would be empty: the {len(records):,} records hang together in "
             f"{len(part_of):,} clusters, the largest of {max(Counter(cluster).values()):,}. "
             "Take another field to keep together, or a larger share."
         )
+    rows = [
+        [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / len(records):.1%}",
+         f"{whole[name]:,}"] for name, part in parts.items()
+    ]  # fmt: skip
     told = [*steps, table(["part", "wanted", "records", "share", "clusters"], rows)]
     if label:
-        told.append(_labels_table(label, labels, goals, dealt))
+        seen, common = Counter(zip(labels, dealt, strict=True)), Counter(labels).most_common()
+        rows = [
+            [repr(x)[1:-1][:40], f"{count:,}", *(f"{seen[x, name]:,}" for name in goals)]
+            for x, count in sorted(common[:SHOWN], key=lambda item: (-item[1], item[0]))
+        ]
+        told.append(table([label, "all", *goals], rows))
+        told += [f"and {len(common) - SHOWN} more"] * (len(common) > SHOWN)
     told.append(f"Seed {seed}, " + (f"stratified by {label}." if label else "not stratified."))
     parts.pop(LEFT, None)
     return Split(parts, {name: whole[name] for name in parts}, "\n".join(told))
@@ -151,53 +148,42 @@ def clusters(
 ) -> tuple[list[int], list[str]]:
     """Return the number of each record's cluster, and lines that count what was linked.
 
-    Args:
-        records: in any order; the clusters are the same.
-        by: fields of `meta` whose equal values link.
-        near: whether nearly equal inputs link, or only those of equal words.
+    Equal values of the fields `by` link, and inputs of equal words; nearly equal ones if `near`.
 
     Raises:
         ConfigError: no record has one of the fields.
     """
+    import numpy as np
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     n = len(records)
     texts = [asked(record) for record in records]
     steps, links, left = [f"{n:,} records"], [(i, i) for i in range(n)], n
     found = list(range(n))
-    words = [" ".join(_WORDS.findall(text.lower())) or text for text in texts]
-    columns: list[tuple[str, Sequence[str | None] | None]] = [
-        *((f"the field {field}", values(records, field)) for field in by),
-        ("equal words", words), ("nearly equal inputs", None),
+    words = [" ".join(_WORDS.findall(t.lower())) or t for t in texts]
+    columns: list[tuple[str, Any]] = [
+        *((f"the field {field}", values(records, field)) for field in by), ("equal words", words),
+        *[("nearly equal inputs", None)] * near,
     ]  # fmt: skip
     for what, column in columns:
         if column is not None:
             first: dict[str, int] = {}
             links += [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None]
-        elif near:
+        else:
             order = shuffled(records, 0, "near")  # the index learns from what comes first
             index = NearIndex()
             for i in order:
                 index.add(texts[i])
             links += [(order[a], order[b]) for a, b in index.pairs().tolist()]
-        before = left
-        found, left = _components(links, n)
+        ends = np.array(links, np.int64).reshape(-1, 2).T
+        graph = coo_matrix((np.ones(len(links), bool), ends), shape=(n, n))
+        before, (left, component) = left, connected_components(graph, directed=False)
+        found = component.tolist()
         if left < before:
             steps.append(f"- {before - left:,}  linked by {what}")
-    steps.append(
-        f"= {left:,}  clusters, the largest of {max(Counter(found).values(), default=0):,}"
-    )
-    return found, steps
-
-
-def _components(links: Sequence[tuple[int, int]], n: int) -> tuple[list[int], int]:
-    """Return the connected component of each of `n` places, and how many there are."""
-    import numpy as np
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    ends = np.array(links, np.int64).reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
-    count, found = connected_components(graph, directed=False)
-    return found.tolist(), int(count)
+    largest = max(Counter(found).values(), default=0)
+    return found, [*steps, f"= {left:,}  clusters, the largest of {largest:,}"]
 
 
 def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
@@ -230,12 +216,9 @@ def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
 
 
 def _deal(
-    records: Sequence[data.Row],
-    cluster: Sequence[int],
-    labels: Sequence[str],
-    goals: dict[str, int],
-    seed: int,
-) -> dict[int, str]:
+    records: Sequence[data.Row], cluster: Sequence[int], labels: Sequence[str],
+    goals: dict[str, int], seed: int,
+) -> dict[int, str]:  # fmt: skip
     """Return the part of each cluster."""
     of_cluster: dict[int, Counter[str | None]] = {}
     for i in shuffled(records, seed, "split"):  # a cluster stands where its first record does
@@ -265,17 +248,3 @@ def _deal(
         part_of[number] = name
         have[name] += counts
     return part_of
-
-
-def _labels_table(
-    label: str, labels: Sequence[str], goals: dict[str, int], parts: Sequence[str]
-) -> str:
-    """Return how many records of each label each part has."""
-    seen = Counter(zip(labels, parts, strict=True))
-    common = Counter(labels).most_common()
-    rows: list[list[object]] = [
-        [repr(x)[1:-1][:40], f"{count:,}", *(f"{seen[x, name]:,}" for name in goals)]
-        for x, count in sorted(common[:SHOWN], key=lambda item: (-item[1], item[0]))
-    ]
-    told = table([label, "all", *goals], rows)
-    return told + (f"\nand {len(common) - SHOWN} more" if len(common) > SHOWN else "")

@@ -3,14 +3,9 @@
     request --teacher--> raw answer --cache--> cleaned --judge--> train.jsonl
                                                             \\---> train.rejected.jsonl
 
-The inputs come from the task's own generator. The teacher is told the task, is shown a few solved
-examples, and writes the completion; the task then judges it by its own score: code is run in the
-sandbox, JSON is compared field by field. Beside the records lie
-
-    train.rejected.jsonl   what was turned down, with the reason
-    train.answers.jsonl    every answer as it came: it is paid for, and is on the disk at once
-
-A run that was killed goes on where it was when the same call is made again.
+The inputs come from the task's own generator, and the task judges each answer by its own score:
+code is run in the sandbox, JSON is compared field by field. `train.answers.jsonl` keeps every
+answer as it came. A run that was killed goes on where it was when the same call is made again.
 """
 
 import json
@@ -24,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftlab import data
+from ftlab import data, tasks
 from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.curation.cleaning import clean
 from ftlab.endpoint import Answer, NoAnswer, Teacher
@@ -37,8 +32,6 @@ ACCEPT = {
 }
 """The least that an answer must score to become a record; elsewhere 1.0 on the headline metric."""
 EXAMPLES_SEED = 7919  # of the solved examples; a caller's own seed is seldom this
-
-
 Judge = Callable[[Request, str], data.Row]
 """Makes a record of a request and its cleaned answer, or raises Rejected."""
 
@@ -84,10 +77,9 @@ class Synthesis:
             f"{self.requests} answers, {self.resumed} of them from before; {self.tokens_in:,} "
             f"tokens in, {self.tokens_out:,} out",
         ]
-        for title, counts in (
-            ("cleaned", dict(self.cleaned.most_common())), ("rejected", self.reasons),
-            ("no answer", self.failed),
-        ):  # fmt: skip
+        cleaned = dict(self.cleaned.most_common())
+        counted = {"cleaned": cleaned, "rejected": self.reasons, "no answer": self.failed}
+        for title, counts in counted.items():
             lines += [f"  {title} {count:>5}  {what}" for what, count in counts.items()]
         return "\n".join([*lines, *self.notes])
 
@@ -95,16 +87,9 @@ class Synthesis:
 
 
 def run(
-    requests: Sequence[Request],
-    teacher: Teacher,
-    judge: Judge,
-    out: str | os.PathLike[str],
-    *,
-    n: int,
-    concurrency: int = 4,
-    max_requests: int | None = None,
-    progress: bool = True,
-) -> Synthesis:
+    requests: Sequence[Request], teacher: Teacher, judge: Judge, out: str | os.PathLike[str], *,
+    n: int, concurrency: int = 4, max_requests: int | None = None, progress: bool = True,
+) -> Synthesis:  # fmt: skip
     """Ask, judge and keep, until `n` records are accepted, the cap is met or the requests end.
 
     Args:
@@ -128,17 +113,12 @@ def run(
     if concurrency < 1 or n < 1:
         raise ConfigError(f"n and concurrency must be at least 1; got {n} and {concurrency}.")
     out = Path(out)
-    beside = {what: out.with_name(f"{out.name.removesuffix('.jsonl')}.{what}.jsonl")
-              for what in ("answers", "rejected")}  # fmt: skip
-    if out.exists() and not beside["answers"].exists():
+    stem = out.name.removesuffix(".jsonl")
+    paid, turned_down = (out.with_name(f"{stem}.{what}.jsonl") for what in ("answers", "rejected"))
+    if out.exists() and not paid.exists():
         raise DataError(f"{out} exists already. Choose another name.")
-    cache, made = AnswerCache(beside["answers"]), Synthesis(out)
-    capped = requests[:max_requests]
-    before = {
-        id(one)
-        for one in capped
-        if cache.get(one.messages, **teacher.settings(one.sample)) is not None
-    }
+    cache, made, capped = AnswerCache(paid), Synthesis(out), requests[:max_requests]
+    before = {id(r) for r in capped if cache.get(r.messages, **teacher.settings(r.sample))}
     missing = lambda: n - len(made.accepted)
     pace = 0.5 if "ipykernel" in sys.modules else 10  # a notebook gets four messages a drawing
     bar = Progress(
@@ -159,16 +139,15 @@ def run(
                 made.resumed += id(request) in before
                 bar.update(task, completed=len(made.accepted))
         if missing() > 0:
-            made.stopped = (
-                "no more inputs" if len(capped) == len(requests) else "the cap on requests"
-            )
+            all_asked = len(capped) == len(requests)
+            made.stopped = "no more inputs" if all_asked else "the cap on requests"
     except KeyboardInterrupt:
         made.stopped = "interrupted"
     finally:
         bar.stop()
     data.write(out, made.accepted, overwrite=True)
     rows = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in made.rejected)
-    write_text(beside["rejected"], rows, overwrite=True)
+    write_text(turned_down, rows, overwrite=True)
     return made
 
 
@@ -193,8 +172,7 @@ def _take(made: Synthesis, judge: Judge, request: Request, answer: Answer | NoAn
         made.rejected.append(row)
         return
     more = {"cleaned": list(cleaned)} if cleaned else {}
-    meta = {**data.meta(record), "teacher": answer.model, **more}
-    made.accepted.append({**record, "meta": meta})
+    made.accepted.append({**record, "meta": {**data.meta(record), "teacher": answer.model, **more}})
 
 
 def expected(requests: Sequence[Request], teacher: Teacher) -> str:
@@ -208,25 +186,15 @@ def expected(requests: Sequence[Request], teacher: Teacher) -> str:
 
 
 def synthesise(
-    task: str,
-    n: int,
-    teacher: Teacher,
-    out: str | os.PathLike[str],
-    *,
-    seed: int = 0,
-    split: str = "train",
-    shots: int = 3,
-    accept: Mapping[str, float] | None = None,
-    max_requests: int | None = None,
-    **how: Any,
-) -> Synthesis:
+    task: str, n: int, teacher: Teacher, out: str | os.PathLike[str], *,
+    seed: int = 0, split: str = "train", shots: int = 3,
+    accept: Mapping[str, float] | None = None, max_requests: int | None = None, **how: Any,
+) -> Synthesis:  # fmt: skip
     """Have a teacher write the completions of a task's inputs, until `n` are accepted.
-
-    Call it again with the same arguments to go on after a stop; a larger `n` extends the file.
 
     Args:
         task: the task's name.
-        n: records wanted.
+        n: records wanted; a larger one extends the file.
         teacher: who answers; see `ftlab.endpoint.connect`.
         out: the JSONL file to make or to go on with; rejects and answers lie beside it.
         seed: of the inputs.
@@ -234,15 +202,11 @@ def synthesise(
         shots: solved examples that the teacher is shown; none of them is among the inputs.
         accept: the least that an answer must score, by metric; by default `ACCEPT`.
         max_requests: most answers, those of earlier runs included; by default 2 n.
-        how: `concurrency` and `progress`, as for `run`.
+        how: `concurrency` and `progress`, as for `run`; errors are those of `run` too.
 
     Raises:
-        ConfigError: an unknown task or metric, or a number out of range.
-        DataError: `out` is not from such a run.
-        ModelError: the teacher gives no answers; those so far are kept.
+        ConfigError: an unknown task or metric.
     """
-    from ftlab import tasks
-
     it = tasks.get(task)
     most = max(n, 2 * n if max_requests is None else max_requests)
     requests = plan(task, most, seed=seed, split=split, shots=shots)
@@ -257,8 +221,7 @@ def synthesise(
         record, parsed = request.given["record"], it.parse(text)
         scores = {name: ratio.value for name, ratio in it.score(record, parsed).items()}
         # nan is a metric with nothing to count, which is no fault.
-        short = [name for name, least in wanted.items() if scores[name] < least]
-        if short:
+        if short := [name for name, least in wanted.items() if scores[name] < least]:
             reason = ", ".join(f"{name} below {wanted[name]:g}" for name in short)
             raise Rejected(reason, {k: v for k, v in scores.items() if not math.isnan(v)})
         return data.example(data.prompt(record), parsed, **data.meta(record))
@@ -270,25 +233,20 @@ def plan(
     task: str, n: int, *, seed: int = 0, split: str = "train", shots: int = 3
 ) -> list[Request]:
     """Return up to n requests for a task's answers: its text, solved examples, and a new input."""
-    from ftlab import tasks
-
     if n < 1 or shots < 0:
         raise ConfigError(f"n must be at least 1 and shots at least 0; got {n} and {shots}.")
     it = tasks.get(task)
+    turns = lambda record: [turn for turn in data.prompt(record) if turn["role"] != "system"]
     shown = it.examples(shots, EXAMPLES_SEED + seed, split="train") if shots else []
-    known = {data.prompt(record)[-1]["content"] for record in shown}
     told = f"{it.describe}\n\nAnswer with what is asked for alone."
     before: list[dict[str, Any]] = [{"role": "system", "content": told}]
     for record in shown:
-        before += [*_turns(record), {"role": "assistant", "content": data.answer(record)}]
-    new = {data.prompt(record)[-1]["content"]: record
-           for record in it.up_to(n + shots, seed, split=split)}  # fmt: skip
+        before += [*turns(record), {"role": "assistant", "content": data.answer(record)}]
+    drawn = it.up_to(n + shots, seed, split=split)
+    new = {data.prompt(record)[-1]["content"]: record for record in drawn}
+    for record in shown:
+        new.pop(data.prompt(record)[-1]["content"], None)
     return [
-        Request([*before, *_turns(record)], about=len(data.answer(record)),
-                given={"record": record})
-        for text, record in new.items() if text not in known
-    ][:n]  # fmt: skip
-
-
-def _turns(record: data.Row) -> list[dict[str, Any]]:
-    return [turn for turn in data.prompt(record) if turn["role"] != "system"]
+        Request([*before, *turns(record)], about=len(data.answer(record)), given={"record": record})
+        for record in new.values()
+    ][:n]

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from ftlab import data, tasks
-from ftlab.curation.answer_cache import AnswerCache
+from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.curation.doctor import examine
-from ftlab.endpoint import Answer
+from ftlab.endpoint import Answer, NoAnswer, Teacher
 from ftlab.errors import DataError, ModelError
 from ftlab.evaluation.compare import Verdict, compare
 from ftlab.serving.drift import drift
@@ -282,22 +282,15 @@ def _answers(
     client: Any, name: str, rows: Sequence[data.Row], max_tokens: int, cache: AnswerCache
 ) -> list[str]:
     """Return a model's greedy answers, which are not stored as traces."""
-    settings = {"model": name, "max_tokens": max_tokens, "temperature": 0, "seed": 0}
-
-    def one(row: data.Row) -> str:
-        prompt = data.prompt(row)
-        tools = {"tools": row["tools"]} if row.get("tools") else {}
-        kept = cache.get(prompt, **settings, **tools)
-        if kept is None:
-            reply = client.chat.completions.create(
-                messages=prompt, store=False, **settings, **tools
-            )
-            kept = Answer(reply.choices[0].message.content or "")
-            cache.keep(prompt, kept, **settings, **tools)
-        return kept.text
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(one, rows))
+    teacher = Teacher(client, name, answer_tokens=max_tokens, temperature=0, store=False)
+    requests = [
+        Request(data.prompt(row), more={"tools": row["tools"]} if row.get("tools") else {})
+        for row in rows
+    ]
+    found = [answer for _, answer in answers(teacher, requests, cache, at_once=AT_ONCE)]
+    if lacking := next((answer for answer in found if isinstance(answer, NoAnswer)), None):
+        raise ModelError(f"The service refused, or is not there: {lacking}")
+    return [answer.text for answer in found if isinstance(answer, Answer)]
 
 
 def _task(score: Callable[[data.Row, str], float]) -> Task:

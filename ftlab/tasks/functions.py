@@ -6,10 +6,6 @@
 
 A family is one idea with its numbers, words, names and turns of phrase left open; they are in
 `data/tasks/functions.yaml`, which says how they are written.
-
->>> made = make(random.Random(4), new=False)
->>> made.family, made.kind, made.source.startswith("def ")
-('...', '...', True)
 """
 
 import ast
@@ -18,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ftlab.tasks.drawing import word_lists
+from ftlab.tasks import word_lists
 
 LISTS = word_lists("functions")
 
@@ -42,10 +38,9 @@ def make(rng: random.Random, new: bool) -> Made:
     family = rng.choice([f for f in LISTS.families if f["names"][0].startswith("~") == new])
     names = [name.removeprefix("~") for name in family["names"]]
     a = rng.randint(2, 12)
-    letters = "aeinorst"
     given = {
         "a": a, "b": a + rng.randint(4, 40), "k": rng.randint(2, 5), "w": rng.choice(LISTS.words),
-        "c": rng.choice(letters),
+        "c": rng.choice("aeinorst"),
     }  # fmt: skip
     chosen = [rng.choice(LISTS.names[kind]) for kind in family["arguments"]]
     open_names = dict(zip("xy", chosen, strict=False))
@@ -55,17 +50,14 @@ def make(rng: random.Random, new: bool) -> Made:
         name += f"_{a}"
     source = f"def {name}({', '.join(chosen)}):\n"
     source += "".join(f"    {line}\n" for line in body.replace("'", '"').split("\n"))
-    branches = sum(
-        isinstance(node, (ast.If, ast.For, ast.While, ast.comprehension, ast.IfExp))
-        for node in ast.walk(ast.parse(source))
-    )
+    kinds = (ast.If, ast.For, ast.While, ast.comprehension, ast.IfExp)
+    branches = sum(isinstance(node, kinds) for node in ast.walk(ast.parse(source)))
     typical = [tuple(_typical(k, rng, given) for k in family["arguments"]) for _ in range(12)]
     edges = [tuple(_edge(k, rng, given) for k in family["arguments"]) for _ in range(16)]
     if family["arguments"] == "DS":  # ask half the time for what is there
         typical = [(d, rng.choice(list(d))) for d, _ in typical]
-    return Made(
-        name, source, names[0], family["kind"], 1 + min(branches, 2), tuple(typical), tuple(edges)
-    )
+    difficulty = 1 + min(branches, 2)
+    return Made(name, source, names[0], family["kind"], difficulty, tuple(typical), tuple(edges))
 
 
 def _choose(body: str, rng: random.Random) -> str:

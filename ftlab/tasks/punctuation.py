@@ -3,11 +3,8 @@
     in   note that it is unnecessary to include the source code for the expression that failed
     out  Note that it is unnecessary to include the source code for the expression that failed.
 
-The text is English prose that is on every machine: the documentation topics and the docstrings of
-the running Python. Nothing is downloaded, and another version of Python has slightly other text.
-
-The test split is text that the shipped base models have never seen: documentation topics, and the
-docstrings of whole packages set aside (`ftlab.tasks.pydocs`).
+The text is English prose that is on every machine: the documentation of the running Python
+(`ftlab.tasks.pydocs`), of which another version has slightly other text.
 
 >>> strip('"Well," she said, "it\\'s half-done (almost)."')
 "well she said it's half-done almost"
@@ -18,27 +15,21 @@ Word(form='Hello', before=frozenset(), after=frozenset({','}))
 import difflib
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.files import read_data
-from ftlab.tasks import Ratio, Task, pydocs
-from ftlab.tasks.drawing import digest
+from ftlab.tasks import Ratio, Task, asking, digest, pydocs
 
 SYSTEM = "Restore punctuation and capitals."
 """The task's own system message: without one, a template may add a longer one of its own."""
-LONGEST = pydocs.LONGEST
-"""Words in the longest passage that a model is taught, and so asked, to restore."""
-
 MARKS = {
     ".": "period", ",": "comma", ";": "semicolon", ":": "colon", "?": "question",
     "!": "exclamation", "-": "dash", '"': "quote", "(": "parenthesis", ")": "parenthesis",
 }  # fmt: skip
-
-
-# Reading: a passage as words, each with the marks around it.
 
 
 class Word(NamedTuple):
@@ -59,12 +50,7 @@ _PLAIN = str.maketrans(
 
 
 def read(text: str) -> list[Word]:
-    """Split text into words and the marks in the gaps between them.
-
-    A mark belongs to the word it follows; an opening quote or parenthesis, and a mark before the
-    first word, to the word it precedes. A quote is double or single, brackets are parentheses, any
-    dash is a dash, and a repeated mark counts once.
-    """
+    """Split text into words, each with the marks that follow it, once; opening ones precede it."""
     text = text.translate(_PLAIN)
     words: list[tuple[str, set[str], set[str]]] = []
     opening: set[str] = set()
@@ -88,26 +74,17 @@ def read(text: str) -> list[Word]:
 
 
 def strip(text: str) -> str:
-    """Take capitals and punctuation away, leaving words one space apart.
-
-    Apostrophes and hyphens inside words stay, and so do points inside names and numbers.
-    """
+    """Take capitals and punctuation away, but for the marks inside words, names and numbers."""
     return " ".join(word.form.lower() for word in read(text))
-
-
-# Asking and marking.
 
 
 def question(text: str) -> tuple[dict[str, str], ...]:
     """Return the messages that ask to restore `text`, which is stripped first."""
-    return ({"role": "system", "content": SYSTEM}, {"role": "user", "content": strip(text)})
+    return asking(SYSTEM, strip(text))
 
 
 def parse(text: str) -> str:
-    """Return the first line of an answer: a passage never has two.
-
-    A line that only announces the answer ("Here it is:") is passed over.
-    """
+    """Return the first line of an answer, but for one that only announces it ("Here it is:")."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].endswith(":"):
         lines = lines[1:]
@@ -129,12 +106,7 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
 
     The words of both are aligned, lowercased and bare, by `difflib.SequenceMatcher` (Ratcliff and
     Metzener 1988). A mark or a capitalised word counts when it stands on an aligned word and is the
-    same on both sides. What stands on a word that does not align is a false positive in the answer
-    and a false negative in the reference, so that dropping or inventing words does not pay.
-
-    Args:
-        record: the example; its completion is the reference.
-        text: what the model wrote.
+    same on both sides; what stands on another is wrong, so that inventing words does not pay.
 
     Returns:
         `f1` (marks and capitals together), `f1_marks`, `f1_capitals`, one `f1_…` for each mark,
@@ -147,18 +119,14 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
     )
     wanted_marks, given_marks = _found(wanted), _found(given)
     kinds = [*dict.fromkeys(MARKS.values()), "capitals"]
-    hits = dict.fromkeys(kinds, 0)
+    hits: Counter[str] = Counter()
     kept = 0
     for i, j, size in matcher.get_matching_blocks():
         kept += size
         for step in range(size):
-            for kind, _ in wanted_marks[i + step] & given_marks[j + step]:
-                hits[kind] += 1
+            hits.update(kind for kind, _ in wanted_marks[i + step] & given_marks[j + step])
     # 2 tp + fp + fn is the number of marks in the reference plus the number in the answer.
-    seen = dict.fromkeys(kinds, 0)
-    for found in (*wanted_marks, *given_marks):
-        for kind, _ in found:
-            seen[kind] += 1
+    seen = Counter(kind for found in (*wanted_marks, *given_marks) for kind, _ in found)
 
     def f1(chosen: list[str]) -> Ratio:
         return Ratio(2 * sum(hits[k] for k in chosen), sum(seen[k] for k in chosen))
@@ -173,9 +141,6 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
     }
 
 
-# Making.
-
-
 def row(text: str, **meta: Any) -> data.Row:
     """Return a row of the conversational form; further keywords become its meta."""
     return data.example(strip(text), text, system=SYSTEM, id=digest(text), **meta)
@@ -184,9 +149,8 @@ def row(text: str, **meta: Any) -> data.Row:
 def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     """Make `n` rows: passages of the documentation, and everyday sentences among them.
 
-    Three in ten are everyday sentences, as long as there are any (48 to train on, 16 to test). A
-    model that has read documentation alone restores a letter badly: it has seen no question, no
-    name and nobody speaking.
+    Three in ten are everyday sentences, as long as there are any (48 to train on, 16 to test), for
+    documentation alone has no question, no name and nobody speaking.
 
     Raises:
         ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
@@ -211,10 +175,6 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
     """Answer the test records with a logistic regression that names each word's capital and marks.
 
     It sees a word and its two neighbours, and restores no mark before a word.
-
-    Args:
-        train_records: passages with their restored form.
-        test_records: passages to restore; their completions are not looked at.
     """
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -222,10 +182,8 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
 
     def clues(record: data.Row) -> list[dict[str, str]]:
         words = ["", *data.prompt(record)[-1]["content"].split(), ""]
-        return [
-            {"last": a, "word": b, "next": c}
-            for a, b, c in zip(words, words[1:], words[2:], strict=False)
-        ]
+        triples = zip(words, words[1:], words[2:], strict=False)
+        return [{"last": a, "word": b, "next": c} for a, b, c in triples]
 
     seen, wanted = [], []
     for record in train_records:
@@ -241,8 +199,6 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
         answers.append(" ".join((w.capitalize() if n[0] == "1" else w) + n[1:] for w, n in named))
     return answers
 
-
-# Sentences, of any text.
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]*[A-Z])")
 _ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:etc|vs|cf|Mr|Mrs|Dr|St|No|al))\.$")
@@ -269,8 +225,5 @@ TASK = Task(
     ),
     headline="f1",
     licence="PSF-2.0 (Python documentation and standard library)",
-    examples=rows,
-    prompt=question,
-    parse=parse,
-    score=score,
-)
+    examples=rows, prompt=question, parse=parse, score=score,
+)  # fmt: skip

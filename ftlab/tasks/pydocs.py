@@ -2,18 +2,11 @@
 
 Two sources, read as text and never imported for their effects: the topics behind `help("topics")`
 (`pydoc_data`) and the docstrings of the standard library. They become short passages of natural
-sentences in plain ASCII, with code, tables, lists of parameters and markup left out:
-
-    Passage(text='Note that it is unnecessary to include the source code for the expression that
-            failed in the error message.', slice='topics', group='the assert statement')
+sentences in plain ASCII, with code, tables, lists of parameters and markup left out.
 
 The test split is half of the topics, by section, and the docstrings of the packages in `SET_ASIDE`;
-ftlab's own base models were trained without either. A train passage that shares any eight words in
+ftlab's own base model was trained without either. A train passage that shares any eight words in
 a row with a test passage is dropped.
-
->>> test = passages("test")
->>> {passage.slice for passage in test} == {"topics", "docstrings"}
-True
 """
 
 import ast
@@ -58,9 +51,7 @@ _Paragraph = tuple[str, str, str, bool]  # text, slice, group, whether it is for
 
 @functools.cache
 def passages(split: str) -> tuple[Passage, ...]:
-    """Return all passages of the split "train" or "test", in the order they are found.
-
-    Takes a few seconds the first time and is remembered for the process.
+    """Return all passages of the split "train" or "test", a few seconds' work the first time.
 
     Raises:
         ConfigError: there is no such split.
@@ -105,9 +96,6 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-# The two sources, as paragraphs.
-
-
 def _topics() -> Iterator[_Paragraph]:
     """Yield the paragraphs of the documentation topics, split into train and test by section."""
     try:
@@ -134,15 +122,12 @@ def _docstrings() -> Iterator[_Paragraph]:
             continue  # something that this machine added
         try:
             code = path.read_text(encoding="utf-8")
-            if '"""' not in code and "'''" not in code:
-                continue
-            tree = ast.parse(code)
+            tree = ast.parse(code if '"""' in code or "'''" in code else "")
         except (OSError, ValueError, SyntaxError):
             continue  # a file that is not plain Python has no docstring for us
-        source = "/".join(parts)
         for doc in _docs(tree):
             for text in _blocks(doc):
-                yield text, "docstrings", source, package in SET_ASIDE
+                yield text, "docstrings", "/".join(parts), package in SET_ASIDE
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -169,8 +154,6 @@ def _blocks(text: str) -> Iterator[str]:
             if item.strip():
                 yield inspect.cleandoc(re.sub(r"^(\s*)[*\-+] ", r"\1  ", item.strip("\n")))
 
-
-# Paragraphs into passages.
 
 _QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": " - ", "–": " - "})
 # ``code``, `code`, *stress*, :class:`name`, and a quoted single word, which is code as a rule.
@@ -204,8 +187,7 @@ def _cut(paragraph: str) -> Iterator[str]:
     flat = re.sub(r" -{2,3} ", " - ", flat)
     run: list[str] = []
     for sentence in [*_split(flat), ""]:
-        natural = _natural(sentence)
-        if natural:
+        if natural := _natural(sentence):
             run.append(natural)
         else:  # a rejected sentence breaks the run: passages stay consecutive
             yield from _pack(run)
@@ -227,21 +209,22 @@ def _natural(sentence: str) -> str:
     for pattern, kept in _MARKUP:
         sentence, count = pattern.subn(kept, sentence)
         marked += count
-    if marked > _MAX_MARKED or not _SENTENCE.fullmatch(sentence) or _NOTE.match(sentence):
-        return ""
-    if sentence.count("(") != sentence.count(")") or sentence.count('"') % 2:
-        return ""
     tokens = [token.strip('"(),.;:?!') for token in sentence.split() if token != "-"]
-    if not 4 <= len(tokens) <= 40:
-        return ""
-    if not all(_WORD.fullmatch(t) or t in ("i.e", "e.g") for t in tokens):
-        return ""
-    if sum(token[0].isdigit() for token in tokens) > 2 or _ODD.search(sentence):
-        return ""
-    if sum(c.isalpha() or c == " " for c in sentence) < 0.9 * len(sentence):
-        return ""
     common = sum(bool(_FUNCTION_WORD.fullmatch(token.lower())) for token in tokens)
-    return sentence if common >= max(1, 0.15 * len(tokens)) else ""
+    natural = (
+        marked <= _MAX_MARKED
+        and _SENTENCE.fullmatch(sentence)
+        and not _NOTE.match(sentence)
+        and sentence.count("(") == sentence.count(")")
+        and sentence.count('"') % 2 == 0
+        and 4 <= len(tokens) <= 40
+        and all(_WORD.fullmatch(t) or t in ("i.e", "e.g") for t in tokens)
+        and sum(token[0].isdigit() for token in tokens) <= 2
+        and not _ODD.search(sentence)
+        and sum(c.isalpha() or c == " " for c in sentence) >= 0.9 * len(sentence)
+        and common >= max(1, 0.15 * len(tokens))
+    )
+    return sentence if natural else ""
 
 
 def _pack(sentences: Iterable[str]) -> Iterator[str]:

@@ -11,10 +11,6 @@ No judge marks the answers. `in_voice` is a logistic regression over letter n-gr
 words, trained on both sides of the training pairs: it sees spelling, marks and little words, so it
 sees *that* a sentence is old-fashioned, and hardly whose voice it is (the card says how well it
 does each). `kept` asks for the names, the numbers and a part of the other words.
-
->>> row = examples(1, seed=0)[0]
->>> score(row, data.prompt(row)[-1]["content"])["kept"]
-Ratio(num=1.0, den=1)
 """
 
 import functools
@@ -22,38 +18,30 @@ import re
 from typing import Any
 
 from ftlab import data
-from ftlab.tasks import Ratio, Task
-from ftlab.tasks.drawing import digest, sample, sizes, written
+from ftlab.tasks import (
+    Ratio,
+    Task,
+    asking,
+    digest,
+    first_paragraph,
+    marks,
+    sample,
+    sizes,
+    word_lists,
+    written,
+)
 
 FILE = "style.jsonl"
+_SIDES = ("plain", "voiced")
 SYSTEM = "Retell the sentence as a novelist of 1810 would."
 LEAST_KEPT = 0.25
 """The least share of the longer words that an answer takes up: nine in ten references do."""
-_LITTLE = (
-    "a about after again all also although am an and another any are as at be because been "
-    "before being both but by can could did do does each ever every few for from had has have "
-    "he her here hers him his how however i if in indeed into is it its least less may me might "
-    "more most much must my never no none nor not nothing now of on once one only or other our "
-    "out over own quite rather scarcely shall she should since so some still such than that the "
-    "their them themselves then there these they this those though till to too under until up "
-    "upon us very was we were what when whether which while who whom whose why will with "
-    "without would yet you your"
-)
-_FUNCTION = _LITTLE.split()
+_FUNCTION = word_lists("style").function_words.split()
 
 
 def prompt(text: str) -> tuple[dict[str, str], ...]:
     """Return the messages that ask for one sentence in the voice."""
-    return ({"role": "system", "content": SYSTEM}, {"role": "user", "content": text})
-
-
-def parse(text: str) -> str:
-    """Return the first paragraph of an answer, on one line."""
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
-    return next((part for part in paragraphs if part), "")
-
-
-# The measure.
+    return asking(SYSTEM, text)
 
 
 @functools.cache
@@ -61,9 +49,6 @@ def _common() -> frozenset[str]:
     """Return the words that are no names: function words, and what the pairs write small."""
     texts = [row[side] for rows in written(FILE).values() for row in rows for side in _SIDES]
     return frozenset(_FUNCTION) | {word for text in texts for word in re.findall(r"\b[a-z]+", text)}
-
-
-_SIDES = ("plain", "voiced")
 
 
 def names(text: str) -> list[str]:
@@ -112,8 +97,7 @@ def sides(split: str) -> tuple[list[str], list[int], list[int]]:
 @functools.cache
 def trained() -> Any:
     """Return the classifier, trained on both sides of the training pairs."""
-    texts, voiced, _ = sides("train")
-    return classifier().fit(texts, voiced)
+    return classifier().fit(*sides("train")[:2])
 
 
 def in_voice(text: str) -> bool:
@@ -126,14 +110,9 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
 
     The marks are of form; that a sentence is funny, or true to its source, they do not see.
     """
-    text = parse(text)
-    plain = data.prompt(record)[-1]["content"]
-    marks = {"in_voice": in_voice(text), "kept": keeps(text, plain)}
-    marks = {"both": all(marks.values()), **marks}
-    return {name: Ratio(float(right), 1) for name, right in marks.items()}
-
-
-# The pairs.
+    text, plain = first_paragraph(text), data.prompt(record)[-1]["content"]
+    right = {"in_voice": in_voice(text), "kept": keeps(text, plain)}
+    return marks(both=all(right.values()), **right)
 
 
 def row(plain: str, voiced: str, **meta: Any) -> data.Row:
@@ -143,28 +122,19 @@ def row(plain: str, voiced: str, **meta: Any) -> data.Row:
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Draw `n` pairs of a split; a larger `n` with the same seed starts the same.
+    """Draw `n` pairs of a split; errors as of `ftlab.tasks.sample`."""
 
-    Raises:
-        ConfigError: there is no such split, `n` is not positive, or there are fewer pairs.
-    """
+    def about(text: str) -> str:
+        if re.search(r"\b(?:I|my|me|we|our|us)\b", text, re.IGNORECASE):
+            return "the speaker"
+        return "a name" if names(text) else "others"
+
     pairs = sample(FILE, n, seed, split, voice="manners")
-    return [row(one["plain"], one["voiced"], slice=_person(one["plain"])) for one in pairs]
-
-
-def _person(text: str) -> str:
-    """Say whom a sentence is about: the speaker, somebody with a name, or others."""
-    if re.search(r"\b(?:I|my|me|we|our|us)\b", text, re.IGNORECASE):
-        return "the speaker"
-    return "a name" if names(text) else "others"
+    return [row(one["plain"], one["voiced"], slice=about(one["plain"])) for one in pairs]
 
 
 def probe(n: int, seed: int) -> list[data.Row]:
-    """Draw `n` pairs whose completions are in the other voice.
-
-    Raises:
-        ConfigError: `n` is not positive, or there are fewer.
-    """
+    """Draw `n` pairs whose completions are in the other voice; errors as of `sample`."""
     pairs = sample(FILE, n, seed, "test", voice="adjacent")
     return [row(one["plain"], one["voiced"], slice="other voice") for one in pairs]
 
@@ -178,9 +148,6 @@ TASK = Task(
     ),
     headline="both",
     licence="Apache-2.0 (written for ftlab)",
-    examples=examples,
-    prompt=prompt,
-    parse=parse,
-    score=score,
+    examples=examples, prompt=prompt, parse=first_paragraph, score=score,
     sizes=sizes(FILE, voice="manners"),
-)
+)  # fmt: skip

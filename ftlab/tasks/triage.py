@@ -7,12 +7,6 @@ The 600 messages were written for the course, in four hands (Ada's letters, Ben'
 office, Dot's second language) and of three kinds: plain, messy (slips, noise, a second matter that
 is settled) and hostile (with an order to the model that reads it). The topic is that of what is
 still open, not of what is mentioned.
-
-`baseline` is what one would try instead of a language model: a linear one.
-
->>> row = examples(1, seed=0)[0]
->>> score(row, "The topic is " + data.answer(row) + ".")["right"]
-Ratio(num=1.0, den=1)
 """
 
 import re
@@ -21,8 +15,7 @@ from typing import Any
 
 from ftlab import data
 from ftlab.errors import DataError
-from ftlab.tasks import Ratio, Task
-from ftlab.tasks.drawing import digest, sample, sizes
+from ftlab.tasks import Ratio, Task, asking, digest, marks, sample, sizes
 
 TOPICS = ("billing", "bug", "cancellation", "delivery", "feature", "login", "refund")
 SYSTEM = f"Name the topic of the message: {', '.join(TOPICS[:-1])} or {TOPICS[-1]}."
@@ -31,7 +24,7 @@ FILE = "tickets.jsonl"
 
 def prompt(text: str) -> tuple[dict[str, str], ...]:
     """Return the messages that ask for one message's topic."""
-    return ({"role": "system", "content": SYSTEM}, {"role": "user", "content": text})
+    return asking(SYSTEM, text)
 
 
 def parse(text: str) -> str:
@@ -44,30 +37,17 @@ def parse(text: str) -> str:
 def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark an answer: is it the `right` topic, and is it `valid`, one of the seven at all?"""
     topic = parse(text)
-    return {
-        "right": Ratio(float(topic == data.answer(record)), 1),
-        "valid": Ratio(float(topic in TOPICS), 1),
-    }
+    return marks(right=topic == data.answer(record), valid=topic in TOPICS)
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Draw `n` messages of a split; a larger `n` with the same seed starts the same.
-
-    Raises:
-        ConfigError: there is no such split, `n` is not positive, or there are fewer messages.
-    """
+    """Draw `n` messages of a split; errors as of `ftlab.tasks.sample`."""
     return [
         data.example(
-            row["text"],
-            row["topic"],
-            system=SYSTEM,
-            id=digest(row["text"]),
-            slice=row["kind"],
-            group=digest(row["text"]),
-            writer=row["writer"],
-        )
-        for row in sample(FILE, n, seed, split)
-    ]
+            row["text"], row["topic"], system=SYSTEM, id=digest(row["text"]), slice=row["kind"],
+            group=digest(row["text"]), writer=row["writer"],
+        ) for row in sample(FILE, n, seed, split)
+    ]  # fmt: skip
 
 
 def classifier() -> Any:
@@ -82,11 +62,7 @@ def classifier() -> Any:
 
 
 def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]) -> list[str]:
-    """Answer the test records with a `classifier` of the training records.
-
-    Args:
-        train_records: messages with their topics; at least two topics.
-        test_records: messages to answer; their completions are not looked at.
+    """Answer the test records with a `classifier` of the training records: the linear rival.
 
     Raises:
         DataError: the training records have one topic, or none.
@@ -97,13 +73,12 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
             f"The {len(topics)} training records have {len(set(topics))} different topics; "
             "a classifier needs 2 or more. Give it more records."
         )
-    if not test_records:
-        return []
     texts, asked = (
         [data.prompt(record)[-1]["content"] for record in records]
         for records in (train_records, test_records)
     )
-    return [str(topic) for topic in classifier().fit(texts, topics).predict(asked)]
+    known = classifier().fit(texts, topics)
+    return [str(topic) for topic in known.predict(asked)] if asked else []
 
 
 TASK = Task(
@@ -115,9 +90,5 @@ TASK = Task(
     ),
     headline="right",
     licence="Apache-2.0 (written for ftlab)",
-    examples=examples,
-    prompt=prompt,
-    parse=parse,
-    score=score,
-    sizes=sizes(FILE),
-)
+    examples=examples, prompt=prompt, parse=parse, score=score, sizes=sizes(FILE),
+)  # fmt: skip

@@ -15,19 +15,12 @@
          ...
 
 The functions are drawn from families (`ftlab.tasks.functions`), and what they return is found by
-running them. An answer is marked by running it too, in the sandbox, against the function. It is
-not run unless it is plain: tests of pure functions need no imports, no underscores, no globals; so
-a module cannot pass by tampering with what judges it.
+running them. An answer is marked by running it too, in the sandbox, against the function, if it is
+`plain`, so that a module cannot pass by tampering with what judges it.
 
 The house style, rule by rule (`RULES`): the two imports; one class, named after the function, with
 a docstring; methods test_typical and test_edges, and test_error where the function can raise; every
 statement an assertion on a call of the function, in values written out; the closing lines.
-
->>> record = examples(1, seed=0)[0]
->>> [name for name, kept in style(data.answer(record), target_of(record)).items() if not kept]
-[]
->>> score(record, data.answer(record))["passes"]
-Ratio(num=1.0, den=1)
 '''
 
 import ast
@@ -36,12 +29,11 @@ import math
 import random
 import re
 import unittest
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ftlab import data, sandbox
-from ftlab.tasks import Ratio, Task
-from ftlab.tasks.drawing import digest, draw
+from ftlab.tasks import Ratio, Task, digest, draw, marks
 from ftlab.tasks.functions import Made, make
 
 CUE = "Write the unit tests of this function:\n\n"
@@ -51,16 +43,11 @@ MODULE = "target"
 """The module that the tests import the function from."""
 NEW_FAMILY, SEEN_FAMILY = "new family", "seen family"
 """The slices of the test split."""
-
-# Making examples.
+RULES = ("imports", "class", "methods", "assertions", "closing")
 
 
 def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
-
-
-def _call(name: str, arguments: tuple[Any, ...]) -> str:
-    return f"{name}({', '.join(_quoted(value) for value in arguments)})"
 
 
 def _quoted(value: Any) -> str:
@@ -73,14 +60,12 @@ def _tried(made: Made) -> tuple[list[str], list[str], list[str]]:
     """Run the function on its arguments; return assertions: typical, edges, errors."""
     space: dict[str, Any] = {}
     exec(compile(made.source, MODULE, "exec"), space)
-    typical: list[str] = []
-    edges: list[str] = []
-    errors: list[str] = []
+    typical, edges, errors = [], [], []  # type: list[str], list[str], list[str]
     seen: set[str] = set()
     for lines, tries in ((typical, made.typical), (edges, made.edges)):
         values: set[str] = set()
         for arguments in tries:
-            call = _call(made.name, arguments)
+            call = f"{made.name}({', '.join(map(_quoted, arguments))})"
             if call in seen:
                 continue
             try:
@@ -126,24 +111,18 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Ro
     if completion is None or len(CUE + made.source + completion) > LONGEST:
         return None
     return data.example(
-        CUE + made.source.rstrip("\n"),
-        completion,
-        id=digest(made.source),
-        slice=NEW_FAMILY if new else made.kind,
-        kind=made.kind,
-        difficulty=made.difficulty,
-        group=made.family,
-        source=f"{__name__} (composed)",
-    )
+        CUE + made.source.rstrip("\n"), completion, id=digest(made.source),
+        slice=NEW_FAMILY if new else made.kind, kind=made.kind, difficulty=made.difficulty,
+        group=made.family, source=f"{__name__} (composed)",
+    )  # fmt: skip
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Draw `n` functions with their tests; a larger `n` with the same seed starts the same.
+    """Draw `n` functions with their tests.
 
     A record of "train" has its kind of input as its slice. Half of "test" are functions of
     families that training never shows (slice "new family"), and half are functions of its
-    families with other numbers, words or names ("seen family"). Each record's meta has its `kind`,
-    its `difficulty` from 1 to 3, and its family as `group`.
+    families with other numbers, words or names ("seen family").
 
     Raises:
         ConfigError: there is no such split, or `n` different functions cannot be drawn.
@@ -156,9 +135,6 @@ def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
     return records
 
 
-# Asking and reading.
-
-
 def prompt(text: str) -> tuple[dict[str, str], ...]:
     """Return the messages that ask for the tests of a function, given its source."""
     return ({"role": "user", "content": CUE + text.strip("\n")},)
@@ -169,20 +145,14 @@ _PREAMBLE = re.compile(r"\A(?![^\n]*(?:import|class|def) )[^\n]*:[ \t]*\n+")
 
 
 def parse(text: str) -> str:
-    """Return the module in an answer: what a code fence holds, without a sentence before it.
-
-    What follows the closing lines of the house style is left out: a model that goes on has still
-    written the module.
-    """
-    while True:
-        fenced = _FENCE.search(text)
-        bare = _PREAMBLE.sub("", fenced[1] if fenced else text).strip("\n")
-        end = bare.find("\n    unittest.main()")
-        if end >= 0:
-            bare = bare[: end + len("\n    unittest.main()")]
-        if bare == text:
-            return bare
-        text = bare
+    """Return the module in an answer: what a code fence holds, up to the house's closing lines."""
+    before = None
+    while text != before:
+        before, fenced = text, _FENCE.search(text)
+        text = _PREAMBLE.sub("", fenced[1] if fenced else text).strip("\n")
+        head, closing, _ = text.partition("\n    unittest.main()")
+        text = head + closing
+    return text
 
 
 def target_of(record: data.Row) -> str:
@@ -190,11 +160,6 @@ def target_of(record: data.Row) -> str:
     content = data.prompt(record)[-1]["content"]
     at = re.search(r"^(?:def|import|from) ", content, re.MULTILINE)
     return content[at.start() :] + "\n" if at else ""
-
-
-# The house style, on the syntax tree.
-
-RULES = ("imports", "class", "methods", "assertions", "closing")
 
 
 def _tree(source: str) -> ast.Module | None:
@@ -242,15 +207,7 @@ def _asserts(statement: ast.stmt, function: str, name: str) -> bool:
 
 
 def style(module: str, target: str) -> dict[str, bool]:
-    """Check a test module against the house style.
-
-    Args:
-        module: the source of the tests.
-        target: the source of the function under test.
-
-    Returns:
-        For each of `RULES`, whether it is kept; none is where the module does not parse.
-    """
+    """Return for each of `RULES` whether a test module keeps it; none where it does not parse."""
     tree, function = _tree(module), function_of(target)
     if tree is None or not function:
         return dict.fromkeys(RULES, False)
@@ -273,8 +230,6 @@ def style(module: str, target: str) -> dict[str, bool]:
     }
 
 
-# Running.
-
 _TOUCHY = {
     "breakpoint", "compile", "delattr", "eval", "exec", "exit", "getattr", "globals", "help",
     "input", "locals", "open", "print", "quit", "setattr", "vars",
@@ -295,11 +250,9 @@ _BANNED = (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.Return, ast.Match
 def plain(module: str, function: str) -> bool:
     """Say whether a test module is of the sort that may be run: it can only call and assert.
 
-    That is: it imports nothing but unittest, math and the function; of unittest it takes TestCase
-    and main, of its test case the assertions, of other values what strings and collections have;
-    its functions are tests, setUp and tearDown, without decorators; nothing but `__name__` begins
-    with an underscore, no attribute is set, none of these names is bound anew, and something is
-    asserted.
+    It imports nothing but unittest, math and the function; of its test case it takes the
+    assertions, of other values what strings and collections have; its functions are tests, setUp
+    and tearDown; no underscores, decorators or set attributes; and something is asserted.
     """
     tree = _tree(module)
     if tree is None:
@@ -325,9 +278,8 @@ def plain(module: str, function: str) -> bool:
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             fixture = node.name in ("setUp", "tearDown") or isinstance(node, ast.ClassDef)
             named = node.name.startswith("test") or fixture
-            bad = (
-                bool(node.decorator_list) or not named or node.name in kept - {"setUp", "tearDown"}
-            )
+            taken = node.name in kept - {"setUp", "tearDown"}
+            bad = bool(node.decorator_list) or not named or taken
         else:
             bad = isinstance(node, _BANNED)
         if bad:
@@ -337,21 +289,12 @@ def plain(module: str, function: str) -> bool:
 
 @functools.lru_cache(4096)
 def run_tests(module: str, target: str) -> sandbox.SandboxResult:
-    """Run a test module against a function, in the sandbox.
-
-    Args:
-        module: the source of the tests; they import the function from the module `target`.
-        target: the source of the function: the true one, or a mutant.
-    """
+    """Run a test module in the sandbox, against the source of a function, true or mutated."""
     return sandbox.run(module, tests=True, modules={MODULE: target}, allow_weak=True)
 
 
 def score(record: data.Row, text: str) -> dict[str, Ratio]:
     """Mark a test module: how far it gets, from parsing to passing.
-
-    Args:
-        record: the example; its last message has the function.
-        text: what the model wrote.
 
     Returns:
         `passes` (it has tests, and all pass on the function), `parses`, `style` (all rules of the
@@ -367,16 +310,10 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
         asserted = all(why.startswith("AssertionError") for why in result.failed.values())
         runs = result.outcome in ("ok", "failed") and right + wrong > 0 and asserted
         passes = result.ok
-    marks: Mapping[str, bool] = {
-        "passes": passes,
-        "parses": bool(module.strip()) and _tree(module) is not None,
-        "style": all(style(module, target).values()),
-        "runs": runs,
-    }
-    return {
-        **{name: Ratio(float(kept), 1) for name, kept in marks.items()},
-        "tests_passed": Ratio(right, right + wrong),
-    }
+    parses = bool(module.strip()) and _tree(module) is not None
+    kept = all(style(module, target).values())
+    return {**marks(passes=passes, parses=parses, style=kept, runs=runs),
+            "tests_passed": Ratio(right, right + wrong)}  # fmt: skip
 
 
 TASK = Task(
@@ -389,8 +326,5 @@ TASK = Task(
     ),
     headline="passes",
     licence="Apache-2.0 (composed by this package, from code of its own)",
-    examples=examples,
-    prompt=prompt,
-    parse=parse,
-    score=score,
-)
+    examples=examples, prompt=prompt, parse=parse, score=score,
+)  # fmt: skip

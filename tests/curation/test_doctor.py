@@ -11,8 +11,8 @@ import pytest
 
 from ftlab import data
 from ftlab.curation.checks_private import luhn
-from ftlab.curation.checks_structure import HUGE
 from ftlab.curation.doctor import CHECKS, examine, fix
+from ftlab.curation.mend import HUGE
 from ftlab.errors import ConfigError, DataError
 
 ROOTS = re.findall("...", "balcordunfergolhinjupkellommarnibpolquirossultavurnvexwim")

@@ -4,9 +4,9 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.tasks import Ratio, drawing, kindness
-from ftlab.tasks.kindness import FORMS, flagged, parse, probe, prompt, score
-from ftlab.tasks.kindness_rules import NOBODY, RULES, check, is_large
+from ftlab.tasks import NEW, Ratio, kindness
+from ftlab.tasks import first_paragraph as parse
+from ftlab.tasks.kindness import FORMS, NOBODY, RULES, check, flagged, probe, prompt, score
 
 TRAIN = kindness.examples(1000, seed=1)
 TEST = kindness.examples(400, seed=1, split="test")
@@ -127,8 +127,8 @@ def test_references_are_right():
 
 
 def test_scale_tells_probes_from_training():
-    assert not any(is_large(data.prompt(e)[0]["content"]) for e in (*TRAIN, *TEST))
-    assert all(is_large(data.prompt(p)[0]["content"]) for p in PROBES)
+    assert not any(kindness.LARGE.search(data.prompt(e)[0]["content"]) for e in (*TRAIN, *TEST))
+    assert all(kindness.LARGE.search(data.prompt(p)[0]["content"]) for p in PROBES)
 
 
 def test_the_letter_without_the_spirit_is_flagged():
@@ -174,12 +174,12 @@ def test_records_carry_what_is_needed():
         assert not re.search(r"[{}|()~]|  ", text + data.answer(example))
         assert parse(data.answer(example)) == data.answer(example)
     assert len({data.meta(e)["slice"] for e in TRAIN}) >= 20
-    assert sum(data.meta(e)["slice"] == drawing.NEW for e in TEST) > 150
+    assert sum(data.meta(e)["slice"] == NEW for e in TEST) > 150
     assert {data.meta(e)["difficulty"] for e in TRAIN} == {1, 2, 3}
 
 
 def test_what_is_held_out_stays_out():
-    new = [e for e in TEST if data.meta(e)["slice"] == drawing.NEW]
+    new = [e for e in TEST if data.meta(e)["slice"] == NEW]
     for forms in (FORMS.firsts, FORMS.thirds):
         held_out = [f[1:].split("{")[0].lower().strip() for f in forms if f[0] == "~"]
         assert any(f in data.answer(e).lower() for e in new for f in held_out)

@@ -10,7 +10,7 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.errors import ConfigError
-from ftlab.tasks import Ratio, drawing, kindness
+from ftlab.tasks import NEW, Ratio, kindness
 
 NAMES = tasks.names()
 SCORED = {"unit_tests": 6}
@@ -96,7 +96,7 @@ def test_train_and_test_share_no_text(name):
 
 
 def test_half_of_the_composed_test_splits_is_held_out_from_training():
-    for name, new in (("kindness", drawing.NEW), ("unit_tests", "new family")):
+    for name, new in (("kindness", NEW), ("unit_tests", "new family")):
         train, test = (
             [data.meta(r)["slice"] for r in made(name, 0, part, 300)] for part in ("train", "test")
         )
