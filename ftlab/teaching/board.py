@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftlab.errors import DataError, FtlabError
-from ftlab.files import read_text
+from ftlab.files import data_path, read_text
 from ftlab.teaching import capstone
 from ftlab.teaching.exercises import exercises
 from ftlab.teaching.progress import KIND, Done, understood
@@ -51,7 +51,8 @@ def board(folders: Sequence[str | os.PathLike[str]]) -> tuple[str, list[str]]:
     all_items = items()
     done = [(name, [sum(bool(known.get(n, {}).get("passed")) for n in names)
                     for names in all_items.values()]) for name, known in learners]  # fmt: skip
-    template = jinja2.Environment(autoescape=True).from_string(PAGE)
+    page = read_text(data_path("report/board.html"))
+    template = jinja2.Environment(autoescape=True).from_string(page)
     text = template.render(
         rows=rows,
         learners=done,
@@ -139,42 +140,3 @@ def read_class(folder: str | os.PathLike[str]) -> tuple[list[tuple[str, Done]], 
         for name, file, known in found
     ]
     return sorted(learners, key=lambda learner: learner[0].casefold()), skipped
-
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Class board</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body { font: 17px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em;
-  color: #1c2733; background: #fff }
-article { border: 1px solid #cfd8e0; border-radius: 8px; padding: .2em 1.2em 1em; margin: 1em 0 }
-h2 { margin-bottom: 0 } table { border-collapse: collapse } td, th { padding: .15em .7em .15em 0;
-  text-align: left; font-weight: normal } th { color: #51606e } td.n { text-align: right }
-.track { position: relative; width: 22em; max-width: 45vw; height: 1.1em; background: #eef3f7 }
-.bar { position: absolute; height: 100%; background: #9fb3c4 } .mine { background: #0072b2 }
-.span { position: absolute; top: 45%; height: 2px; background: #1c2733 }
-.open { color: #9a3d00 } .done { color: #00614b }
-</style>
-<h1>Class board</h1>
-{% for row in rows %}<article>
-<h2>{{ row.title or row.folder }}</h2>
-<p>{{ row.author or "no author" }}{% if row.decision %} · decision by the rule written
-beforehand: <strong>{{ row.decision }}</strong>{% endif %}</p>
-{% if row.bars %}<table><tr><th>system</th><th>{{ row.measure }}, with its 95 % interval</th></tr>
-{% for name, value, low, high in row.bars if value is not none %}<tr><td>{{ name }}</td><td>
-<div class="track" aria-hidden="true">
-<div class="bar{{ ' mine' if name == row.tuned }}" style="width:{{ 100 * value }}%"></div>
-<div class="span" style="left:{{ 100 * low }}%;width:{{ 100 * (high - low) }}%"></div></div></td>
-<td class="n">{{ "%.2f" % value }} ({{ "%.2f" % low }} to {{ "%.2f" % high }})</td></tr>{% endfor %}
-</table>{% endif %}
-{% if row.sentence %}<p>{{ row.sentence }}</p>{% endif %}
-<table>{% for step in row.steps %}<tr><th>{{ step.name }}</th>
-<td class="{{ 'done' if step.done else 'open' }}">{{ "done" if step.done else "open" }}</td>
-<td>{{ step.message }}</td></tr>{% endfor %}</table></article>
-{% endfor %}
-{% if learners %}<h2>Progress: exercises and quiz questions passed</h2>
-<table><tr><th>learner</th>{% for lesson in lessons %}<th>{{ lesson }}</th>{% endfor %}</tr>
-{% for name, counts in learners %}<tr><td>{{ name }}</td>{% for n in counts %}
-<td class="n">{{ n }}/{{ of[loop.index0] }}</td>{% endfor %}</tr>{% endfor %}</table>{% endif %}
-</html>
-"""

@@ -21,16 +21,15 @@ class Agreement:
     """Largest difference of two logits, as a share of the largest logit."""
     same_text: bool
     """Whether both write the same answers, greedily."""
-    tolerance: float = TOLERANCE
 
     def __bool__(self) -> bool:
-        return self.same_text and self.difference <= self.tolerance
+        return self.same_text and self.difference <= TOLERANCE
 
     def __str__(self) -> str:
         text = "the same answers" if self.same_text else "OTHER ANSWERS"
         return (
             f"logits differ by {self.difference:.1e} of the largest at most "
-            f"(allowed: {self.tolerance:.0e}); {text}"
+            f"(allowed: {TOLERANCE:.0e}); {text}"
         )
 
 
@@ -57,28 +56,32 @@ def merge(model: Any, tokenizer: Any, prompts: list[str] | None = None) -> tuple
             "the adapter's folder without bits=4, and merge that."
         )
     prompts = prompts or ["Say hello.", "Count from one to ten:", "def add(a, b):"]
-    before = _look(model, tokenizer, prompts)
-    merged = model.merge_and_unload(safe_merge=True)
-    after = _look(merged, tokenizer, prompts)
+    (before, said), merged = (
+        _look(model, tokenizer, prompts),
+        model.merge_and_unload(safe_merge=True),
+    )
+    after, says = _look(merged, tokenizer, prompts)
     differences = [
         (a - b).abs().max().item() / max(a.abs().max().item(), 1e-9)
-        for a, b in zip(before[0], after[0], strict=True)
+        for a, b in zip(before, after, strict=True)
     ]
-    return merged, Agreement(max(differences), before[1] == after[1])
+    return merged, Agreement(max(differences), said == says)
+
+
+def logits_of(model: Any, ids: list[int]) -> Any:
+    """Return a text's logits, shape (tokens, vocabulary), in float32 on the CPU."""
+    import torch
+
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids], device=model.device)).logits[0].float().cpu()
 
 
 def _look(model: Any, tokenizer: Any, prompts: list[str]) -> tuple[list[Any], list[str]]:
-    """Return each prompt's logits, shape (tokens, vocabulary), and the answers to them."""
-    import torch
-
+    """Return each prompt's logits, and the answers to them."""
     from ftlab.generation import generate
 
     messages = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    logits = []
-    for prompt in prompts:
-        ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
-        with torch.no_grad():
-            logits.append(model(input_ids=ids).logits[0].float().cpu())
+    logits = [logits_of(model, tokenizer(prompt)["input_ids"]) for prompt in prompts]
     return logits, generate(model, tokenizer, messages, max_new_tokens=24)
 
 
@@ -94,19 +97,13 @@ def check_saved(folder: Path, model: Any, input_ids: list[int], *, bits: int | N
     Raises:
         ModelError: they differ by more than rounding: a lost head, another base, a wrong adapter.
     """
-    import torch
-
     from ftlab import models
     from ftlab.hardware import profile
 
     saved, _ = models.load(folder, bits=bits)
-    row = torch.tensor([input_ids])
-    with torch.no_grad():
-        ours = model(input_ids=row.to(model.device)).logits.float().cpu()
-        theirs = saved(input_ids=row.to(saved.device)).logits.float().cpu()
     # Half precision on a GPU and 4 bits round; a wrong adapter is off by whole units.
     tolerance = 1e-3 if profile().device == "cpu" and bits is None else 0.5
-    worst = (ours - theirs).abs().max().item()
+    worst = (logits_of(model, input_ids) - logits_of(saved, input_ids)).abs().max().item()
     if not worst <= tolerance:
         raise ModelError(
             f"What was saved in {folder} is not what was in memory: its logits differ by "

@@ -80,19 +80,15 @@ class Plan:
             raise_unknown("method", self.method, METHODS)
         if self.weights not in DTYPES:
             raise_unknown("dtype", self.weights, DTYPES)
+        least = {"length": 2, "batch_size": 1, "rank": 1, "gradient_accumulation": 1}
         wrong = [
-            f"{name} must be {least} or more, got {value}"
-            for name, value, least in (
-                ("length", self.length, 2), ("batch_size", self.batch_size, 1),
-                ("rank", self.rank, 1), ("gradient_accumulation", self.gradient_accumulation, 1),
-            )
-            if value < least
-        ]  # fmt: skip
+            f"{name} must be {low} or more, got {getattr(self, name)}"
+            for name, low in least.items()
+            if getattr(self, name) < low
+        ]
         if not wrong and self.batch_size % self.gradient_accumulation:
-            wrong.append(
-                f"batch_size={self.batch_size} cannot be computed in {self.gradient_accumulation} "
-                "equal parts"
-            )
+            wrong = [f"batch_size={self.batch_size} cannot be computed in "
+                     f"{self.gradient_accumulation} equal parts"]  # fmt: skip
         if not 0 < self.loss_share <= 1:
             wrong.append(f"loss_share must be above 0 and at most 1, got {self.loss_share}")
         if self.weights != "float32" and self.method == "full":
@@ -141,23 +137,20 @@ class Estimate:
     @property
     def cost(self) -> float | None:
         """Money for the whole run; None without a price."""
-        if self.seconds is None or self.per_hour is None:
-            return None
-        return self.seconds / 3600 * self.per_hour
+        known = self.seconds is not None and self.per_hour is not None
+        return self.seconds / 3600 * self.per_hour if known else None  # type: ignore[operator]
 
     def __str__(self) -> str:
-        lines = [
-            f"{name:<14}{size_text(size):>10}   {self.reasons[name]}"
-            for name, size in self.parts.items()
-            if size
-        ]
+        lines = [f"{name:<14}{size_text(size):>10}   {self.reasons[name]}"
+                 for name, size in self.parts.items() if size]  # fmt: skip
         verdict = f"{'together':<14}{size_text(self.total):>10}"
         if self.capacity is not None:
             fits = "fits" if self.fits else "does not fit"
             verdict += f"   {fits} {self.device} ({size_text(self.capacity)})"
-        work = f"{self.step_flops / 1e12:.3g} TFLOP, about {time_text(self.step_seconds)}"
-        lines += [verdict, f"{self.trainable:,} of {self.parameters:,} parameters move"]
-        lines.append(f"a step: {work}")
+        lines += [
+            verdict, f"{self.trainable:,} of {self.parameters:,} parameters move",
+            f"a step: {self.step_flops / 1e12:.3g} TFLOP, about {time_text(self.step_seconds)}",
+        ]  # fmt: skip
         if self.steps is not None and self.seconds is not None:
             money = "" if self.cost is None else f", {self.cost:.2f} {self.currency}"
             lines.append(f"{self.steps:,} steps: about {time_text(self.seconds)}{money}")
@@ -261,12 +254,8 @@ def estimate(
             return replace(made, changes=tuple(found))
     for other_name, card in sorted(gpus.gpus.items(), key=lambda pair: pair[1].per_hour):
         if card.memory_gb * 1e9 >= max(made.total, (capacity or 0) + 1):
-            found.append(
-                (
-                    f"another GPU, {other_name}, {card.per_hour:.2f} {gpus.currency} an hour",
-                    made.total,
-                )
-            )
+            price = f"{card.per_hour:.2f} {gpus.currency} an hour"
+            found.append((f"another GPU, {other_name}, {price}", made.total))
             break
     return replace(made, changes=tuple(found))
 
@@ -312,34 +301,32 @@ def _step(text: str, plan: Plan, compute: str, cuda: bool) -> Step:
 
 def _parts(step: Step, plan: Plan, cuda: bool) -> tuple[dict[str, float], dict[str, str]]:
     """Return bytes by part, and how each comes about."""
-    parts = {
-        "weights": step.weights,
-        "quantised": step.quantised * NF4_BYTES,
-        "adapters": step.adapters,
-        "gradients": step.peak["gradients"],
-        "optimiser": 2 * step.trainable_bytes,
-        "activations": step.peak["activations"],
-        "casts": step.peak["casts"],
-        "logits": step.peak["logits"],
-    }
-    parts["fragmentation"] = sum(parts.values()) * SLACK + CUDA_BYTES if cuda else 0.0
     wide = round(step.trainable_bytes / step.trainable)
     at_once = plan.batch_size // plan.gradient_accumulation
     kept = "kept for backward"
     if plan.gradient_checkpointing:
         kept = "each layer's input, the rest made again"
-    reasons = {
-        "weights": f"the base, held in {plan.weights}",
-        "quantised": f"{NF4_BYTES:.3f} bytes × {step.quantised:,} weights in NF4",
-        "adapters": f"rank {plan.rank}",
-        "gradients": f"{wide} bytes × {step.trainable:,} that move, as far as made at the peak",
-        "optimiser": f"2 moments × {wide} bytes × {step.trainable:,}",
-        "activations": f"{at_once} × {plan.length} tokens: {kept}",
-        "casts": "weights once more, in half precision",
-        "logits": f"tokens that carry loss ({plan.loss_share:.0%}) × the vocabulary",
-        "fragmentation": f"{SLACK:.0%} and {CUDA_BYTES / 1e9:.1f} GB for CUDA, an allowance",
-    }
-    return parts, reasons
+    made = {
+        "weights": (step.weights, f"the base, held in {plan.weights}"),
+        "quantised": (
+            step.quantised * NF4_BYTES, f"{NF4_BYTES:.3f} bytes × {step.quantised:,} weights in NF4"
+        ),
+        "adapters": (step.adapters, f"rank {plan.rank}"),
+        "gradients": (
+            step.peak["gradients"],
+            f"{wide} bytes × {step.trainable:,} that move, as far as made at the peak",
+        ),
+        "optimiser": (2 * step.trainable_bytes, f"2 moments × {wide} bytes × {step.trainable:,}"),
+        "activations": (step.peak["activations"], f"{at_once} × {plan.length} tokens: {kept}"),
+        "casts": (step.peak["casts"], "weights once more, in half precision"),
+        "logits": (
+            step.peak["logits"], f"tokens that carry loss ({plan.loss_share:.0%}) × the vocabulary"
+        ),
+    }  # fmt: skip
+    slack = sum(size for size, _ in made.values()) * SLACK + CUDA_BYTES if cuda else 0.0
+    why = f"{SLACK:.0%} and {CUDA_BYTES / 1e9:.1f} GB for CUDA, an allowance"
+    made["fragmentation"] = (slack, why)
+    return {k: size for k, (size, _) in made.items()}, {k: why for k, (_, why) in made.items()}
 
 
 def config_of(model: Any) -> dict[str, Any]:

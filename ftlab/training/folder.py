@@ -15,17 +15,16 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ftlab.errors import DataError, ModelError
-from ftlab.files import write_text
+from ftlab.files import data_path, read_text, write_text
 
 __all__ = ["add_verdict", "card", "save", "summary_of", "systems_of"]
 
 BEGIN, END = "<!-- verdicts: ftlab compare writes here -->", "<!-- end of the verdicts -->"
-NONE = "No verdict yet: nothing is known of how well it answers. `ftlab compare` finds out."
 
 
 def save(
@@ -108,96 +107,22 @@ def summary_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-# The card.
-
-
 def card(name: str, told: Mapping[str, Any], *, adapter: bool) -> str:
-    """Return the model card of a run.
+    """Return the model card of a run, by `data/report/card.md.jinja`.
 
     Args:
         name: of the model: its folder's.
         told: what `training.json` holds; what is missing there, the card says nothing of.
         adapter: whether the folder holds an adapter, and not a whole model.
     """
+    import jinja2
+
+    template = jinja2.Template(read_text(data_path("report/card.md.jinja")))
     settings, about = told.get("settings", {}), told.get("about", {})
-    base, method = about.get("base") or "", settings.get("method", "")
-    front = {
-        "library_name": "peft" if adapter else "transformers",
-        "base_model": base,
-        "base_model_relation": ("adapter" if adapter else "finetune") if base else "",
-        "pipeline_tag": "text-generation",
-        "license": about.get("licence", ""),
-    }
-    lines = ["---", *(f"{key}: {value}" for key, value in front.items() if value)]
-    lines += ["tags:", "- ftlab", *([f"- {method}"] if method else []), "---", "", f"# {name}", ""]
-    what = "An adapter for" if adapter else "A fine-tune of"
-    lines += [
-        f"{what} {base or 'a base that is not known'}, made with ftlab; the run wrote this card.",
-        "",
-    ]
-    lines += ["## How it was made", "", "| | |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in _rows(told) if value]
-    lines += ["", "## What it was found to do", "", BEGIN, NONE, END, "", "## Limits", ""]
-    lines += [f"- {limit}" for limit in _limits(settings)]
-    lines += ["", "## How to load it", "", "```python", "from ftlab import models", ""]
-    lines += [f'model, tokenizer = models.load("{name}")  # the path of this folder', "```", ""]
-    if adapter:
-        lines += [
-            "With peft: load the base with transformers, then "
-            "`PeftModel.from_pretrained(base, folder)`; the tokenizer is in this folder."
-        ]
-    else:
-        lines += ["It is a plain transformers folder: `AutoModelForCausalLM.from_pretrained`."]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(told: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Return what the run knows, as rows of the card's table."""
-    settings, about = told.get("settings", {}), told.get("about", {})
-    get = settings.get
-    yield "base", about.get("base", "")
-    if get("method"):
-        shape = f", rank {get('rank')}, alpha {get('alpha'):g}" if get("rank") else ""
-        yield "method", get("method") + shape
-    if get("data"):
-        yield "data", f"{get('records'):,} records, SHA-256 `{get('data')}`"
-    if "merged" in about:
-        yield "merged", f"from the adapter {about['merged']['adapter']}: {about['merged']['check']}"
-    if get("epochs"):
-        yield (
-            "settings",
-            f"{get('epochs'):g} epochs, batches of {get('batch_size')}, peak rate "
-            f"{get('learning_rate'):g}, seed {get('seed')}, {get('precision', '')}",
-        )
-    if "trainable" in told:
-        yield "moved", f"{told['trainable']:,} of {told['parameters']:,} parameters"
-        yield (
-            "read",
-            f"{told['total_tokens']:,} tokens, {told['supervised_tokens']:,} of them with loss",
-        )
-        yield "took", f"{told['steps']:,} steps, {told['seconds']:.0f} s"
-    if told.get("history"):
-        last = told["history"][-10:]
-        mean = sum(entry["loss"] for entry in last) / len(last)
-        held = told.get("eval_loss")
-        held_out = "" if held is None else f"; held-out {held:.3f}"
-        yield "loss, nats per token", f"{mean:.3f} over the last {len(last)} steps{held_out}"
-
-
-def _limits(settings: Mapping[str, Any]) -> Iterable[str]:
-    """Return what nobody should expect of the model."""
-    yield "What a verdict above does not name was not measured: other tasks, other kinds of text."
-    if "seed" in settings:
-        yield (
-            f"It is one run with seed {settings['seed']}. Another seed gives somewhat other "
-            "figures, and the intervals speak of other examples, not of other runs."
-        )
-    if settings.get("max_length"):
-        yield f"No record it learned from was longer than {settings['max_length']:,} tokens."
-    yield "What it writes can be wrong in a confident tone. Read it before you use it."
-
-
-# The verdict, which comes later.
+    text = template.render(
+        name=name, run=told, s=settings, about=about, adapter=adapter, begin=BEGIN, end=END
+    )
+    return text.strip() + "\n"
 
 
 def add_verdict(folder: str | os.PathLike[str], verdict: Mapping[str, Any]) -> Path | None:

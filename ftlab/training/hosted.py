@@ -121,7 +121,7 @@ def hosted(
         tokenizer: with a chat template; the nearer to the provider's model, the better.
         epochs: passes over the rows.
         validation: rows that are read once.
-        prices: by default the table that ships.
+        prices: a table; by default the one that ships.
 
     Raises:
         ConfigError: there are no rows, or epochs is below 1.
