@@ -49,17 +49,10 @@ SHOWN = 10  # bad lines listed in one message; the rest are counted
 
 
 def example(
-    user: str | Sequence[Mapping[str, Any]],
-    answer: str,
-    /,
-    *,
-    system: str | None = None,
+    user: str | Sequence[Mapping[str, Any]], answer: str, /, *, system: str | None = None,
     **meta: Any,
-) -> Row:
-    """Return a row that teaches one answer to a question, or to a conversation's messages.
-
-    Further keywords become its meta.
-    """
+) -> Row:  # fmt: skip
+    """Return a row that teaches one answer to a question, or to a conversation's messages."""
     turns = [{"role": "user", "content": user}] if isinstance(user, str) else [*map(dict, user)]
     return {
         "prompt": turns if system is None else [{"role": "system", "content": system}, *turns],
@@ -96,10 +89,6 @@ def unrolled(row: Mapping[str, Any]) -> list[Row]:
     """Return a row for each answer that is learned, with the turns before it as its prompt.
 
     So a template that takes thoughts out of earlier answers shows each answer's own.
-
-    >>> talk = [{"role": role, "content": "x"} for role in ("user", "assistant") * 2]
-    >>> [len(one["prompt"]) for one in unrolled({"messages": talk})]
-    [1, 3]
     """
     rest = {key: row[key] for key in row if key not in ("messages", "prompt", "completion")}
     turns = [{k: v for k, v in turn.items() if k != "weight"} for turn in conversation(row)]
@@ -108,12 +97,10 @@ def unrolled(row: Mapping[str, Any]) -> list[Row]:
 
 def rare(row: Mapping[str, Any]) -> set[str]:
     """Return what a row holds that not every chat template has a place for: tools, names, …"""
-    found = {"tools"} if row.get("tools") else set()
-    for side in ("messages", "prompt", "completion"):
-        turns = row.get(side)
-        for turn in turns if isinstance(turns, list) else ():
-            found.update(key for key in _RARE & turn.keys() if turn[key])
-    return found
+    sides = (row.get(side) for side in ("messages", "prompt", "completion"))
+    turns = [turn for side in sides if isinstance(side, list) for turn in side]
+    found = {key for turn in turns for key in _RARE & turn.keys() if turn[key]}
+    return found | ({"tools"} if row.get("tools") else set())
 
 
 _RARE = {"tool_calls", "name", *THOUGHTS}
@@ -137,10 +124,6 @@ def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the SHA-256 of the rows in order, meta included, as 64 hex digits.
 
     The same content gives the same figure whatever file or format it came from.
-
-    >>> messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    >>> fingerprint([example("a", "b")]) == fingerprint([{"messages": messages}])
-    True
     """
     digest = hashlib.sha256()
     for row in rows:
@@ -159,17 +142,11 @@ def fingerprint(rows: Iterable[Mapping[str, Any]]) -> str:
     return digest.hexdigest()
 
 
-# Reading.
-
-
 def read(path: str | os.PathLike[str], *, left_out: "Counter[str] | None" = None) -> list[Row]:
     """Read a file of examples in any of the formats: JSONL, also in gzip, or Parquet.
 
-    Keys that a format does not know are kept in the row's `meta`; blank lines are skipped.
-
-    Args:
-        path: the file.
-        left_out: counts the keys of messages that are unknown and not kept, by record.
+    Keys that a format does not know are kept in the row's `meta`; `left_out` counts the unknown
+    keys of messages, which are not kept, by record.
 
     Raises:
         DataError: the file cannot be read, holds no row, or has bad lines; the message lists
@@ -192,7 +169,7 @@ TABLE = "make records of it with ftlab convert FILE NEW.jsonl --input COLUMN --o
 def read_table(
     path: str | os.PathLike[str], *, input: str, output: str, system: str | None = None
 ) -> list[Row]:
-    """Read chosen columns of a CSV, TSV, JSONL or Parquet file as rows of one question and answer.
+    """Read two columns of a CSV, TSV, JSONL or Parquet file as questions and answers.
 
     The other columns are kept in `meta`. A value that is no text, such as an object in a JSONL
     line, becomes its JSON: that is what a model would be taught to write.
@@ -206,12 +183,6 @@ def read_table(
     Raises:
         ConfigError: `input` and `output` are the same.
         DataError: as `read`; or a column is not there.
-
-    >>> import tempfile, pathlib
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.csv"
-    >>> _ = path.write_text("text,label\\nWhere is my card?,card_arrival\\n")
-    >>> answer(read_table(path, input="text", output="label")[0])
-    'card_arrival'
     """
     if input == output:
         raise ConfigError(f"Input and output are the same column, {input!r}; choose two.")
@@ -255,12 +226,9 @@ def _gather(
         except DataError as error:
             bad.append(f"  line {number}: {error}")
     if bad:
-        more = [f"  and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
-        count = "1 bad line" if len(bad) == 1 else f"{len(bad)} bad lines"
-        raise DataError(
-            f"{path} has {count} of {len(bad) + len(rows)}. Correct or remove:\n"
-            + "\n".join(bad[:SHOWN] + more)
-        )
+        shown = bad[:SHOWN] + [f"  and {len(bad) - SHOWN} more"] * (len(bad) > SHOWN)
+        count = f"{len(bad)} bad line{'s' * (len(bad) > 1)} of {len(bad) + len(rows)}"
+        raise DataError(f"{path} has {count}. Correct or remove:\n" + "\n".join(shown))
     if not rows:
         raise DataError(f"{path} holds no records: it is empty.")
     return rows
@@ -334,11 +302,7 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 
 
 def columns(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the columns of a CSV or TSV.
-
-    Raises:
-        DataError: the file cannot be read, or has no columns.
-    """
+    """Return the names of the columns of a CSV or TSV; a DataError if there are none."""
     return list(_table(path).fieldnames or ())
 
 
@@ -367,22 +331,14 @@ def _cells(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]
         for cells in table:
             yield table.line_num, cells
     except csv.Error as error:
-        raise DataError(
-            f"{path} is no CSV from line {table.reader.line_num} on: {error}."
-        ) from None
-
-
-# Writing.
+        at = table.reader.line_num
+        raise DataError(f"{path} is no CSV from line {at} on: {error}.") from None
 
 
 def write(
-    path: str | os.PathLike[str],
-    rows: Iterable[Mapping[str, Any]],
-    *,
-    format: str | None = None,
-    drop_meta: bool = False,
-    overwrite: bool = False,
-) -> Path:
+    path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]], *,
+    format: str | None = None, drop_meta: bool = False, overwrite: bool = False,
+) -> Path:  # fmt: skip
     """Write rows as JSONL, whole or not at all; return the path.
 
     Args:
@@ -402,6 +358,7 @@ def write(
     format = (format or ("prompt_completion" if plain else "messages")).replace("-", "_")
     if format not in FORMATS:
         raise_unknown("format", format, FORMATS)
+    kept = f"{path} was not written."
     with writing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
         for number, row in enumerate(rows, start=1):
             extra = {} if drop_meta else meta(row)
@@ -409,23 +366,17 @@ def write(
                 raise DataError(
                     f"Record {number} has meta ({', '.join(map(str, list(extra)[:5]))}), which "
                     f"{format} has no place for: leave it out with drop_meta (--drop-meta), or "
-                    f"keep it in another format. {path} was not written."
+                    f"keep it in another format. {kept}"
                 )
             try:
-                line = line_of(check(row), format)
+                line = line_of(check(row), format) | ({"meta": extra} if extra else {})
             except DataError as error:
-                raise DataError(
-                    f"Record {number} cannot be written as {format}: {error}. "
-                    f"{path} was not written."
-                ) from None
-            if extra:
-                line["meta"] = extra
+                what = f"Record {number} cannot be written as {format}"
+                raise DataError(f"{what}: {error}. {kept}") from None
             try:
                 text = json.dumps(line, ensure_ascii=False, allow_nan=False)
                 stream.write(text.encode("utf-8") + b"\n")
             except (TypeError, ValueError) as error:
-                raise DataError(
-                    f"The meta of record {number} cannot be written as JSON: {error}. "
-                    f"{path} was not written."
-                ) from None
+                what = f"The meta of record {number} cannot be written as JSON"
+                raise DataError(f"{what}: {error}. {kept}") from None
     return Path(path)

@@ -8,10 +8,9 @@
     vertex             {"systemInstruction": {"parts": [{"text": ...}]}, "contents": [...]}
     bedrock            {"schemaVersion": ..., "system": [{"text": ...}], "messages": [...]}
 
-Which answers are learned: all of a conversation, except those with `"weight": 0`; of a prompt and
-completion, the completion. alpaca, vertex and bedrock cannot say that an earlier answer is not
-learned, prompt_completion cannot say that it is, and only messages, openai and prompt_completion
-hold tools: what a format cannot hold is refused. The schemas, as read in November 2026:
+Of a conversation all answers are learned, except those with `"weight": 0`; of a prompt and
+completion, the completion. What a format cannot hold, such as tools in alpaca, is refused. The
+schemas, as read in November 2026:
 
 - prompt_completion, tools: https://huggingface.co/docs/trl/dataset_formats
 - sharegpt, alpaca: https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md
@@ -32,8 +31,7 @@ from typing import Any
 
 from ftlab.errors import DataError, raise_unknown
 
-UPLOADS = ("openai", "vertex", "bedrock")
-"""The formats of providers, which hold no meta."""
+UPLOADS = ("openai", "vertex", "bedrock")  # of providers; they hold no meta
 FORMATS = ("messages", "prompt_completion", "sharegpt", "alpaca", *UPLOADS)
 NEEDED = {
     "bedrock": {"schemaVersion", "messages"},
@@ -44,16 +42,11 @@ NEEDED = {
     "vertex": {"contents"},
 }
 """The keys that make a line of each format, in the order in which they are looked for."""
-KEYS = {
-    "bedrock": {"messages", "system", "schemaVersion"},
-    "messages": {"messages", "system"},
-    "sharegpt": {"conversations", "system"},
-    "prompt_completion": {"prompt", "completion"},
-    "alpaca": {"instruction", "input", "output", "system", "history"},
-    "vertex": {"contents", "systemInstruction"},
-}
+_MAY = {"prompt_completion": set[str](), "vertex": {"systemInstruction"},
+        "alpaca": {"input", "system", "history"}}  # fmt: skip
+KEYS = {name: keys | _MAY.get(name, {"system"}) for name, keys in NEEDED.items()}
 OURS = {"tools", "chat_template_kwargs", "meta"}
-"""A row's keys beside its messages; keys that are neither these nor its format's go to the meta."""
+"""A row's keys beside its messages; keys that are neither these nor in `KEYS` go to the meta."""
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """The keys under which a message holds what was thought before it; templates read one of them."""
 MESSAGE = ("role", "content", "name", "weight", "tool_calls", "tool_call_id", *THOUGHTS)
@@ -77,9 +70,6 @@ Fault = tuple[str, str]
 """The name of the doctor's check, and the reason in words."""
 
 
-# Rows.
-
-
 def conversation(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return all messages of a row: new dicts, without keys that are None (as Arrow fills them).
 
@@ -101,12 +91,7 @@ def conversation(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def learned(row: Mapping[str, Any]) -> list[int]:
-    """Return the positions in `conversation(row)` of the answers that carry loss.
-
-    >>> turns = [{"role": role, "content": "x"} for role in ("user", "assistant") * 2]
-    >>> learned({"messages": turns}), learned({"prompt": turns[:3], "completion": turns[3:]})
-    ([1, 3], [3])
-    """
+    """Return the positions in `conversation(row)` of the answers that carry loss."""
     turns = conversation(row)
     start = 0 if row.get("messages") is not None else len(_side(row["prompt"], "user"))
     return [
@@ -134,20 +119,15 @@ def _pruned(value: Any) -> Any:
     return [_pruned(item) for item in value] if isinstance(value, list) else value
 
 
-# Reading.
-
-
 def format_of(line: Mapping[str, Any]) -> str | None:
-    """Return which format a line's object has the keys of; None if it has none's.
-
-    A line of openai's is one of "messages".
+    """Return which format a line's object has the keys of (openai is "messages"); None if none's.
 
     >>> format_of({"prompt": "q", "completion": "a"})
     'prompt_completion'
     """
     present = {key for key, value in line.items() if value is not None}
-    here = (name for name, keys in NEEDED.items() if keys <= present)
-    return next(here, None) or next((n for n, keys in NEEDED.items() if keys <= line.keys()), None)
+    here = (name for there in (present, set(line)) for name in NEEDED if NEEDED[name] <= there)
+    return next(here, None)
 
 
 def extra_keys(line: Mapping[str, Any]) -> set[str]:
@@ -161,14 +141,15 @@ def extra_keys(line: Mapping[str, Any]) -> set[str]:
 
 def unread(line: Mapping[str, Any]) -> set[str]:
     """Return the keys of a line's messages that are unknown, hold something, and are left out."""
-    unknown: set[str] = set()
-    for name in ("messages", "conversations", "prompt", "completion"):
-        turns = line.get(name)
-        for turn in turns if isinstance(turns, list) else ():
-            if isinstance(turn, Mapping):
-                kept = {key for key, value in turn.items() if value not in (None, [], {}, "")}
-                unknown |= kept - {*MESSAGE, "from", "value"}
-    return unknown
+    sides = (line.get(name) for name in ("messages", "conversations", "prompt", "completion"))
+    turns = [turn for side in sides if isinstance(side, list) for turn in side]
+    held = {key for turn in turns if isinstance(turn, Mapping)
+            for key, value in turn.items() if value not in (None, [], {}, "")}  # fmt: skip
+    return held - {*MESSAGE, "from", "value"}
+
+
+def _type(value: Any) -> str:
+    return type(value).__name__
 
 
 class _Faults(list[Fault]):
@@ -187,18 +168,18 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
     """
     faults = _Faults()
     if not isinstance(line, Mapping):
-        return {}, [("not_an_object", f"a JSON object is wanted, got {type(line).__name__}")]
+        return {}, [("not_an_object", f"a JSON object is wanted, got {_type(line)}")]
     if (format := format_of(line)) is None:
         keys = ", ".join(sorted(map(str, line))[:8]) or "no keys"
-        wanted = (
-            "messages, conversations, contents, prompt and completion, or instruction and output"
+        reason = (
+            f"no known format (keys: {keys}); wanted messages, conversations, contents, prompt and "
+            "completion, or instruction and output"
         )
-        return {}, [("unknown_format", f"no known format (keys: {keys}); wanted {wanted}")]
+        return {}, [("unknown_format", reason)]
     given = _given(line, format)
     if not isinstance(given, list):
-        text = ": the list itself, not its text" if isinstance(given, str) else ""
-        got = type(given).__name__
-        faults.add("bad_record", f"the messages must be a list, got {got}{text}")
+        got = "str: the list itself, not its text" if isinstance(given, str) else _type(given)
+        faults.add("bad_record", f"the messages must be a list, got {got}")
         given = []
     turns = [_message(turn, number, faults) for number, turn in enumerate(given, start=1)]
     _order(turns, faults)
@@ -220,7 +201,7 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
     extra = {k: v for k, v in line.items() if k not in KEYS[format] | OURS and v is not None}
     own = line.get("meta") or {}
     if not isinstance(own, Mapping):
-        faults.add("bad_record", f"meta must be an object, got {type(own).__name__}")
+        faults.add("bad_record", f"meta must be an object, got {_type(own)}")
     elif extra or own:
         row["meta"] = {**extra, **own}
     return row, list(faults)
@@ -255,8 +236,7 @@ def _alternating(texts: list[Any], assistant: str = "assistant", key: str = "con
 def _message(message: Any, number: int, faults: _Faults) -> dict[str, Any]:
     """Return a message with the role, the keys and the content that a row has; add its faults."""
     if not isinstance(message, Mapping):
-        got = type(message).__name__
-        faults.add("not_text", f"message {number} must be an object, got {got}")
+        faults.add("not_text", f"message {number} must be an object, got {_type(message)}")
         return {"role": "", "content": ""}
     given = {key: value for key, value in message.items() if value is not None}
     role = given.get("role", given.get("from"))
@@ -290,10 +270,9 @@ def _text(content: Any, number: int, faults: _Faults) -> str | None:
             return faults.add("not_text", f"message {number} has parts that are not text: {kinds}")
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str):
-        got = "null: it has no text" if content is None else type(content).__name__
-        return faults.add(
-            "not_text", f"the content of message {number} must be a string, got {got}"
-        )
+        got = "null: it has no text" if content is None else _type(content)
+        reason = f"the content of message {number} must be a string, got {got}"
+        return faults.add("not_text", reason)
     try:
         content.encode("utf-8")
     except UnicodeEncodeError:
@@ -304,7 +283,7 @@ def _text(content: Any, number: int, faults: _Faults) -> str | None:
 
 def _kind(part: Any) -> str:
     if not isinstance(part, Mapping):
-        return type(part).__name__
+        return _type(part)
     if isinstance(part.get("text"), str):
         return str(part.get("type", "text"))
     return str(part.get("type") or "/".join(map(str, part))).replace("text", "no text")
@@ -315,14 +294,13 @@ def _calls(calls: Any, number: int, faults: _Faults) -> list[Any]:
     made = []
     for call in calls if isinstance(calls, list) else [calls]:
         call = _pruned(call)
-        inner = call.get("function", call) if isinstance(call, Mapping) else None
-        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        if (inner := _function(call)) is None:
             faults.add("bad_record", f"message {number} has a tool call without a name")
             continue
         arguments = inner.get("arguments") or {}
         try:
             arguments = loads(arguments) if isinstance(arguments, str) else arguments
-            reason = f"must be an object, got {type(arguments).__name__}"
+            reason = f"must be an object, got {_type(arguments)}"
         except DataError as error:
             arguments, reason = None, f"are {error}"
         if not isinstance(arguments, Mapping):
@@ -332,6 +310,12 @@ def _calls(calls: Any, number: int, faults: _Faults) -> list[Any]:
     return made
 
 
+def _function(call: Any) -> Any:
+    """Return the part of a tool, or of a call, that has the function's name; None if none has."""
+    inner = call.get("function", call) if isinstance(call, Mapping) else None
+    return inner if isinstance(inner, Mapping) and isinstance(inner.get("name"), str) else None
+
+
 def _tools(tools: Any, faults: _Faults) -> Any:
     """Return the tools of a line, which some data sets keep as a JSON string."""
     try:
@@ -339,11 +323,8 @@ def _tools(tools: Any, faults: _Faults) -> Any:
     except DataError as error:
         return faults.add("bad_record", f"tools are {error}")
     tools = _pruned(tools or [])
-    for tool in tools if isinstance(tools, list) else [None]:
-        inner = tool.get("function", tool) if isinstance(tool, Mapping) else None
-        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
-            reason = "tools must be a list of objects with a function's name"
-            return faults.add("bad_record", reason)
+    if not isinstance(tools, list) or None in map(_function, tools):
+        return faults.add("bad_record", "tools must be a list of objects with a function's name")
     return tools
 
 
@@ -351,10 +332,8 @@ def _order(turns: list[dict[str, Any]], faults: _Faults) -> None:
     """Add what is wrong with the order of the turns."""
     roles = [turn["role"] for turn in turns]
     if not roles or roles[-1] != "assistant":
-        faults.add(
-            "no_assistant",
-            "the last message must be the assistant's: it is learned; cut what comes after it",
-        )
+        reason = "the last message must be the assistant's: it is learned; cut what comes after it"
+        faults.add("no_assistant", reason)
     before: str | None = None
     for i, role in enumerate(roles if set(roles) <= AFTER.keys() else []):
         unanswered = before == "assistant" and bool(turns[i - 1].get("tool_calls"))
@@ -381,11 +360,6 @@ def loads(text: str) -> Any:
     Raises:
         NotJsonError: it is not JSON, holds NaN, Infinity or a number too large, or names a key
             twice.
-
-    >>> loads('{"a": 1, "a": 2}')
-    Traceback (most recent call last):
-        ...
-    ftlab.formats.NotJsonError: the key 'a' stands twice in one object: keep one
     """
 
     def constant(name: str) -> float:
@@ -426,11 +400,7 @@ _PYTHON = re.compile(r"[{\[,:]\s*(?:'|(?:True|False|None)\b)")
 
 
 def of_repr(text: str) -> dict[str, Any] | None:
-    """Return the object of which a text is Python's repr; None if it is none.
-
-    >>> of_repr("{'checked': True, 'note': None}")
-    {'checked': True, 'note': None}
-    """
+    """Return the object of which a text is Python's repr; None if it is none."""
     if not text.lstrip().startswith("{") or not _PYTHON.search(text):
         return None
     try:
@@ -440,9 +410,6 @@ def of_repr(text: str) -> dict[str, Any] | None:
         return dict(json.loads(json.dumps(found, allow_nan=False)))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
-
-
-# Writing.
 
 
 def line_of(row: Mapping[str, Any], format: str) -> dict[str, Any]:
@@ -478,7 +445,7 @@ def line_of(row: Mapping[str, Any], format: str) -> dict[str, Any]:
             raise DataError("a completion holds one learned answer, the last; write messages")
         turns = [{key: it for key, it in turn.items() if key != "weight"} for turn in turns]
         return {"prompt": turns[:start], "completion": turns[start:], **tools}
-    held = {"user", "assistant", "system"} | ({"tool"} if format == "sharegpt" else set())
+    held = ("user", "assistant", "system") + ("tool",) * (format == "sharegpt")
     if tools or any("tool_calls" in turn or turn["role"] not in held for turn in turns):
         raise DataError(f"{format} has no place for tools here; write messages or openai")
     if format == "sharegpt":
@@ -509,11 +476,7 @@ def line_of(row: Mapping[str, Any], format: str) -> dict[str, Any]:
 
 
 def lost(row: Mapping[str, Any], format: str) -> set[str]:
-    """Return the keys of a row that `line_of` leaves out, for the format has no place for them.
-
-    >>> lost({"prompt": "q", "completion": [{"role": "assistant", "reasoning": "…"}]}, "openai")
-    {'reasoning'}
-    """
+    """Return the keys of a row that `line_of` leaves out, for the format has no place for them."""
     if format in ("messages", "prompt_completion"):
         return set()
     kept = MESSAGE[:-3] if format == "openai" else MESSAGE[:2]
@@ -522,12 +485,7 @@ def lost(row: Mapping[str, Any], format: str) -> set[str]:
 
 
 def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> Iterator[str]:
-    """Say what a provider is known to refuse, though the file has its format.
-
-    Args:
-        rows: what the file holds.
-        format: of `UPLOADS`; the others have no provider.
-        name: the file's.
+    """Say what a provider is known to refuse in rows, though the file has its format.
 
     As read in November 2026, from the provider's own pages:
 
@@ -537,9 +495,6 @@ def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> I
     - Nova on Bedrock, counts and reserved words: the validator in aws-samples/amazon-nova-samples
       (customization/bedrock-finetuning/understanding/dataset_validation); names of files:
       docs.aws.amazon.com/nova/latest/userguide/fine-tune-prepare-data-understanding.html
-
-    >>> list(refused([{"prompt": "q", "completion": "a"}], "openai"))
-    ['OpenAI takes no file of fewer than 10 records; this one has 1.']
     """
     count = len(rows)
     if format == "openai" and count < 10:
@@ -551,9 +506,8 @@ def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> I
     if not re.fullmatch(r"[\w./-]*", name, re.ASCII):
         yield f"Amazon Nova takes letters, digits and _ - . in a file's name; this one is {name!r}."
     if count < 200:
-        least = (
-            "8 records, Nova 2 Lite none of fewer than 200" if count < 8 else "200 (Nova 2 Lite)"
-        )
+        few = "8 records, Nova 2 Lite none of fewer than 200"
+        least = few if count < 8 else "200 (Nova 2 Lite)"
         yield f"Amazon Nova takes no file of fewer than {least}; this one has {count}."
     found: dict[int, str] = {}
     for number, row in enumerate(rows, start=1):
@@ -577,8 +531,7 @@ _RESERVED = re.compile(  # case counts for nothing, and neither do the letters b
 
 def _openai(turn: dict[str, Any]) -> dict[str, Any]:
     """Return a message as OpenAI's service takes it."""
-    kept = {key: value for key, value in turn.items()
-            if key not in THOUGHTS}  # fmt: skip
+    kept = {key: value for key, value in turn.items() if key not in THOUGHTS}
     if "tool_calls" not in kept:
         return kept
     calls = []
