@@ -51,9 +51,10 @@ def demo(
     """
     from rich.console import Console
 
-    from ftlab import models, tasks
+    from ftlab import data, models, tasks
     from ftlab.evaluation.compare import compare
     from ftlab.evaluation.systems import System
+    from ftlab.generation import generate
     from ftlab.hardware import profile, versions
     from ftlab.tasks import punctuation
 
@@ -69,7 +70,18 @@ def demo(
     test = punctuation.rows(held_out, seed, "test")
     console.print(f"{examples} passages to train on, {held_out} held out.")
     base, tokenizer = models.load(model)
-    ask = _Asking(tokenizer, console, test)
+    longest = 12 + max(len(tokenizer(data.answer(row))["input_ids"]) for row in test)
+
+    def ask(model: Any, conversations: list[Any], name: str = "") -> list[str]:
+        def progress(done: int, total: int, left: float) -> None:
+            if name:
+                console.print(f"  {name}: {done} of {total} answered, {left:.0f} s left")
+
+        return generate(
+            model, tokenizer, conversations, max_new_tokens=longest, batch_size=40,
+            progress=progress,
+        )  # fmt: skip
+
     plain = [row["prompt"] for row in test]
     mine = [punctuation.question(sentence)] if sentence else []
     prompted = System(FEW_SHOT, model, few_shot_examples=tuple(train[:SHOTS]))
@@ -78,56 +90,32 @@ def demo(
     before = ask(base, mine)
     tuned, training = _train(base, tokenizer, train, epochs, seed)
     answers[TUNED] = ask(tuned, plain, TUNED)
-    verdict = compare(
-        tasks.get("punctuation"),
-        test,
-        answers,
-        seed=seed,
-        provenance={
-            "models": {"base": model, "base sha256": _hash(models.locate(model))},
-            "training": training,
-            "versions": versions(),
-            "device": str(tuned.device),
-            "seconds": round(time.perf_counter() - begun, 1),
+    place = models.locate(model)
+    provenance = {
+        "models": {
+            "base": model,
+            "base sha256": sha256(place) if isinstance(place, Path) else "on the hub",
         },
-    )
+        "training": training, "versions": versions(), "device": str(tuned.device),
+        "seconds": round(time.perf_counter() - begun, 1),
+    }  # fmt: skip
+    verdict = compare(tasks.get("punctuation"), test, answers, seed=seed, provenance=provenance)
     page = verdict.save(out, overwrite=True)
     console.print(verdict.table())
     for example in verdict.examples[:5]:  # not the best five, the first five
-        _show(console, example["input"], example["reference"],
-              {name: answer["text"] for name, answer in example["outputs"].items()})  # fmt: skip
+        said = {name: answer["text"] for name, answer in example["outputs"].items()}
+        _show(console, {"given": example["input"], **said, "written": example["reference"]})
     if sentence:
-        shown = zip((PLAIN, TUNED), before + ask(tuned, mine), strict=True)
         console.rule("Your sentence")
-        parsed = {name: punctuation.parse(answer) for name, answer in shown}
-        _show(console, punctuation.strip(sentence), None, parsed)
+        said = dict(zip((PLAIN, TUNED), before + ask(tuned, mine), strict=True))
+        parsed = {name: punctuation.parse(answer) for name, answer in said.items()}
+        _show(console, {"given": punctuation.strip(sentence), **parsed})
     console.print(f"[bold]{verdict.sentence}[/bold]")
     console.print(
         f"Training took {training['seconds']:.0f} s, everything "
         f"{time.perf_counter() - begun:.0f} s. Every example: {page}"
     )
     return verdict
-
-
-class _Asking:
-    """Lets a model answer conversations, and prints how far it is."""
-
-    def __init__(self, tokenizer: Any, console: "Console", rows: list[dict[str, Any]]) -> None:
-        self.tokenizer, self.console = tokenizer, console
-        texts = [row["completion"][0]["content"] for row in rows]
-        self.longest = 12 + max(len(tokenizer(text)["input_ids"]) for text in texts)
-
-    def __call__(self, model: Any, conversations: list[Any], name: str = "") -> list[str]:
-        from ftlab.generation import generate
-
-        def progress(done: int, total: int, left: float) -> None:
-            if name:
-                self.console.print(f"  {name}: {done} of {total} answered, {left:.0f} s left")
-
-        return generate(
-            model, self.tokenizer, conversations, max_new_tokens=self.longest, batch_size=40,
-            progress=progress,
-        )  # fmt: skip
 
 
 def _train(
@@ -145,35 +133,30 @@ def _train(
 
     seed_everything(seed)
     datasets.disable_progress_bars()
+    lora = LoraConfig(r=16, lora_alpha=32, **upper_half(base))
+    args = sft_config(
+        num_train_epochs=epochs, seed=seed,
+        per_device_train_batch_size=4,  # few rows: small batches give more steps
+        learning_rate=learning_rate("lora", base.num_parameters()).high,
+    )  # fmt: skip
     trainer: Any = SFTTrainer(
-        base,
-        args=sft_config(
-            num_train_epochs=epochs,
-            per_device_train_batch_size=4,  # few rows: small batches give more steps
-            learning_rate=learning_rate("lora", base.num_parameters()).high,
-            seed=seed,
-        ),
+        base, args=args, processing_class=tokenizer, peft_config=lora, callbacks=[ProgressLines()],
         train_dataset=datasets.Dataset.from_list(rows).remove_columns("meta"),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **upper_half(base)),
-        callbacks=[ProgressLines()],
-    )
+    )  # fmt: skip
     quiet(trainer)
     faster_on_cpu(trainer)
     begun = time.perf_counter()
     trainer.train()
-    lora = trainer.model.peft_config["default"]
-    training = {
+    return trainer.model, {
         "method": "lora", "rank": lora.r, "alpha": lora.lora_alpha,
         "layers": len(lora.layers_to_transform or []), "records": len(rows), "epochs": epochs,
-        "batch_size": trainer.args.per_device_train_batch_size,
-        "learning_rate": trainer.args.learning_rate, "seed": seed,
-        "steps": trainer.state.global_step, "seconds": round(time.perf_counter() - begun, 1),
+        "batch_size": args.per_device_train_batch_size, "learning_rate": args.learning_rate,
+        "seed": seed, "steps": trainer.state.global_step,
+        "seconds": round(time.perf_counter() - begun, 1),
     }  # fmt: skip
-    return trainer.model, training
 
 
-def _show(console: "Console", given: str, written: str | None, answers: dict[str, str]) -> None:
+def _show(console: "Console", said: dict[str, Any]) -> None:
     """Print one passage, what each system made of it, and what its author wrote."""
     from rich.table import Table
     from rich.text import Text
@@ -181,13 +164,7 @@ def _show(console: "Console", given: str, written: str | None, answers: dict[str
     table = Table(show_header=False, box=None, padding=(0, 1))
     table.add_column(style="dim", justify="right")
     table.add_column(overflow="fold")
-    rows = [("given", given), *answers.items(), *([("written", written)] if written else [])]
-    for name, answer in rows:
-        table.add_row(name, Text(answer or "(nothing)"))
+    for name, text in said.items():
+        table.add_row(name, Text(text or "(nothing)"))
     console.print(table)
     console.print()
-
-
-def _hash(place: Any) -> str:
-    """Return the hash of a local model folder; a hub id has none here."""
-    return sha256(place) if isinstance(place, Path) else "on the hub"

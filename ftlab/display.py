@@ -7,6 +7,7 @@ The same call serves both, and a saved notebook keeps a text that reads well wit
 """
 
 import html
+import importlib.util
 import sys
 import textwrap
 from typing import Any
@@ -89,3 +90,25 @@ def live(widget: Any) -> dict[str, Any]:
     """
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": view}
+
+
+class Panel:
+    """A text in a terminal, a page in a saved notebook, and live where widgets can be drawn."""
+
+    def page(self) -> str:
+        """Return the panel as HTML for reading alone."""
+        raise NotImplementedError
+
+    def widget(self) -> Any:
+        """Return the live panel, of ipywidgets."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Give a notebook all forms; it takes the richest that it can draw."""
+        bundle = {"text/plain": str(self), "text/html": self.page()}
+        if in_notebook() and importlib.util.find_spec("ipywidgets"):
+            bundle.update(live(self.widget()))
+        return bundle

@@ -23,15 +23,7 @@ from typing import Any
 from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
 from ftlab.hardware import keep_unpacked, profile
 from ftlab.models import folders, four_bit, hub, smollm2
-from ftlab.models.folders import (
-    ModelCard,
-    cached,
-    checked,
-    front_matter,
-    quiet,
-    read_json,
-    shipped,
-)
+from ftlab.models.folders import ModelCard, cached, checked, front_matter, quiet, read_json, shipped
 from ftlab.models.tokenizers import load_tokenizer
 
 __all__ = [
@@ -62,8 +54,19 @@ def get(name: str, *, source: str | os.PathLike[str] | None = None) -> Path:
             f"Only {smollm2.NAME} is made from given files, got {name!r}. Another model loads from "
             f"its own folder: models.load({os.fspath(source)!r})."
         )
+    return _here(name)
+
+
+def _here(name: str | os.PathLike[str]) -> Path:
+    """Return the folder of a name, a path or a hub id; if it cannot be had, name what is here."""
     place = locate(name)
-    return place if isinstance(place, Path) else _download(place)
+    if isinstance(place, Path):
+        return place
+    try:
+        return hub.download(place)
+    except ModelError as error:
+        here = ", ".join(sorted(card.name for card in [*shipped(), *cached()])) or "none"
+        raise type(error)(f"{error} Models that work now: {here}.") from None
 
 
 def locate(name: str | os.PathLike[str]) -> Path | str:
@@ -106,15 +109,6 @@ def locate(name: str | os.PathLike[str]) -> Path | str:
 
 def _is_shipped(name: str, root: Path) -> bool:
     return "/" not in name and name not in ("", ".", "..") and (root / name).is_dir()
-
-
-def _download(name: str) -> Path:
-    """Return the folder of a hub model; if it cannot be had, name the models that are here."""
-    try:
-        return hub.download(name)
-    except ModelError as error:
-        here = ", ".join(sorted(card.name for card in [*shipped(), *cached()])) or "none"
-        raise type(error)(f"{error} Models that work now: {here}.") from None
 
 
 def load(
@@ -184,8 +178,7 @@ def tokenizer(name: str | os.PathLike[str]) -> Any:
 
 def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Return the folder of the model or adapter, and that of its base (the same for a model)."""
-    place = locate(name)
-    folder = place if isinstance(place, Path) else _download(place)
+    folder = _here(name)
     if not (folder / "adapter_config.json").exists():
         return folder, folder
     wanted = str(read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "")
@@ -193,8 +186,7 @@ def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
     last = re.split(r"[/\\]", wanted.rstrip("/\\"))[-1]
     by_name = last == smollm2.NAME or any(_is_shipped(last, root) for root in folders.roots())
     try:
-        place = locate(last if by_name and not Path(wanted).is_dir() else wanted)
-        base = place if isinstance(place, Path) else _download(place)
+        base = _here(last if by_name and not Path(wanted).is_dir() else wanted)
     except ModelError as error:
         raise type(error)(
             f"{folder} is an adapter, and its base {wanted!r} cannot be had. {error} The "
@@ -216,13 +208,9 @@ def _read(folder: Path, **options: Any) -> Any:
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                **options,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
+                folder, **options, use_safetensors=True, trust_remote_code=False,
+                local_files_only=True, output_loading_info=True,
+            )  # fmt: skip
     except (
         OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError,
     ) as error:  # fmt: skip

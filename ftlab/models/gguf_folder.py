@@ -18,16 +18,11 @@ from ftlab.errors import ModelError
 __all__ = ["write_folder"]
 
 LAYER = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj", "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
-}
+}  # fmt: skip
 OUTSIDE = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
@@ -112,11 +107,7 @@ def _write_configs(fields: dict[str, Any], folder: Path, pad: int) -> None:
     """Write config.json and generation_config.json by transformers' own classes."""
     from transformers import GenerationConfig, LlamaConfig
 
-    llama = {
-        key.removeprefix("llama."): value
-        for key, value in fields.items()
-        if key.startswith("llama.")
-    }
+    llama = {key.removeprefix("llama."): value for key, value in fields.items()}
     tokens = {
         "bos_token_id": fields["tokenizer.ggml.bos_token_id"],
         "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
@@ -151,12 +142,9 @@ def _write_tokenizer(fields: dict[str, Any], folder: Path, pad_token: str) -> No
     tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, merges))
     # Each digit is split off first. transformers' own GGUF loader leaves this step out, and then
     # several spaces before a number become other tokens than the model was trained with.
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    split = [digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split)
     tokenizer.decoder = decoders.ByteLevel()
     special = [word for word, kind in zip(words, types, strict=True) if kind == CONTROL]
     tokenizer.add_special_tokens(

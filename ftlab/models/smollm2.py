@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftlab.errors import ModelError, OfflineError, first_line
-from ftlab.files import sha256
+from ftlab.files import data_path, read_text, sha256
 from ftlab.models import gguf_folder, hub, pip
 from ftlab.models.folders import checked, downloads, front_matter, parameters, read_json, weights
 
@@ -56,23 +56,6 @@ WHEEL = Source(
     parameters=134_515_008,
 )
 
-CARD = """\
----
-license: apache-2.0
-base_model: {hub}
-language: en
-description: {description}
----
-# SmolLM2-135M-Instruct
-
-{text}
-
-- Source: {source}
-- Licence: Apache-2.0, as the original, https://huggingface.co/{hub}
-{hashes}
-- The tokenizer pads with `{pad}`. As shipped, the model's pad token was its end of turn,
-  `<|im_end|>`; padding is masked in training, and a model so trained may never learn to stop.
-"""
 QUANTISED = """\
 These weights went through 4 bits: they were rounded to Q4_1 (embeddings to Q8_0), as llama.cpp
 does, and are held in bf16 again. The weights on the hub were never rounded so, and differ slightly;
@@ -280,7 +263,8 @@ def _set(file: Path, key: str, value: str | int) -> None:
 
 def _write_card(made: Path, source: str, text: str, description: str) -> None:
     hashes = "\n".join(f"- SHA-256 of {file.name}: {sha256(file)}" for file in weights(made))
-    card = CARD.format(
+    card = read_text(data_path("report/smollm2.md"))
+    card = card.format(
         hub=HUB_NAME, description=description, text=text, source=source, hashes=hashes, pad=PAD
     )
     (made / "README.md").write_text(card, encoding="utf-8")

@@ -18,13 +18,12 @@ No model (do not fine-tune)
 """
 
 import html
-import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ftlab.display import box, in_notebook, live
+from ftlab.display import Panel, box
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.evaluation.costs import TokenPrice, prices
 from ftlab.files import read_data
@@ -183,27 +182,6 @@ CASES = tuple(Case(**row) for row in WORDS["cases"])
 """Six requests, each of which ends in another of `CHOICES`."""
 
 
-class _Panel:
-    """What is shown of a panel: its text, a page, and where it can be drawn the live one."""
-
-    def page(self) -> str:
-        """Return the panel as HTML for reading alone."""
-        raise NotImplementedError
-
-    def widget(self) -> Any:
-        """Return the live panel."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {"text/plain": str(self), "text/html": self.page()}
-        if in_notebook() and importlib.util.find_spec("ipywidgets"):
-            bundle.update(live(self.widget()))
-        return bundle
-
-
 def _follow(controls: list[Any], page: Any) -> Any:
     """Return the controls with `page()` below them, drawn anew whenever one is moved."""
     import ipywidgets
@@ -215,7 +193,7 @@ def _follow(controls: list[Any], page: Any) -> Any:
 
 
 @dataclass(frozen=True, repr=False)
-class Calculator(_Panel):
+class Calculator(Panel):
     """Sliders for the break-even; what it starts with is what a saved notebook shows."""
 
     calls: int = 100_000
@@ -302,7 +280,7 @@ class Calculator(_Panel):
 
 
 @dataclass(frozen=True, repr=False)
-class Helper(_Panel):
+class Helper(Panel):
     """The ten questions as ticks, those of `yes` ticked at the start, and what they lead to."""
 
     yes: tuple[str, ...] = ()

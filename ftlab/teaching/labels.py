@@ -9,14 +9,13 @@ and several people can fill in a column each. It is written after every label, w
 
 import csv
 import html
-import importlib.util
 import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ftlab.display import box, in_notebook, live
+from ftlab.display import Panel, box
 from ftlab.errors import ConfigError, DataError
 from ftlab.files import read_text, write_text
 
@@ -42,7 +41,7 @@ def read_labels(path: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
     }
 
 
-class Labels:
+class Labels(Panel):
     """One reviewer's labels of some items.
 
     Attributes:
@@ -119,13 +118,9 @@ class Labels:
             f"in {self.path.as_posix()}. Keys: {keys}."
         )
 
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {"text/plain": str(self), "text/html": box(str(self), "note")}
-        if in_notebook() and importlib.util.find_spec("ipywidgets"):
-            bundle.update(live(self.widget()))
-        return bundle
+    def page(self) -> str:
+        """Return how far the labels are, in a box."""
+        return box(str(self), "note")
 
     def widget(self) -> Any:
         """Return the item that is next, a button for each key, and a box that takes the keys."""

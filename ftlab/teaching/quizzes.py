@@ -21,13 +21,12 @@ Not quite: a) 3. One too many.
 """
 
 import html
-import importlib.util
 import pkgutil
 import string
 from dataclasses import dataclass
 from typing import Any
 
-from ftlab.display import box, in_notebook, live, say
+from ftlab.display import Panel, box, say
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
 from ftlab.teaching import progress
@@ -43,6 +42,15 @@ class Option:
     why: str
     right: bool = False
 
+    @property
+    def tone(self) -> str:
+        """The colour of its explanation."""
+        return "right" if self.right else "wrong"
+
+    def reply(self, chosen: str = "") -> str:
+        """Return the explanation, with what was chosen if it does not stand beside it."""
+        return f"{'Right' if self.right else 'Not quite'}{chosen}. {self.why}"
+
 
 @dataclass(frozen=True)
 class Question:
@@ -57,8 +65,8 @@ class Question:
         return [option.right for option in self.options].index(True)
 
 
-@dataclass(frozen=True)
-class Quiz:
+@dataclass(frozen=True, repr=False)
+class Quiz(Panel):
     """A lesson's quiz: widgets in a notebook, text elsewhere."""
 
     lesson: str
@@ -81,7 +89,7 @@ class Quiz:
             raise_unknown("option", str(letter), letters)
         option = options[letters.index(picked)]
         progress.note(f"quiz {self.lesson}.{number}", passed=option.right)
-        say(_reply(picked, option), tone="right" if option.right else "wrong")
+        say(option.reply(f": {picked}) {option.text}"), tone=option.tone)
 
     def __str__(self) -> str:
         lines = [f"Quiz {self.lesson}", ""]
@@ -93,23 +101,14 @@ class Quiz:
         lines.append(f'Answer with quiz("{self.lesson}").answer(1, "a"): question 1, option a.')
         return "\n".join(lines)
 
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Give a notebook all three forms; it takes the richest that it can draw."""
-        bundle = {"text/plain": str(self), "text/html": self.to_html()}
-        if in_notebook() and importlib.util.find_spec("ipywidgets"):
-            bundle.update(live(self.widget()))
-        return bundle
-
-    def to_html(self) -> str:
+    def page(self) -> str:
         """Return the quiz for reading alone: each explanation folded under its option."""
         parts = [f"<h3>Quiz {self.lesson}</h3>"]
         for number, question in enumerate(self.questions, 1):
             rows = "".join(
                 f"<details style='margin:0.2em 1.5em'><summary>{letter}) "
                 f"{html.escape(option.text)}</summary>"
-                f"{box(_verdict(option), 'right' if option.right else 'wrong')}</details>"
+                f"{box(option.reply(), option.tone)}</details>"
                 for letter, option in zip(LETTERS, question.options, strict=False)
             )
             parts.append(f"<p><b>{number}. {html.escape(question.text)}</b></p>{rows}")
@@ -153,19 +152,11 @@ def quiz(lesson: str) -> Quiz:
     """
     if lesson not in lessons():
         raise_unknown("lesson", str(lesson), lessons())
-    return Quiz(lesson, tuple(map(_question, read_data(f"quizzes/{lesson}.yaml"))))
-
-
-def _question(row: dict[str, Any]) -> Question:
-    return Question(row["question"], tuple(Option(**option) for option in row["options"]))
-
-
-def _verdict(option: Option) -> str:
-    return f"{'Right' if option.right else 'Not quite'}. {option.why}"
-
-
-def _reply(letter: str, option: Option) -> str:
-    return f"{'Right' if option.right else 'Not quite'}: {letter}) {option.text}. {option.why}"
+    rows = read_data(f"quizzes/{lesson}.yaml")
+    return Quiz(lesson, tuple(
+        Question(row["question"], tuple(Option(**option) for option in row["options"]))
+        for row in rows
+    ))  # fmt: skip
 
 
 def _question_widget(lesson: str, number: int, question: Question) -> Any:
@@ -188,7 +179,7 @@ def _question_widget(lesson: str, number: int, question: Question) -> Any:
             return
         option = question.options[radio.value]
         progress.note(f"quiz {lesson}.{number}", passed=option.right)
-        reply.value = box(_verdict(option), "right" if option.right else "wrong")
+        reply.value = box(option.reply(), option.tone)
 
     button.on_click(show)
     return ipywidgets.VBox([title, radio, button, reply])
