@@ -20,17 +20,21 @@ answers, and each arm goes on from the same adapter:
 Every arm reads as many batches. Each model answers 40 held-out problems, greedily (`right`) and
 sampled (`sampled`): pairs may move what is sampled before they move the likeliest answer. `words`
 is the mean length of the greedy answers, `won` and `lost` that of the pairs. `margin` is in nats,
-TRL's divided by beta; it and `accuracy` are means over the training pairs, and over those of
-problems left out of training. `chosen` above 0 says that the chosen answers became likelier, and
-not only the others less likely.
+TRL's divided by beta; it and `accuracy` are means over the second half of the training, and over
+the pairs of problems left out. `chosen` above 0 says that the chosen answers became likelier, and
+not only the others less likely. Of the arms without long answers, `ordinary` counts right answers
+to the 30 ordinary questions of lesson 07, and `far` and `unharmful` are the check's marks on 16
+problems of a scale that training never has.
 
 A line of `data/grids/preferences.csv` is one arm and one seed; all arms of a seed come before the
 next seed. Stopped and started again, the script goes on where it was: the adapter and the answers
-of a seed's start lie in `runs/`. Exit code 3: nothing is left to do.
+of a seed's start lie in `runs/`. The answers, each with the check's mark, also go to
+`data/grids/preferences_answers.jsonl`, a problem a line. Exit code 3: nothing is left to do.
 """
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -48,14 +52,17 @@ from trl import DPOTrainer, SFTTrainer
 import ftlab
 from ftlab import data, hardware, models
 from ftlab.errors import DataError
+from ftlab.files import read_data
 from ftlab.generation import generate
+from ftlab.tasks import kindness
 
 OUT = Path(__file__).parents[1] / "data" / "grids" / "preferences.csv"
 RUNS = Path(__file__).parents[1] / "runs"
 FIELDS = (
     "arm", "seed", "rate", "pairs", "right", "sampled", "of", "words", "won", "lost", "margin",
-    "accuracy", "chosen", "left_out", "left_out_margin", "left_out_accuracy", "seconds",
-    "right_marks", "sampled_marks",
+    "accuracy", "chosen", "left_out", "left_out_margin", "left_out_accuracy", "ordinary", "far",
+    "unharmful", "seconds", "right_marks", "sampled_marks", "ordinary_marks", "far_marks",
+    "unharmful_marks",
 )  # fmt: skip
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "start": ("check", {}),
@@ -69,10 +76,11 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "dpo, 4 x rate": ("check", {"learning_rate": 4e-4}),
 }
 """Which pairs an arm reads, and what its DPOConfig has beside the usual."""
-BASE, BATCH, FIRST_STEPS, STEPS = "smollm2-135m", 4, 12, 24
+BASE, BATCH, FIRST_STEPS, STEPS = "smollm2-135m", 4, 10, 16
 RATE, BETA = 1e-4, 0.1  # the highest of the usual rates for DPO of an adapter; TRL's own beta
-GOLD, NEW, LEFT_OUT, TEST = 16, 48, 16, 40
+GOLD, NEW, LEFT_OUT, TEST, FAR = 16, 48, 16, 40, 16
 TIMES, TEMPERATURE, TOKENS = 4, 1.0, 64
+REWARDS = ("margins", "accuracies", "chosen")
 WORTH, APART = 10, 2  # words that weigh as much as the check; most words between matched answers
 MADE = f"""python experiments/preferences.py
 {BASE}, LoRA rank 16 on the upper half; start: {GOLD} examples, {FIRST_STEPS} steps of {BATCH};
@@ -129,11 +137,37 @@ def one(out: Path, arm: str, seed: int) -> dict[str, Any]:
         )
         marks = [int(passes(row, text)) for row, text in zip(test, answers, strict=True)]
         figures[column] = sum(marks)
-        figures[f"{column}_marks"] = "r" + "".join(map(str, marks))
+        figures |= marked(column, marks)
         figures.setdefault("words", f"{fmean(map(length, answers)):.1f}")
+    if not arm.startswith("long"):
+        figures |= elsewhere(model, tokenizer)
     for column, side in (("won", "chosen"), ("lost", "rejected")):
         figures[column] = f"{fmean(length(pair[side][0]['content']) for pair in pairs):.1f}"
     return figures | {"seconds": f"{time.monotonic() - begun:.0f}"}
+
+
+def marked(column: str, marks: Sequence[int]) -> dict[str, Any]:
+    """Return a count and, item by item, its marks."""
+    return {column: sum(marks), f"{column}_marks": "r" + "".join(map(str, marks))}
+
+
+def elsewhere(model: Any, tokenizer: Any) -> dict[str, Any]:
+    """Return what a model does with ordinary questions, and with problems of another scale."""
+    questions, wanted = zip(*read_data("lessons/before_and_after.yaml")["ordinary"], strict=True)
+    asks = [[{"role": "user", "content": question}] for question in questions]
+    texts = generate(model, tokenizer, asks, max_new_tokens=24)
+    right = [
+        int(bool(re.search(rf"(?i)\b({pattern})\b", text)))
+        for pattern, text in zip(wanted, texts, strict=True)
+    ]
+    rows = [asked(row) for row in kindness.probe(FAR, seed=0)]
+    texts = generate(model, tokenizer, [data.prompt(row) for row in rows], max_new_tokens=TOKENS)
+    scores = [kindness.score(row, text) for row, text in zip(rows, texts, strict=True)]
+    return (
+        marked("ordinary", right)
+        | marked("far", [int(score["helpful"].num) for score in scores])
+        | marked("unharmful", [int(score["unharmful"].num) for score in scores])
+    )
 
 
 def start_of(out: Path, seed: int) -> tuple[Any, Any, list[str]]:
@@ -159,10 +193,21 @@ def start_of(out: Path, seed: int) -> tuple[Any, Any, list[str]]:
             trainer.model, tokenizer, asks, max_new_tokens=TOKENS, temperature=TEMPERATURE,
             seed=seed,
         )  # fmt: skip
+        keep_answers(out.with_name(f"{out.stem}_answers.jsonl"), seed, samples)
         written.write_text(json.dumps(samples, indent=0), "utf-8")
         model = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
     model = PeftModel.from_pretrained(model, folder, is_trainable=True)
     return model, tokenizer, json.loads(written.read_text("utf-8"))
+
+
+def keep_answers(path: Path, seed: int, samples: Sequence[str]) -> None:
+    """Append the problems of a seed with their answers and the check's marks."""
+    with path.open("a", encoding="utf-8") as file:
+        for place, row in enumerate(problems(seed)):
+            answers = samples[TIMES * place : TIMES * (place + 1)]
+            line = {"seed": seed, "problem": data.prompt(row)[-1]["content"], "answers": answers}
+            right = [int(passes(row, text)) for text in answers]
+            file.write(json.dumps(line | {"right": right}, ensure_ascii=False) + "\n")
 
 
 def pairs_of(rows: Sequence[data.Row], samples: Sequence[str], rater: str) -> list[data.Row]:
@@ -203,20 +248,23 @@ def dpo(
     """
     usual = {"learning_rate": RATE, "beta": BETA, "max_steps": STEPS, "seed": seed}
     usual |= {"per_device_train_batch_size": BATCH, "per_device_eval_batch_size": BATCH}
+    usual["precompute_ref_log_probs"] = True  # the reference never changes: asked once a pair
     args = ftlab.dpo_config(**usual | settings)
     trainer = DPOTrainer(
         model, args=args, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer
     )
-    trainer.train()
+    ftlab.faster_on_cpu(trainer).train()
+    late = [log for log in trainer.state.log_history if "loss" in log][STEPS // 2 :]
     figures: dict[str, Any] = {"rate": f"{args.learning_rate:g}"}
-    for prefix, rows in (("", pairs), ("left_out_", left_out)):
-        if rows:
-            trainer.evaluate(Dataset.from_list(rows))
-            seen = trainer.state.log_history[-1]
-            figures[f"{prefix}margin"] = f"{seen['eval_rewards/margins'] / args.beta:.2f}"
-            figures[f"{prefix}accuracy"] = f"{seen['eval_rewards/accuracies']:.2f}"
-            figures.setdefault("chosen", f"{seen['eval_rewards/chosen'] / args.beta:.2f}")
-    return figures
+    seen = {name: fmean(log[f"rewards/{name}"] for log in late) for name in REWARDS}
+    figures |= {"margin": seen["margins"] / args.beta, "accuracy": seen["accuracies"]}
+    figures["chosen"] = seen["chosen"] / args.beta
+    if left_out:
+        trainer.evaluate(Dataset.from_list(left_out))
+        last = trainer.state.log_history[-1]
+        figures["left_out_margin"] = last["eval_rewards/margins"] / args.beta
+        figures["left_out_accuracy"] = last["eval_rewards/accuracies"]
+    return {name: f"{float(value):.3g}" for name, value in figures.items()}
 
 
 def more_sft(model: Any, tokenizer: Any, pairs: list[data.Row], seed: int) -> None:

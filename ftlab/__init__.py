@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from ftlab.teaching.exercises import check
     from ftlab.teaching.quizzes import quiz
     from ftlab.training.callbacks import LiveCurve
-    from ftlab.training.config import dpo_config, grpo_config, learning_rate, sft_config
+    from ftlab.training.config import (
+        dpo_config,
+        grpo_config,
+        learning_rate,
+        reward_config,
+        sft_config,
+    )
     from ftlab.training.fast import faster_on_cpu, upper_half
     from ftlab.training.preflight import preflight
 
@@ -29,6 +35,7 @@ __all__ = [
     "preflight",
     "profile",
     "quiz",
+    "reward_config",
     "sft_config",
     "upper_half",
 ]
@@ -42,6 +49,7 @@ _HOME = {
     "faster_on_cpu": "ftlab.training.fast",
     "grpo_config": "ftlab.training.config",
     "learning_rate": "ftlab.training.config",
+    "reward_config": "ftlab.training.config",
     "sft_config": "ftlab.training.config",
     "preflight": "ftlab.training.preflight",
     "upper_half": "ftlab.training.fast",

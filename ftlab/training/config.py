@@ -19,9 +19,11 @@ from ftlab.hardware import Profile, profile
 from ftlab.training.kept import keep_trainings
 
 if TYPE_CHECKING:
-    from trl import DPOConfig, GRPOConfig, SFTConfig
+    from trl import DPOConfig, GRPOConfig, RewardConfig, SFTConfig
 
-__all__ = ["Rate", "dpo_config", "explain", "grpo_config", "learning_rate", "sft_config"]
+__all__ = [
+    "Rate", "dpo_config", "explain", "grpo_config", "learning_rate", "reward_config", "sft_config",
+]  # fmt: skip
 
 
 class Rate(NamedTuple):
@@ -78,6 +80,13 @@ def grpo_config(**overrides: Any) -> "GRPOConfig":
     return _build(GRPOConfig, overrides)
 
 
+def reward_config(**overrides: Any) -> "RewardConfig":
+    """Return a RewardConfig with this machine's defaults; arguments and errors as `sft_config`."""
+    from trl import RewardConfig
+
+    return _build(RewardConfig, overrides)
+
+
 def explain(args: Any) -> str:
     """Return a table of what differs from the defaults of TRL: field, value, TRL's value, why.
 
@@ -113,7 +122,7 @@ def _defaults(config: type, machine: Profile) -> dict[str, tuple[Any, str]]:
         # A bar redraws itself ten times a second, and each time is a message in a saved notebook.
         "disable_tqdm": (True, "LiveCurve or ProgressLines show the progress"),
     }
-    if kind in ("sft", "dpo"):
+    if kind in ("sft", "dpo", "reward"):
         # None cuts nothing: the machine's memory is the limit, and preflight shows the lengths.
         chosen["max_length"] = (None, "no answer is cut without a word")
     if kind == "sft":  # the others' rows have no single length

@@ -5,21 +5,24 @@
     trainer.train()
 
 Of a row's tokens perhaps a third carry loss, and a vocabulary of 49,152 makes the output layer the
-most expensive one. On a CPU TRL computes it at every position, and the entropy with it.
+most expensive one. On a CPU TRL computes it at every position, and the entropy with it. A
+DPOTrainer keeps its loss, and is spared the positions of the prompts.
 """
 
 import gc
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ftlab import hardware
 from ftlab.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
-    from trl import SFTTrainer
+    from trl import DPOTrainer, SFTTrainer
 
 __all__ = ["faster_on_cpu", "is_plain", "upper_half"]
+
+Trained = TypeVar("Trained", "SFTTrainer", "DPOTrainer")
 
 SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own way serves them
     "final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier",
@@ -27,7 +30,7 @@ SCALED = (  # models that do more than lm_head(hidden), or add a loss: TRL's own
 )  # fmt: skip
 
 
-def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
+def faster_on_cpu(trainer: "Trained") -> "Trained":
     """Replace the trainer's loss by one that computes logits at supervised positions only.
 
     The losses are the same. The logs lose TRL's entropy and token accuracy. On a GPU, and for
@@ -38,7 +41,7 @@ def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
     pages that were handed back.
 
     Args:
-        trainer: an SFTTrainer; it is changed in place.
+        trainer: an SFTTrainer or a DPOTrainer; it is changed in place.
 
     Returns:
         The same trainer.
@@ -51,6 +54,12 @@ def faster_on_cpu(trainer: "SFTTrainer") -> "SFTTrainer":
         return trainer
     gc.collect()
     hardware.reuse_memory()
+    if _has_pairs(trainer):
+        from trl.trainer import utils
+
+        # Its fused head leaves prompts out where Triton is, and computes the same without it.
+        utils._use_triton = lambda device: True
+        return trainer
     args, from_trl = trainer.args, trainer.compute_loss
     model: Any = trainer.model
     output_layer = model.get_output_embeddings()
@@ -90,6 +99,10 @@ def _reason_against(trainer: Any) -> str:
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     if args.device.type != "cpu":
         return f"on {args.device.type} TRL's own kernel does as much"
+    if _has_pairs(trainer):
+        from trl.trainer import utils
+
+        return "" if hasattr(utils, "_use_triton") else "this TRL computes DPO in another way"
     if not is_plain(base):
         return f"the logits of {type(base).__name__} are more than lm_head(hidden)"
     if getattr(model, "active_peft_config", None) and model.active_peft_config.is_prompt_learning:
@@ -102,6 +115,11 @@ def _reason_against(trainer: Any) -> str:
     if trainer.compute_loss_func:
         return "the trainer has a loss function of its own"
     return ""
+
+
+def _has_pairs(trainer: Any) -> bool:
+    """Say whether a trainer is TRL's for DPO, or made from it."""
+    return any(kind.__name__ == "DPOTrainer" for kind in type(trainer).__mro__)
 
 
 def is_plain(model: Any) -> bool:

@@ -1,13 +1,16 @@
 """The faster loss is TRL's own, step by step; where it cannot be, nothing is changed."""
 
+import itertools
+
 import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
-from trl import SFTTrainer
+from trl import DPOTrainer, SFTTrainer
+from trl.trainer import utils
 
 from ftlab.errors import ConfigError
-from ftlab.training.config import sft_config
+from ftlab.training.config import dpo_config, sft_config
 from ftlab.training.fast import SCALED, faster_on_cpu, is_plain, upper_half
 
 WORDS = ["fox", "lazy dog", "capital of France", "return a + b", "Paris", "helpful assistant"]
@@ -129,3 +132,24 @@ def test_upper_half_puts_adapters_on_the_upper_layers_and_stops_the_gradient(mak
     flat = torch.nn.Sequential(torch.nn.Linear(2, 2))
     with pytest.raises(ConfigError, match="all-linear"):
         upper_half(flat)
+
+
+def test_pairs_have_the_losses_of_trl_with_the_prompts_left_out(make_model, tmp_path, monkeypatch):
+    rows = [{"prompt": row["prompt"], "chosen": row["completion"], "rejected": other["completion"]}
+            for row, other in itertools.pairwise(ROWS)]  # fmt: skip
+    logs, asked = [], []
+    for fast in (False, True):
+        monkeypatch.setattr(utils, "_use_triton", utils._use_triton)  # put back in the end
+        model, tokenizer = make_model("chatml")
+        args = dpo_config(output_dir=str(tmp_path), bf16=False, max_steps=3, learning_rate=1e-2)
+        trainer = DPOTrainer(
+            model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
+            peft_config=LoraConfig(r=4, target_modules="all-linear"),
+        )  # fmt: skip
+        if fast:
+            assert faster_on_cpu(trainer) is trainer
+        asked.append(utils._use_triton(torch.device("cpu")))
+        trainer.train()
+        logs.append([line["loss"] for line in trainer.state.log_history if "loss" in line])
+    assert asked == [False, True]
+    assert logs[1] == pytest.approx(logs[0], abs=1e-5) and logs[0][-1] != pytest.approx(logs[0][0])
