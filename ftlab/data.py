@@ -268,7 +268,7 @@ def lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         import pyarrow.parquet
 
         try:
-            table = pyarrow.parquet.read_table(io.BytesIO(raw))
+            table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(raw)).read(use_threads=False)
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is no Parquet file: {error}.") from None
         for number, row in enumerate(table.to_pylist(), start=1):

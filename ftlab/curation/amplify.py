@@ -3,10 +3,9 @@
     paraphrase         the input in another manner; the completion stays
     back-translation   the input translated, and translated back; the completion stays
 
-A rewrite of a held-out example in the training set would make the held-out score a lie: an example
-near a held-out one is never rewritten, what comes back must share less than half of its word pairs
-with each held-out input, and a long completion must not be a held-out one's. A rewrite is also
-turned down where it changes a number, loses a word that the completion takes from it, or is a copy.
+A rewrite of a held-out example in training would make the held-out score a lie: an example near a
+held-out one is never rewritten, and neither what comes back nor its completion may be near one. A
+rewrite that changes a number, loses a word of the completion or is a copy is turned down too.
 """
 
 import os
@@ -52,11 +51,7 @@ class Neighbours:
         self._held.append(self._pairs(text))
 
     def nearest(self, text: str, *, within: bool = False) -> float:
-        """Return the greatest Jaccard index with a text held, 0 if there is none.
-
-        With `within`, the share of a held text's pairs that stand in `text`: so a copy with more
-        around it is near.
-        """
+        """Return the greatest Jaccard index with a text held, or share of one `within` the text."""
         pairs = self._pairs(text)
         shares = (len(pairs & held) / (len(held if within else pairs | held) or 1)
                   for held in self._held)  # fmt: skip
@@ -70,8 +65,8 @@ def amplify(
 ) -> Synthesis:  # fmt: skip
     """Make `n` new records from a few; what is near a held-out record is dropped.
 
-    Call it again with the same arguments to go on after a stop. A new record's meta tells the way,
-    the example it comes `from`, and that example's group, so that a split keeps them together.
+    A new record's meta tells the way, the example it comes `from`, and that example's group, so
+    that a split keeps them together. Other arguments are those of `ftlab.curation.synthesis.run`.
 
     Args:
         seeds: the examples, all of one kind and of one turn.
@@ -84,7 +79,6 @@ def amplify(
             of two, where the second is about the answer to the first.
         seed: which prompt each example meets first.
         max_requests: most rewrites, those of earlier runs included; by default 4 n.
-        how: `concurrency` and `progress`, as for `ftlab.curation.synthesis.run`.
 
     Raises:
         ConfigError: an unknown way, a prompt without {text}, or a number out of range.
@@ -93,7 +87,7 @@ def amplify(
     prompts = _prompts(ways)
     if n < 1 or not prompts:
         raise ConfigError(f"n must be at least 1 and a way named; got {n} and {list(ways)}.")
-    if any(len([t for t in data.prompt(r) if t["role"] != "system"]) > 1 for r in seeds):
+    if any(sum(t["role"] != "system" for t in data.prompt(r)) > 1 for r in seeds):
         raise DataError("Only records of one turn can be amplified; some have several.")
     guard = _Guard(seeds, held_out)
     kept = [record for record in seeds if not guard.leaks(record)]

@@ -41,8 +41,7 @@ class Request:
 class AnswerCache:
     """Answers by the hash of their request, appended to a JSONL file as they come.
 
-    A request is its messages and whatever else makes its answer another: the model, the
-    temperature, the number of the sample.
+    A request is its messages and all settings that make its answer another, such as the model.
 
     >>> import tempfile
     >>> cache = AnswerCache(Path(tempfile.mkdtemp()) / "answers.jsonl")
@@ -97,14 +96,9 @@ def answers(
     teacher: Teacher, requests: Iterable[Request], cache: AnswerCache | None, *,
     at_once: int = 8, wanted: Callable[[], int] | None = None,
 ) -> Generator[tuple[Request, Answer | NoAnswer], None, None]:  # fmt: skip
-    """Yield every request with its answer, in order; `at_once` are under way at one time.
+    """Yield every request with its answer, in order; at most `at_once` are under way.
 
-    Args:
-        teacher: who answers.
-        requests: what is asked.
-        cache: where answers are taken from and kept; None keeps none.
-        at_once: most requests at one time.
-        wanted: how many more answers are of use: no more than these are asked for.
+    A `cache` of None keeps none; no more are asked for than are still `wanted`, if that is given.
 
     Raises:
         ModelError: five requests in a row came to nothing; the answers so far are kept.

@@ -1,8 +1,5 @@
 """What the doctor found: findings, the notes they grow from, and the report of them all.
 
-    errors first       secrets             2   lines 12, 40
-    then warnings      exact_duplicates   12   lines 40 (like 3), ... and 2 more
-
 >>> report = Report("a.jsonl", 3, 2, [finding("blank_lines", [2])])
 >>> report.exit_code(strict=True), report.findings[0].severity
 (0, 'note')
@@ -68,11 +65,7 @@ def finding(
 
 
 def counted(kinds: Mapping[str, int]) -> str:
-    """Return kinds with their counts, as the detail of a check.
-
-    >>> counted({"tools": 2, "name": 1})
-    'By records: tools 2, name 1.'
-    """
+    """Return kinds with their counts, as the detail of a check."""
     return f"By records: {', '.join(f'{kind} {n:,}' for kind, n in kinds.items())}."
 
 

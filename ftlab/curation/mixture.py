@@ -40,11 +40,7 @@ def value(record: data.Row, field: str) -> str | None:
 
 
 def values(records: Sequence[data.Row], field: str) -> list[str | None]:
-    """Return what each record has in a field.
-
-    Raises:
-        ConfigError: none has it; the message lists the fields that there are.
-    """
+    """Return what each record has in a field; a ConfigError lists the fields if none has it."""
     found = [value(record, field) for record in records]
     if all(one is None for one in found):
         raise_unknown("field", field, {"completion"}.union(*map(data.meta, records)))

@@ -188,12 +188,11 @@ def clusters(
 
 def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
     """Return how many records each part should have; they add up to `n`."""
-    if len(sizes) not in NAMES:
+    if (names := NAMES.get(len(sizes))) is None:
         raise ConfigError(
             f"{len(sizes)} sizes were given: {list(sizes)}. Give two (train, test) or three "
             "(train, val, test)."
         )
-    names = NAMES[len(sizes)]
     if all(isinstance(size, int) and size >= 1 for size in sizes):
         if sum(sizes) > n:
             raise ConfigError(f"The sizes add up to {sum(sizes):,}; there are {n:,} records.")
@@ -230,21 +229,16 @@ def _deal(
     have: dict[str, Counter[str | None]] = {name: Counter() for name in goals}
     part_of: dict[int, str] = {}
 
-    def excess(name: str, counts: "Counter[str | None]") -> float:
+    def excess(name: str) -> float:
         """How much further from its shares the part would be, in chi-square."""
-        gain = 0.0
-        for x, count in counts.items():
-            aim = share[name] * all_labels[x]
-            gain += count * (2 * (have[name][x] - aim) + count) / aim
-        return gain
+        aims = {x: share[name] * all_labels[x] for x in counts}
+        return sum(count * (2 * (have[name][x] - aims[x]) + count) / aims[x]
+                   for x, count in counts.items())  # fmt: skip
 
     for number, counts in sorted(of_cluster.items(), key=lambda item: -item[1][None]):
         room = {name: goals[name] - have[name][None] for name in goals}
         fits = [name for name in goals if room[name] >= counts[None]]
-        if fits:
-            name = min(fits, key=lambda name: excess(name, counts))
-        else:
-            name = max(goals, key=lambda name: room[name] / goals[name])
+        name = min(fits, key=excess) if fits else max(goals, key=lambda x: room[x] / goals[x])
         part_of[number] = name
         have[name] += counts
     return part_of

@@ -192,17 +192,12 @@ def synthesise(
 ) -> Synthesis:  # fmt: skip
     """Have a teacher write the completions of a task's inputs, until `n` are accepted.
 
-    Args:
-        task: the task's name.
+    Args, beside those of `run`:
+        task: the task's name; `seed` and `split` are of its inputs.
         n: records wanted; a larger one extends the file.
-        teacher: who answers; see `ftlab.endpoint.connect`.
-        out: the JSONL file to make or to go on with; rejects and answers lie beside it.
-        seed: of the inputs.
-        split: of the inputs, "train" or "test".
         shots: solved examples that the teacher is shown; none of them is among the inputs.
         accept: the least that an answer must score, by metric; by default `ACCEPT`.
         max_requests: most answers, those of earlier runs included; by default 2 n.
-        how: `concurrency` and `progress`, as for `run`; errors are those of `run` too.
 
     Raises:
         ConfigError: an unknown task or metric.

@@ -3,10 +3,6 @@
 A task is data and plain functions: it makes examples, phrases the prompt, reads the answer and
 scores it. Adding one is a file with a `TASK` in it, its name in `NAMES`, and a test file.
 
->>> task = get("punctuation")
->>> sorted(task.score(task.examples(1, seed=0)[0], "")[task.headline]._asdict())
-['den', 'num']
-
 A score is a `Ratio` whose parts add up over examples, never a rounded figure: a mean has den 1, a
 micro-averaged F1 has num = 2 tp and den = 2 tp + fp + fn. So any set of examples, a bootstrap
 resample included, has its exact metric at sum(num) / sum(den). Higher is better in every metric.
@@ -112,11 +108,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Task:
-    """Return a task by name, importing only that one.
-
-    Raises:
-        ConfigError: no task has this name.
-    """
+    """Return a task by name, importing only that one; a ConfigError if there is none."""
     if name not in NAMES:
         raise_unknown("task", name, NAMES)
     return importlib.import_module(f"ftlab.tasks.{name}").TASK

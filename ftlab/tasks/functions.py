@@ -1,9 +1,5 @@
 """Small Python functions to write tests for, drawn from families, with arguments worth trying.
 
-    def cap_total(numbers):
-        total = sum(numbers)
-        return min(total, 21)
-
 A family is one idea with its numbers, words, names and turns of phrase left open; they are in
 `data/tasks/functions.yaml`, which says how they are written.
 """

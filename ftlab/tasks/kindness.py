@@ -31,10 +31,6 @@ from ftlab.tasks import NEW, Ratio, Task, digest, expand, marks, open_to, pick
 FORMS = tasks.word_lists("kindness")
 
 
-def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
 def _sentence(text: str) -> str:
     """Make a sentence: a capital, and a mark at its end."""
     text = text[:1].upper() + text[1:]
@@ -65,7 +61,8 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Ro
     situation = rng.choice([s for s in FORMS.situations if s["name"].startswith("~") == whole])
     thing = rng.choice(open_to(situation["objects"], new))
     person, addressed = rng.choice(open_to(FORMS.people, new)).split(">")
-    slots = {"o": thing, "a": _article(thing), "them": "them", "their": "their"}
+    article = "an" if thing[0] in "aeiou" else "a"
+    slots = {"o": thing, "a": f"{article} {thing}", "them": "them", "their": "their"}
     tell = pick(situation["problems"], rng, new).format(p=person, **slots)
     first = pick(situation["firsts"], rng, new).format(p=addressed, **slots)
     second = pick(situation["seconds"], rng, new).format(p=addressed, **slots)
@@ -85,13 +82,7 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Ro
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Draw `n` everyday problems; difficulty is the number of sentences in the problem, 1 to 3.
-
-    A problem is in one split only, and so is an answer.
-
-    Raises:
-        ConfigError: there is no such split, `n` is not positive, or there are fewer problems.
-    """
+    """Draw `n` everyday problems, of 1 to 3 sentences; errors as of `ftlab.tasks.draw`."""
     return tasks.draw(_make, n, seed, split, "kindness")
 
 

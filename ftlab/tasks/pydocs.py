@@ -13,6 +13,7 @@ import ast
 import functools
 import hashlib
 import inspect
+import itertools
 import os
 import re
 import sys
@@ -67,19 +68,15 @@ def passages(split: str) -> tuple[Passage, ...]:
 @functools.cache
 def _all() -> tuple[tuple[Passage, bool], ...]:
     """Every passage once, with whether it is for the test split."""
-    seen_paragraphs: set[str] = set()
-    seen: set[str] = set()
-    found = []
     # Topics repeat whole sections of each other: only the first copy of a paragraph counts.
-    for paragraph, part, group, test in (*_topics(), *_docstrings()):
-        if (key := _bare(paragraph)) in seen_paragraphs:
-            continue
-        seen_paragraphs.add(key)
-        for text in _cut(paragraph):
-            if (key := _bare(text)) not in seen:
-                seen.add(key)
-                found.append((Passage(text, part, group), test))
-    return tuple(found)
+    paragraphs: dict[str, _Paragraph] = {}
+    for paragraph in (*_topics(), *_docstrings()):
+        paragraphs.setdefault(_bare(paragraph[0]), paragraph)
+    found: dict[str, tuple[Passage, bool]] = {}
+    for whole, part, group, test in paragraphs.values():
+        for text in _cut(whole):
+            found.setdefault(_bare(text), (Passage(text, part, group), test))
+    return tuple(found.values())
 
 
 def _bare(text: str) -> str:
@@ -185,22 +182,15 @@ def _cut(paragraph: str) -> Iterator[str]:
         return
     flat = " ".join(paragraph.translate(_QUOTES).split())
     flat = re.sub(r" -{2,3} ", " - ", flat)
-    run: list[str] = []
-    for sentence in [*_split(flat), ""]:
-        if natural := _natural(sentence):
-            run.append(natural)
-        else:  # a rejected sentence breaks the run: passages stay consecutive
-            yield from _pack(run)
-            run = []
-
-
-def _split(text: str) -> Iterator[str]:
-    start = 0
-    for match in _END.finditer(text):
-        if not _NO_END.search(text[start : match.start()]):
-            yield text[start : match.start()]
+    sentences, start = [], 0
+    for match in _END.finditer(flat):
+        if not _NO_END.search(flat[start : match.start()]):
+            sentences.append(_natural(flat[start : match.start()]))
             start = match.end()
-    yield text[start:]
+    # A rejected sentence breaks the run: passages stay consecutive.
+    for kept, run in itertools.groupby([*sentences, _natural(flat[start:])], key=bool):
+        if kept:
+            yield from _pack(run)
 
 
 def _natural(sentence: str) -> str:

@@ -118,14 +118,10 @@ def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Ro
 
 
 def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
-    """Draw `n` functions with their tests.
+    """Draw `n` functions with their tests; errors as of `ftlab.tasks.draw`.
 
-    A record of "train" has its kind of input as its slice. Half of "test" are functions of
-    families that training never shows (slice "new family"), and half are functions of its
-    families with other numbers, words or names ("seen family").
-
-    Raises:
-        ConfigError: there is no such split, or `n` different functions cannot be drawn.
+    Half of "test" are functions of families that training never shows, and half are functions of
+    its families with other numbers, words or names.
     """
     records = draw(_make, n, seed, split, "unit_tests")
     if split == "test":
@@ -176,9 +172,9 @@ def function_of(target: str) -> str:
     return names[-1] if names else ""
 
 
-def _literal(node: ast.AST) -> bool:
+def _literal(node: Any) -> bool:
     try:
-        ast.literal_eval(node)  # type: ignore[arg-type]
+        ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False
     return True
