@@ -133,7 +133,8 @@ def _train(
 
     seed_everything(seed)
     datasets.disable_progress_bars()
-    lora = LoraConfig(r=16, lora_alpha=32, **upper_half(base))
+    upper = upper_half(base)
+    lora = LoraConfig(r=16, lora_alpha=32, **upper)
     args = sft_config(
         num_train_epochs=epochs, seed=seed,
         per_device_train_batch_size=4,  # few rows: small batches give more steps
@@ -149,7 +150,7 @@ def _train(
     trainer.train()
     return trainer.model, {
         "method": "lora", "rank": lora.r, "alpha": lora.lora_alpha,
-        "layers": len(lora.layers_to_transform or []), "records": len(rows), "epochs": epochs,
+        "layers": len(upper["layers_to_transform"]), "records": len(rows), "epochs": epochs,
         "batch_size": args.per_device_train_batch_size, "learning_rate": args.learning_rate,
         "seed": seed, "steps": trainer.state.global_step,
         "seconds": round(time.perf_counter() - begun, 1),

@@ -14,6 +14,7 @@ environment (cpu, t4, gpu or mps) chooses another one, to rehearse a lesson for 
 'Qwen/Qwen2.5-0.5B-Instruct'
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -33,18 +34,8 @@ from ftlab.errors import ConfigError, raise_unknown
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = [
-    "DEFAULTS",
-    "Profile",
-    "four_bit_works",
-    "huge_pages",
-    "keep_unpacked",
-    "matmul_rate",
-    "profile",
-    "reuse_memory",
-    "seed_everything",
-    "versions",
-]
+__all__ = ["DEFAULTS", "Profile", "four_bit_works", "huge_pages", "keep_unpacked", "matmul_rate",
+           "profile", "reuse_memory", "seed_everything", "versions"]  # fmt: skip
 
 
 class Sizes(NamedTuple):
@@ -128,12 +119,10 @@ class Profile:
     def _repr_html_(self) -> str:
         import html
 
-        head = "<tr><th></th><th>this machine</th><th>why</th></tr>"
         cell = '<td style="text-align:left">{}</td>'
-        body = "".join(
-            "<tr>" + "".join(cell.format(html.escape(text)) for text in row) + "</tr>"
-            for row in self.rows()
-        )
+        cells = ["".join(cell.format(html.escape(text)) for text in row) for row in self.rows()]
+        head = "<tr><th></th><th>this machine</th><th>why</th></tr>"
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
         return f"<table><caption>profile {self.name}</caption>{head}{body}</table>"
 
 
@@ -198,17 +187,15 @@ def _look(asked: str, refresh: bool) -> Profile:
         "default_model": f"the course's choice for {name}; any other goes by name",
         "batch_size": f"fits on {name} with the default model",
     }
-    sizes = DEFAULTS[name]
+    sizes, examples = DEFAULTS[name], DEFAULTS[name].examples
     slow = name == "cpu" and dtype == "float32"
-    examples = sizes.examples
+    why["examples"] = "a narrow task is learned from so many"
     if name == "cpu":
         rate = matmul_rate()
         examples = FEW if rate < FAST_CPU else examples
         why["examples"] = (
             f"matmuls ran at {rate:,.0f} GFLOP/s; below {FAST_CPU:.0f} a run takes {FEW}"
         )
-    else:
-        why["examples"] = "a narrow task is learned from so many"
     return Profile(
         name=name, device=device, dtype=dtype, weights="float32", threads=torch.get_num_threads(),
         memory_gb=round(memory, 1), gpu=gpu, default_model=sizes.model,
@@ -271,10 +258,7 @@ def bf16_speedup(
 def matmul_rate(
     *, refresh: bool = False, timer: Timer | None = None, cache: Path | None = None
 ) -> float:
-    """Return this CPU's rate of matmuls in the better of the two types, in 10^9 operations/s.
-
-    Args: as in `bf16_speedup`, with which it shares one timing.
-    """
+    """Return this CPU's 10^9 operations/s in the better type; timed with `bf16_speedup`."""
     return _timed("GFLOP/s", refresh, timer, cache)
 
 
@@ -282,15 +266,24 @@ def _timed(what: str, refresh: bool, timer: Timer | None, cache: Path | None) ->
     """Return one figure of the timing of matmuls, from the cache if it is there."""
     import torch
 
+    from ftlab.errors import DataError
+    from ftlab.files import write_text
+
     cache = cache_folder() / "matmuls.json" if cache is None else cache
     key = f"{_cpu_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads | "
-    known = _read_cache(cache)
-    if refresh or key + what not in known:
+    try:
+        known = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    known = known if isinstance(known, dict) else {}
+    held = known.get(key + what)
+    if refresh or not isinstance(held, (int, float)) or held <= 0:
         slow, fast = (timer or _time_matmuls)()
         known[f"{key}bf16 to float32"] = round(slow / fast, 2)
         known[f"{key}GFLOP/s"] = round(WORK / min(slow, fast) / 1e9, 1)
-        _write_cache(cache, known)
-    return known[key + what]
+        with contextlib.suppress(DataError, OSError):  # a read-only home means timing again
+            write_text(cache, json.dumps(known, indent=1), overwrite=True)
+    return float(known[key + what])
 
 
 def _time_matmuls(rounds: int = 5) -> tuple[float, float]:
@@ -385,35 +378,12 @@ def cache_folder() -> Path:
     return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "ftlab"
 
 
-def _read_cache(path: Path) -> dict[str, float]:
-    """Return the figures of a cache file; a missing or spoilt one holds none."""
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(held, dict):
-        return {}
-    return {k: float(v) for k, v in held.items() if isinstance(v, (int, float)) and v > 0}
-
-
-def _write_cache(path: Path, held: dict[str, float]) -> None:
-    """Keep the figures if that is possible; a read-only home only means timing again."""
-    from ftlab.errors import DataError
-    from ftlab.files import write_text
-
-    try:
-        write_text(path, json.dumps(held, indent=1), overwrite=True)
-    except (DataError, OSError):
-        return
-
-
 def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        for line in text.split("\n"):
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine() or "unknown"
 
 
@@ -423,10 +393,8 @@ def _ram_gb() -> float:
 
     sizes = [psutil.virtual_memory().total]
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             sizes.append(int(Path(limit).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
     return min(sizes) / 1e9  # a limit of none reads "max", or more than there is
 
 
@@ -468,10 +436,8 @@ def versions() -> dict[str, str]:
     """
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -99,21 +99,12 @@ class LiveCurve(ProgressLines):
             self._handle.update(picture)
 
     def picture(self, total: int | None = None, note: str = "") -> Picture:
-        """Draw the losses so far: each step, smoothed, and on held-out rows.
-
-        Args:
-            total: steps of the whole run.
-            note: stands behind the title.
-        """
+        """Draw the losses so far, of `total` steps; the note stands behind the title."""
         return loss_curve(self.history, title=self.title + note, total=total)
 
 
 def quiet(trainer: Any) -> None:
-    """Take away the dict that transformers prints for each log, where a callback of ours shows it.
-
-    Args:
-        trainer: a Trainer; it is changed in place.
-    """
+    """Take away, in place, the dict that transformers prints where a callback of ours shows it."""
     if any(isinstance(one, ProgressLines) for one in trainer.callback_handler.callbacks):
         trainer.remove_callback(PrinterCallback)
 

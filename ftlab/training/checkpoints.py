@@ -29,14 +29,10 @@ def newest_whole(folder: str | os.PathLike[str], *, processes: int = 1) -> str |
         folder: the trainer's `output_dir`.
         processes: how many processes trained; each keeps the state of its own random numbers.
     """
-    numbered = {}
-    for path in Path(folder).glob("checkpoint-*"):
-        if path.is_dir() and re.fullmatch(r"checkpoint-\d+", path.name):
-            numbered[int(path.name.split("-")[1])] = path
-    for _, path in sorted(numbered.items(), reverse=True):
-        if not problem(path, processes=processes):
-            return str(path)
-    return None
+    found = [path for path in Path(folder).glob("checkpoint-*")
+             if path.is_dir() and re.fullmatch(r"checkpoint-\d+", path.name)]  # fmt: skip
+    newest = sorted(found, key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    return next((str(path) for path in newest if not problem(path, processes=processes)), None)
 
 
 def problem(checkpoint: str | os.PathLike[str], *, processes: int = 1) -> str:
@@ -53,9 +49,7 @@ def problem(checkpoint: str | os.PathLike[str], *, processes: int = 1) -> str:
     if f"checkpoint-{state['global_step']}" != folder.name:
         return f"trainer_state.json is of step {state['global_step']}"
     if any(folder.glob("pytorch_model_fsdp*")) or any(folder.glob("global_step*")):
-        return (
-            ""  # a model in parts (FSDP, DeepSpeed) has other files: its state alone is looked at
-        )
+        return ""  # a model in parts (FSDP, DeepSpeed) has other files: its state alone counts
     try:
         for file in folders.weights(folder):
             folders.parameters(file)

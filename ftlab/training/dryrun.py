@@ -84,20 +84,16 @@ def step(
             there are only shapes.
     """
     layers, alike = _layers(config.to_json_string())
-    how = (
-        method, batch_size // parts, length, rank, checkpointing, compute, weights, eager,
-        loss_share,
-    )  # fmt: skip
+    at_once = batch_size // parts
+    how = (method, at_once, length, rank, checkpointing, compute, weights, eager, loss_share)
     try:
         if not alike or layers < 3:
             return _traced(config, layers, *how).whole(parts)
         one, two = (_traced(config, n, *how) for n in (1, 2))
         return two.grown(one, layers - 2, parts)
     except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"A step of {config.model_type!r} cannot be followed on shapes alone: "
-            f"{first_line(error)}"
-        ) from error
+        why = f"cannot be followed on shapes alone: {first_line(error)}"
+        raise ModelError(f"A step of {config.model_type!r} {why}") from error
 
 
 @functools.lru_cache(maxsize=32)
@@ -223,13 +219,11 @@ def _prepared(causal: Any, method: str, rank: int, compute: str) -> tuple[Any, s
         return causal, set()
     four_bit = _quantise(causal, compute) if method == "qlora" else set()
     towers = rf".*({TOWER.pattern}).*" if beside_text(causal) else None
-    model: Any = get_peft_model(
-        causal,
-        LoraConfig(
-            r=rank, lora_alpha=2 * rank, target_modules="all-linear", exclude_modules=towers,
-            task_type="CAUSAL_LM",
-        ),
+    lora = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", exclude_modules=towers,
+        task_type="CAUSAL_LM",
     )  # fmt: skip
+    model: Any = get_peft_model(causal, lora)
     for p in model.parameters():
         if p.requires_grad and method == "qlora" and compute == "bfloat16":  # as in training
             p.data = p.data.to(torch.bfloat16)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["encoded", "finetune"]
 
+OBJECTIVES = ("sft", "dpo")
 METHODS = ("full", "lora", "qlora")
 LAYERS = ("all", "upper-half")
 
@@ -94,16 +95,13 @@ def finetune(
     from trl import DPOTrainer, SFTTrainer
 
     pairs = objective == "dpo"
-    if objective not in ("sft", "dpo"):
-        raise_unknown("objective", objective, ("sft", "dpo"))
-    if method not in METHODS:
-        raise_unknown("method", method, METHODS)
-    if layers not in LAYERS:
-        raise_unknown("choice of layers", layers, LAYERS)
-    if method == "full" and layers != "all":
-        raise ConfigError("layers='upper-half' is for adapters: take method='lora' or 'qlora'.")
-    if method == "full" and pairs:
-        raise ConfigError("objective='dpo' is for adapters: take method='lora' or 'qlora'.")
+    given = {"objective": objective, "method": method, "choice of layers": layers}
+    for (kind, value), known in zip(given.items(), (OBJECTIVES, METHODS, LAYERS), strict=True):
+        if value not in known:
+            raise_unknown(kind, value, known)
+    if method == "full" and (pairs or layers != "all"):
+        asked = "objective='dpo'" if pairs else "layers='upper-half'"
+        raise ConfigError(f"{asked} is for adapters: take method='lora' or 'qlora'.")
     out, waiting = Path(out), Path(f"{out}-checkpoints")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another, or remove it.")
@@ -148,14 +146,10 @@ def finetune(
     prepared = _preferences if pairs else encoded
     train_set = prepared(tokenizer, rows)
     trainer: Any = (DPOTrainer if pairs else SFTTrainer)(
-        base,
-        args=args,
-        train_dataset=train_set,
+        base, args=args, train_dataset=train_set, processing_class=tokenizer, peft_config=adapter,
         eval_dataset=prepared(tokenizer, eval_rows) if eval_rows else None,
-        processing_class=tokenizer,
-        peft_config=adapter,
         callbacks=list(callbacks) if callbacks is not None else [ProgressLines()],
-    )
+    )  # fmt: skip
     if method == "qlora" and not args.bf16:
         # TRL puts adapters beside 4-bit weights into bf16, as the paper does: a CPU without fast
         # bf16 takes three times as long with them, and float16's loss scaling fails.
@@ -206,17 +200,13 @@ def finetune(
     labels = _labels(trainer.train_dataset if pairs else train_set)
     summary = {
         "settings": {name: value for name, value in chosen.items() if value is not None},
-        "steps": trainer.state.global_step,
-        "seconds": round(seconds, 1),
-        "parameters": parameters,
+        "steps": trainer.state.global_step, "seconds": round(seconds, 1), "parameters": parameters,
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "total_tokens": round(epochs * sum(len(row) for row in labels)),
         "supervised_tokens": round(epochs * sum(len(row) - row.count(-100) for row in labels)),
-        "history": history,
-        "evals": evals,
+        "history": history, "evals": evals, "versions": versions(),
         "eval_loss": evals[-1]["eval_loss"] if evals else None,
-        "versions": versions(),
-    }
+    }  # fmt: skip
     whole = trainer.accelerator.get_state_dict(trainer.model) if _in_parts(trainer) else None
     if first:
         # Without autocast, which `accelerate` keeps around the forward pass.
@@ -263,22 +253,16 @@ def _preferences(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> "Dataset":
 
 def _both(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each preference as two rows, one for each answer."""
-    return [
-        {"prompt": row["prompt"], "completion": row[answer]}
-        for row in rows
-        for answer in ("chosen", "rejected")
-    ]
+    both = ("chosen", "rejected")
+    return [{"prompt": row["prompt"], "completion": row[name]} for row in rows for name in both]
 
 
 def _labels(rows: Any) -> list[list[int]]:
     """Return the labels of each example; of a preference those of both its answers."""
     if "labels" in rows.column_names:
         return rows["labels"]
-    return [
-        [-100] * len(row["prompt_ids"]) + row[answer]
-        for row in rows
-        for answer in ("chosen_ids", "rejected_ids")
-    ]
+    both = ("chosen_ids", "rejected_ids")
+    return [[-100] * len(row["prompt_ids"]) + row[name] for row in rows for name in both]
 
 
 def _first_ids(trainer: Any) -> list[int]:
