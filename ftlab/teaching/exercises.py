@@ -29,6 +29,7 @@ import pkgutil
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from ftlab.display import say
@@ -66,29 +67,48 @@ class Exercise:
     """What counts of a returned object, such as a LoraConfig; without it, all of it does."""
 
 
-def exercise(
-    id: str,
-    *,
-    solution: Any,
-    mistakes: Mapping[str, Any],
-    cases: tuple[tuple[Any, ...], ...] = (),
-    tolerance: float = 1e-6,
-    view: Callable[[Any], Any] | None = None,
-) -> Exercise:
+def exercise(id: str, *, solution: Any, mistakes: Mapping[str, Any], **more: Any) -> Exercise:
     """Return an exercise whose words are those of `data/exercises/`.
 
     Args:
-        id: the lesson and the number in it; the words are found by it.
+        id: the words are found by it.
         solution: the reference.
         mistakes: the name of each usual mistake -> the code (or a value) that makes it. The names
             are those that the file has a message for.
-        cases: the hidden cases.
-        tolerance: how far numbers may be off, relatively.
-        view: what counts of a returned object; see `Exercise`.
+        more: `cases`, `tolerance`, `view`; see `Exercise`.
     """
     words = read_data(f"exercises/{id[:2]}.yaml")[id]
     made = tuple(Mistake(name, wrong, words["mistakes"][name]) for name, wrong in mistakes.items())
-    return Exercise(id, words["title"], words["hints"], solution, cases, made, tolerance, view)
+    return Exercise(id, words["title"], words["hints"], solution, mistakes=made, **more)
+
+
+class Client:
+    """A stand-in for `openai.OpenAI`, without a network, for exercises that call an endpoint.
+
+    Args:
+        respond: called with the model, the messages and the other settings of a request; returns
+            the text, and why it ended ("stop" or "length").
+        name: how it is shown.
+    """
+
+    def __init__(
+        self, respond: Callable[[str, Any, dict[str, Any]], tuple[Any, str]], name: str = "client"
+    ) -> None:
+        self.chat = self.completions = self
+        self._respond, self._name = respond, name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __deepcopy__(self, memo: Any) -> "Client":
+        return self
+
+    def create(self, *, model: str, messages: Any, **settings: Any) -> SimpleNamespace:
+        """Answer a request as the official client does."""
+        text, reason = self._respond(model, messages, settings)
+        message = SimpleNamespace(role="assistant", content=text)
+        choice = SimpleNamespace(message=message, finish_reason=reason)
+        return SimpleNamespace(choices=[choice], model=model)
 
 
 @dataclass(frozen=True)
@@ -161,71 +181,58 @@ def find(id: str) -> Exercise:
 
 def judge(exercise: Exercise, answer: Any) -> Outcome:
     """Judge an answer without showing or remembering anything."""
-    named = exercise.id
+    named, cases = exercise.id, exercise.cases
     if answer is None or answer is ...:
         return _unwritten(exercise)
-    if not exercise.cases:
-        return _judge_value(exercise, answer)
-    if not callable(answer):
+    if cases and not callable(answer):
         text = (
             f"{named} wants the function itself. Write its name without parentheses; "
             f"what came in is {_short(answer)}."
         )
         return Outcome(False, "not a function", text)
+    if not cases and callable(answer) and not callable(exercise.solution):
+        text = f"{named} wants a value, and got a function. Call it, and hand in what it returns."
+        return Outcome(False, "a function", text)
 
-    wanted = [_call(exercise.solution, case, exercise.view) for case in exercise.cases]
-    calls = [_call(answer, case, exercise.view) for case in exercise.cases]
+    def run(code: Any) -> list[_Call]:
+        return [_call(code, case, exercise.view) for case in cases] or [_Call(code)]
+
+    def as_in(others: list[_Call]) -> list[bool]:
+        return [_alike(a, b, exercise.tolerance) for a, b in zip(calls, others, strict=True)]
+
+    wanted, calls = run(exercise.solution), run(answer)
     if all(isinstance(call.error, NotImplementedError) for call in calls):
         return _unwritten(exercise)
     if all(call.error is None and (call.value is None or call.value is ...) for call in calls):
-        if any(call.printed for call in calls):
-            text = (
-                f"{named} is nearly there: the function prints its answer and returns nothing. "
-                "Write `return` where it says `print`."
-            )
-            return Outcome(False, "printed", text)
-        return _unwritten(exercise)
-
-    alike = [_alike(a, b, exercise.tolerance) for a, b in zip(calls, wanted, strict=True)]
-    if all(alike):
+        if not any(call.printed for call in calls):
+            return _unwritten(exercise)
+        text = (
+            f"{named} is nearly there: the function prints its answer and returns nothing. "
+            "Write `return` where it says `print`."
+        )
+        return Outcome(False, "printed", text)
+    right = as_in(wanted)
+    if all(right):
         return Outcome(True, "right", f"{named} is right: {exercise.title}.")
     for mistake in exercise.mistakes:
-        wrong = [_call(mistake.wrong, case, exercise.view) for case in exercise.cases]
-        if all(_alike(a, b, exercise.tolerance) for a, b in zip(calls, wrong, strict=True)):
+        if all(as_in(run(mistake.wrong))):
             text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
             return Outcome(False, "mistake", text)
 
-    first = alike.index(False)
-    call, case = calls[first], exercise.cases[first]
+    push = f'Need a push? hint("{named}", 1)'
+    if not cases:
+        text = f"{named} is not right yet: {_short(answer)} is not it. {push}"
+        return Outcome(False, "wrong", text)
+    first = right.index(False)
+    call, case, want = calls[first], cases[first], _short(wanted[first].value)
     asked = f"{getattr(answer, '__name__', 'answer')}({', '.join(map(_short, case))})"
     if call.error is not None:
-        stopped = (
-            f"{named} stopped at {asked}: {type(call.error).__name__}: {call.error}".rstrip(": ")
-            + f"\nWanted there: {_short(wanted[first].value)}. "
-            f'Need a push? hint("{named}", 1)'
-        )
-        return Outcome(False, "raised", stopped)
-    right = sum(alike)
+        stopped = f"{named} stopped at {asked}: {type(call.error).__name__}: {call.error}"
+        return Outcome(False, "raised", f"{stopped.rstrip(': ')}\nWanted there: {want}. {push}")
     text = (
-        f"{named} is not right yet ({right} of {len(alike)} cases are).\n"
-        f"{asked} returned {_short(call.value)}; wanted: {_short(wanted[first].value)}. "
-        f'Need a push? hint("{named}", 1)'
+        f"{named} is not right yet ({sum(right)} of {len(right)} cases are).\n"
+        f"{asked} returned {_short(call.value)}; wanted: {want}. {push}"
     )
-    return Outcome(False, "wrong", text)
-
-
-def _judge_value(exercise: Exercise, answer: Any) -> Outcome:
-    named = exercise.id
-    if callable(answer) and not callable(exercise.solution):
-        text = f"{named} wants a value, and got a function. Call it, and hand in what it returns."
-        return Outcome(False, "a function", text)
-    if _same(answer, exercise.solution, exercise.tolerance):
-        return Outcome(True, "right", f"{named} is right: {exercise.title}.")
-    for mistake in exercise.mistakes:
-        if _same(answer, mistake.wrong, exercise.tolerance):
-            text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
-            return Outcome(False, "mistake", text)
-    text = f'{named} is not right yet: {_short(answer)} is not it. Need a push? hint("{named}", 1)'
     return Outcome(False, "wrong", text)
 
 
@@ -234,11 +241,7 @@ def _unwritten(exercise: Exercise) -> Outcome:
     return Outcome(False, "unwritten", text)
 
 
-def _call(
-    function: Callable[..., Any],
-    case: tuple[Any, ...],
-    view: Callable[[Any], Any] | None = None,
-) -> _Call:
+def _call(function: Callable[..., Any], case: tuple[Any, ...], view: Any = None) -> _Call:
     """Call with a copy of the arguments, so that no call can change the next one's."""
     printed = io.StringIO()
     try:

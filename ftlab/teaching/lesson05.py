@@ -9,12 +9,11 @@
 import json
 import re
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from ftlab import data, tasks
 from ftlab.files import read_data
-from ftlab.teaching.exercises import exercise
+from ftlab.teaching.exercises import Client, exercise
 
 WORDS = read_data("lessons/teacher.yaml")
 
@@ -71,20 +70,15 @@ def tidy(reply: str) -> str:
     return " ".join(re.split(r"\n+[(*]", text)[0].split())
 
 
-class _Client:
-    """A client that answers with what it was asked; it has no network."""
+def _echo(reason: str) -> Client:
+    """Return a client that answers with what it was asked."""
 
-    def __init__(self, cut: bool) -> None:
-        self.cut = cut
-        self.chat = self.completions = self
-
-    def create(self, *, model: str, messages: list[dict[str, str]], **settings: Any) -> Any:
-        """Answer a request as the official client does."""
+    def respond(model: str, messages: Any, settings: dict[str, Any]) -> tuple[str, str]:
         most = settings.get("max_completion_tokens", settings.get("max_tokens"))
         said = ", ".join(f"{message['role']}: {message['content']}" for message in messages)
-        message = SimpleNamespace(role="assistant", content=f"{model} ({most} tokens): {said}")
-        reason = "length" if self.cut else "stop"
-        return SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason=reason)])
+        return f"{model} ({most} tokens): {said}", reason
+
+    return Client(respond)
 
 
 def text_of(client: Any, model: str, prompt: str, most: int, *, role: str = "user") -> str | None:
@@ -153,7 +147,7 @@ EXERCISES = (
     exercise(
         "05.1",
         solution=text_of,
-        cases=((_Client(False), "small", "Say hello.", 20), (_Client(True), "big", "Go on.", 8)),
+        cases=((_echo("stop"), "small", "Say hello.", 20), (_echo("length"), "big", "Go on.", 8)),
         mistakes={
             "an answer that was cut off is kept": lambda client, model, prompt, most: (
                 _asked(client, model, prompt, max_tokens=most).choices[0].message.content

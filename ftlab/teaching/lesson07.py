@@ -11,36 +11,24 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from ftlab.teaching.exercises import exercise
+from ftlab.teaching.exercises import Client, exercise
+
+# A judge that knows a few texts. At another temperature than 0, or without the text in the request,
+# its replies are of no use.
+
+REPLIES = {
+    "We met at noon.": "1\nAll is right.", "we met": "0\nThe capital is missing.",
+    "It is 10 o'clock.": "10 o'clock is right, so 1.", "Who is there?": " 1 \n", "Stop!": None,
+}  # fmt: skip
 
 
-class Judge:
-    """A client whose judge knows a few texts; it answers as `openai.OpenAI` does.
-
-    At another temperature than 0, or without the text in the request, its replies are of no use.
-    """
-
-    def __init__(self, replies: dict[str, str | None]):
-        self.replies = replies
-        completions = SimpleNamespace(create=self._create)
-        self.chat = SimpleNamespace(completions=completions)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Judge":
-        return Judge(self.replies)
-
-    def __repr__(self) -> str:
-        return "client"
-
-    def _create(
-        self, *, model: str, messages: list[dict[str, str]], temperature: float = 1, **_: Any
-    ) -> Any:
-        asked = messages[-1]["content"]
-        known = [reply for text, reply in self.replies.items() if text in asked]
-        reply = known[0] if known else "0\nThere is no text."
-        if temperature != 0 and reply:
-            reply = reply.translate(str.maketrans("01", "10"))
-        message = SimpleNamespace(role="assistant", content=reply)
-        return SimpleNamespace(choices=[SimpleNamespace(message=message)], model=model)
+def _judged(model: str, messages: Any, settings: dict[str, Any]) -> tuple[str | None, str]:
+    asked = messages[-1]["content"]
+    known = [reply for text, reply in REPLIES.items() if text in asked]
+    reply = known[0] if known else "0\nThere is no text."
+    if settings.get("temperature", 1) != 0 and reply:
+        reply = reply.translate(str.maketrans("01", "10"))
+    return reply, "stop"
 
 
 # The solutions and the mistakes, as functions.
@@ -138,10 +126,6 @@ def _asked(model: Any) -> list[str]:
 # neighbours are alike, so that who forgets to sort is told so, whichever positions he takes.
 _DRAWS = [1 + (k + 700) % 2000 / 2000 for k in range(2000)]
 _SKEWED = [1 + ((k + 1200) % 2000 / 2000) ** 2 for k in range(2000)]
-_JUDGE = Judge({
-    "We met at noon.": "1\nAll is right.", "we met": "0\nThe capital is missing.",
-    "It is 10 o'clock.": "10 o'clock is right, so 1.", "Who is there?": " 1 \n", "Stop!": None,
-})  # fmt: skip
 
 EXERCISES = (
     exercise(
@@ -165,7 +149,7 @@ EXERCISES = (
     exercise(
         "07.2",
         solution=lambda client, model, text: _read(_reply(client, model, text)),
-        cases=tuple((_JUDGE, "judge", text) for text in _JUDGE.replies),
+        cases=tuple((Client(_judged), "judge", text) for text in REPLIES),
         mistakes={
             "what cannot be read counts as 0": lambda c, m, t: _read(_reply(c, m, t), 0),
             "it takes the first digit anywhere": lambda c, m, t: _any_digit(_reply(c, m, t)),

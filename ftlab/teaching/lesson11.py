@@ -6,10 +6,9 @@
 
 import re
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
-from ftlab.teaching.exercises import exercise
+from ftlab.teaching.exercises import Client, exercise
 
 MESSAGES = [
     {"role": "system", "content": "Restore the sentence."},
@@ -17,28 +16,21 @@ MESSAGES = [
 ]
 
 
-class Endpoint:
-    """A client whose model restores one sentence; it answers as `openai.OpenAI` does.
+def _endpoint(restored: str) -> Client:
+    """Return a client whose model restores one sentence.
 
     Its answer depends on the temperature, on the limit, and on whether it sees the whole
     conversation.
     """
 
-    def __init__(self, text: str):
-        self.text = text
-        self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
-
-    def __repr__(self) -> str:
-        return f"client of {self.text!r}"
-
-    def _create(self, *, model: str, messages: Any, **options: Any) -> Any:
+    def respond(model: str, messages: Any, options: dict[str, Any]) -> tuple[str, str]:
         limit = options.get("max_tokens", options.get("max_completion_tokens"))
-        text = self.text if len(messages) == len(MESSAGES) else "I do not know the task."
+        text = restored if len(messages) == len(MESSAGES) else "I do not know the task."
         text = text if options.get("temperature") == 0 else f"{text} (one of many)"
         text = text if limit == 60 else f"{text} And so on, for {limit or 'as many as fit'} tokens."
-        ended = "length" if len(self.text) > 40 and limit == 60 else "stop"
-        choice = SimpleNamespace(message=SimpleNamespace(content=text), finish_reason=ended)
-        return SimpleNamespace(choices=[choice], model=model)
+        return text, "length" if len(restored) > 40 and limit == 60 else "stop"
+
+    return Client(respond, f"client of {restored!r}")
 
 
 def _eight_bits(block: list[float], top: float | None = None) -> list[float]:
@@ -93,8 +85,8 @@ EXERCISES = (
         "11.2",
         solution=_ask,
         cases=(
-            (Endpoint("Who is she?"), "mine", MESSAGES),
-            (Endpoint("Who is she, and who is he, and where are they going?"), "mine", MESSAGES),
+            (_endpoint("Who is she?"), "mine", MESSAGES),
+            (_endpoint("Who is she, and who is he, and where are they going?"), "mine", MESSAGES),
         ),
         mistakes={
             "the temperature is left to the server": partial(_ask, temperature=None),
