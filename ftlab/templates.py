@@ -23,20 +23,10 @@ from ftlab.mask_view import mask_html, show_mask
 from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
 
 __all__ = [
-    "Encoded",
-    "dropped",
-    "empty_thought",
-    "encode",
-    "end_of_turn_ids",
-    "mask_html",
-    "opens_thought",
-    "problems",
-    "prompt_ids",
-    "prompt_text",
-    "removes_thoughts",
-    "show_mask",
+    "Encoded", "dropped", "empty_thought", "encode", "end_of_turn_ids", "mask_html",
+    "opens_thought", "problems", "prompt_ids", "prompt_text", "removes_thoughts", "show_mask",
     "tokenizer_problems",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

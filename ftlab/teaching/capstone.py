@@ -28,16 +28,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
-    "Step",
-    "check",
-    "decide",
-    "decided",
-    "form_of",
-    "new",
-    "review_form",
-    "table",
-    "verdict_of",
-]
+    "Step", "check", "decide", "decided", "form_of", "new", "review_form", "table", "verdict_of",
+]  # fmt: skip
 
 ENOUGH = 40  # held-out records; with fewer an interval of a share is wider than ± 0.16
 WORDS = read_data("capstone.yaml")
