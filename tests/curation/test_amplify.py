@@ -199,22 +199,13 @@ def test_bad_arguments(saying, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_from_the_command_line_through_an_endpoint(tmp_path, monkeypatch, capsys):
-    import sys
-
-    from ftlab import cli
-
+def test_from_the_command_line_through_an_endpoint(tmp_path, monkeypatch, command):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    seeds, out = tmp_path / "seeds.jsonl", tmp_path / "more.jsonl"
-    data.write(seeds, SEEDS)
+    seeds, out = data.write(tmp_path / "seeds.jsonl", SEEDS), tmp_path / "more.jsonl"
     with serving(lambda messages: messages[-1]["content"] + " if you can") as server:
-        monkeypatch.setattr(sys, "argv", [
-            "ftlab", "amplify", str(seeds), "--no-held-out", "--out", str(out), "-n", "5",
-            "--ways", "paraphrase", "--model", "tiny",
-            "--base-url", server.url,
-        ])  # fmt: skip
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    told = capsys.readouterr()
-    assert end.value.code == 0 and "5 accepted" in told.out and "5 requests" in told.err
+        code, told, err = command(
+            "amplify", seeds, "--no-held-out", "--out", out, "-n", "5", "--ways", "paraphrase",
+            "--model", "tiny", "--base-url", server.url,
+        )  # fmt: skip
+    assert code == 0 and "5 accepted" in told and "5 requests" in err
     assert len(data.read(out)) == 5

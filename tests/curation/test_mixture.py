@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ftlab import cli, data
+from ftlab import data
 from ftlab.curation.mixture import NONE, balance, mix, shuffled, strata, table, value
 from ftlab.errors import ConfigError, DataError
 
@@ -29,24 +29,20 @@ def times(mixture, name="s"):
 # The example of the lesson.
 
 
-def test_seniors_are_read_nine_times():
-    result = balance(REVIEWS, "reviewer", how="up")
-    assert result.counts == {"senior": 900, "junior": 900}
-    assert times(result) == {9: 100} and times(result, "j") == {1: 900}
-    assert "senior      100       9      900  50.0%       9 times" in str(result)
-    assert "1,800 records, 1,000 of them different" in str(result)
-
-
-def test_juniors_are_dropped():
-    result = balance(REVIEWS, "reviewer", how="down")
-    assert times(result) == {1: 100} and times(result, "j") == {1: 100}
-    assert "100 of 900 once" in str(result)
-
-
-def test_the_total_is_kept():
-    result = balance(REVIEWS, "reviewer")
-    assert result.counts == {"senior": 500, "junior": 500} and times(result) == {5: 100}
-    assert balance(REVIEWS, "reviewer", size=30).counts == {"senior": 15, "junior": 15}
+@pytest.mark.parametrize(
+    ("how", "counts", "seniors", "said"),
+    [
+        ("up", 900, {9: 100}, "senior      100       9      900  50.0%       9 times"),
+        ("up", 900, {9: 100}, "1,800 records, 1,000 of them different"),
+        ("down", 100, {1: 100}, "100 of 900 once"),
+        ("same", 500, {5: 100}, "500 of 900 once"),
+    ],
+)
+def test_balances(how, counts, seniors, said):
+    result = balance(REVIEWS, "reviewer", how=how)
+    assert result.counts == {"senior": counts, "junior": counts} and times(result) == seniors
+    assert times(result, "j") == {1: counts} and said in str(result)
+    assert balance(REVIEWS, "reviewer", how=how, size=30).counts == {"senior": 15, "junior": 15}
 
 
 # Any numbers.
@@ -154,44 +150,29 @@ def test_table():
     assert table(["a", "bb"], [["long", 1], ["x", 100]]) == "a      bb\nlong    1\nx     100"
 
 
-# From a shell.
-
-
-@pytest.fixture
-def ftlab(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["ftlab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            cli.main()
-        told = capsys.readouterr()
-        return exit_info.value.code, told.out, told.err
-
-    return run
-
-
-def test_mix_and_split_from_a_shell(ftlab, tmp_path):
+def test_mix_and_split_from_a_shell(command, tmp_path):
     a, b, out = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "out.jsonl"
     data.write(a, SENIOR)
     data.write(b, JUNIOR)
     before = a.read_bytes() + b.read_bytes()
-    code, told, err = ftlab("mix", a, b, "--weights", "9,1", "--out", out)
+    code, told, err = command("mix", a, b, "--weights", "9,1", "--out", out)
     assert code == 0, err
     assert len(data.read(out)) == 1800 and "9 times" in told
-    code, told, err = ftlab(
+    code, told, err = command(
         "split", b, "--out", tmp_path / "s", "--sizes", "600,100,100", "--by", "n"
     )
     assert code == 0 and "left out" in told, err
     assert len(data.read(tmp_path / "s/val.jsonl")) == 100
     assert a.read_bytes() + b.read_bytes() == before
     balanced = tmp_path / "balanced.jsonl"
-    assert ftlab("mix", a, b, "--balance", "reviewer", "--size", 10, "--out", balanced)[0] == 0
+    assert command("mix", a, b, "--balance", "reviewer", "--size", 10, "--out", balanced)[0] == 0
     assert Counter(data.meta(r)["reviewer"] for r in data.read(balanced)) == {
         "senior": 5,
         "junior": 5,
     }
 
 
-def test_mistakes_from_a_shell(ftlab, tmp_path):
+def test_mistakes_from_a_shell(command, tmp_path):
     a, new = tmp_path / "a.jsonl", tmp_path / "new"
     data.write(a, SENIOR)
     cases = {
@@ -206,6 +187,6 @@ def test_mistakes_from_a_shell(ftlab, tmp_path):
         ("split", a, "--out", new, "--label", "revewer"): "Did you mean 'reviewer'",
     }
     for arguments, expected in cases.items():
-        code, _, err = ftlab(*arguments)
+        code, _, err = command(*arguments)
         assert code == 2 and expected in err, (arguments, err)
         assert not new.exists(), arguments

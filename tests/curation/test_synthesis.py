@@ -286,40 +286,28 @@ def test_answers_are_found_by_their_messages_and_settings(tmp_path):
     assert again.get(asked, sample=2) is None and len(again) == 2
 
 
-def test_mistakes_on_the_command_line(monkeypatch, capsys, tmp_path):
-    from ftlab import cli
-
-    def told(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ftlab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert end.value.code == 2
-        return capsys.readouterr().err
-
+def test_mistakes_on_the_command_line(monkeypatch, command, tmp_path):
     new = ("--out", tmp_path / "x.jsonl")
     monkeypatch.delenv("OPENAI_API_KEY")
-    assert "OPENAI_API_KEY" in told("synth", "triage", *new, "--model", "some-model")
-    assert "--local" in told("synth", "triage", *new, "--local", "ftlab-1m", "--model", "x")
-    assert "METRIC=LEAST" in told("synth", "triage", *new, "--local", "ftlab-1m", "--accept", "a=b")
-    assert "--held-out" in told("amplify", tmp_path / "x.jsonl", *new)
+    cases = {
+        ("synth", "triage", *new, "--model", "some-model"): "OPENAI_API_KEY",
+        ("synth", "triage", *new, "--local", "ftlab-1m", "--model", "x"): "--local",
+        ("synth", "triage", *new, "--local", "ftlab-1m", "--accept", "a=b"): "METRIC=LEAST",
+        ("amplify", tmp_path / "x.jsonl", *new): "--held-out",
+    }
+    for arguments, said in cases.items():
+        code, _, err = command(*arguments)
+        assert code == 2 and said in err, arguments
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_on_this_machine_is_reached_the_same_way(tmp_path, monkeypatch, capsys):
-    from ftlab import cli
-
-    def go():
-        command = ["ftlab", "synth", "triage", "-n", "3", "--out", str(tmp_path / "t.jsonl"),
-                   "--local", "ftlab-1m", "--accept", "valid=0", "--answer-tokens", "8", "--shots",
-                   "1"]  # fmt: skip
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code, capsys.readouterr().out
-
-    code, told = go()
-    assert len(lines(tmp_path / "t.answers.jsonl")) >= 3
-    assert all(row["model"] == "ftlab-1m" for row in lines(tmp_path / "t.answers.jsonl"))
+def test_a_model_on_this_machine_is_reached_the_same_way(tmp_path, command):
+    code, told, _ = command(
+        "synth", "triage", "-n", "3", "--out", tmp_path / "t.jsonl", "--local", "ftlab-1m",
+        "--accept", "valid=0", "--answer-tokens", "8", "--shots", "1",
+    )  # fmt: skip
+    rows = lines(tmp_path / "t.answers.jsonl")
+    assert len(rows) >= 3 and {row["model"] for row in rows} == {"ftlab-1m"}
     assert code == (0 if "(complete)" in told else 1)
 
 
