@@ -133,10 +133,7 @@ def utf16(head: bytes) -> str | None:
 
 
 def data_path(name: str) -> Path:
-    """Return where a data file of ftlab lies: beside the package in a clone, in it in a wheel.
-
-    Args:
-        name: the path below `data/`, as in "quizzes/00.yaml".
+    """Return where a file below `data/` lies: beside the package in a clone, in it in a wheel.
 
     Raises:
         DataError: the file is in neither place.
@@ -150,28 +147,13 @@ def data_path(name: str) -> Path:
 
 @functools.cache
 def read_data(name: str) -> Any:
-    """Return what a YAML file below `data/` holds, its lists as tuples: all callers share it.
-
-    Args:
-        name: the path below `data/`, as in "quizzes/00.yaml".
-
-    Raises:
-        DataError: the file is missing, or is not YAML.
-    """
+    """Return what a YAML file below `data/` holds, its lists as tuples: all callers share it."""
     path = data_path(name)
     return _tuples(parse_yaml(read_text(path), path))
 
 
 def parse_yaml(text: str, path: str | os.PathLike[str]) -> Any:
-    """Return what YAML text holds.
-
-    Args:
-        text: the text.
-        path: where it is from, for the message.
-
-    Raises:
-        DataError: the text is not YAML.
-    """
+    """Return what YAML text from a path holds; a DataError if it is none."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast
@@ -190,41 +172,25 @@ def _tuples(value: Any) -> Any:
 def read_json(
     path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
 ) -> Shape:
-    """Read a JSON file into a pydantic model.
-
-    Args:
-        path: the file.
-        shape: the model that says what is wanted.
-        what: what the file is, for the message.
-        advice: what to do if it is none.
+    """Read a JSON file into a pydantic model; messages tell `what` it is, and give the `advice`.
 
     Raises:
         DataError: the file cannot be read, or is not of that shape; every fault is listed.
     """
-    return parse_json(read_text(path), path, shape, what=what, advice=advice)
+    return _shaped(shape.model_validate_json, read_text(path), path, what, advice)
 
 
 def read_yaml(
     path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
 ) -> Shape:
-    """Read a YAML file into a pydantic model; args and errors as in `read_json`."""
+    """Read a YAML file into a pydantic model, as `read_json` does."""
     return _shaped(shape.model_validate, parse_yaml(read_text(path), path), path, what, advice)
 
 
-def parse_json(
-    text: str, path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
-) -> Shape:
-    """Return a JSON file's text as a pydantic model; args and errors as in `read_json`."""
-    return _shaped(shape.model_validate_json, text, path, what, advice)
-
-
 def _shaped(
-    validate: Callable[[Any], Shape],
-    held: Any,
-    path: str | os.PathLike[str],
-    what: str,
+    validate: Callable[[Any], Shape], held: Any, path: str | os.PathLike[str], what: str,
     advice: str,
-) -> Shape:
+) -> Shape:  # fmt: skip
     from pydantic import ValidationError
 
     try:
@@ -242,12 +208,7 @@ def faults(error: "ValidationError") -> str:
 
 
 def sha256(path: str | os.PathLike[str], *, skip: Collection[str] = ()) -> str:
-    """Return the SHA-256 of a file, or of a folder's files by name, as 64 hex digits.
-
-    Args:
-        path: the file or folder.
-        skip: names of files in a folder that do not count.
-    """
+    """Return the SHA-256 of a file, or of a folder's files without those to `skip`, in hex."""
     path = Path(path)
     digest = hashlib.sha256()
     found = (p for p in path.rglob("*") if p.is_file() and p.name not in skip)

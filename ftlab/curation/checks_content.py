@@ -5,8 +5,7 @@
     in   a cafÃ© in MÃ¼nchen                                          mojibake
     in   Name a knot.\\n\\n<noinput>                                  placeholder_input
 
-A list of words (`data/words.yaml`) finds what is worth reading; it proves nothing. Placeholders,
-run-on examples and unseen pages came with the first sets that models wrote, and with their copies.
+A list of words (`data/words.yaml`) finds what is worth reading; it proves nothing.
 
 >>> announced("Here is the test:\\nimport unittest")
 'import unittest'
@@ -36,6 +35,7 @@ from ftlab.files import read_data
 from ftlab.formats import NotJsonError, loads
 
 _REFUSES_WITHIN = 240  # characters: a refusal stands at the beginning
+_TOKENS = re.compile(r"[a-z'-]+")
 
 
 def announced(text: str) -> str | None:
@@ -47,11 +47,7 @@ def announced(text: str) -> str | None:
 
 
 def form(text: str) -> str:
-    """Return the form of an answer: json, broken json, fenced, xml or plain.
-
-    >>> [form(t) for t in ('{"a": 1}', '{"a": 1', "[see below]", "<a>1</a>", "Hi.")]
-    ['json', 'broken json', 'plain', 'xml', 'plain']
-    """
+    """Return the form of an answer: json, broken json, fenced, xml or plain."""
     text = text.strip()
     if text.startswith("```"):
         return "fenced"
@@ -76,9 +72,6 @@ def unscramble(text: str) -> str:
     import ftfy
 
     return "\u0085".join(map(ftfy.fix_encoding, _NEXT_LINE.split(text)))
-
-
-_TOKENS = re.compile(r"[a-z'-]+")
 
 
 def listed(text: str) -> dict[str, str]:
@@ -115,8 +108,7 @@ def _any(words: "tuple[str, ...] | dict[str, str]") -> str:
 def leftovers(asked: str, answers: Sequence[str]) -> dict[str, str]:
     """Return the leftovers in all that is asked and in answers, by check, each with an example."""
     found = {}
-    before, _, last = asked.rstrip().rpartition("\n")
-    last = last.strip()
+    before, last = (part.strip() for part in asked.rstrip().rpartition("\n")[::2])
     if before and len(last) <= 30 and PATTERNS.no_input.fullmatch(last):
         found["placeholder_input"] = last
     alone = last.startswith(("http://", "https://")) and len(last.split()) == 1
@@ -159,10 +151,9 @@ class ContentChecks:
 
     def see(self, line: int, record: data.Row, notes: Notes) -> None:
         """Examine one record."""
-        answer = data.answer(record)
+        answer, turns = data.answer(record), data.conversation(record)
         asked = "\n".join(turn["content"] for turn in data.prompt(record))
         self._keep(line, asked, answer)
-        turns = data.conversation(record)
         learned = [turns[i]["content"] for i in data.learned(record)]
         self._several += len(learned) > 1
         if sum(turn["role"] == "assistant" for turn in turns) > len(learned):
@@ -170,20 +161,20 @@ class ContentChecks:
         if not self._rendered and (rare := data.rare(record)):
             self._rare.update(sorted(rare))
             notes.add("needs_a_place", line)
-        if match := next(filter(None, map(PATTERNS.preamble.match, learned)), None):
-            notes.add("preamble", line, f"For example {match.group().strip()[:50]!r}.")
         refusals = (PATTERNS.refusal.search(text, 0, _REFUSES_WITHIN) for text in learned)
-        if match := next(filter(None, refusals), None):
-            notes.add("refusals", line, f"For example {match.group()[:50]!r}.")
+        preambles = map(PATTERNS.preamble.match, learned)
+        for check, matches in (("preamble", preambles), ("refusals", refusals)):
+            if match := next(filter(None, matches), None):
+                notes.add(check, line, f"For example {match.group().strip()[:50]!r}.")
         for check, example in leftovers(asked, learned).items():
             if check == "placeholder_output":  # in a file of labels, one may be "N/A"
                 self._empty.append((line, example))
             else:
                 notes.add(check, line, f"For example {example[:60]!r}.")
         text = f"{asked}\n{answer}"
-        if (command := checks_private.commands(text)) is not None:
+        if command := checks_private.commands(text):
             notes.add("instructions", line, f"For example {command!r}.")
-        if (kind := checks_private.secret(text)) is not None:
+        if kind := checks_private.secret(text):
             notes.add("secrets", line, f"The first is of the kind {kind!r}.")
         for check, example in {**checks_private.private(text), **listed(text)}.items():
             notes.add(check, line, f"For example {example}.")

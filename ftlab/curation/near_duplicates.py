@@ -57,11 +57,7 @@ def asked(record: data.Row) -> str:
 
 
 def instruction(texts: Sequence[str]) -> str:
-    """Return the whole lines that all texts begin with; "" for fewer than two different texts.
-
-    >>> instruction(["Sort this:\\n\\na", "Sort this:\\n\\nand"])
-    'Sort this:\\n\\n'
-    """
+    """Return the whole lines that all texts begin with; "" for fewer than two different texts."""
     first, last = min(texts, default=""), max(texts, default="")  # what these share, all share
     if first == last:
         return ""
@@ -178,10 +174,8 @@ def _near(rows: Any) -> Any:
 
 # Records that repeat each other, contradict each other, or stand in two files.
 
-LONG = 12
-"""Words in an output from which on it counts as a text of its own, and not as a label."""
-Found = dict[str, tuple[list[int], list[int]]]
-"""By the name of the doctor's check, lines and the line that each is like."""
+LONG = 12  # words in an output from which on it is a text of its own, and not a label
+Found = dict[str, tuple[list[int], list[int]]]  # check -> lines, and the line each is like
 
 
 def same(*texts: str) -> int:
@@ -209,8 +203,8 @@ class Repeats:
 
     def __init__(self, like: "Repeats | None" = None, *, outputs: bool = False) -> None:
         """Start a file, maybe `like` another; `outputs` signs long outputs too."""
-        self.lines, self.inputs, self.outputs = array("Q"), array("Q"), array("Q")
-        self.long = array("Q")  # the output's number where it is long, else 0
+        # Of `long` outputs the number stands a second time; for others 0.
+        self.lines, self.inputs, self.outputs, self.long = (array("Q") for _ in range(4))
         self.near: NearIndex = NearIndex(like.near if like else None)
         self.near_outputs: NearIndex | None = None
         if outputs:

@@ -1,4 +1,4 @@
-"""Small Python functions to write tests for, drawn from families, with arguments worth trying.
+"""Small Python functions, drawn from families, and their tests in the house style.
 
 A family is one idea with its numbers, words, names and turns of phrase left open; they are in
 `data/tasks/functions.yaml`, which says how they are written.
@@ -13,6 +13,8 @@ from typing import Any
 from ftlab.tasks import word_lists
 
 LISTS = word_lists("functions")
+MODULE = "target"
+"""The module that the tests import the function from."""
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,60 @@ def _edge(kind: str, rng: random.Random, given: dict[str, Any]) -> Any:
         "W": [[], [given["w"]], ["a"]], "D": [{}, {given["w"]: a}],
     }  # fmt: skip
     return rng.choice(choices[kind])
+
+
+def camel(name: str) -> str:
+    """Return a name of words_apart as WordsApart."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _quoted(value: Any) -> str:
+    """Write a value as `repr` does, but strings in double quotes; the house does so."""
+    text = repr(value)
+    return text if '"' in text else text.replace("'", '"')
+
+
+def _tried(made: Made) -> tuple[list[str], list[str], list[str]]:
+    """Run the function on its arguments; return assertions: typical, edges, errors."""
+    space: dict[str, Any] = {}
+    exec(compile(made.source, MODULE, "exec"), space)
+    typical, edges, errors = [], [], []  # type: list[str], list[str], list[str]
+    seen: set[str] = set()
+    for lines, tries in ((typical, made.typical), (edges, made.edges)):
+        values: set[str] = set()
+        for arguments in tries:
+            call = f"{made.name}({', '.join(map(_quoted, arguments))})"
+            if call in seen:
+                continue
+            try:
+                value = _quoted(space[made.name](*arguments))
+            except Exception as error:
+                raised = f"with self.assertRaises({type(error).__name__}):\n            {call}"
+                errors += [raised] * (not errors)
+                continue
+            line = f"self.assertEqual({call}, {value})"
+            # Two of a sort; the second should come out otherwise than the first, if one does.
+            last = arguments is tries[-1]
+            if len(lines) < 2 and len(line) < 80 and (value not in values or last):
+                seen.add(call)
+                values.add(value)
+                lines.append(line)
+    return typical, edges, errors
+
+
+def write(made: Made) -> str | None:
+    """Write a function's tests in the house style; None if its arguments are too few or long."""
+    typical, edges, errors = _tried(made)
+    if not typical or not edges or ("raise " in made.source and not errors):
+        return None
+    methods = {"typical": typical, "edges": edges} | ({"error": errors} if errors else {})
+    tests = "".join(
+        f"\n    def test_{name}(self):\n" + "".join(f"        {line}\n" for line in lines)
+        for name, lines in methods.items()
+    )
+    return (
+        f"import unittest\n\nfrom {MODULE} import {made.name}\n\n\n"
+        f"class Test{camel(made.name)}(unittest.TestCase):\n"
+        f'    """Tests of {made.name}."""\n{tests}\n\n'
+        'if __name__ == "__main__":\n    unittest.main()'
+    )

@@ -34,72 +34,14 @@ from typing import Any
 
 from ftlab import data, sandbox
 from ftlab.tasks import Ratio, Task, digest, draw, marks
-from ftlab.tasks.functions import Made, make
+from ftlab.tasks.functions import MODULE, camel, make, write
 
 CUE = "Write the unit tests of this function:\n\n"
 LONGEST = 1100
 """Characters in the longest prompt and completion together."""
-MODULE = "target"
-"""The module that the tests import the function from."""
 NEW_FAMILY, SEEN_FAMILY = "new family", "seen family"
 """The slices of the test split."""
 RULES = ("imports", "class", "methods", "assertions", "closing")
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
-
-
-def _quoted(value: Any) -> str:
-    """Write a value as `repr` does, but strings in double quotes; the house does so."""
-    text = repr(value)
-    return text if '"' in text else text.replace("'", '"')
-
-
-def _tried(made: Made) -> tuple[list[str], list[str], list[str]]:
-    """Run the function on its arguments; return assertions: typical, edges, errors."""
-    space: dict[str, Any] = {}
-    exec(compile(made.source, MODULE, "exec"), space)
-    typical, edges, errors = [], [], []  # type: list[str], list[str], list[str]
-    seen: set[str] = set()
-    for lines, tries in ((typical, made.typical), (edges, made.edges)):
-        values: set[str] = set()
-        for arguments in tries:
-            call = f"{made.name}({', '.join(map(_quoted, arguments))})"
-            if call in seen:
-                continue
-            try:
-                value = _quoted(space[made.name](*arguments))
-            except Exception as error:
-                raised = f"with self.assertRaises({type(error).__name__}):\n            {call}"
-                errors += [raised] * (not errors)
-                continue
-            line = f"self.assertEqual({call}, {value})"
-            # Two of a sort; the second should come out otherwise than the first, if one does.
-            last = arguments is tries[-1]
-            if len(lines) < 2 and len(line) < 80 and (value not in values or last):
-                seen.add(call)
-                values.add(value)
-                lines.append(line)
-    return typical, edges, errors
-
-
-def write(made: Made) -> str | None:
-    """Write a function's tests in the house style; None if its arguments are too few or long."""
-    typical, edges, errors = _tried(made)
-    if not typical or not edges or ("raise " in made.source and not errors):
-        return None
-    methods = {"typical": typical, "edges": edges} | ({"error": errors} if errors else {})
-    tests = "".join(
-        f"\n    def test_{name}(self):\n" + "".join(f"        {line}\n" for line in lines)
-        for name, lines in methods.items()
-    )
-    return (
-        f"import unittest\n\nfrom {MODULE} import {made.name}\n\n\n"
-        f"class Test{_camel(made.name)}(unittest.TestCase):\n"
-        f'    """Tests of {made.name}."""\n{tests}\n\n'
-        'if __name__ == "__main__":\n    unittest.main()'
-    )
 
 
 def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Row | None:
@@ -209,7 +151,7 @@ def style(module: str, target: str) -> dict[str, bool]:
         return dict.fromkeys(RULES, False)
     lines = [ast.unparse(node) for node in tree.body if not isinstance(node, ast.ClassDef)]
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    head = f"class Test{_camel(function)}(unittest.TestCase):"
+    head = f"class Test{camel(function)}(unittest.TestCase):"
     methods = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
     wanted = ["test_typical", "test_edges", *["test_error"] * ("raise " in target)]
     return {
