@@ -244,9 +244,9 @@ def widths_in_four_bits(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
 
     Only `any_width` lets a test have them.
     """
-    from ftlab.models import four_bit
+    from ftlab.models import folders
 
-    sizes = four_bit.widths
+    sizes = folders.widths
 
     def checked(folder: Path) -> dict[tuple[int, int], str]:
         thin = {name: size for size, name in sizes(folder).items() if any(n % 64 for n in size)}
@@ -254,7 +254,7 @@ def widths_in_four_bits(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
         return sizes(folder)
 
     if "any_width" not in request.fixturenames:
-        monkeypatch.setattr(four_bit, "widths", checked)
+        monkeypatch.setattr(folders, "widths", checked)
 
 
 @pytest.fixture

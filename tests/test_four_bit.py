@@ -14,7 +14,7 @@ from trl import SFTConfig, SFTTrainer
 from ftlab import hardware, models
 from ftlab.errors import ConfigError
 from ftlab.hardware import four_bit_works, keep_unpacked
-from ftlab.models import four_bit
+from ftlab.models import folders
 from ftlab.training.preflight import preflight
 
 modules = pytest.importorskip("bitsandbytes.nn.modules")
@@ -56,7 +56,7 @@ def gradient(model):
 
 @pytest.mark.parametrize("family", ["chatml", "qwen2.5", "llama3", "gemma", "mistral"])
 def test_tiny_models_have_widths_that_every_kernel_takes(save_model, packable, family):
-    sizes = four_bit.widths(save_model(family, **packable))
+    sizes = folders.widths(save_model(family, **packable))
     assert len(sizes) >= 3 and not [size for size in sizes if any(width % 64 for width in size)]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
 from ftlab.hardware import keep_unpacked, profile
-from ftlab.models import folders, four_bit, hub, smollm2
+from ftlab.models import folders, hub, smollm2
 from ftlab.models.folders import ModelCard, cached, checked, front_matter, quiet, read_json, shipped
 from ftlab.models.tokenizers import load_tokenizer
 
@@ -147,7 +147,7 @@ def load(
         dtype = profile().weights
     options: dict[str, Any] = {"dtype": getattr(torch, dtype) if isinstance(dtype, str) else dtype}
     if bits is not None:
-        options |= four_bit.options(bits, device or profile().device, base)
+        options |= folders.four_bit_options(bits, device or profile().device, base)
     model = _read(base, **options)
     if bits is not None:
         keep_unpacked(model)
