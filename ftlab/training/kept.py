@@ -3,9 +3,9 @@
     ftlab rehearse --only 05                             runs/rehearsal/trained has what was trained
     FTLAB_KEPT=$PWD/runs/rehearsal/trained make lab      the same trainings are loaded, not run
 
-With `FTLAB_KEPT` a training whose settings, rows and starting weights were seen before gives back
-the weights and the losses that were kept; any other is run, and kept. What writes checkpoints, or
-has callbacks of its own, is always run.
+With `FTLAB_KEPT` a training whose settings, rows, rewards and starting weights were seen before
+gives back the weights and the losses that were kept; any other is run, and kept. What writes
+checkpoints, or has a trainer, a loss or callbacks of its own, is always run.
 """
 
 import functools
@@ -66,12 +66,14 @@ def _kept(train: Callable[..., Any]) -> Callable[..., Any]:
 
 def _alone(trainer: Any) -> bool:
     """Say whether a training leaves nothing behind but weights and losses."""
-    homes = {type(one).__module__.split(".")[0] for one in trainer.callback_handler.callbacks}
+    parts = [trainer, trainer.compute_loss, trainer.compute_loss_func, trainer.data_collator]
+    parts += trainer.callback_handler.callbacks
+    homes = {part.__module__.split(".")[0] for part in parts if part is not None}
     return trainer.args.save_strategy == "no" and homes <= {"transformers", "trl", "ftlab"}
 
 
 def _key(trainer: Any) -> str:
-    """Return what is the same for the same training: settings, rows, starting weights."""
+    """Return what is the same for the same training: settings, rows, rewards, starting weights."""
     settings = {k: v for k, v in trainer.args.to_dict().items() if k not in IGNORED}
     rows = trainer.train_dataset
     first = [rows[i] for i in range(min(50, len(rows)))]
@@ -80,5 +82,14 @@ def _key(trainer: Any) -> str:
         for name, p in trainer.model.named_parameters()
         if p.requires_grad
     }
-    said = [type(trainer).__name__, settings, len(rows), first, start]
+    rewards = [_said(one) for one in getattr(trainer, "reward_funcs", [])]
+    said = [type(trainer).__name__, settings, len(rows), first, rewards, start]
     return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+
+
+def _said(function: Any) -> Any:
+    """Return what a function says, wherever it was written: its code, names and constants."""
+    code = getattr(function, "__code__", function)
+    if not hasattr(code, "co_code"):
+        return repr(code) if isinstance(code, (str, int, float, tuple)) else type(code).__name__
+    return [code.co_code.hex(), code.co_names, [_said(one) for one in code.co_consts]]

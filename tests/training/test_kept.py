@@ -8,6 +8,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
+from ftlab.training import kept
 from ftlab.training.callbacks import ProgressLines
 from ftlab.training.config import sft_config
 
@@ -22,13 +23,17 @@ class Own(TrainerCallback):
     pass
 
 
+class OwnTrainer(SFTTrainer):
+    pass
+
+
 @pytest.fixture
 def trained(make_model, tmp_path, monkeypatch):
     """Return `trained(…)`: a LoRA trainer that was trained where trainings are kept."""
     monkeypatch.setenv("FTLAB_KEPT", str(tmp_path / "kept"))
     monkeypatch.setattr(transformers.Trainer, "train", transformers.Trainer.train)
 
-    def run(rate=1e-2, rows=ROWS, callback=None, **settings):
+    def run(rate=1e-2, rows=ROWS, callback=None, kind=SFTTrainer, **settings):
         model, tokenizer = make_model()
         args = sft_config(
             output_dir=str(tmp_path / "out"), bf16=False, learning_rate=rate, num_train_epochs=2,
@@ -36,7 +41,7 @@ def trained(make_model, tmp_path, monkeypatch):
         )  # fmt: skip
         torch.manual_seed(run.calls)  # another first matrix each time, as in another session
         run.calls += 1
-        trainer = SFTTrainer(
+        trainer = kind(
             model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
             peft_config=LoraConfig(r=4, target_modules="all-linear"),
             callbacks=[callback or ProgressLines(every=0)],
@@ -64,10 +69,22 @@ def test_the_same_training_is_loaded(trained, capsys):
 
 @pytest.mark.parametrize(
     "change",
-    [{"rate": 2e-2}, {"rows": ROWS[:3]}, {"save_strategy": "epoch"}, {"callback": Own()}],
+    [
+        {"rate": 2e-2},
+        {"rows": ROWS[:3]},
+        {"save_strategy": "epoch"},
+        {"callback": Own()},
+        {"kind": OwnTrainer},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_another_training_is_run(trained, capsys, change):
     trained()
     trained(**change)
     assert "Loaded" not in capsys.readouterr().out
+
+
+def test_rewards_are_told_apart_by_what_they_say():
+    one, other = (lambda texts: [len(text) for text in texts]), (lambda t: [len(x) + 1 for x in t])
+    same = eval("lambda texts: [len(text) for text in texts]")
+    assert kept._said(one) == kept._said(same) != kept._said(other)
