@@ -26,19 +26,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ftlab import formats
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import decoded, read_text, writing
-from ftlab.formats import (
-    FORMATS,
-    THOUGHTS,
-    UPLOADS,
-    conversation,
-    examine,
-    learned,
-    line_of,
-    loads,
-    unread,
-)
+from ftlab.formats import FORMATS, THOUGHTS, UPLOADS, conversation, learned
 
 __all__ = ["FORMATS", "Row", "answer", "check", "columns", "conversation", "example", "fingerprint",
            "is_table", "learned", "meta", "prompt", "read", "read_table", "unrolled",
@@ -114,7 +105,7 @@ def check(row: Any) -> Row:
     Raises:
         DataError: it is no row; the text is the first reason alone.
     """
-    made, faults = examine(row)
+    made, faults = formats.examine(row)
     if faults:
         raise DataError(faults[0][1])
     return made
@@ -157,7 +148,7 @@ def read(path: str | os.PathLike[str], *, left_out: "Counter[str] | None" = None
 
     def row(line: Any) -> Row:
         if left_out is not None and isinstance(line, dict):
-            left_out.update(unread(line))
+            left_out.update(formats.unread(line))
         return check(line)
 
     return _gather(path, lines(path), row)
@@ -222,7 +213,7 @@ def _gather(
     bad: list[str] = []
     for number, line in numbered:
         try:
-            rows.append(make(loads(line) if isinstance(line, str) else line))
+            rows.append(make(formats.loads(line) if isinstance(line, str) else line))
         except DataError as error:
             bad.append(f"  line {number}: {error}")
     if bad:
@@ -369,7 +360,7 @@ def write(
                     f"keep it in another format. {kept}"
                 )
             try:
-                line = line_of(check(row), format) | ({"meta": extra} if extra else {})
+                line = formats.line_of(check(row), format) | ({"meta": extra} if extra else {})
             except DataError as error:
                 what = f"Record {number} cannot be written as {format}"
                 raise DataError(f"{what}: {error}. {kept}") from None

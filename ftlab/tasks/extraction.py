@@ -10,6 +10,7 @@ quoted mails, other people's numbers), and hostile (with an order to the machine
 things and towns of the test split are in no training letter.
 """
 
+import functools
 import json
 import random
 import re
@@ -20,15 +21,11 @@ from ftlab.tasks import Ratio, Task, asked_for, asking, digest, marks, word_list
 
 FIELDS = ("quantity", "item", "order", "name", "town")
 SYSTEM = f"Fill in JSON from the letter: {', '.join(FIELDS)}; null if it does not say."
+prompt = functools.partial(asking, SYSTEM)
 FORMS = word_lists("extraction")
 _NUMBERS = [
     "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 ]  # fmt: skip
-
-
-def prompt(text: str) -> tuple[dict[str, str], ...]:
-    """Return the messages that ask for the fields of one letter."""
-    return asking(SYSTEM, text)
 
 
 def _found(text: str) -> dict[str, Any] | None:

@@ -17,31 +17,16 @@ import functools
 import re
 from typing import Any
 
-from ftlab import data
-from ftlab.tasks import (
-    Ratio,
-    Task,
-    asking,
-    digest,
-    first_paragraph,
-    marks,
-    sample,
-    sizes,
-    word_lists,
-    written,
-)
+from ftlab import data, tasks
+from ftlab.tasks import Ratio, Task, digest, first_paragraph, marks, sample, written
 
 FILE = "style.jsonl"
 _SIDES = ("plain", "voiced")
 SYSTEM = "Retell the sentence as a novelist of 1810 would."
+prompt = functools.partial(tasks.asking, SYSTEM)
 LEAST_KEPT = 0.25
 """The least share of the longer words that an answer takes up: nine in ten references do."""
-_FUNCTION = word_lists("style").function_words.split()
-
-
-def prompt(text: str) -> tuple[dict[str, str], ...]:
-    """Return the messages that ask for one sentence in the voice."""
-    return asking(SYSTEM, text)
+_FUNCTION = tasks.word_lists("style").function_words.split()
 
 
 @functools.cache
@@ -149,5 +134,5 @@ TASK = Task(
     headline="both",
     licence="Apache-2.0 (written for ftlab)",
     examples=examples, prompt=prompt, parse=first_paragraph, score=score,
-    sizes=sizes(FILE, voice="manners"),
+    sizes=tasks.sizes(FILE, voice="manners"),
 )  # fmt: skip

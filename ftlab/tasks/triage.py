@@ -9,6 +9,7 @@ is settled) and hostile (with an order to the model that reads it). The topic is
 still open, not of what is mentioned.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -19,12 +20,8 @@ from ftlab.tasks import Ratio, Task, asking, digest, marks, sample, sizes
 
 TOPICS = ("billing", "bug", "cancellation", "delivery", "feature", "login", "refund")
 SYSTEM = f"Name the topic of the message: {', '.join(TOPICS[:-1])} or {TOPICS[-1]}."
+prompt = functools.partial(asking, SYSTEM)
 FILE = "tickets.jsonl"
-
-
-def prompt(text: str) -> tuple[dict[str, str], ...]:
-    """Return the messages that ask for one message's topic."""
-    return asking(SYSTEM, text)
 
 
 def parse(text: str) -> str:
