@@ -263,7 +263,7 @@ def _set(file: Path, key: str, value: str | int) -> None:
 
 def _write_card(made: Path, source: str, text: str, description: str) -> None:
     hashes = "\n".join(f"- SHA-256 of {file.name}: {sha256(file)}" for file in weights(made))
-    card = read_text(data_path("report/smollm2.md"))
+    card = read_text(data_path("report/smollm2_card.txt"))
     card = card.format(
         hub=HUB_NAME, description=description, text=text, source=source, hashes=hashes, pad=PAD
     )
