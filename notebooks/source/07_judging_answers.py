@@ -36,17 +36,12 @@ if "google.colab" in sys.modules:
 
 # %%
 import random
-import re
-from collections import Counter
 
 import datasets
 import ftlab
-import numpy
 import pandas
-import scipy
-import torch
 import transformers
-from ftlab import hardware
+from ftlab import check, hardware
 
 SEED, BASE = 0, "smollm2-135m"
 PROFILE = ftlab.profile()
@@ -59,23 +54,20 @@ transformers.utils.logging.disable_progress_bar()
 # %% [markdown]
 # ## 2. Something to judge
 #
-# The task is that of lesson 00: capitals and punctuation back into English sentences. The first
-# cell loads the base and the data, the second tunes a copy. Checkpoints are saved on the way;
-# section 9 needs them.
+# The task is that of lesson 00: capitals and punctuation back into English sentences.
 
 # %%
-from ftlab import data, models, tasks, templates
+from ftlab import data, models
 from ftlab.display import wrap
-from ftlab.evaluation import intervals
-from ftlab.evaluation.intervals import wilson_interval
-from ftlab.files import data_path, read_data
 from ftlab.tasks import punctuation, unit_tests
-from ftlab.teaching import claims, plots_evaluation
 
 base, tokenizer = models.load(BASE)
 train_rows = punctuation.rows(TRAIN, seed=SEED)
 held_out = punctuation.rows(TEST, seed=SEED, split="test")
 asked = [row["prompt"] for row in held_out]
+
+# %% [markdown]
+# A copy of the base is tuned. Checkpoints are saved on the way; section 9 needs them.
 
 # %%
 from datasets import Dataset
@@ -99,10 +91,10 @@ tuned = trainer.model
 
 # %% [markdown]
 # Four systems answer the same held-out sentences: base and tuned model, each with and without
-# solved examples in the prompt. The examples come from the training rows. From the held-out rows
-# they would give answers away.
+# solved examples in the prompt. The examples come from the training rows: taken from the held-out
+# rows, they would give answers away.
 #
-# The second cell below shows two sentences on which the tuned model gains most over the base with
+# The second cell shows two sentences on which the tuned model gains most over the base with
 # examples, and two on which it gains least. The score is F1 of marks and capitals, from 0 to 1.
 
 # %%
@@ -110,24 +102,19 @@ from ftlab.generation import generate
 
 solved = [t for r in train_rows[:SHOTS] for t in (r["prompt"][1], *r["completion"])]
 few_shot = [[prompt[0], *solved, prompt[1]] for prompt in asked]
-answers = {
-    "base": generate(base, tokenizer, asked, max_new_tokens=60),
-    "base + examples": generate(base, tokenizer, few_shot, max_new_tokens=60),
-    "tuned": generate(tuned, tokenizer, asked, max_new_tokens=60),
-    "tuned + examples": generate(tuned, tokenizer, few_shot, max_new_tokens=60),
-}
+answers = {}
+for name, who in {"base": base, "tuned": tuned}.items():
+    for more, prompts in {"": asked, " + examples": few_shot}.items():
+        answers[name + more] = generate(who, tokenizer, prompts, max_new_tokens=60)
 
 # %%
-scores = {
-    name: [punctuation.score(row, text)["f1"] for row, text in zip(held_out, texts)]
-    for name, texts in answers.items()
-}
-one, other = scores["base + examples"], scores["tuned"]
-order = sorted(range(TEST), key=lambda i: other[i].value - one[i].value)
-for title, i in zip(("BEST", "BEST", "WORST", "WORST"), (*order[-2:], *order[:2])):
+f1 = lambda texts: [punctuation.score(*pair)["f1"] for pair in zip(held_out, texts)]
+one, other = f1(answers["base + examples"]), f1(answers["tuned"])
+order = sorted(range(TEST), key=lambda i: one[i].value - other[i].value)
+for title, i in zip(("BEST", "BEST", "WORST", "WORST"), (*order[:2], *order[-2:])):
     print(wrap(data.answer(held_out[i]), f"{title:5} wanted:      "))
-    print(wrap(answers["base + examples"][i], "  base + examples  "))
-    print(wrap(answers["tuned"][i], "  tuned            "))
+    for name in ("base + examples", "tuned"):
+        print(wrap(answers[name][i], f"  {name:17}"))
 
 # %% [markdown]
 # With the first two you could praise the model, with the last two reject it. Both are
@@ -148,17 +135,16 @@ from ftlab.evaluation.forgetting import general_text
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-urgent = [0] * 95 + [1] * 5
-programs = {"never urgent": [0] * 100, "finds most": [1] * 10 + [0] * 86 + [1] * 4}
-for name, said in programs.items():
-    print(f"{name:12} accuracy {accuracy_score(urgent, said):.2f}, balanced "
-          f"{balanced_accuracy_score(urgent, said):.2f}, "
-          f"F1 {f1_score(urgent, said):.2f}")  # fmt: skip
 passage = general_text()[0][1]
 for name, tokens in {"letters": list(passage), "words": passage.split()}.items():
     bits = entropy([tokens.count(token) for token in set(tokens)], base=2)
     each = bits * len(tokens) / len(passage)
-    print(f"{name:12} perplexity {2**bits:.0f}, {each:.2f} bits per character")
+    print(f"{name}: perplexity {2**bits:.0f}, {each:.2f} bits per character")
+urgent = [0] * 95 + [1] * 5
+said = {"never urgent": [0] * 100, "finds most": [1] * 10 + [0] * 86 + [1] * 4}
+metrics = (accuracy_score, balanced_accuracy_score, f1_score)
+each = {m.__name__: [m(urgent, one) for one in said.values()] for m in metrics}
+pandas.DataFrame(each, index=said).round(2)
 
 # %% [markdown]
 # Accuracy prefers the program that never says urgent, since most tickets are ordinary. The
@@ -176,10 +162,10 @@ for name, tokens in {"letters": list(passage), "words": passage.split()}.items()
 # - `spoilt`: the reference with one expected value changed; `right`: the reference itself.
 
 # %%
+from ftlab.files import data_path
 from ftlab.recorded import read_recorded
 
 judged = pandas.read_json(data_path("lessons/judged.jsonl"), lines=True)
-tested = pandas.read_json(data_path("lessons/tested.jsonl"), lines=True)
 runs = judged[judged.kind == "runs"][:MODULES]
 modules = [*zip(runs.systems.str[0], runs.input, runs.answers.str[0])]
 for row in read_recorded(data_path("recorded/teacher.jsonl")):
@@ -198,41 +184,48 @@ for row in read_recorded(data_path("recorded/teacher.jsonl")):
 
 # %%
 from ftlab.evaluation import mutation
-from sacrebleu import sentence_bleu
+from sacrebleu import sentence_bleu as bleu
 
-wanted = dict(zip(tested.function, tested.reference))
-rows = [data.example(unit_tests.CUE + f, wanted[f]) for _, f, _ in modules]
+tested = pandas.read_json(data_path("lessons/tested.jsonl"), lines=True)
+wanted = tested.set_index("function").reference
 frame = pandas.DataFrame(modules, columns=["who", "function", "text"])
+rows = [data.example(unit_tests.CUE + f, wanted[f]) for f in frame.function]
 frame["graded"] = mutation.grade_all(rows, frame.text)
 frame["passes"] = [one.passes for one in frame.graded]
-frame["bleu"] = [sentence_bleu(unit_tests.parse(text), [wanted[f]]).score
-                 for _, f, text in modules]  # fmt: skip
+frame["bleu"] = [bleu(unit_tests.parse(t), [wanted[f]]).score for _, f, t in modules]
+
+# %%
+table = {}
 for who, part in frame.groupby("who"):
     found = mutation.figures(list(part.graded), seed=SEED)
-    print(f"{who} ({len(part)} modules): BLEU {part.bleu.mean():.0f}, house style "
-          f"{found['style'].value:.2f}\n   passes {found['passes']}, "
-          f"mutants killed {found['killed']}")  # fmt: skip
+    shown = {name: str(found[name]) for name in ("passes", "killed", "style")}
+    table[who] = {"modules": len(part), "BLEU": round(part.bleu.mean()), **shown}
 missed = [one for one in frame.graded if one.passes and one.survivors]
 print(mutation.show(missed[0]) if missed else "No mutant survives.")
+pandas.DataFrame(table)
 
 # %% [markdown]
 # Read `tuned` and `large model` against each other: which one does BLEU prefer, and which one has
-# tests that pass? Then look at `spoilt`: a changed value is one word of many, so BLEU hardly
-# changes, while most of these modules fail. A module that does not pass on the true function counts
-# as killing nothing. The lines with `-` and `+` are faults that tests which pass have missed: show
-# them to whoever writes tests, a person or a model.
+# tests that pass? In `spoilt` one word of many is changed: BLEU hardly notices, while most of these
+# modules fail. A module that does not pass on the true function counts as killing nothing. The
+# lines with `-` and `+` are faults that passing tests have missed: show them to whoever writes the
+# tests, a person or a model.
 #
 # *House style* misleads in another way. The large model was told the style in a sentence. The
 # checker also wants what this sentence did not say, such as one wording of the docstring. A score
 # of "all rules kept" hides which rule failed.
 #
 # Two claims can be tested here. *Claim 40: BLEU suits code.* Its rule asks how often BLEU is higher
-# for a module that passes than for one that fails, and takes off the half that chance gives (this
-# is the area under the ROC curve, **AUC**, minus 0.5). *Claim 12: a small tuned model can match a
-# large one on a narrow task.* Its rule compares the shares that pass.
-
+# for a module that passes than for one that fails, less the half that chance gives (the area under
+# the ROC curve, **AUC**, minus 0.5). *Claim 12: a small tuned model can match a large one on a
+# narrow task.* Its rule compares the shares that pass.
 
 # %%
+import numpy
+from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
+from scipy.stats import bootstrap
+
+
 def beyond_chance(high, low):
     """How often a value of `high` lies above one of `low`, less the half of chance."""
     return numpy.sign(numpy.subtract.outer(high, low)).mean() / 2
@@ -243,15 +236,15 @@ def told_apart(score, right):
     score, right = numpy.array(score), numpy.array(right, dtype=bool)
     groups = score[right], score[~right]
     if min(map(len, groups)) < 2:
-        return intervals.UNKNOWN
-    ends = scipy.stats.bootstrap(
-        groups, beyond_chance, vectorized=False, n_resamples=500, method="percentile",
-        random_state=SEED,
-    )  # fmt: skip
-    return intervals.Interval(beyond_chance(*groups), *ends.confidence_interval)
+        return UNKNOWN
+    how = {"n_resamples": 500, "method": "percentile", "random_state": SEED}
+    ends = bootstrap(groups, beyond_chance, vectorized=False, **how).confidence_interval
+    return Interval(beyond_chance(*groups), *ends)
 
 
 # %%
+from ftlab.teaching import claims, plots_evaluation
+
 written = frame[frame.who != "right"]
 claims.record(40, told_apart(written.bleu, written.passes))
 of = frame.groupby("who").passes
@@ -259,7 +252,7 @@ a, b = (wilson_interval(of.sum()[w], of.size()[w]) for w in ("tuned", "large mod
 gap = b.value - a.value  # other functions: not paired. The ends are Newcombe's (1998).
 below = numpy.hypot(b.value - b.low, a.high - a.value)
 above = numpy.hypot(b.high - b.value, a.value - a.low)
-claims.record(12, intervals.Interval(gap, gap - below, gap + above))
+claims.record(12, Interval(gap, gap - below, gap + above))
 
 # %% [markdown]
 # The rules stand in `data/claims.yaml`. Those of claim 40 here and of claim 41 in section 6 were
@@ -279,9 +272,6 @@ claims.record(12, intervals.Interval(gap, gap - below, gap + above))
 
 
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-
-
 def middle(draws):
     """[low, high]: 2.5 % of the draws lie below low, and 2.5 % above high."""
     # solution:
@@ -301,8 +291,9 @@ for right, n in ((0, 10), (3, 3), (100, 100), (14, 20)):
     marks = [1] * right + [0] * (n - right)
     shares = sorted(sum(draw.choices(marks, k=n)) / n for _ in range(2000))
     low, high = shares[50], shares[-51]
-    print(f"{right} of {n}: bootstrap {low:.2f} to {high:.2f}, "
-          f"Wilson {wilson_interval(right, n)}")  # fmt: skip
+    print(
+        f"{right} of {n}: {low:.2f} to {high:.2f}, Wilson {wilson_interval(right, n)}"
+    )
 plots_evaluation.draws(shares, low, high, title="Drawn anew", xlabel="share right")
 
 # %% [markdown]
@@ -317,17 +308,14 @@ plots_evaluation.draws(shares, low, high, title="Drawn anew", xlabel="share righ
 #
 # **Predict.** Which interval of "tuned minus base with examples" is narrower?
 
-
 # %%
-def parts(ratios):
-    """Numerators and denominators of F1, sentence by sentence."""
-    return [ratio.num for ratio in ratios], [ratio.den for ratio in ratios]
+from ftlab.evaluation import intervals
 
-
+numbers = lambda ratios: ([r.num for r in ratios], [r.den for r in ratios])
 shuffled = random.Random(SEED).sample(other, TEST)
 rows = {
-    "paired": intervals.paired_bootstrap(*parts(one), *parts(other)),
-    "not paired": intervals.paired_bootstrap(*parts(one), *parts(shuffled)),
+    "paired": intervals.paired_bootstrap(*numbers(one), *numbers(other)),
+    "not paired": intervals.paired_bootstrap(*numbers(one), *numbers(shuffled)),
 }
 plots_evaluation.gaps(rows, xlabel="tuned minus base + examples, F1")
 
@@ -338,12 +326,13 @@ plots_evaluation.gaps(rows, xlabel="tuned minus base + examples, F1")
 # ## 5. The verdict, line by line
 #
 # `compare` computes paired intervals for every metric and every two systems, and puts a sentence on
-# top. It takes texts, so that it does not matter where they come from: a model, an adapter, a
-# prompt, a classifier, an endpoint.
+# top. It takes texts, so it does not matter where they come from: a model, an adapter, a prompt, a
+# classifier, an endpoint.
 #
 # **Predict.** F1 of each of the four systems. And do the examples help the *tuned* model?
 
 # %%
+from ftlab import tasks
 from ftlab.evaluation.compare import compare
 
 verdict = compare(tasks.get("punctuation"), held_out, answers, seed=SEED)
@@ -371,8 +360,6 @@ for name in ("base", "base + examples"):
     print(f"tuned minus {name}: {pair.difference}, p = {pair.corrected:.4f}")
 print(f"{TEST} sentences show differences from {pair.smallest or 0:.2f} on")
 print("sentences needed, by difference:", pair.needed)
-sizes = [len(templates.prompt_ids(tokenizer, p[0])) for p in (asked, few_shot)]
-print("tokens of the first prompt: {}, with examples {}".format(*sizes))
 claims.record(42, gaps["base", "tuned"].difference)
 
 # %% [markdown]
@@ -383,7 +370,7 @@ claims.record(42, gaps["base", "tuned"].difference)
 # since the claim does not mention examples.)
 #
 # If the sentence shows no difference between the tuned model with and without examples, leave the
-# examples out. The last line says what they cost in every prompt.
+# examples out: every request pays for their tokens.
 #
 # ### Seeds and examples: two sources of doubt
 #
@@ -397,15 +384,13 @@ claims.record(42, gaps["base", "tuned"].difference)
 grid = pandas.read_csv(data_path("grids/adapters.csv"), comment="#").sort_values("seed")
 rows = {}
 for name, texts in grid[grid.task == "punctuation"].groupby("name").f1_items:
-    runs_of = [[tasks.Ratio(*map(float, item.split("/"))) for item in text.split()]
-               for text in texts]  # fmt: skip
-    if len(runs_of) > 1:
-        first, second = map(parts, runs_of[:2])
+    if len(texts) > 1:
+        runs_of = [[item.split("/") for item in text.split()] for text in texts[:2]]
+        first, second = (numpy.array(run, dtype=float).T for run in runs_of)
         rows[name] = intervals.paired_bootstrap(*first, *second)
-        alone = intervals.bootstrap(*first)
-seeds = (sum(value**2 for value, *_ in rows.values()) / 2 / len(rows)) ** 0.5
-print(f"standard deviation over seeds {seeds:.3f}, "
-      f"over sentences {(alone.high - alone.low) / 4:.3f}")  # fmt: skip
+_, low, high, _ = intervals.bootstrap(*first)
+seeds = numpy.sqrt(numpy.mean([gap.value**2 for gap in rows.values()]) / 2)
+print(f"standard deviation over seeds {seeds:.3f}, sentences {(high - low) / 4:.3f}")
 plots_evaluation.gaps(rows, xlabel="second seed minus first, F1", title="Same recipe")
 
 # %% [markdown]
@@ -432,12 +417,12 @@ endpoint = serve(base, tokenizer, name=BASE)
 client = OpenAI(base_url=endpoint.url, api_key="not needed here")
 
 
-def reply(prompt, model="recorded"):
+def reply(prompt, model="recorded", most=100):
     """A judge's reply, as it came."""
+    messages = [{"role": "user", "content": prompt}]
     answer = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": prompt}], temperature=0,
-        max_tokens=100 if model == "recorded" else 12,
-    )  # fmt: skip
+        model=model, messages=messages, temperature=0, max_tokens=most
+    )
     return answer.choices[0].message.content
 
 
@@ -482,19 +467,19 @@ check("07.2", judge)
 # %% tags=["nbval-check-output"]
 from ftlab.evaluation.judge import judge_each, kappa
 
+agreement = {}
 for kind in ("runs", "helpful"):
     rows = judged[judged.kind == kind]
     rows = rows.assign(said=judge_each(client, "recorded", rows.prompts.str[0]))
-    agreement = kappa(rows.truth, rows.said)
-    print(f"{kind}: 1 said {sum(rows.said == 1)} times of {len(rows)}, true "
-          f"{rows.truth.sum():.0f} times; kappa {agreement}")  # fmt: skip
-    if kind == "runs":
-        claims.record(41, agreement)
-if rows.said.nunique() == 1:
-    print("One verdict throughout: this kappa says nothing about the judge.")
+    agreement[kind] = kappa(rows.truth, rows.said)
+    counts = (
+        f"1 said {sum(rows.said == 1)} times of {len(rows)}, true {sum(rows.truth):.0f}"
+    )
+    print(f"{kind}: {counts} times; kappa {agreement[kind]}")
 for row in rows[(rows.truth == 1) & (rows.said == 0)][:3].itertuples():
     print(wrap(row.input, "asked:  "), wrap(row.answers[0], "answer: "), sep="\n")
     print(wrap(reply(row.prompts[0]).partition("\n")[2], "judge:  "))
+claims.record(41, agreement["runs"])
 
 # %% [markdown]
 # Look at the line `runs`: if kappa is high, this judge can be trusted on such modules, as far as
@@ -511,23 +496,20 @@ for row in rows[(rows.truth == 1) & (rows.said == 0)][:3].itertuples():
 
 # %%
 part = [*runs.prompts.str[0][:JUDGED], *rows.prompts.str[0][:JUDGED]]
-print(repr(reply(part[0], BASE)), repr(reply(part[-1], BASE)), sep="\n")
+print(repr(reply(part[0], BASE, 12)), repr(reply(part[-1], BASE, 12)), sep="\n")
 kept = {}
 for name in ("recorded", BASE):
     verdicts = judge_each(client, name, part, max_tokens=12)
     kept[name] = [verdict is not None for verdict in verdicts]
-    count = sum(kept[name])
-    print(f"{name}: format kept in {count} of {len(part)},",
-          wilson_interval(count, len(part)))  # fmt: skip
+    print(f"{name}: format kept", wilson_interval(sum(kept[name]), len(part)))
 every = [reply(prompt) for prompts in judged.prompts for prompt in prompts]
-in_form = sum(text.split("\n")[0] in ("0", "1", "A", "B") for text in every)
-print(f"recorded, all its prompts: {in_form} of {len(every)},",
-      wilson_interval(in_form, len(every)))  # fmt: skip
-one = [1] * len(part)
-claims.record(45, intervals.paired_bootstrap(kept[BASE], one, kept["recorded"], one))
+clean = sum(text.split("\n")[0] in ("0", "1", "A", "B") for text in every)
+print(f"recorded: {clean} of {len(every)}", wilson_interval(clean, len(every)))
+ones = [1] * len(part)
+claims.record(45, intervals.paired_bootstrap(kept[BASE], ones, kept["recorded"], ones))
 
 # %% [markdown]
-# The prompt was **moved to another model**. Compare the two counts: did its format survive?
+# The prompt was **moved to another model**. Compare the first two shares: did its format survive?
 # Practitioners ask for a regression test, *a hundred of a hundred in format*, before a model is
 # exchanged. The last line does so for all prompts of this lesson; its interval says how many
 # failures are still possible after a clean result.
@@ -535,26 +517,25 @@ claims.record(45, intervals.paired_bootstrap(kept[BASE], one, kept["recorded"], 
 # Could the small model know the answer and only miss the format? We can force a verdict: compare
 # the probability of the token "1" with that of "0" as the first token of its reply.
 
-
 # %%
+import torch
+from ftlab import templates
+
+
 def leaning(model, prompts, low="0", high="1"):
     """How much likelier `high` is than `low` as the first token of a reply, in nats."""
-    words = tokenizer([low, high], add_special_tokens=False)["input_ids"]
-    found = []
+    (a,), (b,) = tokenizer([low, high], add_special_tokens=False)["input_ids"]
     for prompt in prompts:
         ids = templates.prompt_ids(tokenizer, [{"role": "user", "content": prompt}])
         with torch.inference_mode():
             tokens = torch.tensor([ids], device=model.device)
             logits = model(tokens, logits_to_keep=1).logits[0, -1]
-        found.append((logits[words[1][-1]] - logits[words[0][-1]]).item())
-    return found
+        yield (logits[b] - logits[a]).item()
 
 
-lean = leaning(base, runs.prompts.str[0])
-forced = [int(value > 0) for value in lean]
-print(f"SmolLM2, forced: 1 said {sum(forced)} times of {len(runs)},",
-      f"true {sum(runs.truth):.0f} times")  # fmt: skip
-print("kappa", kappa(runs.truth, forced))
+lean = [*leaning(base, runs.prompts.str[0])]
+print(f"SmolLM2, forced: kappa {kappa(runs.truth, [int(value > 0) for value in lean])},"
+      f" 1 said {sum(value > 0 for value in lean)} times of {len(runs)}")  # fmt: skip
 print("right told from wrong, beyond chance:", told_apart(lean, runs.truth))
 
 # %% [markdown]
@@ -598,23 +579,26 @@ check("07.3", preferred)
 from ftlab.evaluation.judge import judge_pairs
 
 prompts = {kind: list(part.prompts) for kind, part in judged.groupby("kind")}
-pairs = {k: judge_pairs(client, "recorded", prompts[k]) for k in ("pair", "length")}
-print("base A, tuned B:  ", dict(Counter(pairs["pair"])))
-print("padded A, plain B:", dict(Counter(pairs["length"])))
-itself = [reply(prompt)[:1] for (prompt,) in prompts["same"]]
-print("itself:           ", dict(Counter(itself)))
+pairs = {
+    kind: judge_pairs(client, "recorded", prompts[kind]) for kind in ("pair", "length")
+}
+pairs["same"] = [reply(prompt)[:1] for (prompt,) in prompts["same"]]
 both = [leaning(base, pair, "B", "A") for pair in prompts["pair"][: JUDGED // 2]]
-places = ["".join("A" if value > 0 else "B" for value in pair) for pair in both]
-print("SmolLM2, both orders:", dict(Counter(places)))
+pairs["SmolLM2"] = [
+    "".join("A" if value > 0 else "B" for value in pair) for pair in both
+]
+counts = {name: pandas.Series(said).value_counts() for name, said in pairs.items()}
+pandas.DataFrame(counts).fillna(0).astype(int)
 
 # %% [markdown]
-# "AA" or "BB" in the last line means that the place decided. `data/recorded/README.md` has a
-# warning about the other lines: the large model had several prompts in one context. It could see
-# that a pair came back in the other order, that answers were identical, or that one was the other
-# inside empty sentences. So they say less about a judge that sees one prompt at a time.
+# A pair counts for A or B where both orders agree, else as a tie. In the column `SmolLM2`, "AA" or
+# "BB" means that the place decided. `data/recorded/README.md` has a warning about the other
+# columns: the large model had several prompts in one context. It could see that a pair came back in
+# the other order, that answers were identical, or that one was the other inside empty sentences. So
+# they say less about a judge that sees one prompt at a time.
 #
-# Compare the first line with the line `helpful` above, where the same judge said 1 or 0. *Better*
-# and *good enough* are different questions. Ask the one that you need.
+# Compare the column `pair` with the line `helpful` above, where the same judge said 1 or 0.
+# *Better* and *good enough* are different questions. Ask the one that you need.
 #
 # ### May a model judge itself?
 #
@@ -624,10 +608,8 @@ print("SmolLM2, both orders:", dict(Counter(places)))
 #
 # **Predict.** Which of the two separates right from wrong answers better?
 
+
 # %%
-QUESTION = "Is the second sentence the first with capitals and marks? Answer 1 or 0."
-
-
 def likelihood(prompt, text):
     """The mean log-probability of an answer's tokens, in nats."""
     row = templates.encode(tokenizer, data.example(prompt, text))
@@ -637,19 +619,19 @@ def likelihood(prompt, text):
         return -tuned(ids, labels=ids.masked_fill(unread, -100)).loss.item()
 
 
+QUESTION = "Is the second sentence the first with capitals and marks? Answer 1 or 0."
 texts = answers["tuned"]
 right = [text.strip() == data.answer(row) for row, text in zip(held_out, texts)]
 asks = [f"{QUESTION}\n\n{p[-1]['content']}\n\n{t}" for p, t in zip(asked, texts)]
-own = told_apart(leaning(tuned, asks), right)
-print(f"{sum(right)} of {TEST} are right. Told apart, beyond chance:")
-print("  asked for 1 or 0    ", own)
-print("  by log-probability  ", told_apart([*map(likelihood, asked, texts)], right))
+own = told_apart([*leaning(tuned, asks)], right)
+print(f"{sum(right)} of {TEST} are right. Asked for 1 or 0, told apart: {own}")
+print("By log-probability:", told_apart([*map(likelihood, asked, texts)], right))
 claims.record(46, own)
 
 # %% [markdown]
-# If only the second interval lies above zero, the probabilities of an answer say more about it than
-# the model's verdict when asked. A large model may do better when asked; try one through the
-# endpoint.
+# 0 is chance, 0.5 is no mistake. If only the second interval lies above zero, the probabilities of
+# an answer say more about it than the model's verdict when asked. A large model may do better when
+# asked; try one through the endpoint.
 #
 # ## 7. People's votes
 #
@@ -661,26 +643,25 @@ claims.record(46, own)
 # %%
 from ftlab.teaching.labels import Labels, read_labels
 
-SHEET = "runs/07/votes.csv"
+SHEET, KEYS = "runs/07/votes.csv", {"1": "first", "2": "second", "0": "neither"}
 draw, items, key_of = random.Random(SEED), {}, {}
 for row in judged[judged.kind == "pair"][:12].itertuples():
     name = f"pair {len(items) + 1:02}"
     first, second = order = draw.sample([0, 1], 2)  # 0: the base, 1: the tuned model
     items[name] = f"{row.input}\n\n1: {row.answers[first]}\n\n2: {row.answers[second]}"
     key_of[name] = {"A": str(order.index(0) + 1), "B": str(order.index(1) + 1)}
-small = [{"AB": "A", "BA": "B"}.get(place, "tie") for place in places]
+small = [{"AB": "A", "BA": "B"}.get(place, "tie") for place in pairs["SmolLM2"]]
 for reviewer, votes in {"large model": pairs["pair"], "SmolLM2": small}.items():
-    sheet = Labels(items, {"1": "first", "2": "second", "0": "neither"}, SHEET,
-                   reviewer=reviewer)  # fmt: skip
+    sheet = Labels(items, KEYS, SHEET, reviewer=reviewer)
     for name, vote in zip(items, votes):
         sheet.label(name, key_of[name].get(vote, "0"))
-Labels(items, sheet.options, SHEET, reviewer="me")
+Labels(items, KEYS, SHEET, reviewer="me")
 
 # %% [markdown]
-# Agreement of every two reviewers, by kappa. (A reviewer who always votes alike gets 0 here too, and
-# it means nothing.) Where two *people* hardly agree, no judge can agree
-# with both: settle what "better" means before you use one. And how many votes decide? It depends on
-# how strong the preference is. The last lines take some shares, and the large model's own.
+# Now the agreement of every two reviewers, by kappa. (A reviewer who always votes alike gets 0 here
+# too, and it means nothing.) Where two *people* hardly agree, no judge can agree with both: settle
+# what "better" means before you use one. And how many votes decide? It depends on how strong the
+# preference is. The last lines take some shares, and the large model's own.
 
 # %%
 from itertools import combinations
@@ -691,20 +672,17 @@ columns = read_labels(SHEET)
 for a, b in combinations(columns, 2):
     votes = [[columns[name].get(item) for item in items] for name in (a, b)]
     print(f"{a} and {b}: kappa {kappa(*votes)}")
-if len(columns) == 2:
-    print("No person has voted yet. Press some keys above, and run this cell again.")
 for share in (0.9, 0.7, 0.6, 0.55):
     print(f"a preference of {share:.0%} needs {votes_needed(share):,} votes")
-won, lost = pairs["pair"].count("B"), pairs["pair"].count("A")
+won, lost = (pairs["pair"].count(letter) for letter in "BA")
 share = wilson_interval(won, won + lost)
-ends = (share.value, share.high, share.low)
-votes = [votes_needed(min(max(end, 0.51), 0.99)) for end in ends]
-print(f"tuned preferred by the large model: {share}; votes to show that: {votes}")
-claims.record(44, intervals.Interval(*votes))
+print("the large model prefers tuned in", share)
+ends = [min(max(end, 0.51), 0.99) for end in (share.value, share.high, share.low)]
+claims.record(44, Interval(*map(votes_needed, ends)))
 
 # %% [markdown]
-# The three numbers are the votes for the preference as measured, and for the two ends of its
-# interval. They stand for a model's preference; that of people may be weaker.
+# The claim's three numbers are the votes for the preference as measured, and for the two ends of
+# its interval. They stand for a model's preference; that of people may be weaker.
 #
 # ## 8. What got worse?
 #
@@ -715,22 +693,23 @@ claims.record(44, intervals.Interval(*votes))
 # **Predict.** Questions right, before and after? Requests declined?
 
 # %%
+import re
+
 from ftlab.evaluation.behaviour import refuses
+from ftlab.files import read_data
 
 lists = read_data("lessons/before_and_after.yaml")
 questions, wanted = zip(*lists["ordinary"])
 turns = [[{"role": "user", "content": q}] for q in (*questions, *lists["declined"])]
-correct = {}
+right, n = {}, len(questions)
 for name, who in {"base": base, "tuned": tuned}.items():
     texts = generate(who, tokenizer, turns, max_new_tokens=24)
-    correct[name] = [bool(re.search(rf"(?i)\b({pattern})\b", text))
-                     for pattern, text in zip(wanted, texts)]  # fmt: skip
-    declined = [refuses(text) for text in texts[len(questions) :]]
-    print(f"{name}: right", wilson_interval(sum(correct[name]), len(questions)))
-    print("  declined", wilson_interval(sum(declined), len(declined)))
+    right[name] = [bool(re.search(rf"(?i)\b({p})\b", t)) for p, t in zip(wanted, texts)]
+    declined = sum(map(refuses, texts[n:]))
+    print(f"{name}: right {wilson_interval(sum(right[name]), n)}", end=", ")
+    print(f"declined {wilson_interval(declined, len(texts) - n)}")
     print(wrap(texts[-1], "  the last request: "))
-ones = [1] * len(questions)
-gap = intervals.paired_bootstrap(correct["base"], ones, correct["tuned"], ones)
+gap = intervals.paired_bootstrap(right["base"], [1] * n, right["tuned"], [1] * n)
 print("right, tuned minus base:", gap)
 
 # %% [markdown]
@@ -761,7 +740,7 @@ def ask(model):
 
 table = {"base": ask(base)}
 saved = Path("runs/07/run").glob("checkpoint-*")
-for path in sorted(saved, key=lambda path: int(path.name.split("-")[1])):
+for path in sorted(saved, key=lambda path: (len(path.name), path)):
     tuned.load_adapter(path, path.name)
     tuned.set_adapter(path.name)
     table[path.name] = ask(tuned)
@@ -806,34 +785,29 @@ check("07.4", battery_callback)
 # ## 10. An outside harness
 #
 # For published benchmarks use **lm-eval** (EleutherAI's harness), as papers do. A task of your own is a
-# dictionary over a JSONL file, and needs no hub. It brings many packages of its own, so the course does
-# not install it: after `pip install lm-eval` the cell runs it here. Without it, the cell shows what
-# `experiments/harness.py` measured on the same twenty questions.
+# dictionary over a JSONL file, and needs no hub:
+#
+# ```python
+# task = {
+#     "task": "twenty", "dataset_path": "json", "output_type": "multiple_choice",
+#     "dataset_kwargs": {"data_files": {"test": "questions.jsonl"}}, "test_split": "test",
+#     "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_choice": "options",
+#     "doc_to_target": 0, "metric_list": [{"metric": "acc"}],
+# }
+# found = simple_evaluate(HFLM(base, tokenizer=tokenizer), tasks=[task])["results"]
+# ```
+#
+# The harness brings many packages, so the course does not install it. `experiments/harness.py` ran
+# this on twenty questions, and scored them in ten lines of our own too.
 
-# %%
-import importlib.util
-
-path = "runs/07/questions.jsonl"
-twenty = pandas.DataFrame(map(dict, read_data("lessons/benchmark.yaml")[:20]))
-twenty.to_json(path, orient="records", lines=True)
-task = {
-    "task": "twenty", "dataset_path": "json", "output_type": "multiple_choice",
-    "dataset_kwargs": {"data_files": {"test": path}}, "test_split": "test",
-    "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_choice": "options",
-    "doc_to_target": 0, "metric_list": [{"metric": "acc"}],
-}  # fmt: skip
-if importlib.util.find_spec("lm_eval"):
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-
-    print(simple_evaluate(HFLM(base, tokenizer=tokenizer), tasks=[task])["results"])
+# %% tags=["nbval-check-output"]
 measured = pandas.read_csv(data_path("grids/harness.csv"), comment="#")
-print(measured[["harness", "ours", "alike"]].mean().to_string())
+measured[["harness", "ours", "alike"]].mean()
 
 # %% [markdown]
-# `harness` is lm-eval's share right, `ours` the same rule in ten lines: the option with the highest
-# sum of log-probabilities. `alike` is the share of questions on which the two agree. A harness
-# gives thousands of questions, and figures comparable with those of others. It does not pair your
+# `harness` is lm-eval's share right, `ours` the same rule by hand: the option with the highest sum
+# of log-probabilities. `alike` is the share of questions on which the two agree. A harness gives
+# thousands of questions, and figures comparable with those of others. It does not pair your
 # systems, and its accuracy misleads where any accuracy does.
 #
 # ## 11. Your turn
@@ -843,8 +817,6 @@ print(measured[["harness", "ours", "alike"]].mean().to_string())
 # list of texts can take a place: `[reply(...) for ...]` makes one from an endpoint.
 
 # %%
-import json
-
 MINE = [
     "Dear Anna, thank you for the books.", "Could we meet on Friday at noon?",
     "The train from Leeds was late again.", "I bought apples, pears and a melon.",
@@ -859,10 +831,9 @@ systems = {
     "tuned + examples": generate(tuned, tokenizer, shown, max_new_tokens=40),
 }
 verdict = compare(tasks.get("punctuation"), mine, systems, seed=SEED)
-page = verdict.save("runs/07/mine", overwrite=True)
-signed = json.loads(page.with_name("verdict.json").read_text(encoding="utf-8"))
-print(wrap(signed["sentence"]))
-print("Enough to sign." if signed["n"] >= 100 else "Add examples before you sign.")
+verdict.save("runs/07/mine", overwrite=True)
+print(wrap(verdict.sentence))
+print("Enough to sign." if len(mine) >= 100 else "Add examples before you sign.")
 
 # %% [markdown]
 # `runs/07/mine` holds the verdict as a page and as data; open `verdict.html` and read its worst
