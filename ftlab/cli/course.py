@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 
 def progress(
-    name: Annotated[str, typer.Option(help="Yours, for --export.")] = "",
-    export: Annotated[Path | None, typer.Option(help="New JSON file to hand in.")] = None,
+    name: str = Option("", help="Yours, for --export."),
+    export: Path | None = Option(None, help="New JSON file to hand in."),
 ) -> None:
     """Show which exercises and quiz questions are done; they are kept in a local file."""
     from rich.console import Console
@@ -27,14 +28,10 @@ def progress(
 
 
 def rehearse(
-    only: Annotated[
-        list[str] | None, typer.Option(help="A lesson, as in 05; repeatable. All by default.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("runs/rehearsal"),
-    notebooks: Annotated[Path, typer.Option(help="Folder of the lessons.")] = Path("notebooks"),
-    kept: Annotated[
-        bool, typer.Option("--kept", help="Load what the last rehearsal trained.")
-    ] = False,
+    only: list[str] | None = Option(None, help="A lesson, as in 05; repeatable. All by default."),
+    out: Path = Option(Path("runs/rehearsal"), help="Folder for the outputs."),
+    notebooks: Path = Option(Path("notebooks"), help="Folder of the lessons."),
+    kept: bool = Option(False, "--kept", help="Load what the last rehearsal trained."),
 ) -> None:
     """Run lessons beforehand on this machine: their time and errors; keep what they train."""
     from rich.console import Console
@@ -57,7 +54,7 @@ def rehearse(
         raise typer.Exit(1)
 
 
-Folder = Annotated[Path, typer.Argument(help="The capstone's folder.")]
+Folder = Annotated[Path, Argument(help="The capstone's folder.")]
 capstone = typer.Typer(no_args_is_help=True, help="A capstone: its form, and what is missing.")
 
 
@@ -83,7 +80,7 @@ def check(folder: Folder) -> None:
 
 
 @capstone.command()
-def review(folder: Folder, name: Annotated[str, typer.Option(help="Yours.")]) -> None:
+def review(folder: Folder, name: str = Option(..., help="Yours.")) -> None:
     """Write an empty review by the rubric into the folder."""
     import re
 
@@ -96,8 +93,8 @@ def review(folder: Folder, name: Annotated[str, typer.Option(help="Yours.")]) ->
 
 
 def board(
-    folders: Annotated[list[Path], typer.Argument(help="Capstone folders, or a class's folder.")],
-    out: Annotated[Path, typer.Option(help="The HTML page; it is replaced.")] = Path("board.html"),
+    folders: list[Path] = Argument(..., help="Capstone folders, or a class's folder."),
+    out: Path = Option(Path("board.html"), help="The HTML page; it is replaced."),
 ) -> None:
     """Make one page of a class's verdicts and progress, which needs no network."""
     from ftlab.files import write_text

@@ -4,9 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+from typer import Argument, Option
 
 from ftlab.cli.options import Model, Records, Seed
 from ftlab.errors import ConfigError, DataError
@@ -33,25 +34,23 @@ def tasks() -> None:
 
 
 def convert(
-    data: Annotated[Path, typer.Argument(help="JSONL in any format; or a table: CSV, TSV, JSONL.")],
-    out: Annotated[Path, typer.Argument(help="New JSONL file.")],
-    to: Annotated[
-        str | None,
-        typer.Option(
-            help="messages (the default), prompt-completion, sharegpt, alpaca, openai, vertex, "
-            "bedrock."
-        ),
-    ] = None,
-    input: Annotated[str | None, typer.Option(help="A table's column: what is asked.")] = None,
-    output: Annotated[str | None, typer.Option(help="A table's column: what is wanted.")] = None,
-    system: Annotated[str | None, typer.Option(help="With a table: the system message.")] = None,
-    drop_meta: Annotated[bool, typer.Option(help="Leave out ids, slices, other columns.")] = False,
-    unroll: Annotated[
-        bool, typer.Option("--unroll", help="A record for each learned answer of a conversation.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing that the provider is known to refuse.")
-    ] = False,
+    data: Path = Argument(..., help="JSONL in any format; or a table: CSV, TSV, JSONL."),
+    out: Path = Argument(..., help="New JSONL file."),
+    to: str | None = Option(
+        None,
+        help="messages (the default), prompt-completion, sharegpt, alpaca, openai, vertex, "
+        "bedrock.",
+    ),
+    input: str | None = Option(None, help="A table's column: what is asked."),
+    output: str | None = Option(None, help="A table's column: what is wanted."),
+    system: str | None = Option(None, help="With a table: the system message."),
+    drop_meta: bool = Option(False, help="Leave out ids, slices, other columns."),
+    unroll: bool = Option(
+        False, "--unroll", help="A record for each learned answer of a conversation."
+    ),
+    check: bool = Option(
+        False, "--check", help="Write nothing that the provider is known to refuse."
+    ),
 ) -> None:
     """Write records in another format, or make records of a table's columns."""
     from ftlab.data import columns, is_table, read, read_table, unrolled, write
@@ -104,12 +103,12 @@ def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iter
 
 def doctor(
     data: Records,
-    eval_data: Annotated[Path | None, typer.Option("--eval", help="Held-out records.")] = None,
-    model: Annotated[str | None, typer.Option(help="Whose template and tokens to check.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a record.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All findings, all lines.")] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 on warnings.")] = False,
-    fix: Annotated[Path | None, typer.Option(help="Write a mended copy here.")] = None,
+    eval_data: Path | None = Option(None, "--eval", help="Held-out records."),
+    model: str | None = Option(None, help="Whose template and tokens to check."),
+    max_length: int | None = Option(None, min=1, help="Tokens of a record."),
+    as_json: bool = Option(False, "--json", help="All findings, all lines."),
+    strict: bool = Option(False, help="Exit with 1 on warnings."),
+    fix: Path | None = Option(None, help="Write a mended copy here."),
 ) -> None:
     """Examine a data file: every finding, why it hurts, how to mend it."""
     from rich.console import Console
@@ -135,10 +134,10 @@ def doctor(
 
 def diversity(
     data: Records,
-    reference: Annotated[Path, typer.Option(help="Records like those that the model will meet.")],
-    areas: Annotated[int, typer.Option(min=2, help="Areas of the reference, at most.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the reduction and the areas.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Figures and areas as JSON.")] = False,
+    reference: Path = Option(..., help="Records like those that the model will meet."),
+    areas: int = Option(10, min=2, help="Areas of the reference, at most."),
+    seed: int = Option(0, help="Of the reduction and the areas."),
+    as_json: bool = Option(False, "--json", help="Figures and areas as JSON."),
 ) -> None:
     """Show which of the inputs that a model will meet a data file covers, and which not."""
     from ftlab.curation.diversity import measure
@@ -150,15 +149,11 @@ def diversity(
 
 def split(
     data: Records,
-    out: Annotated[Path, typer.Option(help="New folder.")],
-    sizes: Annotated[str, typer.Option(help="Shares, or numbers of records.")] = "0.8,0.1,0.1",
-    by: Annotated[
-        str | None, typer.Option(help="Fields of meta; records that share a value stay together.")
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="Field of meta to stratify by, or completion.")
-    ] = None,
-    near: Annotated[bool, typer.Option(help="Keep nearly equal inputs together.")] = True,
+    out: Path = Option(..., help="New folder."),
+    sizes: str = Option("0.8,0.1,0.1", help="Shares, or numbers of records."),
+    by: str | None = Option(None, help="Fields of meta; records that share a value stay together."),
+    label: str | None = Option(None, help="Field of meta to stratify by, or completion."),
+    near: bool = Option(True, help="Keep nearly equal inputs together."),
     seed: Seed = 0,
 ) -> None:
     """Divide records into train, val and test, so that no sibling crosses."""
@@ -173,16 +168,14 @@ def split(
 
 
 def mix(
-    data: Annotated[list[Path], typer.Argument(help="Records, as JSONL; one or more files.")],
-    out: Annotated[Path, typer.Option(help="New JSONL file.")],
-    weights: Annotated[
-        str | None, typer.Option(help="How often each record of each file is read, as 9,0.5.")
-    ] = None,
-    balance: Annotated[
-        str | None, typer.Option(help="Field of meta whose values shall be equally many.")
-    ] = None,
-    how: Annotated[str, typer.Option(help="Balance up, down or to the same total.")] = "same",
-    size: Annotated[int | None, typer.Option(min=1, help="Records in all.")] = None,
+    data: list[Path] = Argument(..., help="Records, as JSONL; one or more files."),
+    out: Path = Option(..., help="New JSONL file."),
+    weights: str | None = Option(
+        None, help="How often each record of each file is read, as 9,0.5."
+    ),
+    balance: str | None = Option(None, help="Field of meta whose values shall be equally many."),
+    how: str = Option("same", help="Balance up, down or to the same total."),
+    size: int | None = Option(None, min=1, help="Records in all."),
     seed: Seed = 0,
 ) -> None:
     """Sample files up or down into one, shuffled."""
@@ -219,8 +212,8 @@ def _numbers(text: str) -> list[float]:
 def show(
     file: Records,
     model: Model = "smollm2-135m",
-    record: Annotated[int, typer.Option(min=1, help="Which record, from 1.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Token ids and mask as JSON.")] = False,
+    record: int = Option(1, min=1, help="Which record, from 1."),
+    as_json: bool = Option(False, "--json", help="Token ids and mask as JSON."),
 ) -> None:
     """Show one record as the model sees it: rendered, in tokens, with its loss mask."""
     from rich.console import Console

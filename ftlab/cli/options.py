@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-Model = Annotated[str, typer.Option(help="A shipped name, a folder, or a hub id.")]
-Records = Annotated[Path, typer.Argument(help="Records, as JSONL.")]
-HeldOut = Annotated[Path | None, typer.Option(help="Held-out JSONL; else the task's own.")]
-MaxNewTokens = Annotated[int, typer.Option(min=1)]
-Seed = Annotated[int, typer.Option(help="Of the data, the training and the bootstrap.")]
+Model = Annotated[str, Option(help="A shipped name, a folder, or a hub id.")]
+Records = Annotated[Path, Argument(help="Records, as JSONL.")]
+HeldOut = Annotated[Path | None, Option(help="Held-out JSONL; else the task's own.")]
+MaxNewTokens = Annotated[int, Option(min=1)]
+Seed = Annotated[int, Option(help="Of the data, the training and the bootstrap.")]

@@ -5,29 +5,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from ftlab.cli.options import MaxNewTokens, Model, Seed
 from ftlab.cli.synthesis import AnswerTokens, BaseUrl, Concurrency
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Others are let in only with a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    data: Annotated[Path, typer.Option(help="Folder of files, jobs and models.")] = Path(
-        "runs/service"
+    host: str = Option("127.0.0.1", help="Others are let in only with a key."),
+    port: int = Option(8000, min=0, max=65535, help="0 takes a free one."),
+    data: Path = Option(Path("runs/service"), help="Folder of files, jobs and models."),
+    api_key: list[str] | None = Option(
+        None, envvar="FTLAB_API_KEY", help="One per user; each sees only its own."
     ),
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(envvar="FTLAB_API_KEY", help="One per user; each sees only its own."),
-    ] = None,
     model: Model = "smollm2-135m",
-    worker: Annotated[
-        bool, typer.Option(help="Start the process that trains; its command is printed.")
-    ] = True,
-    rate: Annotated[int, typer.Option(min=1, help="Requests a minute for each key.")] = 1200,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Store every completion, to be labelled.")
-    ] = False,
+    worker: bool = Option(True, help="Start the process that trains; its command is printed."),
+    rate: int = Option(1200, min=1, help="Requests a minute for each key."),
+    trace: bool = Option(False, "--trace", help="Store every completion, to be labelled."),
 ) -> None:
     """Serve fine-tuning jobs and chat to the openai client: files, jobs, models, completions."""
     from ftlab.serving.app import Limits
@@ -40,18 +34,15 @@ def serve(
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to say to the model.")],
+    prompt: str = Argument(..., help="What to say to the model."),
     model: Model = "smollm2-135m",
     max_new_tokens: MaxNewTokens = 128,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    temperature: float = Option(0.0, min=0.0, help="0 is greedy."),
     seed: Seed = 0,
-    raw: Annotated[
-        bool, typer.Option(help="Continue the text, without the chat template.")
-    ] = False,
-    thinking: Annotated[
-        bool | None,
-        typer.Option("--thinking/--no-thinking", help="Of a model whose template knows both."),
-    ] = None,
+    raw: bool = Option(False, help="Continue the text, without the chat template."),
+    thinking: bool | None = Option(
+        None, "--thinking/--no-thinking", help="Of a model whose template knows both."
+    ),
 ) -> None:
     """Print a model's answer to one prompt."""
     from ftlab import generation, models
@@ -78,11 +69,11 @@ def generate(
 
 
 ServiceUrl = Annotated[
-    str, typer.Option(envvar="OPENAI_BASE_URL", help="The service's; its key is OPENAI_API_KEY.")
+    str, Option(envvar="OPENAI_BASE_URL", help="The service's; its key is OPENAI_API_KEY.")
 ]
 HERE = "http://127.0.0.1:8000/v1"
-OfModel = Annotated[str | None, typer.Option(help="Traces of this model alone.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
+OfModel = Annotated[str | None, Option(help="Traces of this model alone.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace the file.")]
 
 traces = typer.Typer(no_args_is_help=True, help="Stored completions: rows, labels, drift.")
 
@@ -95,11 +86,11 @@ def _client(base_url: str) -> Any:
 
 @traces.command()
 def export(
-    out: Annotated[Path, typer.Option(help="JSONL of rows to train on.")],
-    held_out: Annotated[
-        Path | None, typer.Option(help="A fifth of the conversations, not to be trained on.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="good, or bad (corrected); else both.")] = None,
+    out: Path = Option(..., help="JSONL of rows to train on."),
+    held_out: Path | None = Option(
+        None, help="A fifth of the conversations, not to be trained on."
+    ),
+    label: str | None = Option(None, help="good, or bad (corrected); else both."),
     model: OfModel = None,
     base_url: ServiceUrl = HERE,
     overwrite: Overwrite = False,
@@ -123,7 +114,7 @@ def export(
 
 @traces.command("csv")
 def to_csv(
-    out: Annotated[Path, typer.Argument(help="The file, for a spreadsheet.")],
+    out: Path = Argument(..., help="The file, for a spreadsheet."),
     model: OfModel = None,
     base_url: ServiceUrl = HERE,
     overwrite: Overwrite = False,
@@ -137,7 +128,7 @@ def to_csv(
 
 @traces.command("import")
 def from_csv(
-    files: Annotated[list[Path], typer.Argument(help="One from each reviewer.")],
+    files: list[Path] = Argument(..., help="One from each reviewer."),
     base_url: ServiceUrl = HERE,
 ) -> None:
     """Label traces as most reviewers do; print how far every two of them agree."""
@@ -148,9 +139,9 @@ def from_csv(
 
 @traces.command()
 def drift(
-    training: Annotated[Path, typer.Argument(help="JSONL that the model was trained on.")],
+    training: Path = Argument(..., help="JSONL that the model was trained on."),
     model: OfModel = None,
-    show: Annotated[int, typer.Option(min=0, help="Inputs to look at first.")] = 5,
+    show: int = Option(5, min=0, help="Inputs to look at first."),
     base_url: ServiceUrl = HERE,
 ) -> None:
     """Say whether traced inputs are still like those of the training."""
@@ -167,16 +158,16 @@ def drift(
 
 
 def loop(
-    held_out: Annotated[Path, typer.Option(help="JSONL on which both models answer.")],
-    replay: Annotated[
-        Path | None, typer.Option(help="JSONL that was trained on before, not to be forgotten.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="The model in service.")] = "live",
-    task: Annotated[
-        str | None, typer.Option(help="How answers are marked; else 1 if the answer is the same.")
-    ] = None,
-    suffix: Annotated[str, typer.Option(help="Part of the new model's name.")] = "next",
-    folder: Annotated[Path, typer.Option(help="Where answers are kept.")] = Path("runs/loop"),
+    held_out: Path = Option(..., help="JSONL on which both models answer."),
+    replay: Path | None = Option(
+        None, help="JSONL that was trained on before, not to be forgotten."
+    ),
+    model: str = Option("live", help="The model in service."),
+    task: str | None = Option(
+        None, help="How answers are marked; else 1 if the answer is the same."
+    ),
+    suffix: str = Option("next", help="Part of the new model's name."),
+    folder: Path = Option(Path("runs/loop"), help="Where answers are kept."),
     base_url: ServiceUrl = HERE,
 ) -> None:
     """Train the model in service on labelled traces and old rows; promote it if it is better."""
@@ -202,23 +193,17 @@ def rollback(base_url: ServiceUrl = HERE) -> None:
 
 
 def write_tests(
-    paths: Annotated[list[Path], typer.Argument(help="Python files and folders.")],
-    model: Annotated[str | None, typer.Option(help="Its name there; else OPENAI_MODEL.")] = None,
+    paths: list[Path] = Argument(..., help="Python files and folders."),
+    model: str | None = Option(None, help="Its name there; else OPENAI_MODEL."),
     base_url: BaseUrl = None,
-    out: Annotated[Path, typer.Option(help="Folder of the test files.")] = Path("tests"),
-    expect: Annotated[
-        str, typer.Option(help="Who states the values: model, or run (you confirm them).")
-    ] = "model",
-    repairs: Annotated[int, typer.Option(min=0, help="Tries after a failure, with model.")] = 1,
-    samples: Annotated[int, typer.Option(min=1, help="Answers a function, with run.")] = 4,
-    standards: Annotated[Path | None, typer.Option(help="Your standards, a markdown list.")] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Another model there: compare, write nothing of its.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes only.")] = False,
-    answers: Annotated[Path, typer.Option(help="Where answers are kept.")] = Path(
-        "runs/write-tests/answers.jsonl"
-    ),
+    out: Path = Option(Path("tests"), help="Folder of the test files."),
+    expect: str = Option("model", help="Who states the values: model, or run (you confirm them)."),
+    repairs: int = Option(1, min=0, help="Tries after a failure, with model."),
+    samples: int = Option(4, min=1, help="Answers a function, with run."),
+    standards: Path | None = Option(None, help="Your standards, a markdown list."),
+    against: str | None = Option(None, help="Another model there: compare, write nothing of its."),
+    dry_run: bool = Option(False, "--dry-run", help="Show the changes only."),
+    answers: Path = Option(Path("runs/write-tests/answers.jsonl"), help="Where answers are kept."),
     answer_tokens: AnswerTokens = 512,
     concurrency: Concurrency = 8,
 ) -> None:

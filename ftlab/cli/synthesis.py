@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from ftlab.cli.options import Seed
 from ftlab.errors import ConfigError, raise_unknown
@@ -15,31 +16,29 @@ if TYPE_CHECKING:
     from ftlab.curation.synthesis import Synthesis
     from ftlab.endpoint import Teacher
 
-ModelName = Annotated[str | None, typer.Option(help="The teacher's name at the endpoint.")]
-Local = Annotated[str | None, typer.Option(help="A model on this machine as teacher.")]
-BaseUrl = Annotated[str | None, typer.Option(help="The endpoint; else OPENAI_BASE_URL.")]
-Concurrency = Annotated[int, typer.Option(min=1, help="Most requests at one time.")]
-MaxRequests = Annotated[int | None, typer.Option(min=0, help="Cap, earlier runs included.")]
-AnswerTokens = Annotated[int, typer.Option(min=1, help="Most tokens in an answer.")]
-Temperature = Annotated[float | None, typer.Option(min=0, help="By default the endpoint's own.")]
+ModelName = Annotated[str | None, Option(help="The teacher's name at the endpoint.")]
+Local = Annotated[str | None, Option(help="A model on this machine as teacher.")]
+BaseUrl = Annotated[str | None, Option(help="The endpoint; else OPENAI_BASE_URL.")]
+Concurrency = Annotated[int, Option(min=1, help="Most requests at one time.")]
+MaxRequests = Annotated[int | None, Option(min=0, help="Cap, earlier runs included.")]
+AnswerTokens = Annotated[int, Option(min=1, help="Most tokens in an answer.")]
+Temperature = Annotated[float | None, Option(min=0, help="By default the endpoint's own.")]
 
 
 def synth(
-    task: Annotated[str, typer.Argument(help="One of `ftlab tasks`.")],
-    out: Annotated[Path, typer.Option(help="JSONL file; with a teacher, to go on with.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
-    split: Annotated[str, typer.Option(help="train or test.")] = "train",
-    book: Annotated[
-        Path | None, typer.Option(help="Of style: a text to make pairs from, with a teacher.")
-    ] = None,
+    task: str = Argument(..., help="One of `ftlab tasks`."),
+    out: Path = Option(..., help="JSONL file; with a teacher, to go on with."),
+    n: int = Option(1000, "-n", min=1, help="How many examples."),
+    split: str = Option("train", help="train or test."),
+    book: Path | None = Option(None, help="Of style: a text to make pairs from, with a teacher."),
     seed: Seed = 0,
     model: ModelName = None,
     local: Local = None,
     base_url: BaseUrl = None,
-    shots: Annotated[int, typer.Option(min=0, help="Solved examples in each prompt.")] = 3,
-    accept: Annotated[
-        list[str] | None, typer.Option(help="METRIC=LEAST, what an answer must score; repeat it.")
-    ] = None,
+    shots: int = Option(3, min=0, help="Solved examples in each prompt."),
+    accept: list[str] | None = Option(
+        None, help="METRIC=LEAST, what an answer must score; repeat it."
+    ),
     concurrency: Concurrency = 4,
     max_requests: MaxRequests = None,
     answer_tokens: AnswerTokens = 1024,
@@ -78,16 +77,12 @@ def synth(
 
 
 def amplify(
-    data: Annotated[Path, typer.Argument(help="A few examples, as JSONL.")],
-    out: Annotated[Path, typer.Option(help="JSONL file of the new ones, to make or go on with.")],
-    held_out: Annotated[
-        Path | None, typer.Option(help="Records that no rewrite may come near.")
-    ] = None,
-    no_held_out: Annotated[bool, typer.Option("--no-held-out", help="There are none.")] = False,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many new examples.")] = 200,
-    ways: Annotated[
-        str, typer.Option(help="Of paraphrase, back-translation.")
-    ] = "paraphrase,back-translation",
+    data: Path = Argument(..., help="A few examples, as JSONL."),
+    out: Path = Option(..., help="JSONL file of the new ones, to make or go on with."),
+    held_out: Path | None = Option(None, help="Records that no rewrite may come near."),
+    no_held_out: bool = Option(False, "--no-held-out", help="There are none."),
+    n: int = Option(200, "-n", min=1, help="How many new examples."),
+    ways: str = Option("paraphrase,back-translation", help="Of paraphrase, back-translation."),
     seed: Seed = 0,
     model: ModelName = None,
     local: Local = None,

@@ -2,36 +2,30 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from ftlab.cli.options import HeldOut, MaxNewTokens, Model, Seed
 from ftlab.errors import ConfigError, DataError
 
 
 def train(
-    file: Annotated[Path, typer.Argument(help="Rows to learn, as JSONL.")],
-    out: Annotated[Path, typer.Option(help="New folder for the tuned model.")],
+    file: Path = Argument(..., help="Rows to learn, as JSONL."),
+    out: Path = Option(..., help="New folder for the tuned model."),
     model: Model = "smollm2-135m",
-    method: Annotated[str, typer.Option(help="full, lora or qlora.")] = "lora",
-    epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a step of one process.")] = 8,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="The peak; else the usual one for method and size.")
-    ] = None,
-    rank: Annotated[int, typer.Option(min=1, help="Of an adapter's matrices.")] = 16,
-    layers: Annotated[str, typer.Option(help="all, or upper-half: adapters there alone.")] = "all",
-    eval_file: Annotated[
-        Path | None, typer.Option("--eval", help="Rows to measure the loss on, as JSONL.")
-    ] = None,
-    gradient_accumulation: Annotated[
-        int, typer.Option(min=1, help="Batches in a step: less memory at a time.")
-    ] = 1,
+    method: str = Option("lora", help="full, lora or qlora."),
+    epochs: float = Option(3, help="Passes over the rows."),
+    batch_size: int = Option(8, min=1, help="Rows in a step of one process."),
+    learning_rate: float | None = Option(
+        None, help="The peak; else the usual one for method and size."
+    ),
+    rank: int = Option(16, min=1, help="Of an adapter's matrices."),
+    layers: str = Option("all", help="all, or upper-half: adapters there alone."),
+    eval_file: Path | None = Option(None, "--eval", help="Rows to measure the loss on, as JSONL."),
+    gradient_accumulation: int = Option(1, min=1, help="Batches in a step: less memory at a time."),
     seed: Seed = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: bool = Option(False, "--resume", help="Go on with a run that was stopped."),
 ) -> None:
     """Fine-tune a model on your rows; several GPUs by `accelerate launch -m ftlab.cli train …`."""
     from ftlab import data
@@ -63,17 +57,15 @@ VERDICT = ("verdict.json", "verdict.html")
 
 
 def demo(
-    sentence: Annotated[
-        str | None, typer.Option(help="Also show this sentence before and after.")
-    ] = None,
+    sentence: str | None = Option(None, help="Also show this sentence before and after."),
     model: Model = "smollm2-135m",
-    examples: Annotated[
-        int | None, typer.Option(min=1, help="Passages to train on; else by this machine's speed.")
-    ] = None,
-    held_out: Annotated[int, typer.Option(min=1, help="Passages to compare on.")] = 120,
+    examples: int | None = Option(
+        None, min=1, help="Passages to train on; else by this machine's speed."
+    ),
+    held_out: int = Option(120, min=1, help="Passages to compare on."),
     epochs: float = 3,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the verdict.")] = Path("runs/demo"),
+    out: Path = Option(Path("runs/demo"), help="Folder for the verdict."),
 ) -> None:
     """Fine-tune a real model to restore punctuation; print base, prompted base and tuned."""
     from ftlab.demo import demo as run_demo
@@ -85,41 +77,32 @@ def demo(
 
 
 def compare(
-    base: Annotated[
-        str, typer.Option(help="The baseline: a name, a folder, a hub id, or URL#NAME.")
-    ],
-    task: Annotated[str, typer.Option(help="What is asked, and how it is marked.")],
-    out: Annotated[Path, typer.Option(help="Folder for verdict.json and verdict.html.")],
-    tuned: Annotated[
-        list[str] | None,
-        typer.Option("--tuned", "--system",
-                     help="What to compare with it; repeat it. A model behind an endpoint is "
-                          "[LABEL=]http://…/v1#NAME."),
-    ] = None,
-    instructions: Annotated[
-        str,
-        typer.Option(help="Also ask with this text, or the text in this file, in front; "
-                          "'task' takes the task's description."),
-    ] = "",
-    few_shot: Annotated[
-        int, typer.Option(min=0, help="Also ask base and endpoints with so many examples.")
-    ] = 0,
-    baseline: Annotated[
-        bool, typer.Option("--baseline", help="Also the task's own, without a language model.")
-    ] = False,
+    base: str = Option(..., help="The baseline: a name, a folder, a hub id, or URL#NAME."),
+    task: str = Option(..., help="What is asked, and how it is marked."),
+    out: Path = Option(..., help="Folder for verdict.json and verdict.html."),
+    tuned: list[str] | None = Option(
+        None,
+        "--tuned",
+        "--system",
+        help="What to compare with it; repeat it. An endpoint's model is [LABEL=]http://…/v1#NAME.",
+    ),
+    instructions: str = Option(
+        "", help="Also ask with this text, or this file's, in front; 'task' takes the task's own."
+    ),
+    few_shot: int = Option(0, min=0, help="Also ask base and endpoints with so many examples."),
+    baseline: bool = Option(
+        False, "--baseline", help="Also the task's own, without a language model."
+    ),
     data: HeldOut = None,
-    train: Annotated[
-        Path | None,
-        typer.Option(help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."),
-    ] = None,
-    held_out: Annotated[int, typer.Option(min=1, help="How many of the task's own.")] = 200,
-    prices: Annotated[
-        Path | None, typer.Option(help="Your price table; else the shipped examples.")
-    ] = None,
+    train: Path | None = Option(
+        None, help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."
+    ),
+    held_out: int = Option(200, min=1, help="How many of the task's own."),
+    prices: Path | None = Option(None, help="Your price table; else the shipped examples."),
     max_new_tokens: MaxNewTokens = 256,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a verdict.")] = False,
+    overwrite: bool = Option(False, "--overwrite", help="Replace a verdict."),
     seed: Seed = 0,
-) -> None:  # fmt: skip
+) -> None:
     """Let models answer held-out records; print and save the verdict."""
     from rich.console import Console
 
