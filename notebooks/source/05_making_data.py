@@ -37,18 +37,16 @@ if "google.colab" in sys.modules:
 # %%
 import json
 import logging
-import os
 import random
 import re
 import tempfile
-import time
-from pathlib import Path
+from typing import Literal
 
 import datasets
 import ftlab
 import pandas
 import transformers
-from ftlab import data, files, hardware, models, recorded, tasks
+from ftlab import check, data, files, hardware, models, recorded, tasks
 
 SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TEST, STEPS, CALL_STEPS, SMALL = 100, 32, 18, 2
@@ -67,6 +65,9 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # 4 bits are not used
 # customer's message. We begin with 21 messages, which were written for this course.
 
 # %% tags=["nbval-check-output"]
+from ftlab.display import wrap
+from ftlab.teaching import lesson05
+
 words = files.read_data("lessons/teacher.yaml")
 seeds = words["seeds"]
 for seed in seeds[::5]:
@@ -88,12 +89,11 @@ print(f"{len(seeds)} messages, {len(words['topics'])} topics")
 # **Predict.** What will the small one answer, and what the large one?
 
 # %%
-from openai import OpenAI
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import os
 
-folder = models.get(BASE)
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
+from openai import OpenAI
+
+model, tokenizer = models.load(BASE)
 endpoint = recorded.serve(model, tokenizer, name="small")
 local = OpenAI(base_url=endpoint.url, api_key="none")
 client, TEACHER = local, recorded.RECORDED
@@ -101,9 +101,9 @@ if os.environ.get("OPENAI_MODEL"):
     client, TEACHER = OpenAI(), os.environ["OPENAI_MODEL"]
 
 prompt = words["paraphrase"].format(text=seeds[5]["text"], manner=words["manners"][0])
+chat = [{"role": "user", "content": prompt}]
 print(prompt)
 for name, who in {"small": local, TEACHER: client}.items():
-    chat = [{"role": "user", "content": prompt}]
     reply = who.chat.completions.create(model=name, messages=chat, max_tokens=60)
     print(f"\n{reply.model}: {reply.choices[0].message.content}")
 
@@ -112,13 +112,10 @@ for name, who in {"small": local, TEACHER: client}.items():
 # `"length"` when the limit cut it off. An answer that was cut off must not become a training row.
 #
 # **Exercise 05.1.** Ask a model through the client, with at most `most` tokens. Return the text of
-# the answer, or `None` if it was cut off. Stuck? `hint("05.1", 1)`, then `hint("05.1", 2)`.
+# the answer, or `None` if it was cut off. Stuck? `ftlab.hint("05.1", 1)`, then `ftlab.hint("05.1", 2)`.
+
 
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-
 def text_of(client, model, prompt, most):
     """The text of an answer to one prompt, or None if the limit cut it off."""
     # solution:
@@ -139,10 +136,6 @@ check("05.1", text_of)
 # not nearly the same text, and it is a message and not an answer to one. `alike` is the share of
 # words that two texts have in common, of all words that either has (the **Jaccard index**). At
 # which value a text is too near is a choice; 0.7 is ours.
-#
-# The second cell sends twelve messages to each model. `ask_all` has eight requests under way at a
-# time (section 3 says why) and shows a bar; `lesson05.text_of` is exercise 05.1, solved.
-
 
 # %%
 ANSWER = r"\b(sorry|assist|chatbot)\b|customer's message|\["
@@ -167,12 +160,14 @@ def fault(text, source, others=()):
     return "near another" if any(alike(text, one) >= 0.7 for one in others) else ""
 
 
+# %% [markdown]
+# Twelve messages go to each model. `ask_all` has eight requests under way at a time (section 3 says
+# why) and shows a bar; `lesson05.text_of` is exercise 05.1, solved.
+
 # %%
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from ftlab.display import wrap
-from ftlab.teaching import lesson05
 from rich.progress import track
 
 
@@ -182,11 +177,11 @@ def ask_all(ask, prompts):
         return list(track(pool.map(ask, prompts), "asking", total=len(prompts)))
 
 
+# %%
 asked = lesson05.requests()
-twelve = slice(12, 60, 4)  # of four manners the first: as a quick text message
+twelve = asked["paraphrase"][12:60:4]  # the first manner of four: a text message
 for name, who in {"small": local, TEACHER: client}.items():
-    ask = partial(lesson05.text_of, who, name, most=48)
-    texts = ask_all(ask, asked["paraphrase"][twelve])
+    texts = ask_all(partial(lesson05.text_of, who, name, most=48), twelve)
     faults = [fault(text, seed["text"]) for text, seed in zip(texts, seeds[3:15])]
     print(f"{name}: {faults.count('')} of {len(texts)} usable")
     for text, why in list(zip(texts, faults))[2:5]:
@@ -205,17 +200,15 @@ for name, who in {"small": local, TEACHER: client}.items():
 # **Predict.** Sixteen requests, one after another and then eight at once. How many times faster?
 
 # %%
+import time
+
 slow = recorded.serve(delay=0.2)
 distant = OpenAI(base_url=slow.url, api_key="none")
 ask = partial(lesson05.text_of, distant, recorded.RECORDED, most=400)
-sixteen = asked["paraphrase"][:16]
-
-start = time.monotonic()
-alone = [ask(prompt) for prompt in sixteen]
-middle = time.monotonic()
-together = ask_all(ask, sixteen)
+sixteen, start = asked["paraphrase"][:16], time.monotonic()
+alone, middle = [ask(prompt) for prompt in sixteen], time.monotonic()
+print("the same answers:", ask_all(ask, sixteen) == alone)
 print(f"alone {middle - start:.1f} s, eight at once {time.monotonic() - middle:.1f} s")
-print("the same answers:", alone == together)
 slow.close()
 
 # %% [markdown]
@@ -223,14 +216,7 @@ slow.close()
 # tries again by itself (`max_retries`).
 #
 # A long run can break off: a lost connection, a full disk, Ctrl-C. So each answer is written to the
-# disk at once, under a **hash** of its request: a short code that is the same for the same text. We
-# ask for twenty paraphrases, open the file anew as after a kill, and ask for all: 21 messages, each
-# in four manners. **Predict.** How many requests go out the second time?
-#
-# Then come the other requests. Each message is translated to Finnish and to Japanese and **back**
-# (**back-translation**). For each topic and six places, such as a gym, five **new** messages are
-# asked for, with the three seeds as examples (**few-shot**). Unit tests and tool calls are for
-# sections 5 and 10.
+# disk at once, under a **hash** of its request: a short code that is the same for the same text.
 
 # %%
 from ftlab.curation.answer_cache import AnswerCache
@@ -244,7 +230,17 @@ def ask_once(prompt):
     return cache.get(chat).text
 
 
-file = Path(tempfile.mkdtemp()) / "answers.jsonl"
+# %% [markdown]
+# We ask for twenty paraphrases, open the file anew as after a kill, and ask for all: 21 messages,
+# each in four manners. **Predict.** How many requests go out the second time?
+#
+# Then come the other requests. Each message is translated to Finnish and to Japanese and **back**
+# (**back-translation**). For each topic and six places, such as a gym, five **new** messages are
+# asked for, with the three seeds as examples (**few-shot**). Unit tests and tool calls are for
+# sections 5 and 10.
+
+# %%
+file = tempfile.mkdtemp() + "/answers.jsonl"
 cache = AnswerCache(file)
 ask_all(ask_once, asked["paraphrase"][:20])
 cache = AnswerCache(file)  # as after a kill
@@ -266,19 +262,15 @@ print({kind: len(some) for kind, some in replies.items()})
 # shows what the course's `tidy` makes of one reply.
 
 # %% tags=["nbval-check-output"]
-FENCE = "`" * 3
 MARKS = {
-    "preamble": r"\A(sure|here)\b[^\n]*:\n",
-    "quotation marks": r'(\A|:\n\n)"',
-    "fence": FENCE,
-    "remark at the end": rf"\n\n[(（*]|{FENCE}\n\n\S",
-}
-table = pandas.DataFrame(
-    {kind: {name: sum(bool(re.search(mark, reply, re.I)) for reply in some)
-            for name, mark in MARKS.items()} for kind, some in replies.items()}
-)  # fmt: skip
-print(table.T)
+    "preamble": r"\A(sure|here)\b[^\n]*:\n", "quotation marks": r'(\A|:\n\n)"',
+    "fence": "```", "remark at the end": r"\n\n[(（*]|```\n\n\S",
+}  # fmt: skip
 print(wrap(f"{replies['back'][22]!r} -> {lesson05.tidy(replies['back'][22])!r}"))
+pandas.DataFrame(
+    {name: {kind: sum(bool(re.search(mark, reply, re.I)) for reply in some)
+            for kind, some in replies.items()} for name, mark in MARKS.items()}
+)  # fmt: skip
 
 # %% [markdown]
 # A student that is trained on rows that begin with "Sure!" may learn to begin so. The five new
@@ -303,7 +295,6 @@ def messages_in(reply):
 
 check("05.2", messages_in)
 
-
 # %% [markdown]
 # For code, the course's own `clean` takes off preambles, fences and remarks. In a file of Python
 # each of them is a syntax error. **Predict.** Of the thirty modules, how many are Python as they
@@ -313,8 +304,8 @@ check("05.2", messages_in)
 import ast
 
 from ftlab.curation.cleaning import clean
-from ftlab.evaluation.intervals import paired_bootstrap
-from ftlab.teaching import claims
+from ftlab.evaluation.intervals import paired_bootstrap, wilson_interval
+from ftlab.teaching import claims, plots_data
 
 
 def is_python(text):
@@ -326,7 +317,7 @@ def is_python(text):
 
 
 modules = [clean(reply)[0] for reply in replies["code"]]
-led = [r.partition(FENCE)[0] + m for r, m in zip(replies["code"], modules)]
+led = [r.partition("```")[0] + m for r, m in zip(replies["code"], modules)]
 came, kept, cleaned = (list(map(is_python, t)) for t in (replies["code"], led, modules))
 print(f"as they came {sum(came)}, preamble left on {sum(kept)}, cleaned {sum(cleaned)}")
 claims.record(31, paired_bootstrap(kept, [1] * 30, cleaned, [1] * 30, seed=SEED))
@@ -352,13 +343,11 @@ functions = unit_tests.examples(words["functions"], seed=5)
 wrong = re.sub(r"(assertEqual\(.*, )\S+\)", r"\1'wrong')", modules[0], count=1)
 ask = partial(lesson05.text_of, local, "small", most=160)
 weak = [clean(reply or "")[0] for reply in ask_all(ask, asked["code"][:SMALL])]
-tried = {TEACHER: modules, "one value changed": [wrong], "small": weak}
-
 print("contained by:", sandbox.level())
-for name, some in tried.items():
-    marks = map(unit_tests.score, functions, some)
-    good = sum(mark["passes"].num for mark in marks)
-    print(f"{name}: {sum(map(is_python, some))} Python, {good:.0f} of {len(some)} pass")
+for name, some in {TEACHER: modules, "value changed": [wrong], "small": weak}.items():
+    good = sum(unit_tests.score(*pair)["passes"].num for pair in zip(functions, some))
+    code = sum(map(is_python, some))
+    print(f"{name}: {code} Python, {good:.0f} of {len(some)} pass")
 print(f"rejected: {weak[0][:160]!r}")
 
 # %% [markdown]
@@ -377,7 +366,6 @@ print(f"rejected: {weak[0][:160]!r}")
 # `lesson05.candidates` takes the messages out of the replies, with `tidy` and exercise 05.2.
 # **Predict.** Which of the three ways loses the most, and why?
 
-
 # %% tags=["nbval-check-output"]
 from ftlab.tasks import triage
 
@@ -386,14 +374,14 @@ tests = [data.prompt(row)[-1]["content"] for row in held_out]
 made, log = [("seed", s["topic"], s["text"], s["text"]) for s in seeds], []
 for way, topic, source, text in lesson05.candidates(replies):
     reason = fault(text, source, [*tests, *(row[3] for row in made)]) or "kept"
-    log.append({"way": way, "result": reason, "from": source, "text": text})
+    log.append((way, reason, source, text))
     if reason == "kept":
         made.append((way, topic, source or text, text))
-log = pandas.DataFrame(log)
-for _, row in log[log["result"] != "kept"].groupby("result").head(2).iterrows():
-    print(wrap(f"{row['from']} -> {row['text']}", f"{row['result']}: "))
+log = pandas.DataFrame(log, columns=["way", "result", "source", "text"])
+for row in log[log.result != "kept"].groupby("result").head(2).itertuples():
+    print(wrap(f"{row.source} -> {row.text}", f"{row.result}: "))
 print(f"{len(seeds)} seeds have become {len(made)} rows")
-pandas.crosstab(log["way"], log["result"])
+pandas.crosstab(log.way, log.result)
 
 # %% [markdown]
 # Read the rejected ones. Many translations come home nearly as they left; and "4 tickets" that came
@@ -438,16 +426,13 @@ rows = [
 again = [row for row in rows if data.meta(row)["way"] != "new"]
 mixed = random.Random(SEED).sample(again, len(again))
 parts = split(again, [0.75, 0.25], by=["group"], label="completion", near=False)
-cut = len(parts["test"])
-ways = {
-    "random rows": (mixed[cut:], mixed[:cut]),
-    "whole groups": (parts["train"], parts["test"]),
-    "held out from the start": (again, held_out),
-}
+whole, cut = (parts["train"], parts["test"]), len(parts["test"])
+ways = {"random rows": (mixed[cut:], mixed[:cut]), "whole groups": whole,
+        "held out from the start": (again, held_out)}  # fmt: skip
 for name, (train, test) in ways.items():
-    named, wanted = triage.baseline(train, test), map(data.answer, test)
+    named = zip(triage.baseline(train, test), map(data.answer, test))
     leaks = lesson05.leaking(*([data.meta(r) for r in part] for part in (train, test)))
-    right = sum(a == b for a, b in zip(named, wanted)) / len(test)
+    right = sum(said == want for said, want in named) / len(test)
     print(f"{name}: {right:.2f} right of {len(test)}, {leaks} leak")
 
 # %% [markdown]
@@ -464,24 +449,19 @@ for name, (train, test) in ways.items():
 # `everything`, has all that the teacher made and reads more (see the column `read`).
 #
 # It was run beforehand (`experiments/amplify.py`), each arm several times: the columns `seed 0` and
-# so on are random seeds, with which the messages are drawn and the training begins. `tuned` is their
-# mean, and `linear` a logistic regression on the same rows. **Predict.** Order the arms.
+# so on are random seeds, with which the messages are drawn and the training begins. `tuned model` is
+# their mean; a logistic regression learned from the same rows. **Predict.** Order the arms.
 
 # %% tags=["nbval-check-output"]
-from ftlab.files import data_path
-from ftlab.teaching import plots_data
-
-grid = pandas.read_csv(data_path("grids/amplify.csv"), comment="#")
-grid = grid.assign(
-    tuned=grid["right"] / grid["of"], linear=grid["logistic"] / grid["of"]
-)
-means = grid.groupby("arm", sort=False)[["rows", "read", "tuned", "linear"]].mean()
-each = grid.pivot(index="arm", columns="seed", values="tuned").add_prefix("seed ")
+grid = pandas.read_csv(files.data_path("grids/amplify.csv"), comment="#")
+grid["tuned model"] = grid.right / grid.of
+grid["logistic regression"] = grid.logistic / grid.of
+arms = grid.groupby("arm", sort=False)
+means = arms[["rows", "read", "tuned model", "logistic regression"]].mean()
+each = grid.pivot(index="arm", columns="seed", values="tuned model").add_prefix("seed ")
 print(means.join(each).round(2).to_string())
-plots_data.groups(
-    {"tuned model": dict(means["tuned"]), "logistic regression": dict(means["linear"])},
-    title="Topics right, by what was added to 21 seeds",
-)
+title = "Topics right, by what was added to 21 seeds"
+plots_data.groups(means.iloc[:, 2:].to_dict(), title=title)
 
 # %% [markdown]
 # Compare the columns `seed` of one arm with the differences between arms. With one training of each,
@@ -490,20 +470,22 @@ plots_data.groups(
 
 
 # %% tags=["nbval-check-output"]
+def marks(runs):
+    """1 or 0 for each answer of some runs, in order."""
+    return [int(mark) for run in runs.sort_values("seed").answers for mark in run[1:]]
+
+
 def gap(before, after):
     """How much more is right in some runs than in others, on the same messages."""
-    a, b = (
-        [int(mark) for run in runs.sort_values("seed")["answers"] for mark in run[1:]]
-        for runs in (before, after)
-    )
+    a, b = marks(before), marks(after)
     return paired_bootstrap(a, [1] * len(a), b, [1] * len(b), seed=SEED)
 
 
-arms = dict(list(grid.groupby("arm", sort=False)))
-for arm in list(arms)[1:]:
-    print(f"{arm:17} minus the seeds alone: {gap(arms['seeds'], arms[arm])}")
-print(f"new minus written by hand: {gap(arms['written'], arms['new'])}")
-claims.record(30, gap(arms["seeds"], arms["paraphrase"]))
+runs = dict(list(arms))
+for arm in means.index[1:]:
+    print(f"{arm} minus the seeds alone: {gap(runs['seeds'], runs[arm])}")
+print(f"new minus written by hand: {gap(runs['written'], runs['new'])}")
+claims.record(30, gap(runs["seeds"], runs["paraphrase"]))
 
 # %% [markdown]
 # An interval that holds zero shows no difference; which arms show one? `everything` has more rows
@@ -521,35 +503,32 @@ from trl import SFTTrainer
 
 
 def fine_tune(rows, steps):
-    """A trainer with a fresh copy of the base and an adapter on its upper half."""
-    base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    """Train an adapter on the upper half of a fresh copy of the base."""
+    base, _ = models.load(BASE)
     rate = ftlab.learning_rate("lora", base.num_parameters()).high
     trainer = SFTTrainer(
-        base.to(PROFILE.device), processing_class=tokenizer,
-        callbacks=[ftlab.LiveCurve()],
+        base, processing_class=tokenizer, callbacks=[ftlab.LiveCurve()],
         args=ftlab.sft_config(max_steps=steps, learning_rate=rate, seed=SEED,
                               per_device_train_batch_size=4),
         train_dataset=Dataset.from_list(rows).select_columns(["prompt", "completion"]),
         peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base)),
     )  # fmt: skip
     ftlab.preflight(ftlab.faster_on_cpu(trainer))
-    return trainer
+    trainer.train()
+    return trainer.model
 
 
 # %%
-from ftlab.evaluation.intervals import wilson_interval
 from ftlab.generation import generate
 
-chosen = rows[: len(seeds)]
-for topic in words["topics"]:
-    new = [r for r in rows if data.meta(r)["way"] == "new" and data.answer(r) == topic]
-    chosen += random.Random(SEED).sample(new, 6)
-trainer = fine_tune(chosen, STEPS)
-result = trainer.train()
+new = [row for row in rows if data.meta(row)["way"] == "new"]
+random.Random(SEED).shuffle(new)
+by_topic = {t: [row for row in new if data.answer(row) == t] for t in words["topics"]}
+chosen = rows[: len(seeds)] + [row for some in by_topic.values() for row in some[:6]]
 chats = [data.prompt(row) for row in held_out]
-answers = generate(trainer.model, tokenizer, chats, max_new_tokens=6)
-good = [triage.score(row, text)["right"].num for row, text in zip(held_out, answers)]
-print(f"{len(chosen)} rows: {wilson_interval(sum(good), len(good))}")
+answers = generate(fine_tune(chosen, STEPS), tokenizer, chats, max_new_tokens=6)
+right = sum(triage.score(*pair)["right"].num for pair in zip(held_out, answers))
+print(f"{len(chosen)} rows: {wilson_interval(right, len(answers))}")
 
 # %% [markdown]
 # Does the interval hold the figure of the arm `new`? Other new messages were drawn here.
@@ -579,21 +558,17 @@ print(f"{len(chosen)} rows: {wilson_interval(sum(good), len(good))}")
 # 40, in rounds 1 to 3: with all answers, with those that passed, and with cooler ones?
 
 # %% tags=["nbval-check-output"]
-loop = pandas.read_csv(data_path("grids/self_training.csv"), comment="#")
+loop = pandas.read_csv(files.data_path("grids/self_training.csv"), comment="#")
 loop["passed"] /= loop["sampled"]
 each = loop.pivot(index=["kept", "round"], columns="seed", values="helpful")
 means = loop.groupby(["kept", "round"])[["passed", "openings", "words"]].mean().round(2)
 print(each.add_prefix("seed ").join(means).to_string())
-
-gold, points = loop[loop["kept"] == "gold"], {}
+gold, points = loop[loop.kept == "gold"], {}
 for kept in ("all", "checked", "all, cooler"):
-    some = loop[loop["kept"] == kept]
+    some = loop[loop.kept == kept]
     sums = pandas.concat([gold, some]).groupby("round")[["helpful", "of"]].sum()
-    points[kept] = {
-        r.Index: wilson_interval(r.helpful, r.of) for r in sums.itertuples()
-    }
-    last = some[some["round"] == 3]
-    change = gap(gold[gold["seed"].isin(last["seed"])], last)
+    points[kept] = {n: wilson_interval(*pair) for n, pair in sums.T.items()}
+    change = gap(gold[gold.seed.isin(some.seed)], some[some["round"] == 3])
     print(f"{kept}, round 3 minus round 0: {change}")
     if kept == "all":
         claims.record(23, change)
@@ -625,21 +600,17 @@ plots_data.curves(points, title=title, xlabel="round", ylabel="share helpful")
 # to tell a model which functions there are, and to restrict what a model can write (section 11).
 
 # %%
-from typing import Annotated, Literal
+from pydantic import BaseModel, Field
 
-from pydantic import BaseModel, Field, ValidationError
-
-Day = Literal[
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
-]
-Time = Annotated[str, Field(pattern=r"^[0-2]\d:[0-5]\d$")]
+Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
+              "Sunday"]  # fmt: skip
 
 
 class book_table(BaseModel, extra="forbid"):
     name: str | None
     people: int | None
     day: Day | None
-    time: Time | None
+    time: str | None = Field(pattern=r"^[0-2]\d:[0-5]\d$")
 
 
 class cancel_booking(BaseModel, extra="forbid"):
@@ -664,10 +635,8 @@ def invalid(text):
     try:
         call = json.loads(text)
         TOOLS[call["tool"]].model_validate(call["arguments"], strict=True)
-    except ValidationError as error:
-        return error.errors()[0]["msg"]
-    except (ValueError, KeyError, TypeError) as error:
-        return f"no call: {type(error).__name__}"
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's is a ValueError
+        return str(error).partition(" [type")[0]
     return ""
 
 
@@ -709,8 +678,7 @@ check("05.4", tool_record)
 # training rows below have them. An answer that is complete is valid. Is it *right*?
 
 # %%
-from llguidance import LLMatcher
-from llguidance.hf import from_tokenizer
+from llguidance import LLMatcher, hf
 
 schema = {"anyOf": [
     {"type": "object", "required": ["tool", "arguments"], "additionalProperties": False,
@@ -719,20 +687,20 @@ schema = {"anyOf": [
 ]}  # fmt: skip
 spaces = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 grammar = LLMatcher.grammar_from_json_schema(schema, defaults=spaces)
-size, end = model.config.vocab_size, tokenizer.eos_token_id
-tokens = from_tokenizer(tokenizer, n_vocab=size, eos_token=end)
-
 
 # %%
+end, size = tokenizer.eos_token_id, model.config.vocab_size
+tokens = hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=end)
+
+
 def constrained(model, chat):
     """A model's answer to a chat: JSON that fits the schema."""
     batch = tokenizer.apply_chat_template(
-        [chat], add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        chat, add_generation_prompt=True, return_dict=True, return_tensors="pt"
     ).to(model.device)
     start, matcher = batch["input_ids"].shape[1], LLMatcher(tokens, grammar)
 
-    def allowed(_, ids):
-        """The tokens with which the answer can still fit the schema."""
+    def allowed(_, ids):  # the tokens with which the answer can still fit the schema
         if len(ids) > start:
             matcher.consume_token(int(ids[-1]))
         return [n for n, bias in enumerate(matcher.compute_logit_bias()) if bias]
@@ -752,34 +720,30 @@ def constrained(model, chat):
 # Calls in form, and all right, of the base and of the tuned model, free and constrained.
 
 # %%
-system = words["call"]
 call_rows = [
-    data.example(s, json.dumps(json.loads(t)), system=system) for s, t in valid
+    data.example(sentence, json.dumps(json.loads(text)), system=words["call"])
+    for sentence, text in valid
 ]
 random.Random(SEED).shuffle(call_rows)
 caller = fine_tune(call_rows[:12], CALL_STEPS)
-result = caller.train()
 
 # %%
 left = call_rows[12:]
 chats, wanted = [data.prompt(row) for row in left], [data.answer(row) for row in left]
 systems = {"teacher": wanted}
-for name, each in {"base": model, "tuned": caller.model}.items():
+for name, each in {"base": model, "tuned": caller}.items():
     systems[f"{name}, free"] = generate(each, tokenizer, chats, max_new_tokens=64)
     systems[f"{name}, constrained"] = [constrained(each, chat) for chat in chats]
-
-counts = {}
+want, counts = [json.loads(text) for text in wanted], {}
 for name, texts in systems.items():
     calls = [{} if invalid(text) else json.loads(text) for text in texts]
-    empty = [call and set(call["arguments"].values()) == {None} for call in calls]
-    right = [(call, json.loads(text)) for call, text in zip(calls, wanted)]
-    counts[name] = {
-        "in form": sum(map(bool, calls)), "but empty": sum(map(bool, empty)),
-        "right tool": sum(call.get("tool") == want["tool"] for call, want in right),
-        "all right": sum(call == want for call, want in right),
-    }  # fmt: skip
+    empty = [bool(call) and set(call["arguments"].values()) == {None} for call in calls]
+    tools = [call.get("tool") == right["tool"] for call, right in zip(calls, want)]
+    right = [call == right for call, right in zip(calls, want)]
     print(wrap(texts[1], f"{name}: "))
-pandas.DataFrame(counts).T
+    counts[name] = [sum(map(bool, calls)), sum(empty), sum(tools), sum(right)]
+columns = ["in form", "but empty", "right tool", "all right"]
+pandas.DataFrame(counts, index=columns).T
 
 # %% [markdown]
 # The printed calls answer one guest: compare them with the teacher's. Then compare `in form` with
@@ -807,9 +771,8 @@ talk["messages"] += [
     {"role": "tool", "tool_call_id": "call_0", "content": "closed"},
     {"role": "assistant", "content": "Sorry, we are closed on Mondays."},
 ]
-plain = {key: rows[0][key] for key in ("prompt", "completion")}
 print(formats.line_of(talk, "openai")["messages"])
-table = {}
+plain, table = {key: rows[0][key] for key in ("prompt", "completion")}, {}
 for name in formats.FORMATS:
     table[name] = {"a topic": ", ".join(formats.line_of(plain, name))}
     try:
@@ -839,15 +802,12 @@ from ftlab.curation import doctor
 from rich import print as show
 
 MINE = [(one["text"], one["topic"]) for one in words["mine"]]  # put your own here
-sources = [(text, topic) for text, topic in MINE for _ in range(2)]
-prompts = [
-    words["paraphrase"].format(text=text, manner=words["manners"][n % 2])
-    for n, (text, _) in enumerate(sources)
-]
+sources = [(*pair, manner) for pair in MINE for manner in words["manners"][:2]]
+prompts = [words["paraphrase"].format(text=text, manner=m) for text, _, m in sources]
 name = "small" if client is local else TEACHER
 texts = ask_all(partial(lesson05.text_of, client, name, most=60), prompts)
 mine = {text: (topic, text) for text, topic in MINE}
-for (source, topic), text in zip(sources, texts):
+for (source, topic, _), text in zip(sources, texts):
     if text and not fault(lesson05.tidy(text), source, mine):
         mine[lesson05.tidy(text)] = (topic, source)
 rows = [data.example(text, topic, group=group) for text, (topic, group) in mine.items()]
