@@ -89,16 +89,9 @@ class _Row:
 
 @torch.inference_mode()
 def decode(
-    model: Any,
-    prompts: list[list[int]],
-    limits: list[int],
-    stops: list[int],
-    pad: int,
-    *,
-    batch_size: int,
-    temperature: float = 0.0,
-    seeds: Sequence[tuple[int, int]] | None = None,
-) -> Iterator[tuple[int, list[int]]]:
+    model: Any, prompts: list[list[int]], limits: list[int], stops: list[int], pad: int, *,
+    batch_size: int, temperature: float = 0.0, seeds: Sequence[tuple[int, int]] | None = None,
+) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
     """Yield (number of the prompt, tokens of its answer) as answers end, without the stop token.
 
     Args:
@@ -144,7 +137,7 @@ class _Batch:
         self.shared: Any = Cache(layer_class_to_replicate=_Layer)
         self.prefix = _common(prompts)
         if self.prefix:
-            self._forward([self.prefix], [0], self.shared)
+            self._forward([self.prefix], [0], self.shared, [])
 
     def step(self) -> list[tuple[_Row, int]]:
         """Admit prompts, or add a token to every row; return the new token of each such row."""
@@ -155,7 +148,7 @@ class _Batch:
             self._arrange(live)
         ids = [[row.answer[-1] if row.answer else self.pad] for row in self.rows]
         own = [row.cached + 1 - len(self.prefix) for row in self.rows]
-        return self._pick(self.rows, self._forward(ids, own, self.cache))
+        return self._pick(self.rows, self._forward(ids, own, self.cache, self.rows))
 
     def _admit(self, live: list[_Row]) -> list[tuple[_Row, int]]:
         """Compute prompts that wait, as many as fit, and put them behind the live rows."""
@@ -169,9 +162,9 @@ class _Batch:
             keys, values = (s.expand(count, -1, -1, -1) for s in (layer.keys, layer.values))
             cache.update(keys, values, number)
         padded = [[self.pad] * (wide - len(rest)) + rest for rest in rests]
-        logits = self._forward(padded, [len(rest) for rest in rests], cache)
         streams = [random.Random("{} {}".format(*self.seeds[i])) for i in indices]
         new = [_Row(i, self.prompts[i], stream) for i, stream in zip(indices, streams, strict=True)]
+        logits = self._forward(padded, [len(rest) for rest in rests], cache, new)
         self._arrange(live, new, cache)
         return self._pick(new, logits)
 
@@ -188,8 +181,10 @@ class _Batch:
             if cache:
                 cache.layers[number] = None  # frees its memory before the next layer is copied
 
-    def _forward(self, ids: list[list[int]], own: list[int], cache: Any) -> torch.Tensor:
-        """Run the model on each row's new `ids`, filled up at the left.
+    def _forward(
+        self, ids: list[list[int]], own: list[int], cache: Any, rows: list[_Row]
+    ) -> torch.Tensor:
+        """Run the model on the new `ids` of each of `rows`, filled up at the left.
 
         Of each row the shared prefix and so many last columns as `own` says are not masked. Returns
         the logits of the last token, [rows, vocabulary].
@@ -211,11 +206,8 @@ class _Batch:
         """Choose a token for each row that is not done, from its logits, [rows, vocabulary]."""
         live = [number for number, row in enumerate(rows) if not row.done]
         rows, logits = [rows[number] for number in live], logits[live].float()
-        if self.penalty != 1.0:  # Keskar et al. 2019, https://arxiv.org/abs/1909.05858
-            for row, scores in zip(rows, logits, strict=True):
-                seen = list({*row.prompt, *row.answer})
-                was = scores[seen]
-                scores[seen] = torch.where(was > 0, was / self.penalty, was * self.penalty)
+        for row, scores in zip(rows, logits, strict=True):
+            self._penalise(row, scores)
         if self.temperature:
             total = (logits / self.temperature).softmax(-1).cpu().double().cumsum(-1)
             draws = torch.tensor([row.random.random() for row in rows], dtype=torch.float64)
@@ -224,6 +216,13 @@ class _Batch:
         else:
             tokens = logits.argmax(-1)
         return list(zip(rows, tokens.tolist(), strict=True))
+
+    def _penalise(self, row: _Row, scores: torch.Tensor) -> None:
+        """Lower what was there before: Keskar et al. 2019, https://arxiv.org/abs/1909.05858."""
+        if self.penalty != 1.0:
+            seen = list({*row.prompt, *row.answer})
+            was = scores[seen]
+            scores[seen] = torch.where(was > 0, was / self.penalty, was * self.penalty)
 
 
 def _common(prompts: list[list[int]]) -> list[int]:

@@ -29,10 +29,8 @@ class Answer:
     text: str
     tokens_in: int = 0
     tokens_out: int = 0
-    finished: bool = True
-    """False where the limit on its length cut it off."""
-    model: str = ""
-    """Who wrote it, as the endpoint says."""
+    finished: bool = True  # False where the limit on its length cut it off
+    model: str = ""  # who wrote it, as the endpoint says
     seconds: float = 0.0
 
 
@@ -122,15 +120,10 @@ class Teacher:
 
 
 def connect(
-    model: str | None = None,
-    *,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    answer_tokens: int = 1024,
-    temperature: float | None = None,
-    timeout: float = 120.0,
+    model: str | None = None, *, base_url: str | None = None, api_key: str | None = None,
+    answer_tokens: int = 1024, temperature: float | None = None, timeout: float = 120.0,
     retries: int = 5,
-) -> Teacher:
+) -> Teacher:  # fmt: skip
     """Return a model behind an OpenAI-compatible endpoint, once it is known to be there.
 
     Args:

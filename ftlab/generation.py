@@ -22,18 +22,11 @@ Progress = Callable[[int, int, float], None]
 
 
 def generate(
-    model: Any,
-    tokenizer: Any,
-    conversations: Sequence[Sequence[dict[str, Any]]],
-    *,
-    max_new_tokens: int = 256,
-    batch_size: int = 200,
-    temperature: float = 0.0,
-    seed: int | Sequence[int] = 0,
-    progress: Progress | None = None,
-    rows: Sequence[Mapping[str, Any]] | None = None,
-    thoughts: bool = False,
-) -> list[str]:
+    model: Any, tokenizer: Any, conversations: Sequence[Sequence[dict[str, Any]]], *,
+    max_new_tokens: int = 256, batch_size: int = 200, temperature: float = 0.0,
+    seed: int | Sequence[int] = 0, progress: Progress | None = None,
+    rows: Sequence[Mapping[str, Any]] | None = None, thoughts: bool = False,
+) -> list[str]:  # fmt: skip
     """Return the model's answer to each conversation, in the order given.
 
     An answer ends where the template ends a turn; special tokens are not part of it, nor is a
@@ -106,14 +99,9 @@ def split_thought(text: str) -> tuple[str | None, str]:
 
 
 def continue_text(
-    model: Any,
-    tokenizer: Any,
-    text: str,
-    *,
-    max_new_tokens: int = 256,
-    temperature: float = 0.0,
+    model: Any, tokenizer: Any, text: str, *, max_new_tokens: int = 256, temperature: float = 0.0,
     seed: int = 0,
-) -> str:
+) -> str:  # fmt: skip
     """Return how the model goes on with plain `text`, without the chat template.
 
     Raises:
@@ -149,14 +137,9 @@ def _reporter(progress: Progress | None, total: int, every: int) -> Callable[[],
 
 
 def _from_model(
-    model: Any,
-    tokenizer: Any,
-    prompts: list[list[int]],
-    max_new_tokens: int,
-    batch_size: int,
-    sampling: dict[str, Any],
-    report: Callable[[], None],
-) -> list[str]:
+    model: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int, batch_size: int,
+    sampling: dict[str, Any], report: Callable[[], None],
+) -> list[str]:  # fmt: skip
     """Generate from token ids: in batches, or one by one where a batch could change answers."""
     from ftlab.decoding import decode, has_plain_cache
     from ftlab.templates import end_of_turn_ids
@@ -192,15 +175,9 @@ def _from_model(
 
 
 def _one_by_one(
-    model: Any,
-    prompts: list[list[int]],
-    limits: list[int],
-    stops: list[int],
-    pad: int,
-    *,
-    temperature: float,
-    seeds: Sequence[tuple[int, int]],
-) -> Iterator[tuple[int, list[int]]]:
+    model: Any, prompts: list[list[int]], limits: list[int], stops: list[int], pad: int, *,
+    temperature: float, seeds: Sequence[tuple[int, int]],
+) -> Iterator[tuple[int, list[int]]]:  # fmt: skip
     """Answer one prompt at a time with transformers' own loop."""
     import torch
 

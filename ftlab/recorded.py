@@ -20,8 +20,7 @@ from ftlab.files import data_path, read_text
 
 __all__ = ["RECORDED", "Endpoint", "read_recorded", "request_hash", "serve"]
 
-RECORDED = "recorded"
-"""The model's name under which recorded replies are asked for."""
+RECORDED = "recorded"  # the model's name under which recorded replies are asked for
 
 
 def read_recorded(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -63,13 +62,9 @@ class Endpoint:
 
 
 def serve(
-    model: Any = None,
-    tokenizer: Any = None,
-    *,
-    name: str = "smollm2-135m",
-    files: Sequence[str] = ("teacher", "judge"),
-    delay: float = 0.0,
-) -> Endpoint:
+    model: Any = None, tokenizer: Any = None, *, name: str = "smollm2-135m",
+    files: Sequence[str] = ("teacher", "judge"), delay: float = 0.0,
+) -> Endpoint:  # fmt: skip
     """Start an OpenAI-compatible endpoint on this machine; it runs until `close()`.
 
     It knows chat completions, as `ftlab.serving.chat` answers them but with temperature 0 where a

@@ -101,7 +101,9 @@ def verdict() -> dict:
     right = [data.answer(record) for record in records]
     some = [text if i % 3 else right[0] for i, text in enumerate(right)]
     made = compare(task, records, {"one": [right[0]] * 45, "some": some}, seed=3).to_json()
-    return {key: made[key] for key in ("n", "sentence", "systems", "differences", "outcomes")}
+    outcomes = {p["b"]: {key: p[key] for key in ("win", "tie", "loss")} for p in made["pairs"]}
+    kept = {key: made[key] for key in ("n", "sentence", "systems", "differences")}
+    return {**kept, "outcomes": outcomes}
 
 
 def findings() -> list:

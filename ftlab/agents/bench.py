@@ -86,8 +86,7 @@ class Ran:
     passed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     lines: set[int] = field(default_factory=set)
-    ended: bool = True
-    """False where they did not all come to a verdict."""
+    ended: bool = True  # False where they did not all come to a verdict
 
 
 def target_of(function: Function) -> str:

@@ -24,8 +24,7 @@ class Function:
     name: str
     source: str
     signature: str
-    module: str
-    """Where tests import it from, as in "shop.cart"."""
+    module: str  # where tests import it from, as in "shop.cart"
     path: Path
     line: int
     names: frozenset[str] = field(default=frozenset(), repr=False)
@@ -37,8 +36,7 @@ class Source:
     """A Python file; `why` says what keeps its functions from being tested, "" if nothing does."""
 
     path: Path
-    root: Path
-    """The folder that it is imported from."""
+    root: Path  # the folder that it is imported from
     module: str
     functions: list[Function] = field(default_factory=list)
     why: str = ""

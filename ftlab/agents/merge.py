@@ -23,12 +23,9 @@ class Addition:
 
     function: str
     module: str
-    tests: list[str]
-    """The source of each: a method's or a function's, not indented."""
-    imports: set[str]
-    """Statements such as "import math"."""
-    names: set[str]
-    """What is imported from the function's module."""
+    tests: list[str]  # the source of each: a method's or a function's, not indented
+    imports: set[str]  # statements such as "import math"
+    names: set[str]  # what is imported from the function's module
 
 
 def _tree(text: str) -> ast.Module:

@@ -22,25 +22,18 @@ class Outcome:
     """One function: what the model proposed, and what that is worth."""
 
     function: Function
-    file: Path
-    """Where its tests go."""
-    modules: dict[str, str] = field(repr=False)
-    """Of its project, by name."""
-    proposed: int = 0
-    """Different tests that the model wrote, or calls that it proposed."""
+    file: Path  # where its tests go
+    modules: dict[str, str] = field(repr=False)  # of its project, by name
+    proposed: int = 0  # different tests that the model wrote, or calls that it proposed
     tests: dict[str, str] = field(default_factory=dict)
     """Name -> source of each test that passes and keeps the standards."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Test, or call -> why it was not taken."""
-    repaired: int = 0
-    """Tests that pass only since the model saw them fail."""
+    failed: dict[str, str] = field(default_factory=dict)  # test, or call -> why it was not taken
+    repaired: int = 0  # tests that pass only since the model saw them fail
     killed: int = 0
     mutants: int = 0
-    lines: int = 0
-    """Of the `statements` of the function, those that its tests run."""
+    lines: int = 0  # of the `statements` of the function, those that its tests run
     statements: int = 0
-    untested: list[str] = field(default_factory=list)
-    """What is not tested, in words."""
+    untested: list[str] = field(default_factory=list)  # what is not tested, in words
     imports: set[str] = field(default_factory=set, repr=False)
     messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -74,10 +67,8 @@ class Report:
     functions: list[Outcome] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     """File, or function of a file -> why no tests of it were asked for."""
-    files: dict[Path, str] = field(default_factory=dict)
-    """Test file -> what was done."""
-    diff: str = ""
-    """All changes, as a unified diff."""
+    files: dict[Path, str] = field(default_factory=dict)  # test file -> what was done
+    diff: str = ""  # all changes, as a unified diff
     notes: list[str] = field(default_factory=list)
 
     @property

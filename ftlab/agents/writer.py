@@ -24,10 +24,8 @@ from ftlab.evaluation.probes import calls_in
 from ftlab.files import read_text, writing
 
 CALLS_CUE = "Write calls of this function, one a line:\n\n"
-_KEPT = 4
-"""Calls that become typical cases, and as many edges, and errors."""
-_LONGEST = 80
-"""Characters of a call and its value that a person is asked to confirm."""
+_KEPT = 4  # calls that become typical cases, and as many edges, and errors
+_LONGEST = 80  # characters of a call and its value that a person is asked to confirm
 Ask = Callable[[str, Sequence[Request]], list[Answer | NoAnswer]]
 
 
@@ -37,21 +35,12 @@ def calls_prompt(source: str) -> tuple[dict[str, str], ...]:
 
 
 def write_tests(
-    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
-    *,
-    client: Any,
-    model: str,
-    out: str | os.PathLike[str] = "tests",
-    expect: str = "model",
-    repairs: int = 1,
-    standards: str | os.PathLike[str] | None = None,
-    dry_run: bool = False,
-    samples: int = 4,
-    answers_file: str | os.PathLike[str] | None = None,
-    at_once: int = 8,
-    answer_tokens: int = 512,
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str], *, client: Any, model: str,
+    out: str | os.PathLike[str] = "tests", expect: str = "model", repairs: int = 1,
+    standards: str | os.PathLike[str] | None = None, dry_run: bool = False, samples: int = 4,
+    answers_file: str | os.PathLike[str] | None = None, at_once: int = 8, answer_tokens: int = 512,
     most_mutants: int = 40,
-) -> Report:
+) -> Report:  # fmt: skip
     """Have a model write tests of the functions in some files, and add those that pass.
 
     Args:

@@ -1,8 +1,7 @@
 """How a model writes, whatever it writes about: length, repetition, refusals.
 
-A fine-tune that wins on its metric may have become wordy, may go round in circles, or may refuse.
-These figures need no reference, and show such a change at once; the references' own are put beside
-them, for a letter in JSON repeats itself by nature.
+A fine-tune that wins on its metric may have become wordy, go round in circles, or refuse. These
+figures need no reference; the references' own are put beside them.
 
 >>> found = behaviour(["I'm sorry, but I can't help with that.", "yes " * 40, ""])
 >>> found["refusals"]["value"], found["empty"]["value"], found["words"]["longest"]
@@ -40,7 +39,7 @@ def repetition(text: str) -> tuple[int, int]:
     """Return how many of a text's runs of four words were there before, and how many runs it has.
 
     Their ratio is seq-rep-4 of Welleck et al., Neural Text Generation with Unlikelihood Training,
-    2020: 0 where every run is new, near 1 where a text goes round in circles.
+    2020: near 1 where a text goes round in circles.
 
     >>> repetition("a b c d a b c d")
     (1, 5)
@@ -51,16 +50,11 @@ def repetition(text: str) -> tuple[int, int]:
 
 
 def behaviour(texts: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
-    """Describe answers by their form alone.
-
-    Args:
-        texts: the raw answers.
-        seed: of the bootstrap.
+    """Describe raw answers by their form alone; `seed` is the bootstrap's.
 
     Returns:
-        `words` (mean, shortest, quartiles, longest; in words between blanks), and with their
-        intervals the shares `repetition` (of runs of four words), `refusals` and `empty` (of
-        answers).
+        `words` between blanks (mean, shortest, quartiles, longest), and with their intervals the
+        shares `repetition` (of runs of four words), `refusals` and `empty` (of answers).
 
     Raises:
         ConfigError: there are no answers.

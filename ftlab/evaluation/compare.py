@@ -1,9 +1,8 @@
 """The verdict: did training help, by how much, and how sure can we be?
 
-Every system answers the same held-out records. Figures come with the intervals of
-`ftlab.evaluation.intervals`, differences are paired record by record and tested
-(`ftlab.evaluation.pairs`), and the sentence on top is derived from the figures
-(`ftlab.evaluation.words`): it says "no difference shown" where that is so.
+Every system answers the same held-out records. Figures come with intervals, differences are paired
+record by record and tested (`ftlab.evaluation.pairs`), and the sentence on top is derived from the
+figures (`ftlab.evaluation.words`): it says "no difference shown" where that is so.
 
 >>> from ftlab import tasks
 >>> task = tasks.get("triage")
@@ -36,9 +35,7 @@ from ftlab.tasks import Ratio, Task
 if TYPE_CHECKING:
     from rich.table import Table
 
-
-SLICED = ("slice", "difficulty")
-"""Keys of a record's meta by which the headline is told apart."""
+NO_RECORDS = "There are no records to compare on. Give at least one; 200 say more."
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,8 @@ class Verdict:
     """System -> metric -> figure; the first system is the baseline."""
     differences: dict[str, dict[str, Interval]]
     """Every other system -> metric -> its figure less the baseline's."""
-    outcomes: dict[str, dict[str, int]]
-    """Every other system -> win, tie, loss on the headline, record by record."""
-    slices: dict[str, dict[str, Any]]
-    """Slice -> n, systems and differences on the headline alone."""
+    slices: dict[str, dict[str, Any]]  # slice -> n, systems and differences on the headline alone
     sentence: str
-    """What the figures say, in plain words."""
     examples: list[dict[str, Any]]
     """Record by record: input, reference, slice, and each system's text and scores."""
     provenance: dict[str, Any]
@@ -70,9 +63,7 @@ class Verdict:
     costs: dict[str, Any] = field(default_factory=dict)
     """The price table, and every system's tokens, seconds and money, if they were counted."""
     forgetting: dict[str, Any] = field(default_factory=dict)
-    """Bits per character of general text, if models were asked."""
     remarks: list[str] = field(default_factory=list)
-    """What else the figures say: how sure, at what price, what got worse."""
 
     def table(self) -> "Table":
         """Return the figures as a rich table: up to two systems by metric, more by name."""
@@ -81,27 +72,20 @@ class Verdict:
 
         # Thin lines: two systems and their difference fit a terminal of 80 columns.
         table = Table(
-            title=f"{self.task}: {self.n} held-out examples, 95 % intervals",
-            box=box.SIMPLE,
-            title_justify="left",
-            caption_justify="left",
-            padding=(0, 0),
-        )
-        if len(self.systems) > 2:
-            self._by_system(table)
-        else:
-            self._by_metric(table)
+            title=f"{self.task}: {self.n} held-out examples, 95 % intervals", box=box.SIMPLE,
+            title_justify="left", caption_justify="left", padding=(0, 0),
+        )  # fmt: skip
+        (self._by_system if len(self.systems) > 2 else self._by_metric)(table)
         return table
 
     def _by_metric(self, table: "Table") -> None:
-        others = list(self.differences)
         table.add_column("metric")
-        for name in (*self.systems, *(f"{name} less {self.baseline}" for name in others)):
+        columns = {**self.systems, **{f"{name} less {self.baseline}": row
+                                      for name, row in self.differences.items()}}  # fmt: skip
+        for name in columns:
             table.add_column(name, justify="right")
-        metrics = list(self.systems[self.baseline])
-        for metric in sorted(metrics, key=lambda m: m != self.headline):
-            cells = [str(figures[metric]) for figures in self.systems.values()]
-            cells += [str(self.differences[name][metric]) for name in others]
+        for metric in sorted(self.systems[self.baseline], key=lambda m: m != self.headline):
+            cells = [str(figures[metric]) for figures in columns.values()]
             table.add_row(metric, *cells, style="bold" if metric == self.headline else None)
         table.caption = "\n".join(
             f"{pair.b} against {pair.a}, example by example: {pair.win} better, {pair.tie} equal, "
@@ -149,9 +133,9 @@ class Verdict:
         """
         from ftlab.evaluation.report import page
 
-        data = self.to_json()
+        data, shown = self.to_json(), Path(folder, "verdict.html")
         whole = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        texts = {Path(folder, "verdict.json"): whole, Path(folder, "verdict.html"): page(data)}
+        texts = {Path(folder, "verdict.json"): whole, shown: page(data)}
         # Asked of both before either is written, so that the two always belong together.
         if not overwrite and (there := [path for path in texts if path.exists()]):
             raise DataError(
@@ -159,7 +143,7 @@ class Verdict:
             )
         for path, text in texts.items():
             write_text(path, text, overwrite=overwrite)
-        return Path(folder, "verdict.html")
+        return shown
 
 
 def _plain(value: Any) -> Any:
@@ -177,19 +161,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, bool, type(None))) else str(value)
 
 
-# The comparison.
-
-
 def compare(
-    task: Task,
-    records: "Sequence[data.Row]",
-    outputs: dict[str, list[str]],
-    *,
-    seed: int = 0,
-    provenance: dict[str, Any] | None = None,
-    costs: Mapping[str, Any] | None = None,
+    task: Task, records: "Sequence[data.Row]", outputs: dict[str, list[str]], *, seed: int = 0,
+    provenance: dict[str, Any] | None = None, costs: Mapping[str, Any] | None = None,
     forgetting: Mapping[str, Any] | None = None,
-) -> Verdict:
+) -> Verdict:  # fmt: skip
     """Score every system on the same records and say what the figures show.
 
     Args:
@@ -206,7 +182,7 @@ def compare(
         ConfigError: no records, no systems, or a system with too few or too many texts.
     """
     if not records:
-        raise ConfigError("There are no records to compare on. Give at least one; 200 say more.")
+        raise ConfigError(NO_RECORDS)
     if not outputs:
         raise ConfigError("There are no systems. Give outputs as {'base': [...], ...}.")
     wrong = [f"{name!r} has {len(texts)}" for name, texts in outputs.items()
@@ -224,52 +200,24 @@ def compare(
         for name, texts in parsed.items()
     }
     systems, differences = _figures(scores, range(len(records)), seed)
-    heads = {name: [marks[task.headline] for marks in rows] for name, rows in scores.items()}
+    n, head, references = len(records), task.headline, [data.answer(record) for record in records]
+    heads = {name: [marks[head] for marks in rows] for name, rows in scores.items()}
     compared = pairs(heads, seed=seed)
-    baseline = next(iter(outputs))
+    examples = [
+        {"input": data.prompt(record)[-1]["content"], "reference": references[i],
+         "slice": data.meta(record).get("slice"),
+         "outputs": {name: _shown(outputs[name][i], parsed[name][i], scores[name][i])
+                     for name in outputs}}
+        for i, record in enumerate(records)
+    ]  # fmt: skip
+    written = {**spoken, "reference": references}
     verdict = Verdict(
-        task=task.name,
-        headline=task.headline,
-        n=len(records),
-        seed=seed,
-        systems=systems,
-        differences=differences,
-        outcomes={
-            pair.b: {"win": pair.win, "tie": pair.tie, "loss": pair.loss}
-            for pair in compared
-            if pair.a == baseline
-        },
-        slices=_slices(records, heads, seed),
-        sentence=words.sentence(
-            task.headline,
-            len(records),
-            {name: row.get(task.headline) for name, row in systems.items()},
-            compared,
-        ),
-        examples=[
-            {
-                "input": data.prompt(record)[-1]["content"],
-                "reference": data.answer(record),
-                "slice": data.meta(record).get("slice"),
-                "outputs": {
-                    name: _shown(outputs[name][i], parsed[name][i], scores[name][i])
-                    for name in outputs
-                },
-            }
-            for i, record in enumerate(records)
-        ],
-        provenance={**_made_here(task, records), **(provenance or {})},
-        pairs=compared,
-        behaviour={
-            name: behaviour(texts, seed=seed)
-            for name, texts in {
-                **spoken,
-                "reference": [data.answer(record) for record in records],
-            }.items()
-        },
-        costs=dict(costs or {}),
-        forgetting=dict(forgetting or {}),
-    )
+        task.name, head, n, seed, systems, differences, _slices(records, heads, seed),
+        words.sentence(head, n, {name: row.get(head) for name, row in systems.items()}, compared),
+        examples, {**_made_here(task, records), **(provenance or {})}, compared,
+        {name: behaviour(texts, seed=seed) for name, texts in written.items()},
+        dict(costs or {}), dict(forgetting or {}),
+    )  # fmt: skip
     thought = {
         name: (
             sum(thought is not None for thought, _ in found),
@@ -287,15 +235,13 @@ def _slices(
 ) -> dict[str, dict[str, Any]]:
     """Return the headline by slice and by difficulty."""
     parts: dict[str, list[int]] = {}
-    for key in SLICED:
-        for value in sorted(
-            {str(data.meta(r)[key]) for r in records if data.meta(r).get(key) is not None}
-        ):
-            name = value if key == "slice" else f"{key} {value}"
-            parts[name] = [i for i, r in enumerate(records) if str(data.meta(r).get(key)) == value]
+    for key, before in (("slice", ""), ("difficulty", "difficulty ")):
+        known = [data.meta(record).get(key) for record in records]
+        for value in sorted({str(one) for one in known if one is not None}):
+            parts[before + value] = [i for i, one in enumerate(known) if str(one) == value]
+    alone = {who: [{"headline": ratio} for ratio in rows] for who, rows in heads.items()}
     found = {}
     for name, where in parts.items():
-        alone = {who: [{"headline": ratio} for ratio in rows] for who, rows in heads.items()}
         figures, gaps = _figures(alone, where, seed)
         found[name] = {
             "n": len(where),
@@ -314,12 +260,9 @@ def _figures(
     baseline, *others = scores
     metrics = list(scores[baseline][0])
     rows = [[scores[name][i][m] for i in where] for name in scores for m in metrics]
-    values, draws = ratios(
-        [[ratio.num for ratio in row] for row in rows],
-        [[ratio.den for ratio in row] for row in rows],
-        samples=SAMPLES,
-        seed=seed,
-    )
+    values, draws = ratios([[ratio.num for ratio in row] for row in rows],
+                           [[ratio.den for ratio in row] for row in rows],
+                           samples=SAMPLES, seed=seed)  # fmt: skip
     values = values.reshape(len(scores), len(metrics))
     draws = draws.reshape(SAMPLES, len(scores), len(metrics))
     # A metric without a single case anywhere (no question mark in any text) is left out.
@@ -346,24 +289,12 @@ def _shown(raw: str, parsed: str, marks: dict[str, Ratio]) -> dict[str, Any]:
 
 def _made_here(task: Task, records: "Sequence[data.Row]") -> dict[str, Any]:
     """Return what is known here about the making of a verdict."""
-    from importlib import metadata
+    from ftlab import __version__
+    from ftlab.hardware import versions
 
-    from ftlab import __version__, data
-
-    versions = {"ftlab": __version__, "python": platform.python_version()}
-    for name in ("numpy", "torch", "transformers", "trl", "peft"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return {
-        "data": {
-            "task": task.name,
-            "licence": task.licence,
-            "examples": len(records),
-            "fingerprint": data.fingerprint(list(records)),
-        },
+        "data": {"task": task.name, "licence": task.licence, "examples": len(records),
+                 "fingerprint": data.fingerprint(list(records))},
         "bootstrap": {"samples": SAMPLES, "level": 0.95, "resampled": "examples"},
-        "versions": versions,
-        "platform": platform.platform(),
-    }
+        "versions": {"ftlab": __version__, **versions()}, "platform": platform.platform(),
+    }  # fmt: skip

@@ -1,14 +1,8 @@
 """A whole comparison: load each model once, let its systems answer, and write the verdict.
 
-This is `ftlab compare` as a function:
-
-    verdict = contest(task, records, lineup("smollm2-135m", ["runs/mine"]), folder="runs/verdict")
-    verdict.save("runs/verdict")
-
-Answers are kept in the folder as they come (`answers/`), under the hash of the model's weights, the
-prompts and the limit: a comparison that was broken off, or gets one more system, goes on from
-there. Of a model behind an endpoint each answer is kept by itself, under the hash of its request:
-killed and made again, a comparison pays for none of them twice.
+This is `ftlab compare`. Answers are kept in the folder as they come (`answers/`), under the hash of
+the model's weights, the prompts and the limit: a comparison that was broken off, or gets one more
+system, goes on from there. Behind an endpoint each answer is kept under the hash of its request.
 """
 
 import hashlib
@@ -24,34 +18,20 @@ from ftlab.curation.answer_cache import AnswerCache
 from ftlab.endpoint import connect
 from ftlab.errors import ConfigError
 from ftlab.evaluation import forgetting, words
-from ftlab.evaluation.compare import Verdict, compare
+from ftlab.evaluation import systems as ways
+from ftlab.evaluation.compare import NO_RECORDS, Verdict, compare
 from ftlab.evaluation.costs import Prices, costs, prices
-from ftlab.evaluation.systems import (
-    OPTIONS,
-    Answers,
-    System,
-    answer,
-    answer_at_endpoint,
-    answer_baseline,
-    at_endpoint,
-)
+from ftlab.evaluation.systems import Answers, System
 from ftlab.files import write_text
 from ftlab.tasks import Task
 
 
 def contest(
-    task: Task,
-    records: "Sequence[data.Row]",
-    systems: Sequence[System],
-    *,
-    train_records: "Sequence[data.Row]" = (),
-    table: Prices | None = None,
-    max_new_tokens: int = 256,
-    batch_size: int = 32,
-    seed: int = 0,
-    folder: str | os.PathLike[str] | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> Verdict:
+    task: Task, records: "Sequence[data.Row]", systems: Sequence[System], *,
+    train_records: "Sequence[data.Row]" = (), table: Prices | None = None,
+    max_new_tokens: int = 256, batch_size: int = 32, seed: int = 0,
+    folder: str | os.PathLike[str] | None = None, say: Callable[[str], None] = lambda line: None,
+) -> Verdict:  # fmt: skip
     """Let every system answer the same held-out records, and compare them.
 
     Args:
@@ -72,13 +52,12 @@ def contest(
         OfflineError: an endpoint cannot be reached.
     """
     from ftlab import models
-    from ftlab.hardware import versions
 
     names = [system.name for system in systems]
     if len(set(names)) < len(names) or not names:
         raise ConfigError(f"Systems with a name of their own are wanted, got {names}.")
     if not records:
-        raise ConfigError("There are no records to compare on. Give at least one; 200 say more.")
+        raise ConfigError(NO_RECORDS)
     given: dict[str, Answers] = {}
     general: dict[str, Any] = {}
     made: dict[str, str] = {}
@@ -89,9 +68,9 @@ def contest(
         if name is None:
             for system in mine:
                 say(f"{system.name} learns from {len(train_records)} records")
-                given[system.name] = answer_baseline(system, task, train_records, records)
+                given[system.name] = ways.answer_baseline(system, task, train_records, records)
             continue
-        if place := at_endpoint(name):
+        if place := ways.at_endpoint(name):
             url, model_name = place
             teacher = connect(model_name, base_url=url, answer_tokens=max_new_tokens, temperature=0)
             made[name] = f"{model_name} at {url}"
@@ -99,7 +78,7 @@ def contest(
             path = Path(folder, "answers", f"endpoint-{label}.jsonl") if folder else None
             for system in mine:
                 say(f"{system.name} answers {len(records)} records")
-                given[system.name] = answer_at_endpoint(
+                given[system.name] = ways.answer_at_endpoint(
                     system, teacher, records, cache=AnswerCache(path) if path else None,
                     progress=told,
                 )  # fmt: skip
@@ -110,10 +89,9 @@ def contest(
 
         def ask(system: System, rows: "Sequence[data.Row]") -> Answers:
             say(f"{system.name} answers {len(rows)} records")
-            return answer(
+            return ways.answer(
                 system, model, tokenizer, rows, max_new_tokens=max_new_tokens,  # noqa: B023
-                batch_size=batch_size,
-                progress=told,
+                batch_size=batch_size, progress=told,
             )  # fmt: skip
 
         for system in mine:
@@ -125,17 +103,11 @@ def contest(
     table = table or prices()
     lost = {"general": forgetting.forgotten(general, seed=seed)} if general else {}
     verdict = compare(
-        task,
-        records,
-        {name: answers.texts for name, answers in given.items()},
-        seed=seed,
+        task, records, {name: answers.texts for name, answers in given.items()}, seed=seed,
         provenance={
-            "models": made,
-            "asked": {c.name: _asked(c) for c in systems},
+            "models": made, "asked": {c.name: _asked(c) for c in systems}, "device": device,
             "generation": {"max_new_tokens": max_new_tokens, "batch_size": batch_size,
                            "decoding": "greedy"},
-            "versions": versions(),
-            "device": device,
         },
         costs={"prices": table.model_dump(mode="json"), "systems": costs(given, table)},
         forgetting=lost,
@@ -166,18 +138,14 @@ def _asked(system: System) -> dict[str, Any]:
 
 
 def _kept(
-    folder: str | os.PathLike[str] | None,
-    system: System,
-    rows: "Sequence[data.Row]",
-    identity: str,
-    max_new_tokens: int,
-    ask: "Callable[[System, Sequence[data.Row]], Answers]",
-) -> Answers:
+    folder: str | os.PathLike[str] | None, system: System, rows: "Sequence[data.Row]",
+    identity: str, max_new_tokens: int, ask: "Callable[[System, Sequence[data.Row]], Answers]",
+) -> Answers:  # fmt: skip
     """Return the answers from the folder if they are there; else ask, and keep them."""
     if folder is None:
         return ask(system, rows)
     prompts = [system.asks(data.prompt(row)) for row in rows]
-    more = [{k: row[k] for k in ("tools", OPTIONS) if row.get(k)} for row in rows]
+    more = [{k: row[k] for k in ("tools", ways.OPTIONS) if row.get(k)} for row in rows]
     key = json.dumps([identity, prompts, max_new_tokens, *([more] if any(more) else [])])
     path = Path(folder, "answers", hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
     fields = ("texts", "tokens_in", "tokens_out", "seconds", "cut")

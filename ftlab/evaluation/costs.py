@@ -1,16 +1,11 @@
 """What an answer costs: tokens in and out, seconds, and money at a price table you can edit.
 
-Money per 1,000 answers, two ways: at a service that charges by the token,
+Money per 1,000 answers, by the token: 1000 * (tokens in * input price + tokens out * output price)
+/ 1,000,000; by the hour: 1000 * seconds per answer * hourly price / 3600. The table `prices.json`
+holds examples; `ftlab compare --prices FILE` takes yours. A key of `per_million_tokens` is a
+system's name, a model's name, or its kind, "base" or "tuned"; the first that is found counts.
 
-    1000 * (tokens in * input price + tokens out * output price) / 1,000,000
-
-and on a machine that costs by the hour: 1000 * seconds per answer * hourly price / 3600. The table
-`prices.json` beside this module holds examples; `ftlab compare --prices FILE` takes yours. A key of
-`per_million_tokens` is a system's name, a model's name, or its kind, "base" or "tuned"; the
-first that is found counts.
-
->>> table = prices()
->>> sorted(table.per_million_tokens)
+>>> sorted(prices().per_million_tokens)
 ['base', 'tuned']
 """
 
@@ -38,8 +33,7 @@ class Prices(BaseModel):
     """A price table, as a JSON file holds it."""
 
     model_config = ConfigDict(extra="forbid")
-    date: date
-    """When the prices were looked up."""
+    date: date  # when the prices were looked up
     note: str = ""
     currency: str = "USD"
     per_million_tokens: dict[str, TokenPrice] = {}
@@ -48,9 +42,7 @@ class Prices(BaseModel):
     def of(self, system: System) -> TokenPrice | None:
         """Return the system's price by the token: by its name, its model, or its kind."""
         keys = (system.name, system.model or "", system.kind)
-        return next(
-            (self.per_million_tokens[key] for key in keys if key in self.per_million_tokens), None
-        )
+        return next(filter(None, map(self.per_million_tokens.get, keys)), None)
 
 
 def prices(path: str | os.PathLike[str] | None = None) -> Prices:
@@ -67,11 +59,7 @@ def prices(path: str | os.PathLike[str] | None = None) -> Prices:
 
 
 def costs(answers: Mapping[str, Answers], table: Prices) -> dict[str, dict[str, Any]]:
-    """Return what an answer of each system takes, on average.
-
-    Args:
-        answers: system -> what it answered; at least one answer each.
-        table: the prices.
+    """Return what an answer of each system takes, on average, at the prices of a table.
 
     Returns:
         System -> `tokens_in` and `tokens_out` (per answer; None without a language model),
@@ -80,19 +68,15 @@ def costs(answers: Mapping[str, Answers], table: Prices) -> dict[str, dict[str, 
     """
     found: dict[str, dict[str, Any]] = {}
     for name, given in answers.items():
-        n = len(given.texts)
-        tokens_in = sum(given.tokens_in) / n if given.tokens_in is not None else None
-        tokens_out = sum(given.tokens_out) / n if given.tokens_out is not None else None
-        price = table.of(given.system)
+        n, price, hour = len(given.texts), table.of(given.system), table.machine_per_hour
+        into, out = (None if tokens is None else sum(tokens) / n
+                     for tokens in (given.tokens_in, given.tokens_out))  # fmt: skip
         by_token = None
-        if price and tokens_in is not None and tokens_out is not None:
-            by_token = (tokens_in * price.input + tokens_out * price.output) / 1000
-        seconds, hour = given.seconds / n, table.machine_per_hour
+        if price and into is not None and out is not None:
+            by_token = (into * price.input + out * price.output) / 1000
+        seconds = given.seconds / n
         found[name] = {
-            "tokens_in": tokens_in,
-            "tokens_out": tokens_out,
-            "seconds": seconds,
-            "by_token": by_token,
+            "tokens_in": into, "tokens_out": out, "seconds": seconds, "by_token": by_token,
             "by_hour": None if hour is None else seconds * hour / 3.6,
-        }
+        }  # fmt: skip
     return found

@@ -2,10 +2,9 @@
 
     bits per character = sum of -log2 p(token | those before it) / characters of these tokens
 
-Characters, because tokenizers cut text differently: nats per token cannot be compared between two
-of them (Gao et al., The Pile, 2020, section 3.1, does the same with bytes). Lower is better. The
-text is `general.txt`, sixteen short passages of many kinds written for this purpose, which no
-model shipped here has read. A small set: it shows damage, not nuances.
+Characters, because tokenizers cut text differently (Gao et al., The Pile, 2020, section 3.1, does
+the same with bytes). Lower is better. The text is `general.txt`, sixteen short passages of many
+kinds written for this purpose. A small set: it shows damage, not nuances.
 
 >>> [kind for kind, _ in general_text()][:3]
 ['story', 'letter', 'recipe']
@@ -33,18 +32,10 @@ def general_text() -> tuple[tuple[str, str], ...]:
 
 
 def bits_per_character(model: Any, tokenizer: Any, texts: Sequence[str]) -> list[Ratio]:
-    """Return the bits and the characters of each text, as the model reads it.
+    """Return the bits and the characters of each text, as a causal LM reads it without a template.
 
     The first token is predicted from the tokenizer's bos where it has one; elsewhere it is given,
     and neither its bits nor its characters count. What does not fit the context is left out.
-
-    Args:
-        model: a causal LM.
-        tokenizer: its tokenizer.
-        texts: plain texts, read without a chat template.
-
-    Returns:
-        One ratio for each text: bits over characters.
 
     Raises:
         DataError: a text has fewer than two tokens.
@@ -80,15 +71,10 @@ def forgotten(general: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> dict[
         `models` (model -> figure with interval) and `differences` (every other model -> its figure
         less the first's; above zero is worse).
     """
-    parts = {
-        name: ([r.num for r in ratios], [r.den for r in ratios]) for name, ratios in general.items()
-    }
-    first = next(iter(parts), None)
+    parts = {name: ([r.num for r in row], [r.den for r in row]) for name, row in general.items()}
+    first = next(iter(parts.values()), ([], []))
     return {
         "models": {name: bootstrap(*part, seed=seed) for name, part in parts.items()},
-        "differences": {
-            name: paired_bootstrap(*parts[first], *part, seed=seed)
-            for name, part in parts.items()
-            if first is not None and name != first
-        },
-    }
+        "differences": {name: paired_bootstrap(*first, *part, seed=seed)
+                        for name, part in list(parts.items())[1:]},
+    }  # fmt: skip

@@ -52,13 +52,9 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 def bootstrap(
-    nums: Sequence[float],
-    dens: Sequence[float],
-    *,
-    samples: int = SAMPLES,
-    seed: int = 0,
+    nums: Sequence[float], dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0,
     level: float = 0.95,
-) -> Interval:
+) -> Interval:  # fmt: skip
     """Return sum(nums) / sum(dens) with its percentile bootstrap interval.
 
     Args:
@@ -79,15 +75,9 @@ def bootstrap(
 
 
 def paired_bootstrap(
-    a_nums: Sequence[float],
-    a_dens: Sequence[float],
-    b_nums: Sequence[float],
-    b_dens: Sequence[float],
-    *,
-    samples: int = SAMPLES,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
+    a_nums: Sequence[float], a_dens: Sequence[float], b_nums: Sequence[float],
+    b_dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0, level: float = 0.95,
+) -> Interval:  # fmt: skip
     """Return b's ratio less a's, over the same examples, with its interval.
 
     The arguments are those of `bootstrap`; position i is the same example in all four.
@@ -107,22 +97,15 @@ def edged(
 ) -> Interval:
     """Return the interval of one system's figure, or of two systems' difference, with edges.
 
-    Args:
-        value: the figure, or the difference.
-        draws: the same of the examples drawn anew.
-        systems: the numerator and denominator of each example, for one system or for two.
-        level: the share of the draws that the interval holds.
+    `draws` are the same figure of the examples drawn anew; each of `systems` gives the numerator
+    and denominator of each example.
     """
     least = 0 if len(systems) == 1 else -1
     return with_edges(interval(value, draws, level), cases(*systems), least=least)
 
 
 def cases(*systems: Iterable[tuple[float, float]]) -> int:
-    """Return of how many examples every system has a case; 0 where a ratio is no share.
-
-    Args:
-        systems: the numerator and denominator of each example, for each system.
-    """
+    """Return of how many examples every system has a case; 0 where a ratio is no share."""
     known = [list(system) for system in systems]
     if not all(0 <= num <= den for system in known for num, den in system):
         return 0
@@ -130,13 +113,9 @@ def cases(*systems: Iterable[tuple[float, float]]) -> int:
 
 
 def ratios(
-    nums: Sequence[Sequence[float]],
-    dens: Sequence[Sequence[float]],
-    *,
-    samples: int,
-    seed: int,
+    nums: Sequence[Sequence[float]], dens: Sequence[Sequence[float]], *, samples: int, seed: int,
     level: float = 0.95,
-) -> "tuple[np.ndarray, np.ndarray]":
+) -> "tuple[np.ndarray, np.ndarray]":  # fmt: skip
     """Return the ratios of k metrics (k,) and those of the same draws of records (samples, k)."""
     import numpy as np
 
@@ -182,11 +161,10 @@ def interval(value: float, draws: "np.ndarray", level: float) -> Interval:
 def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
     """Widen the bootstrap's interval where every case came out alike.
 
-    Drawing equal cases anew always gives the same, so that the bootstrap is sure of everything:
-    0 of 10 would read 0.00 [0.00, 0.00], and so would 0 of 10 less 0 of 10. Of what was seen in
-    none of n cases, Wilson's interval allows a share of z² / (n + z²); it is put at either end.
-    That is Wilson's interval for 0 or n of n, and Tango's for pairs that all come out alike
-    (Equivalence Test and Confidence Interval for the Difference in Proportions, 1998).
+    Drawing equal cases anew always gives the same, so that 0 of 10 would read 0.00 [0.00, 0.00]. Of
+    what was seen in none of n cases, Wilson's interval allows a share of z² / (n + z²); it is put
+    at either end. That is Wilson's interval for 0 or n of n, and Tango's for pairs that all come
+    out alike (Equivalence Test and Confidence Interval for the Difference in Proportions, 1998).
 
     Args:
         found: the bootstrap's interval of a share, or of a difference of shares.
@@ -195,8 +173,6 @@ def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
 
     >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10))
     0.00 [0.00, 0.28]
-    >>> print(with_edges(Interval(0.0, 0.0, 0.0), 10, least=-1))
-    0.00 [-0.28, 0.28]
     """
     if not n or found.low != found.high:
         return found
@@ -209,13 +185,8 @@ def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
 def wilson_interval(kept: float, n: int, *, level: float = 0.95) -> Interval:
     """Return the share kept / n with Wilson's interval, which holds at 0 and at n too.
 
-    The formula is (4) of Wilson, Probable Inference, the Law of Succession, and Statistical
-    Inference, JASA 1927.
-
-    Args:
-        kept: how many of n, from 0 to n; a mean of shares times n will do.
-        n: independent tries; 0 gives an unknown figure.
-        level: how often such intervals hold the true share.
+    Formula (4) of Wilson, Probable Inference, JASA 1927. `kept` may be a mean of shares times n;
+    n = 0 gives an unknown figure.
 
     >>> wilson_interval(3, 6)
     Interval(value=0.5, low=0.187..., high=0.812..., level=0.95)

@@ -54,29 +54,17 @@ def judge_each(
 
 
 def judge_pairs(
-    client: Any,
-    model: str,
-    pairs: Sequence[tuple[str, str]],
-    *,
-    max_tokens: int = 100,
+    client: Any, model: str, pairs: Sequence[tuple[str, str]], *, max_tokens: int = 100,
     at_once: int = 8,
-) -> list[str | None]:
-    """Return which answer of each pair a judge prefers, asked in both orders.
+) -> list[str | None]:  # fmt: skip
+    """Return which answer of each pair a judge prefers, asked in both orders; see `judge_each`.
 
-    Args:
-        client: an `openai.OpenAI`.
-        model: the judge's name there.
-        pairs: two prompts each, which ask for A or B on the first line: one with the two answers
-            in order, one with them swapped.
-        max_tokens: most tokens in a reply.
-        at_once: most requests at one time.
+    A pair is two prompts that ask for A or B on the first line: one with the two answers in order,
+    one with them swapped.
 
     Returns:
         "A" or "B" as in the first prompt of a pair; "tie" where the preferred *place* stayed the
         same, so that the place decided; None where one of the two replies gave no verdict.
-
-    Raises:
-        openai.APIError: the endpoint refuses, or cannot be reached.
     """
     prompts = [prompt for pair in pairs for prompt in pair]
     if len(prompts) != 2 * len(pairs):
@@ -111,16 +99,9 @@ def _ask(
 def kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Interval:
     """Return Cohen's kappa of two raters: agreement beyond chance, 1 at most, 0 by chance.
 
-    Items that either left without a verdict (None) are not counted. The interval is Wilson's for
-    the share of agreement, the agreement by chance taken as known, as in Cohen's own standard error
-    (A Coefficient of Agreement for Nominal Scales, 1960); so it holds at full agreement too.
-
-    Args:
-        a: one rater's verdicts.
-        b: the other's, of the same items in the same order.
-
-    Returns:
-        The figure; unknown where nothing was rated by both, or both always gave one same verdict.
+    Items that either left without a verdict (None) are not counted; unknown where none is left, or
+    both always gave one same verdict. The interval is Wilson's for the share of agreement, the
+    agreement by chance taken as known (A Coefficient of Agreement for Nominal Scales, 1960).
 
     Raises:
         ConfigError: the two have different lengths.

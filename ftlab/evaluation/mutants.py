@@ -33,8 +33,7 @@ from typing import Any, NamedTuple
 OPERATORS = (
     "arithmetic", "comparison", "boundary", "boolean", "return", "call", "slice", "swap",
 )  # fmt: skip
-STEP = "_ftlab_step"
-"""The function that `fuelled` code calls at every step."""
+STEP = "_ftlab_step"  # the function that `fuelled` code calls at every step
 
 _ARITHMETIC: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult,
@@ -58,14 +57,11 @@ _METHODS = {
 
 
 class Mutant(NamedTuple):
-    """A function with one fault."""
+    """A function with one fault: its operator, its line as written, its source as unparsed."""
 
     operator: str
-    """One of `OPERATORS`."""
     line: int
-    """Where the fault is, in the function as it was written."""
     source: str
-    """The whole source, as `ast.unparse` writes it."""
 
 
 class _Change(NamedTuple):
@@ -84,11 +80,7 @@ def normal(source: str) -> str:
 
 
 def make(source: str, *, most: int = 60) -> tuple[Mutant, ...]:
-    """Make the mutants of a source's functions, in the order of the source, no two alike.
-
-    Args:
-        source: Python source; what is outside functions is left alone.
-        most: how many to keep at most, evenly spread over all.
+    """Make at most `most` mutants of a source's functions, in its order, no two alike.
 
     Raises:
         SyntaxError: it does not parse.

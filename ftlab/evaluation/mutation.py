@@ -61,14 +61,10 @@ class Graded:
     style: bool
     collects: bool
     passes: bool
-    why: str
-    """Why it got no further; "" if it passes."""
-    target: str
-    """The source of the true function."""
-    mutants: tuple[Mutant, ...]
-    """Of the function, without those that no probe tells from it."""
-    killed: tuple[bool, ...]
-    """Of each mutant, whether a test failed on it."""
+    why: str  # why it got no further; "" if it passes
+    target: str  # the source of the true function
+    mutants: tuple[Mutant, ...]  # of the function, without those that no probe tells from it
+    killed: tuple[bool, ...]  # of each mutant, whether a test failed on it
 
     @property
     def survivors(self) -> list[Mutant]:
@@ -147,12 +143,8 @@ def run_on(
 ) -> list[str]:
     """Run a test module on a function, then on each mutant; "" where it passes, else why not.
 
-    Args:
-        module: the source of the tests; it is run whatever it does, so ask `plain` first, or trust
-            the verdict no further than the module.
-        target: the source of the function.
-        mutants: of the function.
-        modules: the source of further modules that the target imports, by name.
+    The module is run whatever it does, so ask `plain` first, or trust the verdict no further than
+    the module. `modules` are further ones that the target imports: name -> source.
     """
     order = {"tests": faults.fuelled(module)}
     return _judge(order, target, [mutant.source for mutant in mutants], modules)
@@ -164,15 +156,8 @@ def told_apart(
 ) -> list[str] | None:  # fmt: skip
     """Return for each mutant the first call that tells it from the function, "" if none does.
 
-    Args:
-        target: the source of the function.
-        function: its name.
-        given: the arguments of calls that make sense; those near them are tried too.
-        mutants: of the function.
-        modules: the source of further modules that the target imports, by name.
-
-    Returns:
-        "differs: [arguments]" or the like; None where no call could be tried.
+    `given` are the arguments of calls that make sense; those near them are tried too. A call is
+    told of as "differs: [arguments]" or the like; None where no call could be tried.
     """
     raised = (node.exc for node in ast.walk(ast.parse(target)) if isinstance(node, ast.Raise))
     called = (error.func if isinstance(error, ast.Call) else error for error in raised)
@@ -243,12 +228,9 @@ def _run(
 
 
 def grade_all(records: Sequence[data.Row], texts: Sequence[str]) -> list[Graded]:
-    """Judge what a model wrote for records of the task `unit_tests`.
+    """Judge what a model wrote for records of the task `unit_tests`, one text for each.
 
-    Args:
-        records: each asks for the tests of a function; the probes come from its completion, and
-            from `probes` in its meta if there.
-        texts: one answer for each.
+    Probes come from a record's completion, and from `probes` in its meta if there.
 
     Raises:
         ConfigError: there are more of one than of the other.
@@ -273,8 +255,7 @@ def ratios(graded: Graded) -> dict[str, Ratio]:
     """Return one module's share of each stage, and of the mutants.
 
     `killed` is of all mutants, where a module that does not pass kills none: the figure to compare
-    models by. `killed_by_passing` is of the mutants of functions whose tests pass: how sharp tests
-    are once they are right.
+    models by. `killed_by_passing` is of the mutants of functions whose tests pass.
     """
     mutants, killed = len(graded.mutants), sum(graded.killed)
     return {
@@ -287,8 +268,8 @@ def ratios(graded: Graded) -> dict[str, Ratio]:
 def figures(graded: Sequence[Graded], *, seed: int = 0) -> dict[str, Interval]:
     """Return the share of modules that come through each stage, and of mutants that are killed.
 
-    The intervals are the bootstrap's over modules: the mutants of one function are killed or
-    spared together, and are no evidence of their own.
+    The intervals are the bootstrap's over modules: the mutants of one function are killed or spared
+    together.
 
     Raises:
         ConfigError: there is no module.
@@ -303,23 +284,7 @@ def figures(graded: Sequence[Graded], *, seed: int = 0) -> dict[str, Interval]:
 
 
 def show(graded: Graded) -> str:
-    """Return the mutants that survived, as what each changed in the function.
-
-    >>> tests = "import unittest\\nfrom target import f\\nclass T(unittest.TestCase):\\n" \\
-    ...     "    def test_typical(self):\\n        self.assertEqual(f(5), True)\\n"
-    >>> source = "def f(n):\\n    return n > 2\\n"
-    >>> print(show(grade(tests, source, reference="f(5)")))
-    3 of 5 mutants survive
-    boundary, line 2
-    -     return n > 2
-    +     return n >= 2
-    boundary, line 2
-    -     return n > 2
-    +     return n > 3
-    boundary, line 2
-    -     return n > 2
-    +     return n > 1
-    """
+    """Return the mutants that survived, as what each changed in the function."""
     if not graded.passes:
         return f"It kills no mutant, for it does not pass on the function: {graded.why}"
     lines = [f"{len(graded.survivors)} of {len(graded.mutants)} mutants survive"]

@@ -176,8 +176,7 @@ class Sources(unittest.TestCase):
     """One test for each source."""
 
     longMessage = False
-    truth = ""
-    """Why the true function failed, if it did."""
+    truth = ""  # why the true function failed, if it did
     steps = LONG
 
 

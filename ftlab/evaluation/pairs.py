@@ -3,13 +3,11 @@
 Three views of the same paired scores:
 
 - the paired bootstrap interval of the difference (`ftlab.evaluation.intervals`);
-- wins, ties and losses, on a metric of right and wrong with the exact sign test on wins against
-  losses (Dixon and Mood, 1946), which is McNemar's test in its exact form (McNemar, 1947);
-- for any other ratio, a permutation test: swap the two answers of random examples, 2,000
-  times, and see how often the metrics lie as far apart (Noreen, Computer-Intensive Methods for
-  Testing Hypotheses, 1989; Yeh, More Accurate Tests for the Statistical Significance of Result
-  Differences, 2000). It tests the very figure that is reported, where the sign test knows only the
-  direction.
+- wins, ties and losses, on a metric of right and wrong with the exact sign test, which is
+  McNemar's test in its exact form (McNemar, 1947);
+- for any other ratio, a permutation test: swap the two answers of random examples, 2,000 times,
+  and see how often the metrics lie as far apart (Noreen, Computer-Intensive Methods for Testing
+  Hypotheses, 1989). It tests the very figure that is reported.
 
 Several pairs are several chances to be lucky, so p is corrected by Holm's method (A Simple
 Sequentially Rejective Multiple Test Procedure, 1979). A difference counts as shown when its 95 %
@@ -43,17 +41,13 @@ class Pair:
 
     a: str
     b: str
-    difference: Interval
-    """b's figure less a's."""
-    win: int
-    """Examples that b did better."""
+    difference: Interval  # b's figure less a's
+    win: int  # examples that b did better
     tie: int
     loss: int
-    test: str
-    """What made p: "McNemar, exact" or "permutation"."""
+    test: str  # what made p: "McNemar, exact" or "permutation"
     p: float
-    corrected: float
-    """p, corrected by Holm's method for all the pairs of the verdict."""
+    corrected: float  # p, corrected by Holm's method for all the pairs of the verdict
     smallest: float | None
     """The smallest true difference that this many examples show with 80 % power at 5 %, before
     correction; None where the answers never differ."""
@@ -67,14 +61,11 @@ class Pair:
 
 
 def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]:
-    """Compare every two systems on one metric.
+    """Compare every two systems on one metric, the earlier one as `a`.
 
     Args:
         scores: system -> its ratio on each example, in the same order for all.
         seed: of the bootstrap and the permutations.
-
-    Returns:
-        Every pair, the earlier system as `a`.
 
     Raises:
         ConfigError: the systems have different numbers of examples, or none.
@@ -84,14 +75,11 @@ def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]
     names = list(scores)
     if len(names) < 2:
         return []
-    values, draws = ratios(
-        [[r.num for r in scores[name]] for name in names],
-        [[r.den for r in scores[name]] for name in names],
-        samples=SAMPLES,
-        seed=seed,
-    )
+    values, draws = ratios([[r.num for r in scores[name]] for name in names],
+                           [[r.den for r in scores[name]] for name in names],
+                           samples=SAMPLES, seed=seed)  # fmt: skip
     n = len(scores[names[0]])
-    found = []
+    found: list[Pair] = []
     for i, j in itertools.combinations(range(len(names)), 2):
         a, b = scores[names[i]], scores[names[j]]
         gaps = [y.value - x.value for x, y in zip(a, b, strict=True)]
@@ -102,33 +90,19 @@ def pairs(scores: Mapping[str, Sequence[Ratio]], *, seed: int = 0) -> list[Pair]
         # A draw's standard deviation is that of the mean: times sqrt(n), that of one example.
         sd = float(np.std(spread)) * math.sqrt(n) if len(spread) else 0.0
         different = sd > _TIE
-        found.append(
-            Pair(
-                a=names[i],
-                b=names[j],
-                difference=edged(values[j] - values[i], draws[:, j] - draws[:, i], a, b),
-                win=win,
-                tie=len(gaps) - win - loss,
-                loss=loss,
-                test="McNemar, exact" if binary else "permutation",
-                p=sign_test(win, loss) if binary else permutation_test(a, b, seed=seed),
-                corrected=1.0,
-                smallest=smallest_difference(n, sd) if different else None,
-                needed={str(gap): examples_needed(gap, sd) for gap in ASKED} if different else {},
-            )
-        )
+        found.append(Pair(
+            names[i], names[j], edged(values[j] - values[i], draws[:, j] - draws[:, i], a, b),
+            win, len(gaps) - win - loss, loss, "McNemar, exact" if binary else "permutation",
+            p=sign_test(win, loss) if binary else permutation_test(a, b, seed=seed), corrected=1.0,
+            smallest=smallest_difference(n, sd) if different else None,
+            needed={str(gap): examples_needed(gap, sd) for gap in ASKED} if different else {},
+        ))  # fmt: skip
     corrected = holm([pair.p for pair in found])
     return [replace(pair, corrected=p) for pair, p in zip(found, corrected, strict=True)]
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Return the two-sided exact p of so uneven a split, if either side were as likely.
-
-    Ties are left out.
-
-    >>> round(sign_test(5, 0), 4)
-    0.0625
-    """
+    """Return the two-sided exact p of so uneven a split, if either side were as likely; no ties."""
     from scipy.stats import binomtest
 
     return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
@@ -151,10 +125,7 @@ def permutation_test(
     rng = np.random.default_rng(seed)
     swaps = rng.integers(0, 2, size=(samples, first.shape[1])).astype(float)
     moved = (second - first) @ swaps.T  # (2, samples): what the swaps carry from b to a
-    ends = (
-        first.sum(axis=1, keepdims=True) + moved,
-        second.sum(axis=1, keepdims=True) - moved,
-    )
+    ends = (first.sum(axis=1, keepdims=True) + moved, second.sum(axis=1, keepdims=True) - moved)
     with np.errstate(divide="ignore", invalid="ignore"):
         gaps = np.abs(ends[1][0] / ends[1][1] - ends[0][0] / ends[0][1])
         (a_num, a_den), (b_num, b_den) = first.sum(axis=1), second.sum(axis=1)

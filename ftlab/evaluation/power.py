@@ -5,12 +5,10 @@ two-sided test at level alpha finds in a share `power` of all tries is
 
     smallest = (z(1 - alpha / 2) + z(power)) * sd / sqrt(n)
 
-with z the normal quantile: 2.80 sd / sqrt(n) at 5 % and 80 %. Turned round it says how many
-examples are needed. The formula is the textbook one for a paired mean (Chow, Shao and Wang, Sample
-Size Calculations in Clinical Research, 2008, section 3.1); why it matters for language models is in
-Card et al., With Little Power Comes Great Responsibility, EMNLP 2020. It leans on the normal
-distribution: below some 30 examples, or where nearly all answers agree, take it as a rough guide.
-Votes for one of two answers can be counted exactly, with the sign test: `votes_needed`.
+with z the normal quantile: 2.80 sd / sqrt(n) at 5 % and 80 % (Chow, Shao and Wang, Sample Size
+Calculations in Clinical Research, 2008, section 3.1; for language models Card et al., With Little
+Power Comes Great Responsibility, EMNLP 2020). Below some 30 examples, or where nearly all answers
+agree, take it as a rough guide. Votes for one of two answers are counted exactly: `votes_needed`.
 
 Where a metric is right or wrong, and only the second system is right on a share b of the examples
 and only the first on a share w, sd = sqrt(b + w - (b - w)^2):
@@ -27,7 +25,7 @@ from ftlab.errors import ConfigError
 
 
 def smallest_difference(n: int, sd: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Return the smallest true difference that n examples would show.
+    """Return the smallest true difference that n paired examples would show, in the metric's unit.
 
     Args:
         n: paired examples.
@@ -35,14 +33,8 @@ def smallest_difference(n: int, sd: float, *, power: float = 0.8, alpha: float =
         power: the share of tries in which it is to be found.
         alpha: the share of tries in which a difference may be claimed where there is none.
 
-    Returns:
-        The difference, in the metric's unit.
-
     Raises:
         ConfigError: a value out of range.
-
-    >>> round(smallest_difference(100, 0.5), 2)
-    0.14
     """
     if n < 1:
         raise ConfigError(f"n={n}: at least one example is wanted.")
@@ -52,16 +44,7 @@ def smallest_difference(n: int, sd: float, *, power: float = 0.8, alpha: float =
 def examples_needed(
     difference: float, sd: float, *, power: float = 0.8, alpha: float = 0.05
 ) -> int:
-    """Return how many paired examples a true difference needs to be shown.
-
-    Args:
-        difference: the difference to be found, in the metric's unit; its sign does not matter.
-        sd: as for `smallest_difference`.
-        power: as for `smallest_difference`.
-        alpha: as for `smallest_difference`.
-
-    Raises:
-        ConfigError: a value out of range.
+    """Return how many paired examples a true difference needs to be shown; see above.
 
     >>> examples_needed(0.14, 0.5)
     101
@@ -74,16 +57,8 @@ def examples_needed(
 def votes_needed(better: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
     """Return the fewest votes that show, by the exact sign test, which of two is preferred.
 
-    A vote is for one or the other, and ties are left out. With one vote more the share of tries may
-    fall a little below `power` again, since p moves in steps.
-
-    Args:
-        better: the true share of votes for the preferred one, between 0.5 and 1.
-        power: as for `smallest_difference`.
-        alpha: as for `smallest_difference`.
-
-    Raises:
-        ConfigError: a value out of range.
+    `better` is the true share of votes for it, between 0.5 and 1; ties are left out. With one vote
+    more the share of tries may fall a little below `power` again, since p moves in steps.
 
     >>> votes_needed(0.9)
     12

@@ -16,8 +16,7 @@ from typing import Any
 
 from ftlab.evaluation.mutants import spread
 
-MOST = 200
-"""Probes made for a function, beside the given calls."""
+MOST = 200  # probes made for a function, beside the given calls
 COMMON: tuple[Any, ...] = (
     0, 1, -1, 2, 3, 7, 10, 25, 0.5, -2.5, "", "a", "level", "Hello world", "12", True, [], [1],
     [3, 1, 2, 2], [5, -4, 0, 9], ["a", "bb", "a"], (), (1, 2, 3), {}, {"a": 1, "b": 2}, {1, 2},
@@ -46,15 +45,9 @@ def calls_in(source: str, function: str) -> Iterator[list[Any]]:
 
 
 def probes_near(calls: Sequence[Sequence[Any]], target: str, function: str) -> list[list[Any]]:
-    """Return calls near the given ones, or with values of all common types if none is given.
+    """Return at most `MOST` calls near the given ones, no two alike, always the same ones.
 
-    Args:
-        calls: the arguments of each known call.
-        target: the source of the function.
-        function: its name.
-
-    Returns:
-        At most `MOST` calls, no two alike, always the same ones.
+    Where no call is given, they have values of all common types.
     """
     tree = ast.parse(target)
     if not calls:

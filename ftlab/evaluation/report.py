@@ -1,14 +1,8 @@
 """The verdict as one page to open, print or hand in: `verdict.html`.
 
-It is a single file without links, made from the plain data of a verdict (`Verdict.to_json()`, or
+A single file without links, made from the plain data of a verdict (`Verdict.to_json()`, or
 `verdict.json` read again) and the template data/report/page.html. It reads without JavaScript; with
 it, the examples can be filtered. Everything that a model or a user wrote is escaped.
-
->>> data = {"task": "t", "headline": "f1", "n": 1, "seed": 0, "sentence": "a < b",
-...     "systems": {"base": {"f1": {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95}}},
-...     "differences": {}, "outcomes": {}, "slices": {}, "examples": [], "provenance": {}}
->>> "a &lt; b" in page(data)
-True
 """
 
 import difflib
@@ -25,11 +19,7 @@ _SHARES = ("repetition", "refusals", "empty")
 
 
 def page(verdict: dict[str, Any]) -> str:
-    """Return the page of a verdict, a whole HTML document with its style and script inside.
-
-    Args:
-        verdict: what `Verdict.to_json()` returns.
-    """
+    """Return the page of a verdict's plain data, a whole HTML document."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -89,8 +79,6 @@ def page(verdict: dict[str, Any]) -> str:
 
 def difference(reference: str, text: str) -> str:
     """Return `text` as HTML, word by word against the reference.
-
-    A word that is not in the reference is in `<ins>`, a word of it that is missing in `<del>`.
 
     >>> difference("Go home, Ann.", "Go home Ann.")
     'Go <del>home,</del> <ins>home</ins> Ann.'

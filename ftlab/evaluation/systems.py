@@ -6,14 +6,12 @@ what one would do without a language model. So a line-up is
     base                       the task's own prompt
     base + instructions        the same with a text in front
     base + 4 examples          four solved examples as earlier turns of the conversation
-    tuned                      the task's own prompt
-    tuned + instructions
-    hosted                     a model behind an endpoint, given as hosted=http://…/v1#its-name
-    hosted + 4 examples
+    tuned, tuned + instructions
+    hosted, hosted + 4 examples     behind an endpoint, given as hosted=http://…/v1#its-name
     triage baseline            the task's `baseline`, where it has one: here a linear model
 
-Examples come from training records, never from the held-out ones. Instructions stand at the head
-of the first user turn, for not every chat template has a system turn.
+Examples come from training records. Instructions stand at the head of the first user turn, for
+not every chat template has a system turn.
 
 >>> shot = data.example("2 + 2?", "4")
 >>> base = System("base", "ftlab-7m", instructions="Be brief.", few_shot_examples=(shot,))
@@ -51,8 +49,7 @@ class System:
     model: str | None
     """A shipped name, a folder, a hub id, or URL#NAME at an endpoint; None for the task's own
     baseline."""
-    kind: str = "base"
-    """"base", "tuned", "endpoint" or "baseline": which price it has."""
+    kind: str = "base"  # "base", "tuned", "endpoint" or "baseline": which price it has
     instructions: str = ""
     few_shot_examples: tuple[data.Row, ...] = ()
 
@@ -78,28 +75,20 @@ class Answers:
     """What a system answered, and what that took."""
 
     system: System
-    texts: list[str]
-    """As they came, thoughts included."""
+    texts: list[str]  # as they came, thoughts included
     tokens_in: list[int] | None
     """Tokens of each prompt, chat template included; None without a language model."""
-    tokens_out: list[int] | None
-    """Tokens of each answer, the end of the turn not counted."""
+    tokens_out: list[int] | None  # tokens of each answer, the end of the turn not counted
     seconds: float
     """For all the answers, in the batches they were made in; loading the model is not in it."""
-    cut: int = 0
-    """Answers that the limit on their length ended."""
-    refused: int = 0
-    """Requests that an endpoint refused; their texts are empty."""
+    cut: int = 0  # answers that the limit on their length ended
+    refused: int = 0  # requests that an endpoint refused; their texts are empty
 
 
 def lineup(
-    base: str,
-    tuned: Sequence[str] = (),
-    *,
-    instructions: str = "",
-    examples: Sequence[data.Row] = (),
-    baseline: Task | None = None,
-) -> list[System]:
+    base: str, tuned: Sequence[str] = (), *, instructions: str = "",
+    examples: Sequence[data.Row] = (), baseline: Task | None = None,
+) -> list[System]:  # fmt: skip
     """Return the systems of a comparison, the plain base first.
 
     Args:
@@ -114,8 +103,6 @@ def lineup(
 
     >>> [c.name for c in lineup("b", ["t"], instructions="Think.")]
     ['b', 'b + instructions', 't', 't + instructions']
-    >>> lineup("b", ["big=https://api.example.com/v1#large-2"])[1]
-    System(name='big', model='https://api.example.com/v1#large-2', kind='endpoint', ...)
     """
     found: list[System] = []
     for given in dict.fromkeys([base, *tuned]):
@@ -191,25 +178,13 @@ def _question(record: data.Row) -> str:
 
 
 def answer(
-    system: System,
-    model: Any,
-    tokenizer: Any,
-    records: Sequence[data.Row],
-    *,
-    max_new_tokens: int = 256,
-    batch_size: int = 32,
+    system: System, model: Any, tokenizer: Any, records: Sequence[data.Row], *,
+    max_new_tokens: int = 256, batch_size: int = 32,
     progress: Callable[[int, int, float], None] | None = None,
-) -> Answers:
-    """Let a model answer the records as the system is asked, and count what it takes.
+) -> Answers:  # fmt: skip
+    """Let a loaded model answer the records as the system is asked, and count what it takes.
 
-    Args:
-        system: how it is asked.
-        model: the system's model, loaded.
-        tokenizer: its tokenizer.
-        records: what is asked; their completions are not looked at.
-        max_new_tokens: most tokens in an answer.
-        batch_size: prompts per batch.
-        progress: called with (done, all, seconds left) after each batch.
+    `progress` is called with (done, all, seconds left) after each batch.
 
     Raises:
         ConfigError: a prompt leaves no room in the model's context.
@@ -243,23 +218,14 @@ def answer(
 
 
 def answer_at_endpoint(
-    system: System,
-    teacher: Teacher,
-    records: Sequence[data.Row],
-    *,
-    cache: AnswerCache | None = None,
-    at_once: int = 8,
+    system: System, teacher: Teacher, records: Sequence[data.Row], *,
+    cache: AnswerCache | None = None, at_once: int = 8,
     progress: Callable[[int, int, float], None] | None = None,
-) -> Answers:
+) -> Answers:  # fmt: skip
     """Let a model behind an endpoint answer the records as the system is asked.
 
-    Args:
-        system: how it is asked.
-        teacher: the connected model.
-        records: what is asked; their completions are not looked at.
-        cache: where answers are taken from and kept, so that none is paid twice.
-        at_once: most requests at one time.
-        progress: called with (done, all, seconds left) after every 32 answers.
+    `cache` is where answers are taken from and kept, so that none is paid twice; `progress` is
+    called with (done, all, seconds left) after every 32 answers.
 
     Raises:
         ConfigError: a record has tools, which are asked otherwise; or the key is refused.
@@ -304,11 +270,8 @@ def has_baseline(task: Task) -> bool:
 
 
 def answer_baseline(
-    system: System,
-    task: Task,
-    train_records: Sequence[data.Row],
-    records: Sequence[data.Row],
-) -> Answers:
+    system: System, task: Task, train_records: Sequence[data.Row], records: Sequence[data.Row],
+) -> Answers:  # fmt: skip
     """Let the task's own baseline learn from the training records and answer the held-out ones."""
     begun = time.perf_counter()
     texts = _home(task).baseline(train_records, records)

@@ -11,22 +11,11 @@ from typing import Any
 from ftlab.evaluation.intervals import Interval
 from ftlab.evaluation.pairs import Pair
 
-FEW = 30
-"""Below so many examples, an interval is a rough guide."""
+FEW = 30  # below so many examples, an interval is a rough guide
 
 
 def finding(pair: Pair, among: int = 1) -> str:
-    """Say whether b does better than a.
-
-    Args:
-        pair: two systems on the headline.
-        among: how many pairs were compared, for which p was corrected.
-
-    >>> from ftlab.evaluation.pairs import pairs
-    >>> from ftlab.tasks import Ratio
-    >>> finding(pairs({"a": [Ratio(0, 1)] * 30, "b": [Ratio(1, 1)] * 30})[0])
-    'better by 1.000 (95 % interval 0.773 to 1.000)'
-    """
+    """Say whether b does better than a; p was corrected for `among` pairs."""
     gap = pair.difference
     between = f"95 % interval {gap.low:.3f} to {gap.high:.3f}"
     if gap.covers_zero:
@@ -55,13 +44,12 @@ def _between(gap: Interval) -> str:
 def sentence(
     headline: str, n: int, figures: Mapping[str, Interval | None], pairs: Sequence[Pair]
 ) -> str:
-    """Say what the headline shows.
+    """Say what the headline shows on n examples.
 
     Args:
         headline: the metric's name.
         n: examples.
-        figures: system -> its figure; None where there is no case of the headline. The first
-            is the baseline.
+        figures: system -> its figure, None where there is no case; the first is the baseline.
         pairs: every two systems on the headline.
     """
     examples = "example" if n == 1 else "examples"
@@ -104,11 +92,7 @@ def _top_two(figures: Mapping[str, Interval], pairs: Sequence[Pair], among: int)
 
 
 def remarks(verdict: Mapping[str, Any]) -> list[str]:
-    """Say what else a reader should know: how sure, at what price, what got worse.
-
-    Args:
-        verdict: the plain data of a verdict (`Verdict.to_json()`).
-    """
+    """Say what else a verdict (as plain data) shows: how sure, at what price, what got worse."""
     return [
         *_power(verdict), *_slices(verdict), *_prices(verdict), *_forgotten(verdict),
         *_written(verdict),
@@ -116,11 +100,7 @@ def remarks(verdict: Mapping[str, Any]) -> list[str]:
 
 
 def thoughts(counts: Mapping[str, tuple[int, int]], n: int) -> Iterator[str]:
-    """Say how many answers came with a thought, and how many of those never ended.
-
-    Args:
-        counts: system -> answers with a thought, and those of them without an end.
-        n: examples.
+    """Say how many answers came with a thought, and how many of those never ended; system -> both.
 
     >>> list(thoughts({"a": (3, 1), "b": (0, 0)}, 4))
     ['What was not marked: a thought before 3 of 4 answers; 1 did not end, which is no answer.']
@@ -132,11 +112,7 @@ def thoughts(counts: Mapping[str, tuple[int, int]], n: int) -> Iterator[str]:
 
 
 def unfinished(given: Mapping[str, Any]) -> Iterator[str]:
-    """Say of how many answers the end is missing, and how many an endpoint refused to give.
-
-    Args:
-        given: system -> `ftlab.evaluation.systems.Answers`.
-    """
+    """Say how many `Answers` of each system lack their end, and how many were refused."""
     for name, one in given.items():
         if one.cut:
             yield (

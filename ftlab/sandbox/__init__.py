@@ -49,8 +49,7 @@ from ftlab.sandbox.child import read_receipt
 
 __all__ = ["LEVELS", "SandboxError", "SandboxResult", "level", "reasons", "run", "run_many"]
 
-LEVELS = ("bubblewrap", "namespaces", "landlock", "rlimits")
-"""From the strongest to the weakest."""
+LEVELS = ("bubblewrap", "namespaces", "landlock", "rlimits")  # from the strongest to the weakest
 OUTCOMES = (
     "ok", "failed", "error", "exited", "timeout", "memory", "output", "crashed", "unsealed",
 )  # fmt: skip
@@ -77,18 +76,12 @@ class SandboxResult:
     crashed   was ended by a signal, as by a fault in native code
     unsealed  came to its end, but reached for what could forge that report
     """
-    stdout: str
-    """What it printed, cut at the limit."""
-    stderr: str
-    """What it printed there, tracebacks included, cut at the limit."""
-    seconds: float
-    """Wall time, the making of the sandbox included."""
-    level: str
-    """What contained it."""
-    error: str = ""
-    """The name of the exception, for "error" and "memory"."""
-    passed: tuple[str, ...] = ()
-    """Of tests: `Class.method` of each that passed."""
+    stdout: str  # what it printed, cut at the limit
+    stderr: str  # what it printed there, tracebacks included, cut at the limit
+    seconds: float  # wall time, the making of the sandbox included
+    level: str  # what contained it
+    error: str = ""  # the name of the exception, for "error" and "memory"
+    passed: tuple[str, ...] = ()  # of tests: `Class.method` of each that passed
     failed: Mapping[str, str] = field(default_factory=dict)
     """Of tests: `Class.method` of each that did not, with the last line of its traceback."""
 
@@ -121,17 +114,10 @@ def level() -> str:
 
 
 def run(
-    code: str,
-    *,
-    timeout: float = 5.0,
-    memory_mb: int = 512,
-    disk_mb: int = 16,
-    output_kb: int = 64,
-    tests: bool = False,
-    modules: Mapping[str, str] | None = None,
-    allow_weak: bool = False,
-    level: str | None = None,
-) -> SandboxResult:
+    code: str, *, timeout: float = 5.0, memory_mb: int = 512, disk_mb: int = 16,
+    output_kb: int = 64, tests: bool = False, modules: Mapping[str, str] | None = None,
+    allow_weak: bool = False, level: str | None = None,
+) -> SandboxResult:  # fmt: skip
     """Run a Python program, or the tests of a module, where it can do no harm.
 
     Args:
@@ -205,15 +191,9 @@ def run_many(
 
 
 def _attempt(
-    code: str,
-    chosen: str,
-    timeout: float,
-    memory: int,
-    disk: int,
-    output: int,
-    tests: bool,
+    code: str, chosen: str, timeout: float, memory: int, disk: int, output: int, tests: bool,
     modules: Mapping[str, str],
-) -> SandboxResult:
+) -> SandboxResult:  # fmt: skip
     """Run at one level; the outcome "setup" says that the level cannot be had."""
     if chosen != "rlimits" and sys.platform != "linux":
         _refused[chosen] = f"this is {sys.platform}, not Linux"

@@ -24,14 +24,11 @@ from ftlab.errors import ConfigError, DataError
 from ftlab.serving import jobs, traces
 from ftlab.serving.chat import complete
 from ftlab.serving.chat_request import ChatRequest
-from ftlab.serving.guard import Guard, counts
 from ftlab.serving.page import jobs_part, traces_part, whole
-from ftlab.serving.protocol import Refused, handle, json_of, list_of, plain
+from ftlab.serving.protocol import Guard, Refused, counts, handle, json_of, list_of, plain, too_many
 from ftlab.serving.store import ORGANIZATION, Store, file_of, job_of, model_of
 from ftlab.serving.traces import LIVE, keeper
 from ftlab.serving.uploads import examined
-
-__all__ = ["Limits", "Refused", "Service", "make_app"]
 
 MB = 1 << 20
 
@@ -40,20 +37,13 @@ MB = 1 << 20
 class Limits:
     """What one key may do."""
 
-    upload: int = 100 * MB
-    """Bytes of a file."""
-    stored: int = 1024 * MB
-    """Bytes of all its files."""
-    body: int = 4 * MB
-    """Bytes of any other request."""
-    jobs: int = 20
-    """Jobs that wait or run."""
-    requests: int = 1200
-    """Requests a minute."""
-    traces: int = 50_000
-    """Stored completions without a label."""
-    waiting: int = 256
-    """Chat requests of all keys that wait for an answer or get one."""
+    upload: int = 100 * MB  # bytes of a file
+    stored: int = 1024 * MB  # bytes of all its files
+    body: int = 4 * MB  # bytes of any other request
+    jobs: int = 20  # jobs that wait or run
+    requests: int = 1200  # requests a minute
+    traces: int = 50_000  # stored completions without a label
+    waiting: int = 256  # chat requests of all keys that wait for an answer or get one
 
 
 @dataclass
@@ -61,14 +51,11 @@ class Service:
     """What the routes share."""
 
     store: Store
-    base: str
-    """The model that is tuned, by name; tuned models are adapters on it."""
+    base: str  # the model that is tuned, by name; tuned models are adapters on it
     keys: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    engine: Any = None
-    """What answers chat requests (`ftlab.serving.engine`)."""
-    trace: bool = False
-    """Store every completion whose request does not refuse it."""
+    engine: Any = None  # what answers chat requests (`ftlab.serving.engine`)
+    trace: bool = False  # store every completion whose request does not refuse it
 
     def __post_init__(self) -> None:
         if short := [key for key in self.keys if len(key) < 16]:
@@ -81,8 +68,7 @@ class Service:
         self.keys = ()  # from here on there are hashes alone
         self._recent: dict[str, deque[float]] = defaultdict(deque)
         self._lock = threading.Lock()
-        self.counts: Counter[tuple[str, int]] = Counter()
-        """Answered requests, by route and status."""
+        self.counts: Counter[tuple[str, int]] = Counter()  # answered requests, by route and status
 
     def _hash(self, key: str) -> str:
         return hashlib.sha256(self._salt + key.encode("utf-8", "surrogateescape")).hexdigest()
@@ -96,11 +82,8 @@ class Service:
         """Return whose key it is, None if it is nobody's; every hash is compared, in full."""
         if not self._hashes:
             return "local"
-        given, found = self._hash(key or ""), None
-        for known in self._hashes:
-            if hmac.compare_digest(given, known):
-                found = known
-        return found
+        given = self._hash(key or "")
+        return next(iter([h for h in self._hashes if hmac.compare_digest(given, h)]), None)
 
     def admit(self, owner: str) -> None:
         """Count a request against the owner's rate."""
@@ -108,15 +91,10 @@ class Service:
             now, recent = time.monotonic(), self._recent[owner]
             while recent and recent[0] < now - 60:
                 recent.popleft()
-            full = len(recent) >= self.limits.requests
-            wait = recent[0] + 60 - now if full else 0
-            if not full:
-                recent.append(now)
-        if full:
-            raise Refused(
-                429, f"Rate limit reached: {self.limits.requests} requests a minute.",
-                kind="requests", code="rate_limit_exceeded", headers={"retry-after": f"{wait:.0f}"},
-            )  # fmt: skip
+            if len(recent) >= self.limits.requests:
+                text = f"Rate limit reached: {self.limits.requests} requests a minute."
+                raise too_many(text, recent[0] + 60 - now)
+            recent.append(now)
 
     def named(self, owner: str, model: str) -> str:
         """Return what `live` stands for, and any other name as it is."""
@@ -124,11 +102,7 @@ class Service:
         return history[-1]["model"] if history else self.base if model == LIVE else model
 
     def folder_of(self, owner: str, model: str) -> Path | None:
-        """Return the folder of an owner's model, None for the base.
-
-        Raises:
-            Refused: the owner has no such model.
-        """
+        """Return the folder of an owner's model, None for the base; refuse a model not there."""
         model = self.named(owner, model)
         if model == self.base:
             return None
@@ -145,11 +119,7 @@ class Service:
         return self.store.folder / "models" / found["folder"]
 
     def file(self, owner: str, file_id: str, param: str | None = None) -> Any:
-        """Return an owner's file.
-
-        Raises:
-            Refused: the owner has no such file.
-        """
+        """Return an owner's file; refuse one that is not there."""
         found = self.store.row("select * from files where id = ? and owner = ?", file_id, owner)
         if found is None:
             raise Refused(404 if param is None else 400, f"No such File object: {file_id[:80]}",
@@ -208,10 +178,8 @@ def make_app(service: Service) -> FastAPI:
         limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
         order: Literal["asc", "desc"] = "desc", purpose: str | None = None,
     ) -> Response:  # fmt: skip
-        where, values = "owner = ?", (owner,)
-        if purpose is not None:
-            where, values = f"{where} and purpose = ?", (owner, purpose)  # type: ignore[assignment]
-        found = store.page("files", where, values, after, limit, order == "desc")
+        where = "owner = ? and purpose = coalesce(?, purpose)"
+        found = store.page("files", where, (owner, purpose), after, limit, order == "desc")
         return list_of([file_of(row) for row in found[0]], found[1])
 
     @app.get("/v1/files/{file_id}")

@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,11 @@ from fastapi.responses import StreamingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from ftlab.errors import FtlabError
-from ftlab.serving.chat_request import (
-    REFUSED,
-    ChatRequest,
-    as_text,
-    bias_of,
-    grammar_of,
-    prompt_of,
-)
+from ftlab.generation import context_length
+from ftlab.serving import chat_request as requests
+from ftlab.serving.chat_request import ChatRequest
 from ftlab.serving.engine import Ask, Engine, Token
-from ftlab.serving.protocol import Refused, json_of
-
-__all__ = ["complete"]
+from ftlab.serving.protocol import Refused, json_of, too_many
 
 MOST = 512  # tokens of an answer where the request says nothing
 CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
@@ -36,10 +30,10 @@ async def complete(
     temperature: float = 1.0, most: int = MOST, seed: int | None = None, name: str | None = None,
     keep: Callable[[ChatCompletion, list[dict[str, Any]]], None] | None = None,
 ) -> Response:  # fmt: skip
-    """Answer a request, as a whole or as server-sent events.
+    """Answer a request, as a whole or as server-sent events, while its connection is open.
 
     Args:
-        request: the connection; when it is closed, nothing more is written.
+        request: the connection.
         asked: what was asked for.
         engine: what answers.
         folder: of the adapter; None for the base.
@@ -52,7 +46,7 @@ async def complete(
     Raises:
         Refused: the request cannot be answered so.
     """
-    for field, why in REFUSED.items():
+    for field, why in requests.REFUSED.items():
         if getattr(asked, field) is not None:
             raise Refused(400, f"{field} is not supported: {why}.", param=field,
                           code="unsupported_parameter")  # fmt: skip
@@ -62,8 +56,8 @@ async def complete(
         asked.tools = [{"type": "function", "function": one} for one in asked.functions]
         asked.tool_choice = asked.function_call
     await asyncio.to_thread(engine.load)
-    prompt = await asyncio.to_thread(prompt_of, engine, asked)
-    context = engine.context() or len(prompt) + (1 << 20)
+    prompt = await asyncio.to_thread(requests.prompt_of, engine, asked)
+    context = context_length(engine.load()) or len(prompt) + (1 << 20)
     if len(prompt) >= context:
         raise Refused(
             400, f"This model's maximum context length is {context} tokens. However, your messages "
@@ -71,33 +65,28 @@ async def complete(
             param="messages", code="context_length_exceeded",
         )  # fmt: skip
     asked.temperature = temperature if asked.temperature is None else asked.temperature
-    first = asked.seed if asked.seed is not None else seed
-    first = secrets.randbits(32) if first is None else first
+    first = next(s for s in (asked.seed, seed, secrets.randbits(32)) if s is not None)
     stream: asyncio.Queue[tuple[int, Token | Exception | None]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
-    def tell(number: int) -> Callable[[Token | Exception | None], None]:
-        def put(told: Token | Exception | None) -> None:
-            loop.call_soon_threadsafe(stream.put_nowait, (number, told))
-
-        return put
+    def tell(number: int, told: Token | Exception | None) -> None:
+        loop.call_soon_threadsafe(stream.put_nowait, (number, told))
 
     limit = asked.max_completion_tokens or asked.max_tokens or most
     shared: dict[str, Any] = {
         "prompt": prompt, "folder": folder, "temperature": asked.temperature,
-        "limit": min(limit, context - len(prompt)), "bias": bias_of(asked, engine),
-        "top_p": 1.0 if asked.top_p is None else asked.top_p, "grammar": grammar_of(asked),
+        "limit": min(limit, context - len(prompt)), "bias": requests.bias_of(asked, engine),
+        "top_p": 1.0 if asked.top_p is None else asked.top_p,
+        "grammar": requests.grammar_of(asked),
         "logprobs": (asked.top_logprobs or 0) if asked.logprobs else None,
         "frequency_penalty": asked.frequency_penalty or 0.0,
         "presence_penalty": asked.presence_penalty or 0.0,
     }  # fmt: skip
     if asked.top_logprobs is not None and not asked.logprobs:
         raise Refused(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
-    asks = [Ask(tell=tell(i), seed=first + i, **shared) for i in range(asked.n or 1)]
+    asks = [Ask(tell=partial(tell, i), seed=first + i, **shared) for i in range(asked.n or 1)]
     if not engine.ask(asks):
-        raise Refused(429, "Too many answers are being written. Try again in a moment.",
-                      kind="requests", code="rate_limit_exceeded", headers={"retry-after": "1"},
-                      )  # fmt: skip
+        raise too_many("Too many answers are being written. Try again in a moment.", 1)
     answers = [_Answer(engine.tokenizer, asked, ask) for ask in asks]
     made = _Made(asked, name or asked.model, len(prompt), answers, keep)
     pieces = _pieces(request, stream, answers)
@@ -121,10 +110,8 @@ async def _pieces(
                 if await request.is_disconnected():
                     return
                 continue
-            if isinstance(told, FtlabError):
-                raise Refused(400, str(told))
             if isinstance(told, Exception):
-                raise told
+                raise Refused(400, str(told)) if isinstance(told, FtlabError) else told
             answer = answers[number]
             if not answer.finish:
                 text, tokens = answer.take(told)
@@ -170,14 +157,11 @@ class _Answer:
             self._find_calls()
         ready = len(self.text)
         if not self.finish:
-            if self.tools:  # a call is shown whole or not at all
+            # A call is shown whole or not at all, and so is a character.
+            if self.tools or self.text.endswith("\ufffd"):
                 return "", []
-            if self.text.endswith("\ufffd"):  # half of a character
-                return "", []
-            ready -= max(
-                (n for stop in self.stops for n in range(1, len(stop))
-                 if self.text.endswith(stop[:n])), default=0,
-            )  # fmt: skip
+            ready -= max((n for stop in self.stops for n in range(1, len(stop))
+                          if self.text.endswith(stop[:n])), default=0)  # fmt: skip
         new, self._shown = self.text[self._shown : ready], max(self._shown, ready)
         if not new and not self.finish:
             return "", []
@@ -257,7 +241,7 @@ class _Made:
         """Return all answers, and store them if they are to be, and nobody hung up before."""
         whole = self.whole()
         if self.keep and all(answer.finish for answer in self.answers):
-            messages = [as_text(message) for message in self.asked.messages]
+            messages = [requests.as_text(message) for message in self.asked.messages]
             await asyncio.to_thread(self.keep, whole, messages)
         return whole
 

@@ -14,8 +14,6 @@ from ftlab.errors import ConfigError, DataError
 from ftlab.serving.engine import Engine, schema_grammar
 from ftlab.serving.protocol import Closed, Metadata, Refused
 
-__all__ = ["IDLE", "REFUSED", "ChatRequest", "as_text", "bias_of", "grammar_of", "prompt_of"]
-
 IDLE = (
     "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options",
     "prompt_cache_retention", "safety_identifier", "service_tier", "user",

@@ -18,8 +18,6 @@ from statistics import NormalDist
 from ftlab.errors import DataError
 from ftlab.evaluation.intervals import Interval, wilson_interval, with_edges
 
-__all__ = ["FEWEST", "Drift", "drift"]
-
 FEWEST = 10  # texts of each kind
 USUAL = 0.05  # of the training inputs themselves lie beyond the mark
 
@@ -33,8 +31,7 @@ class Drift:
     chance."""
     share: Interval
     """The share of traced inputs that are less like them than 95 % of their own kind."""
-    windows: list[Interval]
-    """The same share over time, the oldest inputs first."""
+    windows: list[Interval]  # the same share over time, the oldest inputs first
     first: list[int]
     """Places of traced inputs, the least like the training inputs first: for people to look at."""
 
@@ -54,14 +51,14 @@ class Drift:
 def drift(
     training: Sequence[str], traced: Sequence[str], *, windows: int = 4, seed: int = 0
 ) -> Drift:
-    """Compare traced inputs with training inputs.
+    """Compare inputs that a model gets, the oldest first, with inputs that it was trained on.
 
     The classifier is a logistic regression over TF-IDF of words and pairs of words, and marks only
     texts that it was not taught on (five folds). The interval is Hanley and McNeil's (1982).
 
     Args:
         training: inputs that the model was trained on.
-        traced: inputs that it gets, the oldest first.
+        traced: inputs that it gets.
         windows: parts of equal size, over time.
         seed: of the folds.
 

@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, FtlabError, ModelError
-from ftlab.generation import context_length
-
-__all__ = ["Ask", "Engine", "Token", "schema_grammar"]
 
 TOGETHER = 32  # rows at once
 ADAPTERS = 8  # kept in memory beside the base
@@ -46,8 +43,7 @@ class Ask:
     prompt: list[int]
     tell: Callable[[Token | Exception | None], None]
     limit: int = 256
-    folder: Path | None = None
-    """Of the adapter; None for the model that the engine was given."""
+    folder: Path | None = None  # of the adapter; None for the model that the engine was given
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
@@ -56,10 +52,8 @@ class Ask:
     bias: dict[int, float] = field(default_factory=dict)
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
-    grammar: str | None = None
-    """What llguidance keeps the answer to."""
-    over: bool = False
-    """Set when nobody wants the rest."""
+    grammar: str | None = None  # what llguidance keeps the answer to
+    over: bool = False  # set when nobody wants the rest
 
 
 class Engine:
@@ -68,13 +62,9 @@ class Engine:
     def __init__(
         self, base: str = "", *, model: Any = None, tokenizer: Any = None, most: int = 256
     ) -> None:
-        """Take a base by name, loaded when it is first asked, or a model that is loaded.
+        """Take a base by name, loaded when it is first asked, or a model with its tokenizer.
 
-        Args:
-            base: the name.
-            model: a causal LM.
-            tokenizer: the model's.
-            most: requests that may wait or be answered at once.
+        `most` requests may wait or be answered at once.
         """
         self._base, self._model, self.tokenizer, self._most = base, model, tokenizer, most
         self._own = getattr(model, "active_adapter", BASE) if hasattr(model, HOOKS) else BASE
@@ -110,10 +100,6 @@ class Engine:
         """Answer nothing more."""
         self._queue.put(None)
         self._thread.join(10)
-
-    def context(self) -> int | None:
-        """Return how many tokens the model's context holds."""
-        return context_length(self.load())
 
     def _run(self) -> None:
         batch: Any = None
@@ -188,13 +174,12 @@ class Engine:
             self._names.move_to_end(folder)
             return self._names[folder]
         name = f"a{time.monotonic_ns()}"
-        if not isinstance(self._model, PeftModel):
-            self._model = PeftModel.from_pretrained(self._model, str(folder), adapter_name=name)
-            self._model.eval()
-            batch.model = self._model
-        else:
+        if isinstance(self._model, PeftModel):
             self._model.load_adapter(str(folder), adapter_name=name)
-            self._model.eval()
+        else:
+            self._model = PeftModel.from_pretrained(self._model, str(folder), adapter_name=name)
+            batch.model = self._model
+        self._model.eval()
         self._names[folder] = name
         used = set(batch.names.values())
         for old, unused in list(self._names.items()):

@@ -38,22 +38,16 @@ SPLITS = {  # what a tokenizer does before its merges, and llama.cpp's name for 
 
 
 def export(
-    folder: str | os.PathLike[str],
-    file: str | os.PathLike[str],
-    quantisation: str = "F16",
-    *,
-    pre: str | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write a model's folder as one GGUF file, whole or not at all.
+    folder: str | os.PathLike[str], file: str | os.PathLike[str], quantisation: str = "F16", *,
+    pre: str | None = None, overwrite: bool = False,
+) -> Path:  # fmt: skip
+    """Write what `save_pretrained` wrote as one GGUF file, whole or not at all.
 
     Args:
-        folder: what `save_pretrained` wrote: a whole model (no adapter) with a byte-level BPE
-            tokenizer.
+        folder: a whole model (no adapter) with a byte-level BPE tokenizer.
         file: where to.
         quantisation: of the matrices, one of `QUANTISATIONS`.
-        pre: llama.cpp's name for how the tokenizer splits a text; by default it is found by the
-            tokenizer's own rule.
+        pre: llama.cpp's name for how the tokenizer splits a text; by default found by its own rule.
         overwrite: replace a file that is there.
 
     Raises:
@@ -197,11 +191,6 @@ def _add_weights(writer: Any, config: Any, folder: Path, quantisation: str) -> N
 
 
 def _neighbours(weight: Any, heads: int) -> Any:
-    """Put row i of a head's first half beside row i of its second, as llama.cpp wants them.
-
-    Args:
-        weight: [heads * width, …], with the rows in transformers' order.
-        heads: how many heads the rows are of.
-    """
+    """Put row i of a head's first half beside row i of its second, as llama.cpp wants them."""
     rows = weight.reshape(heads, 2, -1, *weight.shape[1:])
     return rows.swapaxes(1, 2).reshape(weight.shape)

@@ -8,33 +8,30 @@ from fastapi import FastAPI, Request, Response
 from openai.types.fine_tuning import FineTuningJob
 from pydantic import Field
 
-from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, json_of, list_of
+from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, json_of, list_of, too_many
 from ftlab.serving.store import ORGANIZATION, Store, checkpoint_of, event_of, job_of, new_id
 from ftlab.serving.traces import where_metadata
-
-__all__ = ["JobRequest", "routes"]
 
 # The names are OpenAI's (openai.types.fine_tuning.JobCreateParams).
 
 
-def _auto(kind: Any, **limits: Any) -> Any:
-    return Annotated[kind, Field(strict=True, allow_inf_nan=False, **limits)] | Literal["auto"]
+Auto = Literal["auto"]
+Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Beta = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 
 
 class Hyperparameters(Closed):
     """Of a supervised job."""
 
-    batch_size: _auto(int, ge=1, le=256) = "auto"  # type: ignore[valid-type]
-    learning_rate_multiplier: (
-        Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | Literal["auto"]
-    ) = "auto"
-    n_epochs: _auto(int, ge=1, le=50) = "auto"  # type: ignore[valid-type]
+    batch_size: Annotated[int, Field(strict=True, ge=1, le=256)] | Auto = "auto"
+    learning_rate_multiplier: Rate | Auto = "auto"
+    n_epochs: Annotated[int, Field(strict=True, ge=1, le=50)] | Auto = "auto"
 
 
 class DpoHyperparameters(Hyperparameters):
     """Of a job on preferences."""
 
-    beta: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] | Literal["auto"] = "auto"
+    beta: Beta | Auto = "auto"
 
 
 class Supervised(Closed):
@@ -95,13 +92,10 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
             raise Refused(400, "The validation file is the training file.", param="validation_file")
         with store.path_of(files[0]).open("rb") as stream:
             rows = sum(bool(line.strip()) for line in stream)
+        if asked.hyperparameters is not None and asked.method is not None:
+            raise Refused(400, "Give hyperparameters or method, not both.", param="hyperparameters")
         given = (method.dpo if dpo else method.supervised) or (Dpo() if dpo else Supervised())
-        settings: dict[str, Any] = given.hyperparameters.model_dump()
-        if asked.hyperparameters is not None:
-            if asked.method is not None:
-                raise Refused(400, "Give hyperparameters or method, not both.",
-                              param="hyperparameters")  # fmt: skip
-            settings = asked.hyperparameters.model_dump()
+        settings = (asked.hyperparameters or given.hyperparameters).model_dump()
         usual = {
             "batch_size": max(1, min(8, rows)), "learning_rate_multiplier": 1.0, "beta": 0.1,
             "n_epochs": 3 if rows <= 300 else 2 if rows <= 1000 else 1,
@@ -123,10 +117,8 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
         }  # fmt: skip
         few = f"{rows} examples: a provider wants at least 10." if rows < 10 else ""
         if not store.add_job(job, owner, plan, service.limits.jobs, few):
-            raise Refused(
-                429, f"{service.limits.jobs} of your jobs wait or run. Cancel one, or wait.",
-                kind="requests", code="rate_limit_exceeded", headers={"retry-after": "30"},
-            )  # fmt: skip
+            limit = service.limits.jobs
+            raise too_many(f"{limit} of your jobs wait or run. Cancel one, or wait.", 30)
         return json_of(job)
 
     def own_job(owner: str, job_id: str) -> FineTuningJob:

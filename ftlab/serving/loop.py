@@ -44,14 +44,10 @@ Score = str | Callable[[data.Row, str], float]
 class Round:
     """What became of a round."""
 
-    model: str
-    """The new model's name."""
-    promoted: bool
-    """Whether `live` is that model now."""
-    verdict: str
-    """Why, in words."""
-    comparison: Verdict
-    """The figures, and every held-out row with both answers."""
+    model: str  # the new model's name
+    promoted: bool  # whether `live` is that model now
+    verdict: str  # why, in words
+    comparison: Verdict  # the figures, and every held-out row with both answers
 
     def __str__(self) -> str:
         return self.verdict
@@ -60,23 +56,19 @@ class Round:
 def traces(client: Any, model: str | None = None, **metadata: str) -> list[dict[str, Any]]:
     """Return stored completions, the oldest first: id, model, created, messages, answer, metadata.
 
-    Args:
-        client: an `openai.OpenAI`.
-        model: whose; None for all.
-        metadata: what they are to have, as `label="bad"`.
+    `model` is whose, None for all; `metadata` what they are to have, as `label="bad"`.
     """
     more: dict[str, Any] = {"model": model} if model else {}
     more |= {"metadata": metadata} if metadata else {}
     found = list(client.chat.completions.list(limit=100, **more))
 
+    def turn(message: Any) -> dict[str, Any]:
+        return {k: v for k, v in message.to_dict().items() if k in FIELDS and v is not None}
+
     def one(kept: Any) -> dict[str, Any]:
-        told = client.chat.completions.messages.list(kept.id, limit=100)
-        turns = [{k: v for k, v in turn.to_dict().items() if k in FIELDS and v is not None}
-                 for turn in told]  # fmt: skip
-        answer = kept.choices[0].message.to_dict()
+        turns = list(map(turn, client.chat.completions.messages.list(kept.id, limit=100)))
         return {"id": kept.id, "model": kept.model, "created": kept.created, "messages": turns,
-                "answer": {k: v for k, v in answer.items() if k in FIELDS and v is not None},
-                "metadata": dict(kept.metadata or {}),
+                "answer": turn(kept.choices[0].message), "metadata": dict(kept.metadata or {}),
                 **({"tools": kept.tools} if getattr(kept, "tools", None) else {})}  # fmt: skip
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -96,12 +88,8 @@ def rows_from_traces(
     """Return labelled traces as rows: answers called good, and corrected ones; one per question.
 
     Where a question was traced twice, the row is of the newest. Turns of one conversation have the
-    same `group` in their meta, so that `ftlab.curation.splits` keeps them together.
-
-    Args:
-        client: an `openai.OpenAI`.
-        model: whose answers; None for all.
-        label: good or bad alone; a bad answer is a row only if it was corrected.
+    same `group` in their meta, so that `ftlab.curation.splits` keeps them together. `label` good or
+    bad takes these alone; a bad answer is a row only if it was corrected.
     """
     rows = {}
     for trace in traces(client, model):
@@ -135,9 +123,7 @@ def checked(
 ) -> tuple[list[data.Row], list[str]]:
     """Return rows without those in which the doctor finds an error, and what it found.
 
-    Args:
-        rows: what is to be trained on.
-        held_out: rows that none of them may repeat.
+    No row may repeat one of `held_out`.
     """
     with tempfile.TemporaryDirectory() as folder:
         train, test = Path(folder, "rows.jsonl"), Path(folder, "held-out.jsonl")
@@ -152,19 +138,11 @@ def checked(
 
 
 def next_round(
-    client: Any,
-    rows: Sequence[data.Row],
-    *,
-    replay: Sequence[data.Row] = (),
-    held_out: Sequence[data.Row],
-    score: Score,
-    suffix: str = "next",
-    model: str = "live",
-    hyperparameters: Mapping[str, Any] | None = None,
-    max_tokens: int = 256,
-    folder: str | Path = "runs/loop",
-    say: Callable[[str], None] = lambda line: None,
-) -> Round:
+    client: Any, rows: Sequence[data.Row], *, replay: Sequence[data.Row] = (),
+    held_out: Sequence[data.Row], score: Score, suffix: str = "next", model: str = "live",
+    hyperparameters: Mapping[str, Any] | None = None, max_tokens: int = 256,
+    folder: str | Path = "runs/loop", say: Callable[[str], None] = lambda line: None,
+) -> Round:  # fmt: skip
     """Train the model in service on new rows and old ones; promote the result if it is better.
 
     Args:
@@ -204,21 +182,17 @@ def next_round(
     comparison = compare(task, held_out, outputs)
     pair = comparison.pairs[0]
     better = pair.shown and pair.difference.low > 0
-    decision = f"Promoted: live is {new} now." if better else (
-        f"Refused: it is not shown to be better. {before} stays in service."
-    )  # fmt: skip
+    decision = f"Refused: it is not shown to be better. {before} stays in service."
     if better:
+        decision = f"Promoted: live is {new} now."
+        body = {"model": new, "note": comparison.sentence}
         with _refusals():
-            note = comparison.sentence
-            client.post("/models/live", body={"model": new, "note": note}, cast_to=object)
+            client.post("/models/live", body=body, cast_to=object)
     return Round(new, better, f"{comparison.sentence}\n{decision}", comparison)
 
 
 def rollback(client: Any) -> str:
-    """Put the model that was in service before the last promotion in service again.
-
-    Returns:
-        Its name.
+    """Put the model before the last promotion in service again; return its name.
 
     Raises:
         ModelError: nothing was promoted.
@@ -252,14 +226,13 @@ def _job(
         if job.status not in ("failed", "cancelled"):
             return job
     name = f"loop-{key}.jsonl"
-    uploaded = [file.id for file in client.files.list() if file.filename == name]
-    if not uploaded:
-        uploaded = [client.files.create(file=(name, content), purpose="fine-tune").id]
+    uploaded = next((file for file in client.files.list() if file.filename == name), None)
+    uploaded = uploaded or client.files.create(file=(name, content), purpose="fine-tune")
     asked = client.models.retrieve(model)
     before = getattr(asked, "model", asked.id)  # of `live`, the model that it stands for
     method = {"type": "supervised", "supervised": {"hyperparameters": dict(hyperparameters or {})}}
     return client.fine_tuning.jobs.create(
-        model=before, training_file=uploaded[0], suffix=suffix, seed=0, method=method,
+        model=before, training_file=uploaded.id, suffix=suffix, seed=0, method=method,
         metadata={"loop": key, "in_service": before},
     )  # fmt: skip
 
@@ -296,7 +269,5 @@ def _answers(
 def _task(score: Callable[[data.Row, str], float]) -> Task:
     """Return a task that marks by a function; of the one that it is made from it has no more."""
 
-    def marked(row: data.Row, text: str) -> dict[str, Ratio]:
-        return {"score": Ratio(float(score(row, text)), 1)}
-
+    marked = lambda row, text: {"score": Ratio(float(score(row, text)), 1)}
     return replace(tasks.get("style"), name="score", headline="score", parse=str, score=marked)

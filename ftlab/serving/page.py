@@ -19,8 +19,6 @@ from ftlab.serving.drift import drift
 from ftlab.serving.loop import question
 from ftlab.serving.store import OPEN, Store, job_of
 
-__all__ = ["jobs_part", "traces_part", "whole"]
-
 SHOWN = 20  # the newest jobs
 WIDE, HIGH = 600, 105
 

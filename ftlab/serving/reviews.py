@@ -32,8 +32,7 @@ FORMULA = ("=", "+", "-", "@", "\t")
 class Reviews:
     """What came of several people's labels; `print` shows it."""
 
-    labelled: list[str]
-    """Traces that have a label now."""
+    labelled: list[str]  # traces that have a label now
     disputed: list[str]
     """Traces on which the reviewers are divided: they have none, and should be talked about."""
     agreement: dict[tuple[str, str], Interval]

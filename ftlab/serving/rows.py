@@ -1,13 +1,12 @@
 """Rows of a batch that come and go, each with its own settings: under `ftlab.serving.engine`."""
 
+from collections import Counter
 from typing import Any
 
 import torch
 
 from ftlab.decoding import CACHED, _Batch, _Row
 from ftlab.serving.engine import BASE, HOOKS, Ask, Token
-
-__all__ = ["Rows"]
 
 
 class Rows(_Batch):
@@ -17,13 +16,10 @@ class Rows(_Batch):
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
         super().__init__(model, [[pad]], pad, size, 0.0, [(0, 0)])
         self.prompts, self.seeds, self.waiting, self.prefix = {}, {}, [], []  # type: ignore[assignment]
-        self.most = size
-        self.stops, self.asks = stops, dict[int, Ask]()
-        self.names: dict[int, str] = {}
-        """The adapter of each request."""
+        self.most, self.stops, self.asks = size, stops, dict[int, Ask]()
+        self.names: dict[int, str] = {}  # the adapter of each request
         self._matchers: dict[int, Any] = {}
         self._tokens: dict[int, Token] = {}
-        self._order: list[int] = []
         self._next = 0
 
     @property
@@ -58,10 +54,10 @@ class Rows(_Batch):
             if not row.done and self.asks[row.index].over:
                 row.done = True
         told: list[tuple[Ask, Token | None]] = []
-        gone = [number for number, ask in self.asks.items() if ask.over]
-        for number in gone:
-            told.append((self.asks[number], None))
-            self._forget(number)
+        for number, ask in list(self.asks.items()):
+            if ask.over:
+                told.append((ask, None))
+                self._forget(number)
         if not self.busy:
             return told
         self._make_room()
@@ -84,82 +80,52 @@ class Rows(_Batch):
         for held in (self.asks, self.names, self._matchers, self._tokens, self.prompts, self.seeds):
             held.pop(number, None)
 
-    def step(self) -> list[tuple[_Row, int]]:
-        """As in the batch; the rows of the next forward pass are those that live."""
-        self._order = [row.index for row in self.rows]
-        return super().step()
-
-    def _admit(self, live: list[_Row]) -> list[tuple[_Row, int]]:
-        held, self._order = self._order, self.waiting[::-1]
-        found = super()._admit(live)
-        self._order = held
-        return found
-
-    def _arrange(self, live: list[_Row], new: Any = None, cache: Any = None) -> None:
-        if not live and not new:
-            return
-        super()._arrange(live, new, cache)
-        self._order = [row.index for row in self.rows]
-
-    def _forward(self, ids: list[list[int]], own: list[int], cache: Any) -> torch.Tensor:
+    def _forward(
+        self, ids: list[list[int]], own: list[int], cache: Any, rows: list[_Row]
+    ) -> torch.Tensor:
         if not hasattr(self.model, HOOKS):
-            return super()._forward(ids, own, cache)
-        names = [self.names.get(number, BASE) for number in self._order[: len(ids)]]
+            return super()._forward(ids, own, cache, rows)
+        names = [self.names.get(row.index, BASE) for row in rows]
         with getattr(self.model, HOOKS)(adapter_names=names):
-            return super()._forward(ids, own, cache)
+            return super()._forward(ids, own, cache, rows)
 
     def _pick(self, rows: list[_Row], logits: torch.Tensor) -> list[tuple[_Row, int]]:
         """Choose a token for each row that is not done, from its logits, [rows, vocabulary]."""
-        live = [number for number, row in enumerate(rows) if not row.done]
-        picked = []
-        for number in live:
-            row, scores = rows[number], logits[number].float()
-            token = self._pick_one(row, self.asks[row.index], scores)
-            picked.append((row, token))
-        return picked
+        return [(row, self._pick_one(row, self.asks[row.index], scores.float()))
+                for row, scores in zip(rows, logits, strict=True) if not row.done]  # fmt: skip
 
-    def _pick_one(self, row: _Row, ask: Ask, scores: torch.Tensor) -> int:
-        raw = scores
-        if self.penalty != 1.0:
-            seen = list({*row.prompt, *row.answer})
-            was = scores[seen]
-            scores = scores.clone()
-            scores[seen] = torch.where(was > 0, was / self.penalty, was * self.penalty)
-        if ask.bias or ((ask.frequency_penalty or ask.presence_penalty) and row.answer):
-            scores = scores.clone()
-            for token, more in ask.bias.items():
-                scores[token] += more
-            for token in set(row.answer):
-                often = row.answer.count(token)
+    def _pick_one(self, row: _Row, ask: Ask, raw: torch.Tensor) -> int:
+        scores = raw.clone()
+        self._penalise(row, scores)
+        for token, more in ask.bias.items():
+            scores[token] += more
+        if ask.frequency_penalty or ask.presence_penalty:
+            for token, often in Counter(row.answer).items():
                 scores[token] -= ask.frequency_penalty * often + ask.presence_penalty
         matcher = self._matchers.get(row.index)
         if matcher is not None:
             scores = _masked(matcher, scores)
         if ask.temperature:
             chances = (scores / ask.temperature).softmax(-1).double().cpu()
-            order = None
+            order = torch.arange(len(chances))
             if ask.top_p < 1:  # the fewest tokens whose chances reach top_p (Holtzman et al. 2020)
                 chances, order = chances.sort(descending=True)
-                kept = chances.cumsum(-1) - chances < ask.top_p
-                chances = chances * kept
+                chances = chances * (chances.cumsum(-1) - chances < ask.top_p)
             total = chances.cumsum(-1)
             draw = torch.tensor([row.random.random()], dtype=torch.float64)
-            place = int(torch.searchsorted(total, draw * total[-1], right=True).clamp(
-                max=len(total) - 1))  # fmt: skip
-            token = int(order[place]) if order is not None else place
+            place = torch.searchsorted(total, draw * total[-1], right=True)
+            token = int(order[place.clamp(max=len(total) - 1)])
         else:
             token = int(scores.argmax())
         if matcher is not None:
             matcher.consume_token(token)
-        if ask.logprobs is None:
-            self._tokens[row.index] = Token(token)
-        else:
+        told = Token(token)
+        if ask.logprobs is not None:
             logs = raw.log_softmax(-1)
-            best = logs.topk(ask.logprobs) if ask.logprobs else None
-            top = (
-                tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)) if best else ()
-            )
-            self._tokens[row.index] = Token(token, float(logs[token]), top)
+            top = logs.topk(ask.logprobs)
+            likely = tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+            told = Token(token, float(logs[token]), likely)
+        self._tokens[row.index] = told
         return token
 
 

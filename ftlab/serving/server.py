@@ -1,5 +1,6 @@
 """`ftlab serve`: the service's process, and the worker beside it."""
 
+import contextlib
 import ipaddress
 import logging
 import os
@@ -12,14 +13,11 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError
 from ftlab.serving.app import Limits, Service, make_app
 from ftlab.serving.store import Store
-
-__all__ = ["Running", "Worker", "run", "worker_command"]
 
 
 class Running:
@@ -85,16 +83,10 @@ class Worker:
 
 
 def run(
-    data: str | os.PathLike[str],
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    keys: Sequence[str] = (),
-    model: str = "smollm2-135m",
-    worker: bool = True,
-    limits: Limits | None = None,
-    trace: bool = False,
-) -> None:
+    data: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 8000,
+    keys: Sequence[str] = (), model: str = "smollm2-135m", worker: bool = True,
+    limits: Limits | None = None, trace: bool = False,
+) -> None:  # fmt: skip
     """Serve until Ctrl-C.
 
     Args:
@@ -126,12 +118,9 @@ def run(
     store = Store(data)
     service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
     models.get(model)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)  # whoever reads the address below may ask at once
+    try:  # whoever reads the address below may ask at once
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise ConfigError(
             f"{host}:{port} cannot be listened at: {error.strerror}. Take another --port."
@@ -141,23 +130,17 @@ def run(
     service.engine = Engine(model)
     app = make_app(service)
     own = Worker(data) if worker else None
-    shown = f"[{host}]" if ":" in host else host
-    print(f"base_url  http://{shown}:{listener.getsockname()[1]}/v1")
-    print(f"page      http://{shown}:{listener.getsockname()[1]}/")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    print(f"base_url  {url}/v1\npage      {url}/")
     print(f"worker    {shlex.join(worker_command(data))}", flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-    signal.signal(signal.SIGTERM, _stop)  # uvicorn has its own, and raises again at the end
-    try:
-        uvicorn.Server(config).run([listener])
-    except KeyboardInterrupt:
-        pass
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn has its own, and raises
+    try:  # again at the end
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run([listener])
     finally:
         if own is not None:
             own.close()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _is_loopback(host: str) -> bool:

@@ -33,8 +33,7 @@ from ftlab.files import sha256
 __all__ = ["OPEN", "ORGANIZATION", "Store", "new_id"]
 
 ORGANIZATION = "ftlab"
-OPEN = ("validating_files", "queued", "running")
-"""The states of a job that is not over."""
+OPEN = ("validating_files", "queued", "running")  # the states of a job that is not over
 SCHEMA = """
 pragma journal_mode = wal;
 create table if not exists facts (name text primary key, value text not null);
@@ -59,9 +58,6 @@ create table if not exists live (
     seq integer primary key, owner text not null, model text not null, note text not null,
     created_at integer not null, withdrawn_at integer);
 """
-
-
-COLUMNS = ("id", "owner", "sha256", "filename", "bytes", "purpose", "kind", "created_at")
 
 
 def new_id(kind: str) -> str:
@@ -134,20 +130,18 @@ class Store:
         with self.transaction() as db:
             db.execute("delete from facts where name = ?", (name,))
 
+    def insert(self, db: sqlite3.Connection, table: str, **row: Any) -> None:
+        """Add a row, unless one of its id is there."""
+        sql = (
+            f"insert or ignore into {table} ({', '.join(row)}) values ({', '.join('?' * len(row))})"
+        )
+        db.execute(sql, tuple(row.values()))
+
     def page(
         self, table: str, where: str, values: tuple[Any, ...], after: str | None, limit: int,
         newest_first: bool = True,
     ) -> tuple[list[sqlite3.Row], bool]:  # fmt: skip
-        """Return a page of rows, and whether there are more behind it.
-
-        Args:
-            table: files, jobs, events, models or traces.
-            where: a condition on them.
-            values: of the condition.
-            after: the id of the last row of the page before.
-            limit: most rows.
-            newest_first: the order.
-        """
+        """Return a page of rows behind the one of id `after`, and whether there are more."""
         order, sign = ("desc", "<") if newest_first else ("asc", ">")
         if after is not None:
             where += f" and seq {sign} (select seq from {table} where id = ?)"
@@ -169,27 +163,21 @@ class Store:
         self, owner: str, source: Path, filename: str, purpose: str, kind: str | None,
         db: sqlite3.Connection | None = None,
     ) -> FileObject:  # fmt: skip
-        """Keep a file; `source` is moved.
+        """Keep a file of the same file system; `source` is moved.
 
-        Args:
-            owner: whose it is.
-            source: a file in the same file system.
-            filename: what its owner calls it.
-            purpose: what it is for.
-            kind: sft or dpo, if it is rows to learn.
-            db: a transaction to be part of.
+        `kind` is sft or dpo, if it is rows to learn; `db` a transaction to be part of.
         """
         with source.open("rb+") as stream:
             os.fsync(stream.fileno())
         size, name = source.stat().st_size, sha256(source)
-        made, now = new_id("file"), int(time.time())
-        row = (made, owner, name, filename, size, purpose, kind, now)
+        made = new_id("file")
+        row = {"id": made, "owner": owner, "sha256": name, "filename": filename, "bytes": size,
+               "purpose": purpose, "kind": kind, "created_at": int(time.time())}  # fmt: skip
         with contextlib.nullcontext(db) if db is not None else self.transaction() as held:
             # Within the transaction, so that nobody removes the same file at this moment.
             os.replace(source, self.folder / "files" / name)
-            places = ", ".join("?" * len(row))
-            held.execute(f"insert into files ({', '.join(COLUMNS)}) values ({places})", row)
-        return file_of(dict(zip(COLUMNS, row, strict=True)))
+            self.insert(held, "files", **row)
+        return file_of(row)
 
     def delete_file(self, owner: str, file: str) -> None:
         """Forget a file, and remove it from the disk when nobody has the same."""
@@ -214,24 +202,17 @@ class Store:
     def add_job(
         self, job: FineTuningJob, owner: str, plan: dict[str, Any], most: int, warning: str = ""
     ) -> bool:
-        """Queue a job, with the events that say so; False if the owner has too many.
+        """Queue a job, with the events that say so; False if the owner has `most` open ones.
 
-        Args:
-            job: what the owner sees of it.
-            owner: whose it is.
-            plan: what the worker needs beside it: base, folder, name, rate.
-            most: how many jobs of one owner may be open.
-            warning: an event more.
+        `plan` is what the worker needs beside it: base, folder, name. `warning` is one event more.
         """
         with self.transaction() as db:
             sql = "select count(*) from jobs where owner = ? and status in ('queued', 'running')"
             if db.execute(sql, (owner,)).fetchone()[0] >= most:
                 return False
-            db.execute(
-                "insert into jobs (id, owner, status, body, plan) values (?, ?, ?, ?, ?)",
-                (job.id, owner, job.status, job.to_json(indent=None, exclude_unset=False),
-                 json.dumps(plan)),
-            )  # fmt: skip
+            body = job.to_json(indent=None, exclude_unset=False)
+            self.insert(db, "jobs", id=job.id, owner=owner, status=job.status, body=body,
+                        plan=json.dumps(plan))  # fmt: skip
             self.tell(db, job.id, "created", f"Created fine-tuning job: {job.id}")
             self.tell(db, job.id, "validating", f"Validating training file: {job.training_file}")
             if warning:
@@ -251,9 +232,7 @@ class Store:
             type="metrics" if data is not None else "message",
         )  # fmt: skip
         body = event.to_json(indent=None, exclude_unset=False)
-        db.execute(
-            "insert or ignore into events (id, job, body) values (?, ?, ?)", (event.id, job, body)
-        )
+        self.insert(db, "events", id=event.id, job=job, body=body)
 
     def job(self, name: str, owner: str | None = None) -> FineTuningJob | None:
         """Return a job, None if there is none or it is another owner's."""
@@ -261,6 +240,11 @@ class Store:
         if found is None or owner not in (None, found["owner"]):
             return None
         return job_of(found)
+
+    def runs(self, name: str) -> str | None:
+        """Return the owner of a job that is running, None if it is not, as when cancelled."""
+        found = self.row("select owner from jobs where id = ? and status = 'running'", name)
+        return found and found["owner"]
 
     def change_job(self, db: sqlite3.Connection, name: str, **changes: Any) -> None:
         """Change fields of a job within a transaction."""
@@ -287,15 +271,13 @@ class Store:
 
     # Models.
 
-    def delete_model(self, owner: str, name: str) -> bool:
-        """Forget a tuned model and remove its folder; say whether there was one."""
+    def delete_model(self, owner: str, name: str) -> None:
+        """Forget a tuned model and remove its folder."""
         with self.transaction() as db:
             found = self.row("select folder from models where id = ? and owner = ?", name, owner)
-            if found is None:
-                return False
-            db.execute("delete from models where id = ?", (name,))
-        shutil.rmtree(self.folder / "models" / found["folder"], ignore_errors=True)
-        return True
+            db.execute("delete from models where id = ? and owner = ?", (name, owner))
+        if found is not None:
+            shutil.rmtree(self.folder / "models" / found["folder"], ignore_errors=True)
 
 
 def job_of(row: sqlite3.Row) -> FineTuningJob:
@@ -316,9 +298,7 @@ def file_of(row: Mapping[str, Any] | sqlite3.Row) -> FileObject:
 
 def model_of(row: sqlite3.Row) -> Model:
     """Return a row of `models` as the protocol's object."""
-    return Model(
-        id=row["id"], object="model", created=row["created_at"], owned_by=ORGANIZATION
-    )  # fmt: skip
+    return Model(id=row["id"], object="model", created=row["created_at"], owned_by=ORGANIZATION)
 
 
 def checkpoint_of(row: sqlite3.Row) -> FineTuningJobCheckpoint:

@@ -19,10 +19,7 @@ from ftlab.curation.checks_private import redacted
 from ftlab.serving.protocol import Closed, Limit, Metadata, Refused, json_of, list_of, plain
 from ftlab.serving.store import ORGANIZATION, Store
 
-__all__ = ["LIVE", "keeper", "routes", "where_metadata"]
-
-LIVE = "live"
-"""The name of the model in service."""
+LIVE = "live"  # the name of the model in service
 
 
 class Update(Closed):
@@ -63,13 +60,10 @@ def keeper(
         body |= {"tools": asked.tools} if asked.tools else {}
         said = ("choices", "metadata", "tools")  # an id may look like a number of somebody's
         body |= {name: _redacted(body[name]) for name in said if name in body}
-        held = (_dumped(body), _dumped(_redacted(messages)))
-        row = (answer.id, owner, answer.model, answer.created, *held)
+        row = {"id": answer.id, "owner": owner, "model": answer.model, "body": _dumped(body),
+               "created_at": answer.created, "messages": _dumped(_redacted(messages))}  # fmt: skip
         with store.transaction() as db:
-            db.execute(
-                "insert into traces (id, owner, model, created_at, body, messages) "
-                "values (?, ?, ?, ?, ?, ?)", row,
-            )  # fmt: skip
+            store.insert(db, "traces", **row)
             db.execute(
                 "delete from traces where owner = ? and seq <= (select seq from traces where "
                 "owner = ? order by seq desc limit 1 offset ?) and "
@@ -155,10 +149,8 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
         own(owner, completion_id)
         with store.transaction() as db:
             db.execute("delete from traces where id = ? and owner = ?", (completion_id, owner))
-        gone = ChatCompletionDeleted(
-            id=completion_id, deleted=True, object="chat.completion.deleted"
-        )
-        return json_of(gone)
+        return json_of(ChatCompletionDeleted(id=completion_id, deleted=True,
+                                             object="chat.completion.deleted"))  # fmt: skip
 
     def live(owner: str) -> Response:
         history = [{key: row[key] for key in ("model", "note", "created_at")}
@@ -179,8 +171,8 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
                           param="model")  # fmt: skip
         with store.transaction() as db:
             if service.named(owner, LIVE) != asked.model:  # asked twice, it is done once
-                db.execute("insert into live (owner, model, note, created_at) values (?, ?, ?, ?)",
-                           (owner, asked.model, plain(asked.note), int(time.time())))  # fmt: skip
+                store.insert(db, "live", owner=owner, model=asked.model, note=plain(asked.note),
+                             created_at=int(time.time()))  # fmt: skip
         return live(owner)
 
     @app.post(f"/v1/models/{LIVE}/rollback")

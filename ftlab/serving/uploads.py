@@ -14,8 +14,6 @@ from ftlab.curation.findings import SHOWN
 from ftlab.errors import DataError
 from ftlab.formats import NotJsonError, loads
 
-__all__ = ["examined", "preferences"]
-
 PREFERENCE = ("input", "preferred_output", "non_preferred_output")
 
 

@@ -32,8 +32,6 @@ from ftlab.hardware import profile
 from ftlab.serving.store import Store, job_of
 from ftlab.serving.uploads import preferences
 
-__all__ = ["main", "work"]
-
 PATIENCE = 10  # starts of a job without a step between them, before it is given up
 POLL = 0.2  # seconds between two looks at the queue, and at whether a job was cancelled
 
@@ -70,26 +68,21 @@ class Reporter(TrainerCallback):
         told: dict[str, Any] = {"step": step, "total_steps": self.total, "eta_seconds": left}
         if "eval_loss" in logs:
             key, message = f"valid {step}", f"validation loss={logs['eval_loss']:.4f}"
-            told |= {"full_valid_loss": logs["eval_loss"]}
+            loss = {"full_valid_loss": logs["eval_loss"]}
         else:
             key, message = f"step {step}", f"training loss={logs['loss']:.4f}"
-            told |= {"train_loss": logs["loss"], "learning_rate": logs.get("learning_rate")}
+            loss = {"train_loss": logs["loss"]}
+            told |= {"learning_rate": logs.get("learning_rate")}
             told |= {"train_tokens": logs.get("num_input_tokens_seen")}
-        self.losses |= {name: told[name] for name in ("train_loss", "full_valid_loss")
-                        if name in told}  # fmt: skip
+        told, self.losses = told | loss, self.losses | loss
         with self.store.transaction() as db:
-            if not self._runs(db):
+            if self.store.runs(self.job.id) is None:  # cancelled a moment ago
                 return
             text = f"Step {step}/{self.total}: {message}"
             self.store.tell(db, self.job.id, key, text, data=told)
             db.execute("update jobs set starts = 0 where id = ?", (self.job.id,))
             if left is not None:
                 self.store.change_job(db, self.job.id, estimated_finish=int(time.time()) + left)
-
-    def _runs(self, db: Any) -> bool:
-        """Say whether the job was not cancelled a moment ago: its last event is told then."""
-        found = db.execute("select status from jobs where id = ?", (self.job.id,)).fetchone()
-        return found is not None and found["status"] == "running"
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the checkpoint's adapter as a model that can be asked."""
@@ -107,15 +100,13 @@ class Reporter(TrainerCallback):
                     shutil.copyfile(file, part / file.name)
             part.rename(place)
         metrics = {"step": step, **self.losses}
-        model = f"{self.name}:ckpt-step-{step}"
         with self.store.transaction() as db:
-            if not self._runs(db):
+            if (owner := self.store.runs(self.job.id)) is None:
                 return
-            db.execute(
-                "insert or ignore into models (id, owner, job, folder, created_at, step, metrics) "
-                "select ?, owner, id, ?, ?, ?, ? from jobs where id = ?",
-                (model, name, int(time.time()), step, json.dumps(metrics), self.job.id),
-            )
+            self.store.insert(
+                db, "models", id=f"{self.name}:ckpt-step-{step}", owner=owner, job=self.job.id,
+                folder=name, created_at=int(time.time()), step=step, metrics=json.dumps(metrics),
+            )  # fmt: skip
             text = f"Checkpoint created at step {step}"
             self.store.tell(db, self.job.id, f"checkpoint {step}", text)
 
@@ -173,18 +164,15 @@ def _finish(store: Store, job: FineTuningJob, out: Path, name: str) -> None:
         for line in summary["history"]:
             table.writerow([line["step"], line["loss"], valid.get(line["step"], "")])
     with store.transaction() as db:
-        found = store.row("select owner, status from jobs where id = ?", job.id)
-        if found is None or found["status"] != "running":
+        if (owner := store.runs(job.id)) is None:
             Path(part).unlink()
             return
         results = store.add_file(
-            found["owner"], Path(part), "step_metrics.csv", "fine-tune-results", None, db
-        )
+            owner, Path(part), "step_metrics.csv", "fine-tune-results", None, db
+        )  # fmt: skip
         now = int(time.time())
-        db.execute(
-            "insert into models (id, owner, job, folder, created_at) values (?, ?, ?, ?, ?)",
-            (name, found["owner"], job.id, job.id, now),
-        )
+        store.insert(db, "models", id=name, owner=owner, job=job.id, folder=job.id,
+                     created_at=now)  # fmt: skip
         store.change_job(
             db, job.id, status="succeeded", finished_at=now, estimated_finish=None,
             fine_tuned_model=name, trained_tokens=summary["total_tokens"],
@@ -257,8 +245,7 @@ def _train_apart(store: Store, job: FineTuningJob, child: bool) -> None:
             os._exit(0)
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         _pause(child)
-        found = store.row("select status from jobs where id = ?", job.id)
-        if found is None or found["status"] == "cancelled":
+        if _cancelled(store, job):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return _tidy(store)
@@ -270,13 +257,17 @@ def _train_here(store: Store, job: FineTuningJob) -> None:
 
     def watch() -> None:
         while not over.wait(POLL):
-            found = store.row("select status from jobs where id = ?", job.id)
-            if found is None or found["status"] == "cancelled":
+            if _cancelled(store, job):
                 os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
     work(store, job)
     over.set()
+
+
+def _cancelled(store: Store, job: FineTuningJob) -> bool:
+    found = store.row("select status from jobs where id = ?", job.id)
+    return found is None or found["status"] == "cancelled"
 
 
 def _pause(child: bool) -> None:

@@ -49,6 +49,11 @@ def records(n=40):
     ]
 
 
+def outcome(verdict):
+    pair = verdict.pairs[0]
+    return pair.win, pair.tie, pair.loss
+
+
 def right(rows):
     return [data.answer(record) for record in rows]
 
@@ -139,7 +144,7 @@ def test_verdict_better():
     assert verdict.systems["tuned"]["hit"] == pytest.approx(wilson_interval(40, 40))
     sure = with_edges(Interval(1.0, 1.0, 1.0), 40, least=-1)
     assert verdict.differences == {"tuned": {"hit": sure, "exact": sure}}
-    assert verdict.outcomes == {"tuned": {"win": 40, "tie": 0, "loss": 0}}
+    assert outcome(verdict) == (40, 0, 0)
     assert "better by 1.000 (95 % interval 0.825 to 1.000)" in verdict.sentence
 
 
@@ -150,7 +155,7 @@ def test_verdict_worse_tells_the_interval_in_its_direction():
     gap = verdict.differences["tuned"]["hit"]
     assert gap.value == -0.375 and gap.low < -0.375 < gap.high < 0
     assert f"worse by 0.375 (95 % interval {-gap.high:.3f} to {-gap.low:.3f})" in verdict.sentence
-    assert verdict.outcomes["tuned"] == {"win": 0, "tie": 10, "loss": 30}
+    assert outcome(verdict) == (0, 10, 30)
 
 
 def test_verdict_without_a_difference():
@@ -161,7 +166,7 @@ def test_verdict_without_a_difference():
         verdict = compare(TOY, rows, {"base": mixed, "tuned": texts})
         assert "no difference shown" in verdict.sentence
         assert "better" not in verdict.sentence and "worse" not in verdict.sentence
-    assert verdict.outcomes["tuned"] == {"win": 20, "tie": 0, "loss": 20}
+    assert outcome(verdict) == (20, 0, 20)
 
 
 def test_few_examples_are_said_to_be_few():
@@ -173,7 +178,7 @@ def test_few_examples_are_said_to_be_few():
 
 def test_one_system_has_figures_and_no_differences():
     verdict = compare(TOY, records(), {"base": [""] * 40})
-    assert verdict.differences == {} and verdict.outcomes == {}
+    assert verdict.differences == {} and not verdict.pairs
     assert "hit is 0.000 for base" in verdict.sentence
 
 
@@ -294,7 +299,7 @@ def test_a_thought_is_cut_off_before_marking_and_one_without_an_end_is_no_answer
     thought = [f"<think>\nwell\n</think>\n\n{text}" for text in plain]
     thought[0] = f"<think>\n{plain[0]}"
     verdict = compare(TOY, rows, {"base": plain, "tuned": thought})
-    assert verdict.outcomes["tuned"] == {"win": 0, "tie": 39, "loss": 1}
+    assert outcome(verdict) == (0, 39, 1)
     shown = verdict.examples[1]["outputs"]["tuned"]
     assert (shown["text"], shown["raw"]) == (plain[1], thought[1])
     assert verdict.behaviour["tuned"]["empty"]["value"] == 1 / 40

@@ -62,7 +62,7 @@ def test_a_whole_contest_has_costs_general_text_and_provenance(folder, short, tm
 def test_answers_that_are_there_are_not_made_again(folder, short, tmp_path, monkeypatch):
     first = run(folder, tmp_path)
     asked = []
-    monkeypatch.setattr(room, "answer", lambda *a, **k: asked.append(a))
+    monkeypatch.setattr(room.ways, "answer", lambda *a, **k: asked.append(a))
     again = run(folder, tmp_path)
     assert asked == [] and again.examples == first.examples and again.costs["prices"]
     seconds = [v.costs["systems"][folder]["seconds"] for v in (first, again)]

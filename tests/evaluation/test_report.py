@@ -61,7 +61,6 @@ def verdict():
             "tuned": {"words": figure(0.95), "f1": figure(0.7)},
         },
         "differences": {"tuned": {"words": figure(0.05), "f1": figure(0.6)}},
-        "outcomes": {"tuned": {"win": 2, "tie": 0, "loss": 1}},
         "slices": {
             name: {
                 "n": n,
@@ -97,7 +96,13 @@ def test_page_has_headings_scopes_and_names_for_what_it_refers_to(verdict):
     assert svg["role"] == "img"
 
 
+def pair(a, b):
+    counts = {"win": 2, "tie": 0, "loss": 1, "test": "t", "p": 0.5, "corrected": 0.5}
+    return {"a": a, "b": b, "difference": figure(0.6), "smallest": 0.1, "needed": {}, **counts}
+
+
 def test_figures_headline_first_with_intervals(verdict):
+    verdict["pairs"] = [pair("base", "tuned")]
     text = Reader(page(verdict)).text
     assert text.index("f1") < text.index("words")
     assert "0.700" in text and "0.650 to 0.750" in text
@@ -119,7 +124,7 @@ def test_the_worst_regression_comes_first_and_each_card_has_its_gaps(verdict):
 def test_everything_is_escaped(verdict):
     verdict["task"] = verdict["sentence"] = EVIL
     verdict["systems"] = {EVIL: verdict["systems"]["base"]}
-    verdict["differences"], verdict["outcomes"] = {EVIL: {}}, {EVIL: verdict["outcomes"]["tuned"]}
+    verdict["differences"], verdict["pairs"] = {EVIL: {}}, [pair(EVIL, EVIL)]
     part = {"n": 1, "systems": {EVIL: figure(0.1)}, "differences": {}}
     verdict["slices"] = {EVIL: part, "docstrings": part}
     shown = {"text": EVIL, "raw": EVIL + "\n" + EVIL, "scores": {"f1": 0.5}}
@@ -144,7 +149,7 @@ def test_unknown_figures_are_dashes(verdict):
 
 def test_one_system_alone(verdict):
     verdict["systems"].pop("tuned")
-    verdict["differences"], verdict["outcomes"], verdict["slices"] = {}, {}, {}
+    verdict["differences"], verdict["slices"] = {}, {}
     for example in verdict["examples"]:
         example["outputs"].pop("tuned")
     read = Reader(page(verdict))
