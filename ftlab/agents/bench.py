@@ -164,11 +164,7 @@ def counted(function: Function) -> tuple[str, set[int]]:
 def values(
     calls: Sequence[str], function: Function, modules: Mapping[str, str]
 ) -> dict[str, tuple[str, str]]:
-    """Run calls of a function, each twice.
-
-    Returns:
-        For each call its value, written out, and why there is none: an exception's name, or words.
-    """
+    """Run calls of a function, each twice: call -> its value written out, or why there is none."""
     plain = {call: any(calls_in(call, function.name)) for call in calls}
     left = [call for call in calls if _contained(plain[call])]
     found = {call: ("", _WEAK) for call in calls if call not in left}
@@ -198,8 +194,8 @@ def noticed(
 ) -> tuple[int, int, list[str]]:
     """Put small faults into a function, at most so many, and see which its tests notice.
 
-    Returns:
-        How many are noticed by the module of tests ("" for none), of how many; the rest in words.
+    Returns how many are noticed by the module of tests ("" for none), of how many; the rest in
+    words.
     """
     target, inside = target_of(function), {"pytest": _PYTEST, **modules}
     offset = function.line - _HEADER.count("\n") - 1

@@ -6,10 +6,11 @@ lines. If that would not parse or would change a definition, all goes to the end
 """
 
 import ast
+import itertools
 import re
 import symtable
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,12 +56,9 @@ def conflict(text: str, module: str, function: str) -> str:
 
 
 def merge(old: str, additions: Sequence[Addition], standards: Standards) -> str:
-    """Return a test file's text with tests added; unchanged if it has them all.
+    """Return a test file's text ("" for a new one) with tests added; unchanged if it has them all.
 
-    Args:
-        old: the text, "" for a new file.
-        additions: the tests; those whose statements the file has already are left out.
-        standards: how they are written.
+    Tests whose statements the file has already are left out.
 
     Raises:
         DataError: it cannot be done without changing the file.
@@ -100,15 +98,18 @@ def _definitions(tree: ast.Module) -> Counter[str]:
     return Counter(ast.dump(node) for top in tops for node in _functions(top))
 
 
+def _free(name: str, taken: Container[str], mark: str) -> str:
+    """Return a name that is not taken: one that is gets a number."""
+    tried = itertools.chain([name], (f"{name}{mark}{number}" for number in itertools.count(2)))
+    return next(one for one in tried if one not in taken)
+
+
 def _renamed(tests: Sequence[str], taken: set[str]) -> list[str]:
-    """Return tests whose names are free: one that is taken gets a number."""
+    """Return tests whose names are free."""
     found = []
     for test in tests:
-        name = free = test.partition("def ")[2].partition("(")[0]
-        number = 2
-        while free in taken:
-            free, number = f"{name}_{number}", number + 1
-        taken.add(free)
+        name = test.partition("def ")[2].partition("(")[0]
+        taken.add(free := _free(name, taken, "_"))
         found.append(test.replace(f"def {name}(", f"def {free}(", 1))
     return found
 
@@ -130,34 +131,29 @@ def _insert(
     place = max([*imports, *doc, 0]) if gently else last
     last = max(place, last)
     classes: dict[str, Any] = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
-    behind: dict[int, str] = {}
+    behind: defaultdict[int, str] = defaultdict(str)  # line -> what comes behind it
     blocks, top = [], {node.name for node in _functions(tree)}
     for one in additions:
-        name, number = class_name(one.function), 2
+        name = class_name(one.function)
         node = classes.get(name) if gently and standards.classes else None
         if node and node.body[0].lineno > node.lineno and "TestCase" in ast.unparse(node.bases[0]):
             first = lines[node.body[0].lineno - 1]
             indent = first[: len(first) - len(first.lstrip())]
             for test in _renamed(one.tests, {child.name for child in _functions(node)}):
-                end = node.end_lineno or 0
-                behind[end] = behind.get(end, "") + "\n" + re.sub(r"(?m)^(?=.)", indent, test)
+                behind[node.end_lineno or 0] += "\n" + re.sub(r"(?m)^(?=.)", indent, test)
             continue
-        while name in classes:
-            name, number = f"{class_name(one.function)}{number}", number + 1
-        classes[name] = None
+        classes[name := _free(name, classes, "")] = None
         tests = one.tests if standards.classes else _renamed(one.tests, top)
         blocks.append(standards.block(tests, one.function, name))
     if head := _imports(tree, additions, standards):
         head = "\n" * (place > 0 and not imports) + (head if place else head.lstrip("\n"))
-        behind[place] = head + "\n\n" * (not imports) + behind.get(place, "")
+        behind[place] = head + "\n\n" * (not imports) + behind[place]
     if blocks:
         gap = "\n\n"
         block = gap * (last == len(lines) > 0) + gap.join(blocks) + gap * (last < len(lines))
-        behind[last] = behind.get(last, "") + block
-    parts = [behind.get(0, "").replace("\n", newline)]
-    for number, line in enumerate(lines, start=1):
-        parts += [line, behind.get(number, "").replace("\n", newline)]
-    return "".join(parts)
+        behind[last] += block
+    return "".join(line + behind[number].replace("\n", newline)
+                   for number, line in enumerate(["", *lines]))  # fmt: skip
 
 
 def _imports(tree: ast.Module, additions: Sequence[Addition], standards: Standards) -> str:

@@ -189,10 +189,9 @@ def _run(one: Outcome, tests: dict[str, str], style: Standards) -> bench.Ran:
     if ran.ended or len(tests) == 1:
         return ran
     alone = [_run(one, {name: test}, style) for name, test in tests.items()]
-    return bench.Ran(
-        [name for each in alone for name in each.passed],
-        {name: why for each in alone for name, why in each.failed.items()},
-    )
+    return bench.Ran([name for each in alone for name in each.passed],
+                     {name: why for each in alone for name, why in each.failed.items()},
+                     set().union(*(each.lines for each in alone)))  # fmt: skip
 
 
 def _module(one: Outcome, tests: dict[str, str], style: Standards) -> str:
@@ -227,10 +226,9 @@ def _confirmable(one: Outcome, replies: Sequence[Answer | NoAnswer], style: Stan
     texts = [reply.text for reply in replies if isinstance(reply, Answer)]
     calls = dict.fromkeys(call for text in texts for call in calls_in_answer(text, one.name))
     one.proposed = len(calls)
-    raises = [
-        node for node in ast.walk(ast.parse(one.function.source)) if isinstance(node, ast.Raise)
-    ]
-    raised = {n.id for node in raises for n in ast.walk(node) if isinstance(n, ast.Name)}
+    raised = {n.id for node in ast.walk(ast.parse(one.function.source))
+              if isinstance(node, ast.Raise)
+              for n in ast.walk(node) if isinstance(n, ast.Name)}  # fmt: skip
     cases: list[Case] = []
     for call, (value, error) in bench.values(list(calls), one.function, one.modules).items():
         if error and error not in raised:
@@ -240,9 +238,8 @@ def _confirmable(one: Outcome, replies: Sequence[Answer | NoAnswer], style: Stan
             edge = any(not a or (isinstance(a, (int, float)) and a < 0) for a in given)
             cases.append(Case(call, value, error, edge))
     kept: list[Case] = []
-    same = lambda case: [other.value for other in kept].count(case.value)
     while cases:  # those whose values are new come first
-        cases.sort(key=same)
+        cases.sort(key=lambda case: [other.value for other in kept].count(case.value))
         case = cases.pop(0)
         kept += [case] * ([other.kind for other in kept].count(case.kind) < _KEPT)
     for test in style.write(one.name, kept, "  # confirm"):
@@ -306,9 +303,8 @@ def _write(style: Standards, report: Report, dry_run: bool) -> None:
 
 def _backup(file: Path) -> Path:
     """Copy a file beside itself, over no other backup."""
-    place, number = file.with_name(f"{file.name}.bak"), 2
-    while place.exists():
-        place, number = file.with_name(f"{file.name}.bak{number}"), number + 1
+    places = (file.with_name(f"{file.name}.bak{n}") for n in ("", *range(2, 10**6)))
+    place = next(place for place in places if not place.exists())
     with writing(place) as temporary:
         temporary.write_bytes(file.read_bytes())
     return place
