@@ -75,12 +75,9 @@ class Teacher:
         return {**own, "temperature": self.temperature, **more}
 
     def ask(self, messages: Messages, *, sample: int = 0, **more: Any) -> Answer:
-        """Return the model's answer.
+        """Return the model's answer; `sample`, sent as `seed`, says which of several.
 
-        Args:
-            messages: the conversation, as the protocol wants it.
-            sample: which of several answers to the same messages: the `seed` that is sent.
-            more: further parameters of the protocol, such as `tools`.
+        `more` are further parameters of the protocol, such as `tools`.
 
         Raises:
             NoAnswer: this request came to nothing.
@@ -94,13 +91,10 @@ class Teacher:
         while True:
             try:
                 reply = self.client.chat.completions.create(
-                    model=self.model,
-                    messages=[dict(message) for message in messages],
+                    model=self.model, messages=[dict(message) for message in messages],
                     extra_headers={"Idempotency-Key": key},
-                    **{self._limit: self.answer_tokens},
-                    **self._heat,
-                    **more,
-                )
+                    **{self._limit: self.answer_tokens}, **self._heat, **more,
+                )  # fmt: skip
                 return _answer(reply, messages, time.perf_counter() - begun)
             except openai.BadRequestError as error:
                 if self._limit == "max_tokens" and "max_completion_tokens" in str(error):
@@ -170,12 +164,7 @@ def reach(
 ) -> Teacher:  # fmt: skip
     """Return a model at a client's endpoint, once it is known to be there; errors as `connect`'s.
 
-    Args:
-        client: an `openai.OpenAI`.
-        model: its name there.
-        answer_tokens: most tokens in an answer.
-        temperature: None leaves it to the endpoint.
-        spoilt: times to try again where a reply is no JSON.
+    A reply that is no JSON is asked for again, `spoilt` times at most.
     """
     import openai
 
@@ -207,13 +196,11 @@ def _answer(reply: Any, messages: Messages, seconds: float) -> Answer:
     choice, used = reply.choices[0], reply.usage
     text = choice.message.content or getattr(choice.message, "refusal", None) or ""
     size = sum(len(message.get("content") or "") for message in messages)
+    into, out = (
+        (used.prompt_tokens, used.completion_tokens) if used else (size // 4, len(text) // 4)
+    )
     return Answer(
-        text,
-        used.prompt_tokens if used else size // 4,
-        used.completion_tokens if used else len(text) // 4,
-        choice.finish_reason != "length",
-        reply.model or "",
-        round(seconds, 3),
+        text, into, out, choice.finish_reason != "length", reply.model or "", round(seconds, 3)
     )
 
 

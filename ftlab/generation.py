@@ -59,18 +59,13 @@ def generate(
         raise ConfigError(
             f"{len(rows)} rows for {len(conversations)} conversations: give one for each, in order."
         )
-    given: list[tuple[Any, dict[str, Any]]] = [
-        (row.get("tools"), row.get("chat_template_kwargs") or {})
-        for row in (rows or [{}] * len(conversations))
+    begun = [
+        prompt_text(tokenizer, turns, row.get("tools"), **(row.get("chat_template_kwargs") or {}))
+        for turns, row in zip(conversations, rows or [{}] * len(conversations), strict=True)
     ]
-    asked = list(zip(conversations, given, strict=True))
-    begun = [prompt_text(tokenizer, turns, tools, **more) for turns, (tools, more) in asked]
     prompts = text_ids(tokenizer, begun) if begun else []
-    seeds = (
-        [(seed, i) for i in range(len(prompts))]
-        if isinstance(seed, int)
-        else [(s, 0) for s in seed]
-    )
+    places = range(len(prompts))
+    seeds = [(seed, i) for i in places] if isinstance(seed, int) else [(s, 0) for s in seed]
     sampling = {"temperature": temperature, "seeds": seeds}
     texts = _from_model(model, tokenizer, prompts, max_new_tokens, batch_size, sampling, report)
     if "<think>" in str(tokenizer.chat_template):  # an answer may begin in a thought
@@ -82,6 +77,16 @@ def generate(
 def context_length(model: Any) -> int | None:
     """Return how many tokens a model's context holds, that of its text part; None if unknown."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def stops_and_pad(model: Any, tokenizer: Any) -> tuple[list[int], int]:
+    """Return the tokens that end an answer, by the template or the model, and one to fill up."""
+    from ftlab.templates import end_of_turn_ids
+
+    own = model.generation_config.eos_token_id
+    own = own if isinstance(own, list) else [own]
+    stops = [*end_of_turn_ids(tokenizer), *(token for token in own if token is not None)]
+    return stops, stops[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
@@ -142,7 +147,6 @@ def _from_model(
 ) -> list[str]:  # fmt: skip
     """Generate from token ids: in batches, or one by one where a batch could change answers."""
     from ftlab.decoding import decode, has_plain_cache
-    from ftlab.templates import end_of_turn_ids
 
     if not prompts:
         return []
@@ -154,10 +158,7 @@ def _from_model(
             "Shorten it."
         )
     limits = [min(max_new_tokens, context - len(p)) if context else max_new_tokens for p in prompts]
-    own = model.generation_config.eos_token_id
-    own = own if isinstance(own, list) else [own]
-    stops = [*end_of_turn_ids(tokenizer), *(token for token in own if token is not None)]
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
+    stops, pad = stops_and_pad(model, tokenizer)
     if has_plain_cache(model, longest + max(limits)):
         found = decode(model, prompts, limits, stops, pad, batch_size=batch_size, **sampling)
     else:

@@ -241,14 +241,10 @@ def grade_all(records: Sequence[data.Row], texts: Sequence[str]) -> list[Graded]
             f"{len(records)} records, but {len(texts)} texts. Give one text for each record."
         )
     return [
-        grade(
-            unit_tests.parse(text),
-            unit_tests.target_of(record),
-            reference=data.answer(record),
-            probes=data.meta(record).get("probes", ()),
-        )
+        grade(unit_tests.parse(text), unit_tests.target_of(record), reference=data.answer(record),
+              probes=data.meta(record).get("probes", ()))
         for record, text in zip(records, texts, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def ratios(graded: Graded) -> dict[str, Ratio]:

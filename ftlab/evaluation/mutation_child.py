@@ -14,6 +14,7 @@ take ten times as many as the true function, and some.
 
 import ast
 import copy
+import io
 import itertools
 import sys
 import types
@@ -32,8 +33,7 @@ class Spent(BaseException):
 class Fuel:
     """Counts steps down."""
 
-    def __init__(self) -> None:
-        self.left = self.given = 0
+    left = given = 0
 
     def fill(self, steps: int) -> None:
         """Allow so many steps."""
@@ -55,15 +55,12 @@ class Fuel:
 FUEL = Fuel()
 
 
-class Silence:
+class Silence(io.TextIOBase):
     """Takes what a function prints, and keeps nothing."""
 
     def write(self, text: str) -> int:
         """Take it."""
         return len(text)
-
-    def flush(self) -> None:
-        """There is nothing to flush."""
 
 
 def load(name: str, source: str) -> types.ModuleType:

@@ -56,14 +56,10 @@ class System:
     def asks(self, messages: Sequence[dict[str, str]]) -> tuple[dict[str, str], ...]:
         """Return the messages with which this system is asked a record's messages."""
         system = [dict(turn) for turn in messages if turn["role"] == "system"]
-        turns = [
-            turn
-            for shot in self.few_shot_examples
-            for turn in (
-                *(dict(t) for t in data.prompt(shot) if t["role"] != "system"),
-                {"role": "assistant", "content": data.answer(shot)},
-            )
-        ]
+        turns: list[dict[str, Any]] = []
+        for shot in self.few_shot_examples:
+            turns += [dict(turn) for turn in data.prompt(shot) if turn["role"] != "system"]
+            turns.append({"role": "assistant", "content": data.answer(shot)})
         turns += [dict(turn) for turn in messages if turn["role"] != "system"]
         if self.instructions:
             turns[0]["content"] = f"{self.instructions}\n\n{turns[0]['content']}"
@@ -254,14 +250,10 @@ def answer_at_endpoint(
                 left = (time.perf_counter() - begun) / len(found) * (len(records) - len(found))
                 progress(len(found), len(records), left)
     return Answers(
-        system,
-        [answer.text for answer in found],
-        [answer.tokens_in for answer in found],
-        [answer.tokens_out for answer in found],
-        sum(answer.seconds for answer in found) / min(at_once, len(found)),
-        sum(not answer.finished for answer in found),
-        refused,
-    )
+        system, [one.text for one in found], [one.tokens_in for one in found],
+        [one.tokens_out for one in found], sum(one.seconds for one in found) / min(
+            at_once, len(found)), sum(not one.finished for one in found), refused,
+    )  # fmt: skip
 
 
 def has_baseline(task: Task) -> bool:

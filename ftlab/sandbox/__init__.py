@@ -175,12 +175,9 @@ def run(
 def run_many(
     programs: Iterable[str | Mapping[str, Any]], *, workers: int | None = None, **settings: Any
 ) -> list[SandboxResult]:
-    """Run programs side by side; the results are in their order.
+    """Run programs side by side, as many at a time as there are processors; results in their order.
 
-    Args:
-        programs: the code of each, or its keywords for `run` (`code` among them).
-        workers: how many at a time; None for as many as there are processors.
-        settings: keywords for `run` that hold for all.
+    A program is its code, or its keywords for `run` (`code` among them); `settings` hold for all.
     """
     calls = [{"code": p} if isinstance(p, str) else dict(p) for p in programs]
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -215,13 +212,9 @@ def _attempt(
     try:
         process = subprocess.Popen(
             [*(_bubblewrap(disk) if chosen == "bubblewrap" else []), *_command()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(work),
-            cwd="/" if strong else work,
-            **_detached(writing),
-        )
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=_environment(work), cwd="/" if strong else work, **_detached(writing),
+        )  # fmt: skip
         if strong:
             os.close(writing)
             writing = -1

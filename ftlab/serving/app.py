@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from ftlab.serving.chat_request import ChatRequest
 from ftlab.serving.page import jobs_part, traces_part, whole
 from ftlab.serving.protocol import Guard, Refused, counts, handle, json_of, list_of, plain, too_many
 from ftlab.serving.store import ORGANIZATION, Store, file_of, job_of, model_of
-from ftlab.serving.traces import LIVE, keeper
+from ftlab.serving.traces import LIVE
 from ftlab.serving.uploads import examined
 
 MB = 1 << 20
@@ -244,7 +245,7 @@ def make_app(service: Service) -> FastAPI:
         asked.model = await asyncio.to_thread(service.named, owner, asked.model)
         folder = await asyncio.to_thread(service.folder_of, owner, asked.model)
         wanted = service.trace if asked.store is None else asked.store
-        keep = keeper(store, owner, asked, limits.traces) if wanted else None
+        keep = partial(traces.keep, store, owner, asked, limits.traces) if wanted else None
         return await complete(request, asked, service.engine, folder, keep=keep)
 
     # The service itself.

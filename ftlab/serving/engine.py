@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, FtlabError, ModelError
+from ftlab.generation import stops_and_pad
 
 TOGETHER = 32  # rows at once
 ADAPTERS = 8  # kept in memory beside the base
@@ -139,13 +140,8 @@ class Engine:
 
     def _batch(self) -> Any:
         from ftlab.serving.rows import Rows
-        from ftlab.templates import end_of_turn_ids
 
-        model = self.load()
-        own = model.generation_config.eos_token_id
-        own = own if isinstance(own, list) else [own]
-        stops = [*end_of_turn_ids(self.tokenizer), *(token for token in own if token is not None)]
-        return Rows(model, self.tokenizer, stops, TOGETHER)
+        return Rows(self.load(), *stops_and_pad(self.load(), self.tokenizer), TOGETHER)
 
     def _admit(self, batch: Any, ask: Ask) -> None:
         """Give a request its adapter and its grammar; what is wrong with them is its error."""

@@ -12,8 +12,7 @@ from ftlab.serving.engine import BASE, HOOKS, Ask, Token
 class Rows(_Batch):
     """The batch of `ftlab.decoding` without an end, and with settings for each row."""
 
-    def __init__(self, model: Any, tokenizer: Any, stops: list[int], size: int) -> None:
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
+    def __init__(self, model: Any, stops: list[int], pad: int, size: int) -> None:
         super().__init__(model, [[pad]], pad, size, 0.0, [(0, 0)])
         self.prompts, self.seeds, self.waiting, self.prefix = {}, {}, [], []  # type: ignore[assignment]
         self.most, self.stops, self.asks = size, stops, dict[int, Ask]()

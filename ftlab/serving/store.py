@@ -244,7 +244,7 @@ class Store:
     def runs(self, name: str) -> str | None:
         """Return the owner of a job that is running, None if it is not, as when cancelled."""
         found = self.row("select owner from jobs where id = ? and status = 'running'", name)
-        return found and found["owner"]
+        return None if found is None else found["owner"]
 
     def change_job(self, db: sqlite3.Connection, name: str, **changes: Any) -> None:
         """Change fields of a job within a transaction."""

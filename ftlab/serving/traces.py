@@ -7,7 +7,6 @@ secrets and personal data. Labels are its metadata: label (good, bad), correctio
 
 import json
 import time
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request, Response
@@ -48,29 +47,25 @@ def _dumped(value: Any) -> str:
     return str(plain(json.dumps(value, ensure_ascii=False)))
 
 
-def keeper(
-    store: Store, owner: str, asked: Any, most: int
-) -> Callable[[ChatCompletion, list[dict[str, Any]]], None]:
-    """Return what stores the answer to a request; beyond `most` the oldest without a label go."""
-
-    def keep(answer: ChatCompletion, messages: list[dict[str, Any]]) -> None:
-        body: dict[str, Any] = answer.to_dict(mode="json", exclude_unset=False)
-        for choice in body["choices"]:
-            choice["logprobs"] = None  # their tokens would spell what is redacted
-        body |= {"tools": asked.tools} if asked.tools else {}
-        said = ("choices", "metadata", "tools")  # an id may look like a number of somebody's
-        body |= {name: _redacted(body[name]) for name in said if name in body}
-        row = {"id": answer.id, "owner": owner, "model": answer.model, "body": _dumped(body),
-               "created_at": answer.created, "messages": _dumped(_redacted(messages))}  # fmt: skip
-        with store.transaction() as db:
-            store.insert(db, "traces", **row)
-            db.execute(
-                "delete from traces where owner = ? and seq <= (select seq from traces where "
-                "owner = ? order by seq desc limit 1 offset ?) and "
-                "json_extract(body, '$.metadata.label') is null", (owner, owner, most),
-            )  # fmt: skip
-
-    return keep
+def keep(
+    store: Store, owner: str, asked: Any, most: int, answer: ChatCompletion, messages: Any
+) -> None:
+    """Store the answer to a request; beyond `most` the oldest without a label go."""
+    body: dict[str, Any] = answer.to_dict(mode="json", exclude_unset=False)
+    for choice in body["choices"]:
+        choice["logprobs"] = None  # their tokens would spell what is redacted
+    body |= {"tools": asked.tools} if asked.tools else {}
+    said = ("choices", "metadata", "tools")  # an id may look like a number of somebody's
+    body |= {name: _redacted(body[name]) for name in said if name in body}
+    row = {"id": answer.id, "owner": owner, "model": answer.model, "body": _dumped(body),
+           "created_at": answer.created, "messages": _dumped(_redacted(messages))}  # fmt: skip
+    with store.transaction() as db:
+        store.insert(db, "traces", **row)
+        db.execute(
+            "delete from traces where owner = ? and seq <= (select seq from traces where owner = ? "
+            "order by seq desc limit 1 offset ?) and json_extract(body, '$.metadata.label') is "
+            "null", (owner, owner, most),
+        )  # fmt: skip
 
 
 def where_metadata(request: Request) -> tuple[str, list[str]]:
