@@ -118,9 +118,11 @@ def run(
     store = Store(data)
     service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
     models.get(model)
-    try:  # whoever reads the address below may ask at once
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=1024)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)  # whoever reads the address below may ask at once
     except OSError as error:
         raise ConfigError(
             f"{host}:{port} cannot be listened at: {error.strerror}. Take another --port."
@@ -134,8 +136,9 @@ def run(
     print(f"base_url  {url}/v1\npage      {url}/")
     print(f"worker    {shlex.join(worker_command(data))}", flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn has its own, and raises
-    try:  # again at the end
+    # uvicorn has a handler of its own, and raises the signal again at the end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run([listener])
     finally:

@@ -132,10 +132,8 @@ class Store:
 
     def insert(self, db: sqlite3.Connection, table: str, **row: Any) -> None:
         """Add a row, unless one of its id is there."""
-        sql = (
-            f"insert or ignore into {table} ({', '.join(row)}) values ({', '.join('?' * len(row))})"
-        )
-        db.execute(sql, tuple(row.values()))
+        names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
+        db.execute(f"insert into {table} ({names}) values ({places}) on conflict do nothing", row)
 
     def page(
         self, table: str, where: str, values: tuple[Any, ...], after: str | None, limit: int,
