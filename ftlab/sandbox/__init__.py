@@ -50,9 +50,6 @@ from ftlab.sandbox.child import read_receipt
 __all__ = ["LEVELS", "SandboxError", "SandboxResult", "level", "reasons", "run", "run_many"]
 
 LEVELS = ("bubblewrap", "namespaces", "landlock", "rlimits")  # from the strongest to the weakest
-OUTCOMES = (
-    "ok", "failed", "error", "exited", "timeout", "memory", "output", "crashed", "unsealed",
-)  # fmt: skip
 
 
 class SandboxError(FtlabError):
@@ -146,10 +143,9 @@ def run(
     strongest = globals()["level"]
     if level is not None and level not in LEVELS:
         raise_unknown("sandbox level", level, LEVELS)
-    for name, value in (
-        ("timeout", timeout), ("memory_mb", memory_mb), ("disk_mb", disk_mb),
-        ("output_kb", output_kb),
-    ):  # fmt: skip
+    limits = {"timeout": timeout, "memory_mb": memory_mb, "disk_mb": disk_mb,
+              "output_kb": output_kb}  # fmt: skip
+    for name, value in limits.items():
         if not value > 0:
             raise ConfigError(f"{name} must be more than 0, got {value}.")
     modules = dict(modules or {})
@@ -192,13 +188,14 @@ def _attempt(
     modules: Mapping[str, str],
 ) -> SandboxResult:  # fmt: skip
     """Run at one level; the outcome "setup" says that the level cannot be had."""
+    start, missing = time.monotonic(), ""
     if chosen != "rlimits" and sys.platform != "linux":
-        _refused[chosen] = f"this is {sys.platform}, not Linux"
-        return SandboxResult("setup", "", "", 0.0, chosen, _refused[chosen])
-    if chosen == "bubblewrap" and not shutil.which("bwrap"):
-        _refused[chosen] = "bwrap is not installed"
-        return SandboxResult("setup", "", "", 0.0, chosen, _refused[chosen])
-    start = time.monotonic()
+        missing = f"this is {sys.platform}, not Linux"
+    elif chosen == "bubblewrap" and not shutil.which("bwrap"):
+        missing = "bwrap is not installed"
+    if missing:
+        _refused[chosen] = missing
+        return SandboxResult("setup", "", "", 0.0, chosen, missing)
     work = os.path.realpath(tempfile.mkdtemp(prefix="ftlab-sandbox-"))
     strong = chosen != "rlimits"
     key = secrets.token_hex(16)
@@ -239,16 +236,13 @@ def _attempt(
     if "setup" in said:
         _refused[chosen] = said["setup"]
         return SandboxResult("setup", "", "", seconds, chosen, said["setup"])
+    out, err = (stream[:output].decode("utf-8", "replace").replace("\r\n", "\n")
+                for stream in (stdout, stderr))  # fmt: skip
+    passed = [n for n in said.get("tests", ()) if n not in {*said["failed"], *said["skipped"]}]
     return SandboxResult(
-        ended or _outcome(said, tests),
-        stdout[:output].decode("utf-8", "replace").replace("\r\n", "\n"),
-        stderr[:output].decode("utf-8", "replace").replace("\r\n", "\n"),
-        seconds,
-        chosen,
-        str(said.get("error", "")),
-        tuple(n for n in said.get("tests", ()) if n not in {*said["failed"], *said["skipped"]}),
-        dict(said.get("failed", {})),
-    )
+        ended or _outcome(said, tests), out, err, seconds, chosen, str(said.get("error", "")),
+        tuple(passed), dict(said.get("failed", {})),
+    )  # fmt: skip
 
 
 def _outcome(said: dict[str, Any], tests: bool) -> str:
