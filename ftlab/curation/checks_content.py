@@ -51,10 +51,8 @@ def form(text: str) -> str:
     text = text.strip()
     if text.startswith("```"):
         return "fenced"
-    if text.startswith("<") and text.endswith(">"):
-        return "xml"
     if not text.startswith(("{", "[")):
-        return "plain"
+        return "xml" if text.startswith("<") and text.endswith(">") else "plain"
     try:
         loads(text)
         return "json"
@@ -139,8 +137,8 @@ class ContentChecks:
 
     def __init__(self, seed: int = 0, *, rendered: bool = False) -> None:
         """Begin; if `rendered`, a template is examined too, which says what it has a place for."""
-        self._rendered, self._rare, self._several = rendered, Counter[str](), 0
-        self._random = random.Random(seed)
+        self._rendered, self._random = rendered, random.Random(seed)
+        self._rare, self._several = Counter[str](), 0
         self._lines = array("Q")
         self._empty: list[tuple[int, str]] = []
         self._lengths = {"input": array("L"), "output": array("L")}

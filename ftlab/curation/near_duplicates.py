@@ -82,8 +82,7 @@ class NearIndex:
         self._waiting: list[set[int]] = []
         if like is not None:
             like._learn()
-        self.common: set[int] | None = None if like is None else like.common
-        """The scaffolding's word pairs, once it is known."""
+        self.common: set[int] | None = like.common if like else None  # once it is known
         self._numbers = array("Q")  # of the texts that were long enough to be signed
         self._rows: list[Any] = []
         self._added = 0

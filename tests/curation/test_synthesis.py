@@ -11,7 +11,7 @@ import pytest
 from openai_server import KEY, serving
 
 from ftlab import data, tasks
-from ftlab.curation.answer_cache import AnswerCache, Request
+from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.curation.synthesis import Rejected, expected, plan, run, synthesise
 from ftlab.endpoint import connect
 from ftlab.errors import ConfigError, DataError, ModelError, OfflineError
@@ -95,9 +95,9 @@ def test_killed_at_any_moment_it_goes_on(server, teacher, tmp_path):
     ]  # fmt: skip
     cache = tmp_path / "train.answers.jsonl"
     paid, asked = set(), 0
-    for answers in (4, 13):
+    for count in (4, 13):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not cache.exists() or len(cache.read_bytes().splitlines()) < answers:
+        while not cache.exists() or len(cache.read_bytes().splitlines()) < count:
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
@@ -284,6 +284,20 @@ def test_answers_are_found_by_their_messages_and_settings(tmp_path):
     again = AnswerCache(tmp_path / "a" / "answers.jsonl")
     assert [again.get(asked).text, again.get(asked, sample=1).text] == ["one", "two"]
     assert again.get(asked, sample=2) is None and len(again) == 2
+
+
+def test_tools_are_sent_and_make_the_answer_another(server, teacher, tmp_path):
+    server.write = lambda messages: "a"
+    asked, tool = (
+        [{"role": "user", "content": "q"}],
+        {"type": "function", "function": {"name": "f"}},
+    )
+    requests = [Request(asked), Request(asked, more={"tools": [tool]})]
+    for _ in range(2):
+        cache = AnswerCache(tmp_path / "a.jsonl")
+        found = [answer.text for _, answer in answers(teacher, requests, cache, at_once=1)]
+    assert found == ["a", "a"] and len(server.asked) == len(cache) == 2
+    assert "tools" not in server.bodies[0] and server.bodies[1]["tools"] == [tool]
 
 
 def test_mistakes_on_the_command_line(monkeypatch, command, tmp_path):
