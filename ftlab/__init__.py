@@ -10,7 +10,7 @@ from ftlab.errors import FtlabError
 
 if TYPE_CHECKING:
     from ftlab.hardware import profile
-    from ftlab.teaching.exercises import check
+    from ftlab.teaching.exercises import check, hint
     from ftlab.teaching.quizzes import quiz
     from ftlab.training.callbacks import LiveCurve
     from ftlab.training.config import (
@@ -31,6 +31,7 @@ __all__ = [
     "dpo_config",
     "faster_on_cpu",
     "grpo_config",
+    "hint",
     "learning_rate",
     "preflight",
     "profile",
@@ -44,6 +45,7 @@ _HOME = {
     "profile": "ftlab.hardware",
     "LiveCurve": "ftlab.training.callbacks",
     "check": "ftlab.teaching.exercises",
+    "hint": "ftlab.teaching.exercises",
     "quiz": "ftlab.teaching.quizzes",
     "dpo_config": "ftlab.training.config",
     "faster_on_cpu": "ftlab.training.fast",

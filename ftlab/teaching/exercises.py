@@ -219,7 +219,7 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
             text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
             return Outcome(False, "mistake", text)
 
-    push = f'Need a push? hint("{named}", 1)'
+    push = f'Need a push? ftlab.hint("{named}", 1)'
     if not cases:
         text = f"{named} is not right yet: {_short(answer)} is not it. {push}"
         return Outcome(False, "wrong", text)
