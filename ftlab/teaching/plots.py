@@ -1,7 +1,7 @@
 """The course's pictures of lessons and verdicts, on the base of `ftlab.pictures`.
 
 >>> course_map("00")
-Course map: 12 lessons in 5 groups, 00 "First fine-tune" highlighted.
+Course map: 13 lessons in 6 groups, 00 "First fine-tune" highlighted.
 """
 
 import textwrap
@@ -21,6 +21,7 @@ LESSONS = {
     "06": "Judging data",
     "07": "Judging answers",
     "08": "The class project",
+    "09": "Preferences",
     "11": "Shipping",
     "12": "Break it on purpose",
     "13": "Capstone",
@@ -30,6 +31,7 @@ GROUPS = (
     ("What happens\nin training?", ("03", "04")),
     ("What should it\nlearn from?", ("05", "06")),
     ("Did it help, and\nhow is it used?", ("07", "08", "11")),
+    ("Can it learn from\njudgements?", ("09",)),
     ("How does it fail,\nand what is mine?", ("12", "13")),
 )
 
@@ -45,7 +47,7 @@ def course_map(current: str = "00") -> Picture:
     if current not in LESSONS:
         raise_unknown("lesson", str(current), LESSONS)
     with style():
-        figure, axes = new_axes(width=12, height=4.6)
+        figure, axes = new_axes(width=13.5, height=4.6)
         axes.set_axis_off()
         axes.set(xlim=(-0.05, len(GROUPS) - 0.05), ylim=(-0.05, 3.7))
         for column, (question, lessons) in enumerate(GROUPS):

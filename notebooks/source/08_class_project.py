@@ -852,5 +852,5 @@ ftlab.quiz("08")
 # 3. **The loop closes with a verdict**: traces, labels, rows, job; promoted only by the interval, with the
 #    way back prepared.
 #
-# Next: [11 Shipping](11_shipping.ipynb).
-# Is what you serve what you measured?
+# Next: [09 Preferences](09_preferences.ipynb).
+# Which of two answers is better, and what does a model learn from that?

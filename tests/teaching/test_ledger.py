@@ -30,7 +30,7 @@ def notebook(folder, *cells, name="05_x.ipynb"):
 
 
 def test_claims_are_numbered_without_gaps_and_each_has_a_lesson():
-    assert list(ledger.claims()) == list(range(1, 48))
+    assert list(ledger.claims()) == list(range(1, 49))
     for claim in ledger.claims().values():
         assert claim.lesson in {f"{n:02}" for n in range(14)} and claim.said_by and claim.claim
 
@@ -48,7 +48,7 @@ def test_a_sentence_is_shown_as_it_was_written(capsys):
 
 
 @pytest.mark.parametrize(
-    "wrong", [(48, "holds", "x"), (1, "true", "x"), (1, "holds", " ")], ids=["claim", "verdict", ""]
+    "wrong", [(49, "holds", "x"), (1, "true", "x"), (1, "holds", " ")], ids=["claim", "verdict", ""]
 )
 def test_what_is_unknown_is_refused(wrong):
     with pytest.raises(ConfigError):
@@ -68,7 +68,7 @@ def test_what_a_notebook_records_is_on_the_page(tmp_path):
     page = claims_page.page([path])
     assert "| Share of steps: 0.25 [0.2, 0.3]. | **depends** |" in page
     assert "[05](05_x.ipynb), 3. The run \\| its curve" in page
-    assert "1 of 47 claims are measured." in page
+    assert "1 of 48 claims are measured." in page
 
 
 def test_a_claim_measured_twice_has_two_rows_and_is_counted_once(tmp_path):
@@ -84,7 +84,7 @@ def test_a_claim_measured_twice_has_two_rows_and_is_counted_once(tmp_path):
     rows = [line for line in claims_page.page(paths).splitlines() if "was kept" in line]
     assert rows[0].startswith("| 7 | The base can do it") and rows[1].startswith("| | | | [01]")
     assert [row.split(" | ")[-2] for row in rows] == told
-    assert "1 of 47 claims are measured." in claims_page.page(paths)
+    assert "1 of 48 claims are measured." in claims_page.page(paths)
 
 
 def test_a_stale_page_is_found(tmp_path, capsys):
