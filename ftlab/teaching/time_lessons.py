@@ -6,7 +6,6 @@ What it trains is kept (`ftlab.training.kept`): with `FTLAB_KEPT` the lesson in 
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,10 +30,7 @@ def lessons(root: Path, only: Sequence[str] = ()) -> list[Path]:
     """
     files = {path.name[:2]: path for path in sorted(root.glob("[0-9][0-9]_*.ipynb"))}
     if not files:
-        raise DataError(
-            f"There are no lessons in {root}. Run this in a clone of the course, or name the "
-            "folder: --notebooks FOLDER."
-        )
+        raise DataError(f"There are no lessons in {root}. Name their folder: --notebooks FOLDER.")
     for lesson in only:
         if lesson not in files:
             raise_unknown("lesson", lesson, files)
@@ -53,8 +49,7 @@ def rehearse(
         say: called with a line at each section.
 
     Returns:
-        Of each cell of code: "lesson", "cell" (from 1), "heading", "seconds", and "error" ("" for
-        none).
+        Of each cell of code: "lesson", "cell" (from 1), "heading", "seconds", "error" (or "").
 
     Raises:
         DataError: the notebook cannot be read.
@@ -70,7 +65,6 @@ def rehearse(
         lesson = nbformat.reads(read_text(notebook), as_version=4)
     except nbformat.reader.NotJSONError as error:
         raise DataError(f"{notebook} is not a notebook. Build it again.") from error
-
     trained = (out / "trained" / notebook.name[:2]).resolve()
     if not kept:
         shutil.rmtree(trained, ignore_errors=True)
@@ -80,31 +74,29 @@ def rehearse(
     )  # fmt: skip
     cells: list[dict[str, Any]] = []
     heading, begun = "", time.perf_counter()
-    with tempfile.TemporaryDirectory() as own:  # the learner's progress stays as it is
-        environment = os.environ | {"FTLAB_PROGRESS": f"{own}/progress.json",
-                                    "FTLAB_KEPT": str(trained)}  # fmt: skip
-        with client.setup_kernel(env=environment):
-            for index, cell in enumerate(lesson.cells):
-                if cell.cell_type != "code":
-                    if headings := re.findall(r"^##+ (.+)$", cell.source, flags=re.M):
-                        heading = headings[-1]
-                        say(f"  after {clock(time.perf_counter() - begun)}: {heading}")
-                    continue
-                start, stopped = time.perf_counter(), ""
-                try:
-                    client.execute_cell(cell, index)
-                except CellTimeoutError:
-                    stopped = f"It took longer than {LIMIT} s."
-                except DeadKernelError:
-                    stopped = "The kernel died. Was there enough memory?"
-                raised = [o for o in cell.outputs if o.output_type == "error"]
-                error_text = stopped or "".join(f"{o.ename}: {o.evalue}" for o in raised)
-                cells.append({
-                    "lesson": notebook.name[:2], "cell": index + 1, "heading": heading,
-                    "seconds": time.perf_counter() - start, "error": COLOUR.sub("", error_text),
-                })  # fmt: skip
-                if stopped:
-                    break
+    # Progress is off: the learner's own stays as it is.
+    environment = os.environ | {"FTLAB_PROGRESS": "off", "FTLAB_KEPT": str(trained)}
+    with client.setup_kernel(env=environment):
+        for index, cell in enumerate(lesson.cells):
+            if cell.cell_type != "code":
+                if headings := re.findall(r"^##+ (.+)$", cell.source, flags=re.M):
+                    heading = headings[-1]
+                    say(f"  after {clock(time.perf_counter() - begun)}: {heading}")
+                continue
+            start, stopped = time.perf_counter(), ""
+            try:
+                client.execute_cell(cell, index)
+            except CellTimeoutError:
+                stopped = f"It took longer than {LIMIT} s."
+            except DeadKernelError:
+                stopped = "The kernel died. Was there enough memory?"
+            raised = [o for o in cell.outputs if o.output_type == "error"]
+            error = stopped or "".join(f"{o.ename}: {o.evalue}" for o in raised)
+            row = {"lesson": notebook.name[:2], "cell": index + 1, "heading": heading}
+            seconds = time.perf_counter() - start
+            cells.append({**row, "seconds": seconds, "error": COLOUR.sub("", error)})
+            if stopped:
+                break
     write_text(out / notebook.name, nbformat.writes(lesson) + "\n", overwrite=True)
     return cells
 

@@ -8,15 +8,12 @@ gives back the weights and the losses that were kept; any other is run, and kept
 checkpoints, or has a trainer, a loss or callbacks of its own, is always run.
 """
 
-import functools
 import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-__all__ = ["keep_trainings"]
 
 IGNORED = {"output_dir", "logging_dir", "run_name"}
 
@@ -25,12 +22,11 @@ def keep_trainings() -> None:
     """Let transformers' trainers keep their trainings in the folder that `FTLAB_KEPT` names."""
     from transformers import Trainer
 
-    if os.environ.get("FTLAB_KEPT") and not hasattr(Trainer.train, "__wrapped__"):
+    if os.environ.get("FTLAB_KEPT") and Trainer.train.__module__ != __name__:
         Trainer.train = _kept(Trainer.train)  # type: ignore[method-assign]
 
 
 def _kept(train: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(train)
     def kept(trainer: Any, *given: Any, **named: Any) -> Any:
         from safetensors import safe_open
         from safetensors.torch import save_file
@@ -47,11 +43,11 @@ def _kept(train: Callable[..., Any]) -> Callable[..., Any]:
                 for name, weight in moving.items():
                     weight.data.copy_(stream.get_tensor(name))
             print(f"Loaded from the rehearsal, where it took {told[2]['train_runtime']:.0f} s.")
-            trainer.state.global_step, trainer.state.log_history = told[0], told[3]
-            trainer.state.max_steps = told[0]
-            how = trainer.args, trainer.state, trainer.control
-            trainer.callback_handler.on_train_begin(*how)
-            trainer.callback_handler.on_train_end(*how)
+            state = trainer.state
+            state.global_step = state.max_steps = told[0]
+            state.log_history = told[3]
+            trainer.callback_handler.on_train_begin(trainer.args, state, trainer.control)
+            trainer.callback_handler.on_train_end(trainer.args, state, trainer.control)
             return TrainOutput(*told[:3])
         out = train(trainer)
         file.parent.mkdir(parents=True, exist_ok=True)
