@@ -91,10 +91,10 @@ def rehearse(
             except DeadKernelError:
                 stopped = "The kernel died. Was there enough memory?"
             raised = [o for o in cell.outputs if o.output_type == "error"]
-            error = stopped or "".join(f"{o.ename}: {o.evalue}" for o in raised)
+            told = stopped or "".join(f"{o.ename}: {o.evalue}" for o in raised)
             row = {"lesson": notebook.name[:2], "cell": index + 1, "heading": heading}
             seconds = time.perf_counter() - start
-            cells.append({**row, "seconds": seconds, "error": COLOUR.sub("", error)})
+            cells.append({**row, "seconds": seconds, "error": COLOUR.sub("", told)})
             if stopped:
                 break
     write_text(out / notebook.name, nbformat.writes(lesson) + "\n", overwrite=True)
