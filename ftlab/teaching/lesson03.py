@@ -5,7 +5,7 @@ notation, rows are short, and the training rows have a range: parties of 2 to 6,
 quarter to nine. So there are inputs just beside it.
 
 >>> [exercise.id for exercise in EXERCISES]
-['03.1', '03.2', '03.3', '03.4', '03.5', '03.6']
+['03.1', '03.2', '03.3', '03.4', '03.5']
 >>> data.answer(bookings(1, seed=0)[0])
 'Lindqvist x4 20:00-22:00'
 """
@@ -144,21 +144,6 @@ def kept(losses: list[float], patience: int) -> int:
     return best
 
 
-def _rises(losses: list[float], patience: int) -> int:
-    """Compare each loss with the one before it, and keep the weights from before the rise."""
-    row = 0
-    for epoch in range(1, len(losses)):
-        row = row + 1 if losses[epoch] >= losses[epoch - 1] else 0
-        if row >= patience:
-            return epoch - patience
-    return len(losses) - 1
-
-
-def _stopped(losses: list[float], patience: int) -> int:
-    best = kept(losses, patience)
-    return min(best + patience, len(losses) - 1)
-
-
 def _settings(fits: int, *, size: int = 0, parts: int = 0, **others: Any) -> Any:
     from trl import SFTConfig
 
@@ -255,23 +240,6 @@ EXERCISES = (
             "long answers are cut": partial(_settings, max_length=1024),
             "the rate is the default": partial(_settings, learning_rate=2e-5),
             "nothing is accumulated": partial(_settings, parts=1),
-        },
-    ),
-    exercise(
-        "03.6",
-        solution=kept,
-        cases=(
-            ([2.0, 1.2, 1.0, 1.1, 1.3, 0.9], 2),
-            ([2.0, 1.5, 1.6, 1.4, 1.5, 1.6, 1.7], 2),
-            ([1.0, 0.8, 0.7], 2),
-            ([0.9, 1.1, 1.0, 0.8], 1),
-            ([0.9, 1.1, 1.0, 1.2, 1.3], 3),
-        ),
-        mistakes={
-            "it looks at losses behind the stop": lambda losses, _: losses.index(min(losses)),
-            "it keeps the last weights": _stopped,
-            "it compares with the epoch before": _rises,
-            "it does not wait": lambda losses, patience: kept(losses, 1),
         },
     ),
 )

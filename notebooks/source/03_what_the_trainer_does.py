@@ -41,7 +41,7 @@ import datasets
 import ftlab
 import torch
 import transformers
-from ftlab import data, hardware, models, templates
+from ftlab import check, data, hardware, models, templates
 
 SEED = 0
 BASE, MICROSCOPE = "smollm2-135m", "ftlab-1m"
@@ -129,16 +129,6 @@ def build(rows, model, watched=None, config=adapter, fast=True, **settings):
 #
 # **Predict.** After how many of its steps will the model answer in the restaurant's form?
 
-# %%
-my_guess = "after ... steps"
-
-run = build(
-    train, fresh(), num_train_epochs=EPOCHS, output_dir=str(FOLDER / "bookings"),
-    save_strategy="steps", save_steps=3, save_only_model=True,
-)  # fmt: skip
-run.add_callback(ftlab.LiveCurve(f"{TRAIN} bookings, {EPOCHS} epochs"))
-result = run.train()
-
 
 # %%
 def right(model, rows):
@@ -148,6 +138,12 @@ def right(model, rows):
     return [int(data.answer(row) == text.strip()) for row, text in zip(rows, answers)]
 
 
+run = build(
+    train, fresh(), num_train_epochs=EPOCHS, output_dir=str(FOLDER / "bookings"),
+    save_strategy="steps", save_steps=3, save_only_model=True,
+)  # fmt: skip
+run.add_callback(ftlab.LiveCurve(f"{TRAIN} bookings, {EPOCHS} epochs"))
+result = run.train()
 with run.model.disable_adapter():
     before = right(run.model, held_out)
 after = right(run.model, held_out)
@@ -270,13 +266,10 @@ for thinking in (True, False):
 # is empty.
 #
 # **Exercise 03.1.** Return the row in which the assistant calls `free_tables` with the argument
-# `time` and then replies. Stuck? `hint("03.1", 1)`, then `hint("03.1", 2)`.
+# `time` and then replies. Stuck? `ftlab.hint("03.1", 1)`, then `ftlab.hint("03.1", 2)`.
+
 
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-
 def tool_row(question, time, result, reply, description):
     """One row: question, call, result, reply; `description` is that of the tool."""
     # solution:
@@ -433,19 +426,18 @@ def batch_loss(rows):
 check("03.4", batch_loss)
 
 # %% [markdown]
-# Now a trainer without TRL, in 22 lines. **AdamW** is the optimizer that nearly everybody uses: it
+# Now a trainer without TRL. **AdamW** is the optimizer that nearly everybody uses: it
 # keeps a mean of each weight's gradients and of their squares. The gradient's length is **clipped**
 # at 1, and the rate falls in a line to zero: both are the trainer's defaults.
 
 
 # %%
 def by_hand(rows, collate, steps, size=2):
-    """A training run without a trainer; returns the loss of each step."""
+    """A training run without a trainer; gives the loss of each step."""
     transformers.set_seed(SEED)
     model = get_peft_model(fresh(), adapter).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=rate.usual, weight_decay=0.0)
-    losses = []
     for step in range(steps):
         batch = collate(rows[step * size : (step + 1) * size])
         batch = {name: part.to(model.device) for name, part in batch.items()}
@@ -459,8 +451,7 @@ def by_hand(rows, collate, steps, size=2):
             group["lr"] = rate.usual * (1 - step / steps)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses
+        yield loss.item()
 
 
 # %% [markdown]
@@ -701,30 +692,6 @@ plots_training.lines(
 # to learn its few rows in place of the task. **Early stopping** ends a run when a watched loss has
 # not fallen for some evaluations: the **patience**.
 #
-# **Exercise 03.6.** Given the watched loss of each epoch, return the epoch (from 0) whose weights
-# are kept. The run ends when `patience` epochs in a row have passed without a new lowest loss; what
-# would have come after it is never known.
-
-
-# %% tags=["exercise", "nbval-check-output"]
-def kept(losses, patience):
-    """The epoch whose weights are kept."""
-    # solution:
-    best = 0
-    for epoch, loss in enumerate(losses):
-        if loss < losses[best]:
-            best = epoch
-        if epoch - best >= patience:
-            break
-    return best
-    # stub:
-    # ...
-    # end
-
-
-check("03.6", kept)
-
-# %% [markdown]
 # In transformers this is `EarlyStoppingCallback`; section 14 uses it. The run above saved a
 # checkpoint after each epoch, so we can compare the best epoch with the last one on new rows, one
 # row at a time.
@@ -845,7 +812,11 @@ except RuntimeError as error:
 # A machine may also go down *while* it saves. Then the newest folder is not whole, and
 # `newest_whole` passes it over. Here such a folder is empty.
 #
-# **Predict.** After a kill and a resume, are the losses the same as without?
+# **The way back.** *Claim 36: going back is easy, the base is still there.* The last lines compare the
+# tuned model, its adapter off, with the base, bit for bit.
+#
+# **Predict.** After a kill and a resume, are the losses the same as without? And does an adapter that is
+# switched off give the base's numbers?
 
 # %%
 half = FOLDER / "killed" / "checkpoint-3"
@@ -859,14 +830,6 @@ whole = build(train[:8], fresh(), **saving | {"output_dir": str(FOLDER / "whole"
 whole.train()
 for name, one in (("never stopped", whole), ("killed and resumed", resumed)):
     print(f"{name:19}", *(f"{log['loss']:.5f}" for log in one.state.log_history[:4]))
-
-# %% [markdown]
-# The two lines should agree to the last digit or nearly so.
-#
-# **The way back.** *Claim 36: going back is easy, the base is still there.* With its adapter off,
-# does the tuned model give the base's numbers, bit for bit?
-
-# %%
 untouched, different = fresh(), []
 for row in probe[:4]:
     ids = torch.tensor([templates.prompt_ids(tokenizer, data.prompt(row))])
@@ -878,7 +841,8 @@ print(f"{sum(different)} of {len(different)} questions get other numbers")
 claims.record(36, bootstrap(different, [1] * len(different)))
 
 # %% [markdown]
-# For an adapter, that is. Where every weight moves there is no switch: keep the folder of the base.
+# The two lines of losses should agree to the last digit or nearly so. For an adapter there is a way back.
+# Where every weight moves there is no switch: keep the folder of the base.
 #
 # ## 13. Tracking
 #
@@ -1035,5 +999,5 @@ ftlab.quiz("03")
 # 3. **The training loss does not know.** Watch rows that are not trained on, also beside the range;
 #    keep checkpoints; an adapter can always be switched off.
 #
-# Next: [04 LoRA and QLoRA](04_lora_and_qlora.ipynb).
-# How little of a model must be trained, and in how little memory?
+# Next: [04 LoRA and QLoRA](04_lora_and_qlora.ipynb). How little of a model must be trained, and in
+# how little memory?

@@ -39,7 +39,7 @@ import datasets
 import ftlab
 import torch
 import transformers
-from ftlab import hardware
+from ftlab import check, hardware
 
 SEED = 0
 BASE, MICROSCOPE = "smollm2-135m", "ftlab-1m"
@@ -96,12 +96,10 @@ asked = [row["prompt"] for row in held_out]
 # %%
 from peft import LoraConfig, get_peft_model
 
-my_guess = "... %"
 base = fresh()
 marks = LoraConfig(r=16, lora_alpha=32, task_type="CAUSAL_LM", **ftlab.upper_half(base))
 model = get_peft_model(base, marks, adapter_name="marks")
 trained, total = model.get_nb_trainable_parameters()
-print("you expected:", my_guess)
 print(f"trained: {trained:,} of {total:,} weights, {trained / total:.1%}")
 
 # %% [markdown]
@@ -165,10 +163,6 @@ print("F1 on the held-out sentences:", bootstrap(*zip(*scores)))
 
 
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-
 def adapted(x, W, A, B, alpha):
     """What a layer gives for x (n, in): W is (out, in), A (rank, in), B (out, rank)."""
     # solution:
@@ -286,11 +280,9 @@ check("04.2", within)
 import pandas
 from ftlab.files import data_path
 
-my_guess = "F1: ...; memory: ..."
 grid = pandas.read_csv(data_path("grids/adapters.csv"), comment="#")
 METHODS = ["base", "full", "frozen", "lora", "rslora, rank 64", "dora", "qlora"]
 COLUMNS = ["f1", "words_kept", "trained", "seconds", "peak_mb", "disk_mb"]
-print("you expected:", my_guess)
 print(grid.groupby("name")[COLUMNS].mean().loc[METHODS].round(2).to_string())
 
 # %% [markdown]
@@ -302,7 +294,6 @@ print(grid.groupby("name")[COLUMNS].mean().loc[METHODS].round(2).to_string())
 # differences can be paired, sentence by sentence. A claim belongs here, too: *freezing the lower
 # layers is enough for many tasks*. The course keeps such claims in a list, each with a rule that
 # reads an interval; here it is that of frozen minus full.
-
 
 # %%
 from ftlab.evaluation.intervals import paired_bootstrap
@@ -316,12 +307,8 @@ def items(name, column="f1_items"):
     return [[sum(float(p[i]) for p in text) for text in zip(*runs)] for i in (0, 1)]
 
 
-def gap(a, b, column="f1_items"):
-    """How much b has more than a, with its interval."""
-    return paired_bootstrap(*items(a, column), *items(b, column))
-
-
-# %%
+# How much b has more than a, with its interval.
+gap = lambda a, b, by="f1_items": paired_bootstrap(*items(a, by), *items(b, by))
 sizes = [n for n in grid.name.unique() if n.startswith("lora,") and "rate" not in n]
 rows = {name: gap("lora", name)[:3] for name in METHODS[1:] + sizes if name != "lora"}
 print("F1 of your adapter:   ", bootstrap(*zip(*scores)))
@@ -524,9 +511,10 @@ print(f"after NF4 minus before: {value:.4f} [{low:.4f}, {high:.4f}]")
 
 # %% [markdown]
 # Read the rise beside the first figure. The QLoRA paper measured little loss at 7 to 65 billion
-# weights, and it trained on top. Now the real thing on the real model. `BitsAndBytesConfig` says how
-# the base is held, `bnb_4bit_compute_dtype` in which type its layers compute. `keep_unpacked` matters on newer CPUs
-# only: there bitsandbytes would pack the weights for a faster kernel that has no backward pass.
+# weights, and it trained on top. Now the real thing on the real model. `BitsAndBytesConfig` says
+# how the base is held, `bnb_4bit_compute_dtype` in which type its layers compute. `keep_unpacked`
+# matters on newer CPUs only: there bitsandbytes would pack the weights for a faster kernel that has
+# no backward pass.
 
 # %%
 if FOUR_BIT:
@@ -580,36 +568,32 @@ plots_weights.stacked(parts, title="One step, estimated", xlabel="MB")
 #
 # **Predict.** How large a model can you tune with 16 GB, 24 GB and 80 GB: in full, with LoRA in
 # bfloat16, with QLoRA? A method fits a card where its curve is below the card's line.
+#
+# Two claims are checked by arithmetic: *65 billion parameters on one card of 48 GB*, and *six
+# billion parameters, 50,000 records, eight GPUs, under an hour, 30 dollars*. For the second:
+# training takes about six operations per weight and token.
 
 # %%
 CARDS = {"T4": 15.8, "24 GB": 23.6, "H100": 85.0}
 HELD = {"full": "float32", "lora": "bfloat16", "qlora": "float32"}
 needs = {method: {} for method in HELD}
-for name in ("Qwen2.5-1.5B", "Llama-3-8B", "LLaMA-65B"):
-    size = float(name.rpartition("-")[2].rstrip("B"))
+for name, size in {"Qwen2.5-1.5B": 1.5, "Llama-3-8B": 8.0, "LLaMA-65B": 65.0}.items():
     for method, dtype in HELD.items():
         plan = estimate(
             SHAPES[name], method, weights=dtype, length=512, batch_size=1, rank=16,
             gpu="H100", gradient_checkpointing=True,
         )  # fmt: skip
         needs[method][size] = plan.total / 1e9
-plots_weights.lines(
-    needs, title="What fits a card?", xlabel="billions of weights (log scale)",
-    ylabel="GB (log scale)", log="xy", across=CARDS,
-)  # fmt: skip
-
-# %% [markdown]
-# Two claims are checked by arithmetic: *65 billion parameters on one card of 48 GB*, and *six
-# billion parameters, 50,000 records, eight GPUs, under an hour, 30 dollars*. For the second:
-# training takes about six operations per weight and token.
-
-# %%
 print(f"QLoRA, 65 billion weights: {needs['qlora'][max(needs['qlora'])]:.0f} of 48 GB")
 claims.record(33, gap("lora", "qlora"))
 work = 6 * 6e9 * 50_000 * 200  # weights, records, tokens a record: assumed
 slow, usual, fast = (work / (8 * 312e12 * share) / 3600 for share in (0.2, 0.35, 0.5))
 print(f"eight A100: {fast:.2f} to {slow:.2f} h; at 2 dollars each {16 * slow:.0f}")
 claims.record(39, Interval(usual, fast, slow))
+plots_weights.lines(
+    needs, title="What fits a card?", xlabel="billions of weights (log scale)",
+    ylabel="GB (log scale)", log="xy", across=CARDS,
+)  # fmt: skip
 
 # %% [markdown]
 # ## 10. Two adapters on one base
@@ -743,7 +727,6 @@ for label, where in heads.items():
 #
 # The second: a **QLoRA** adapter was trained beside the 4-bit base. Into which base is it merged? The
 # measure is the loss on right answers to held-out questions, in nats per token; lower is better.
-
 
 # %%
 from ftlab import templates
@@ -944,5 +927,4 @@ ftlab.quiz("04")
 #    checkpointing saves activations.
 # 3. **Check what you ship.** Reload the saved folder, and evaluate the merged model.
 #
-# Next: [05 Making data](05_making_data.ipynb).
-# Where do the examples come from?
+# Next: [05 Making data](05_making_data.ipynb). Where do the examples come from?

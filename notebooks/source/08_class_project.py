@@ -46,7 +46,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ftlab
-from ftlab import data, files, hardware, recorded, tasks
+from ftlab import check, data, files, hardware, recorded, tasks
 
 SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 MADE, EPOCHS, BATCH = 24, 2, 4
@@ -209,13 +209,10 @@ print(f"{sum(checked)} of {len(checked)} modules of the teacher pass")
 #
 # **Exercise 08.1.** Return the calls in a module of tests: the first argument of every `assertEqual`,
 # in order, as a list of texts. `ast.walk` visits every node, and `ast.unparse` writes a node out. Stuck?
-# `hint("08.1", 1)`, then `hint("08.1", 2)`.
+# `ftlab.hint("08.1", 1)`, then `ftlab.hint("08.1", 2)`.
 
 # %% tags=["exercise", "nbval-check-output"]
 import ast
-
-from ftlab import check
-from ftlab.teaching.exercises import hint
 
 
 def calls_in(module):
@@ -243,7 +240,7 @@ check("08.1", calls_in)
 
 # %% tags=["nbval-check-output"]
 from ftlab.agents import calls_prompt
-from ftlab.teaching import lesson08
+from ftlab.teaching import claims, lesson08
 
 taught = list(zip(sources, modules, checked))[3:]  # without the three simple ones
 pairs = [(source, module, "teacher") for source, module, ok in taught if ok]
@@ -321,10 +318,13 @@ job = client.fine_tuning.jobs.create(
 print("job", job.status)
 
 # %% [markdown]
-# The job runs in a process of its own. Should the service be killed now, and started again with the same
-# folder, the job goes on from its newest checkpoint. `watch` asks for the newest **event** and shows a bar with
-# the time left.
-
+# The job runs in a process of its own. Should the service be killed now, and started again with the
+# same folder, the job goes on from its newest checkpoint. `watch` asks for the newest **event** and
+# shows a bar with the time left.
+#
+# A job that has ended gives the **model id** (the base, your suffix, and an ending that makes it
+# unique) and its results: a file of losses, as a provider gives it too. **Predict.** In which part
+# of the run will the loss fall most?
 
 # %%
 from rich.progress import BarColumn, Progress, TextColumn
@@ -350,25 +350,19 @@ def watch(job):
 
 
 # %%
-start = time.monotonic()
-job = watch(job)
-assert job.status == "succeeded", job.error
-took = time.monotonic() - start
-print(f"{job.status} in {took:.0f} s, {job.trained_tokens:,} tokens")
-TUNED = job.fine_tuned_model
-print("the tuned model:", re.sub(r":[^:]+$", ":...", TUNED))
-
-# %% [markdown]
-# The last line is the **model id**: the base, your suffix, and an ending that makes it unique. Now the
-# job's events, and its results: a file of losses, as a provider gives it too. **Predict.** In which part of
-# the run did the loss fall most?
-
-# %%
 import io
 
 import pandas
 from ftlab import pictures
 
+start = time.monotonic()
+job = watch(job)
+assert job.status == "succeeded", job.error
+print(
+    f"{job.status} in {time.monotonic() - start:.0f} s, {job.trained_tokens:,} tokens"
+)
+TUNED = job.fine_tuned_model
+print("the tuned model:", re.sub(r":[^:]+$", ":...", TUNED))
 told = lesson08.all_messages(client, job.id)
 print(f"{len(told)} events: {told[0].partition(':')[0]} ... {told[-1]}")
 results = client.files.content(job.result_files[0]).text
@@ -426,22 +420,11 @@ check("08.3", all_messages)
 # %% [markdown]
 # ## 7. The agent: the same files, two names
 #
-# An **agent** is a program that lets a model act and looks at what came of it. Ours reads the files,
-# asks the model, runs what it wrote in the sandbox, and keeps what passes. It can also show the model its
-# failures and let it try again (`repairs`), which we leave out here.
+# An **agent** is a program that lets a model act and looks at what came of it. Ours reads the
+# files, asks the model, runs what it wrote in the sandbox, and keeps what passes. It can also show
+# the model its failures and let it try again (`repairs`), which we leave out here. From a shell it
+# is `ftlab write-tests`.
 #
-# From a shell it is `ftlab write-tests`. In a new terminal, where no key is set, it says so before it does
-# anything, with one line and an exit code that a script can read:
-
-# %%
-new_terminal = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
-arguments = ["write-tests", str(APP), "--model", TUNED, "--out", str(TESTS)]
-ran = subprocess.run(
-    [*command[:3], *arguments], env=new_terminal, capture_output=True, text=True
-)
-print(ran.returncode, wrap(" ".join(ran.stderr.split())))
-
-# %% [markdown]
 # First `expect="model"`: the model writes the expected values itself. We run the base, then the tuned
 # model: the same call, with another name. **Predict.** For how many of the eight functions does each
 # have a test that passes?
@@ -478,11 +461,12 @@ for function in functions_of(APP):
         print(f"{call}: the model expected {value}, it is {true}")
 
 # %% [markdown]
-# The form is right and many values are wrong. To write a value the model has to carry the function out
-# itself, token by token; what it has learned is how such lines look. Do more rows help? The card of the
-# task, `data/tasks/unit_tests.md`, has the figures for 50 and for 100. A large model does better, as
-# section 4 showed. For a small one, divide the work: `expect="run"` lets the model propose the *calls*, and
-# running the function gives the *values*. **Predict** again, for both.
+# The form is right and many values are wrong. To write a value the model has to carry the function
+# out itself, token by token; what it has learned is how such lines look. Do more rows help? The
+# card of the task, `data/tasks/unit_tests.md`, has the figures for 50 and for 100. A large model
+# does better, as section 4 showed. For a small one, divide the work: `expect="run"` lets the model
+# propose the *calls*, and running the function gives the *values*. **Predict** again, for both.
+# Under the tables stand the two side by side, with intervals.
 
 # %%
 by_run = {}
@@ -493,19 +477,15 @@ for name, model in {"base": BASE, "tuned": TUNED}.items():
     )  # fmt: skip
     by_run[name].model = name
     show(by_run[name].table())
-
-# %% [markdown]
-# Now `proposed` are different calls. Both side by side, function by function, with intervals:
-
-# %%
 for line in agents.compare(by_run["base"], by_run["tuned"]):
     print(wrap(line))
 
 # %% [markdown]
-# Eight functions are few, so the intervals are wide. Read also what such a test *cannot* do: a value that
-# comes from running the function is right only if the function is. So each carries the comment
-# `# confirm`. It is a **regression test**: it notices when the function changes. Whether the function is
-# right, a person has to say, or a model that can compute.
+# Here `proposed` are different calls. Eight functions are few, so the intervals are wide. Read also
+# what such a test *cannot* do: a value that comes from running the function is right only if the
+# function is. So each carries the comment `# confirm`. It is a **regression test**: it notices when
+# the function changes. Whether the function is right, a person has to say, or a model that can
+# compute.
 #
 # ## 8. No test is lost
 #
@@ -529,8 +509,8 @@ assert "test_written_by_hand" in (TESTS / "test_prices.py").read_text()
 # a person wrote is still there.
 #
 # **Exercise 08.4.** `old` and `new` hold tests by name: `{"test_edges": "self.assertEqual(...)"}`. Return
-# both together, `old` first. A new test whose text is there already is left out. A new one whose *name* is
-# taken gets the first free name of `name_2`, `name_3` and so on.
+# both together, `old` first. A new test whose text is there already is left out. A new one whose
+# *name* is taken gets the first free name of `name_2`, `name_3` and so on.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -567,9 +547,14 @@ for line in by_run["tuned"].words(most=1):
 # %% [markdown]
 # ## 9. A judge beside the truth
 #
-# The class let a second model score the tests: **1 or 0**. We can do better, since tests can be run. So
-# we know the truth, and can test the judge (lesson 07). It gets one module for each function. Every second
-# one has values that came from running; in the others the tuned model wrote its own.
+# The class let a second model score the tests: **1 or 0**. We can do better, since tests can be
+# run. So we know the truth, and can test the judge (lesson 07). It gets one module for each
+# function. Every second one has values that came from running; in the others the tuned model wrote
+# its own.
+#
+# **Cohen's kappa** takes off what chance would give: 1 is full agreement, 0 is chance, and a dash means
+# that it cannot be told. For comparison stands the recorded large judge, on the forty modules of
+# lesson 07.
 #
 # **Predict.** The judge is our base. In how many of the eight does it agree with the sandbox?
 
@@ -586,28 +571,19 @@ for number, one in enumerate(by_run["tuned"].functions):
         module = clean(ask(unit_tests.prompt(source), TUNED))[0]
     items.append((source, module))
 truth = [passes(*item) for item in items]
-asked = files.read_data("lessons/judge.yaml")["runs"]
-prompts = [asked.format(input=source, answer=module) for source, module in items]
+prompt = files.read_data("lessons/judge.yaml")["runs"]
+prompts = [prompt.format(input=source, answer=module) for source, module in items]
 verdicts = judge_each(client, BASE, prompts, max_tokens=3)
 same = sum(said == true for said, true in zip(verdicts, truth))
 print(f"{same} of {len(truth)} alike; it said {dict(Counter(verdicts))}")
+forty = pandas.read_json(files.data_path("lessons/judged.jsonl"), lines=True)[:40]
+large = judge_each(teacher, TEACHER, forty.prompts.str[0])
+print(f"kappa: small {kappa(truth, verdicts)}, large {kappa(forty.truth, large)}")
 
 # %% [markdown]
-# A judge that always says the same agrees wherever the truth is that, and knows nothing. **Cohen's kappa**
-# takes off what chance would give: 1 is full agreement, 0 is chance, and a dash means that it cannot be
-# told. `None` is a reply that is neither 1 nor 0. For comparison the recorded large
-# judge, on the forty modules of lesson 07.
-
-# %%
-import json
-
-committed = files.read_text(files.data_path("lessons/judged.jsonl")).splitlines()
-forty = [line for line in map(json.loads, committed) if line["kind"] == "runs"]
-large = judge_each(teacher, TEACHER, [line["prompts"][0] for line in forty])
-print("the small judge, kappa:", kappa(truth, verdicts))
-print("the large judge, kappa:", kappa([line["truth"] for line in forty], large))
-
-# %% [markdown]
+# `None` is a reply that is neither 1 nor 0. A judge that always says the same agrees wherever the
+# truth is that, and knows nothing.
+#
 # Where code can be run, run it, and keep judges for what no program can check, such as whether a test is
 # *worth* having.
 #
@@ -616,20 +592,18 @@ print("the large judge, kappa:", kappa([line["truth"] for line in forty], large)
 # The tuned model goes into service. The service has a name for that, **`live`**: it stands for one model
 # at a time, the base at first. Programs ask for `live`, and need no change when another model takes its
 # place. (`live` is ours; with a provider you keep such a name in your own settings.)
+#
+# What users ask and what the model answers are **traces**. They are the best source of new rows, because
+# they are what people really ask. With `store=True` the service keeps a completion; keys, addresses and
+# the like are blacked out before it does. Below are `USED` functions, half of them of
+# families that training never showed.
 
 # %%
 put = {"model": TUNED, "note": "the first round"}
 in_service = client.post("/models/live", body=put, cast_to=object)
 print("live is the tuned model:", in_service["model"] == TUNED)
 
-# %% [markdown]
-# What users ask and what the model answers are **traces**. They are the best source of new rows, because
-# they are what people really ask. With `store=True` the service keeps a completion; keys, addresses and
-# the like are blacked out before it does. Below are `USED` functions, half of them of
-# families that training never showed.
 
-
-# %%
 def asked_for(n, seed):
     """Requests for calls of functions not trained on, each with calls of ours."""
     rows = unit_tests.examples(n, seed=seed, split="test")
@@ -638,24 +612,18 @@ def asked_for(n, seed):
     return [data.example(calls_prompt(c), calls) for c, calls in zip(code, ours)]
 
 
-def use(row):
-    """One use of the model in service, which keeps it as a trace."""
-    return client.chat.completions.create(
-        model="live", messages=data.prompt(row), store=True,
-        max_tokens=100, temperature=0,
-    )  # fmt: skip
-
-
-# %%
 week = asked_for(USED, seed=9)
+how = {"model": "live", "store": True, "max_tokens": 100, "temperature": 0}
+use = lambda row: client.chat.completions.create(messages=data.prompt(row), **how)
 with ThreadPoolExecutor(8) as pool:
     list(pool.map(use, week))
 kept = list(client.chat.completions.list(model=TUNED))
 print(f"{len(kept)} traces; the first answer:\n{kept[0].choices[0].message.content}")
 
 # %% [markdown]
-# Each trace gets a **label**, good or bad, as metadata of the stored completion. A program can label calls,
-# since it can run them. For other work a person labels, on the service's page or in a table.
+# Each trace gets a **label**, good or bad, as metadata of the stored completion. A program can
+# label calls, since it can run them. For other work a person labels, on the service's page or in a
+# table.
 #
 # **Exercise 08.5.** Label each stored completion of a model: `{"label": "good"}` where
 # `is_good(its text)` is true, else `{"label": "bad"}`. Return the list of the updated completions.
@@ -682,10 +650,11 @@ def label(client, model, is_good):
 check("08.5", label)
 
 # %% [markdown]
-# Now our own. `score` is the share of an answer's lines that are *valid calls*: calls of the function with
-# values written out, each counted once, that run. An answer is good if that is at least three quarters,
-# of at least three lines. A bad one may be **corrected**: the corrected text is a row that shows the model
-# its own mistake mended. In a team a person writes it; here the course's own calls stand in for one.
+# Now our own. `score` is the share of an answer's lines that are *valid calls*: calls of the
+# function with values written out, each counted once, that run. An answer is good if that is at
+# least three quarters, of at least three lines. A bad one may be **corrected**: the corrected text
+# is a row that shows the model its own mistake mended. In a team a person writes it; here the
+# course's own calls stand in for one.
 
 # %%
 from ftlab.serving import loop
@@ -698,16 +667,13 @@ def score(row, text):
     return len(valid) / max(1, len(text.strip().splitlines()))
 
 
-# %%
-ours = {data.prompt(row)[-1]["content"]: data.answer(row) for row in week}
-labels = Counter()
+labels, ours = Counter(), {data.prompt(row)[-1]["content"]: row for row in week}
 for trace in loop.traces(client, model=TUNED):
-    question, text = trace["messages"][-1]["content"], trace["answer"]["content"]
-    row = {"messages": [*trace["messages"], trace["answer"]]}
+    row, text = ours[trace["messages"][-1]["content"]], trace["answer"]["content"]
     good = score(row, text) >= 0.75 and text.count("\n") >= 2
-    better = {} if good else {"correction": ours[question]}
-    loop.label(client, trace["id"], label="good" if good else "bad", **better)
+    better = {} if good else {"correction": data.answer(row)}
     labels["good" if good else "bad"] += 1
+    loop.label(client, trace["id"], label="good" if good else "bad", **better)
 new_rows = loop.rows_from_traces(client, model=TUNED)
 print(dict(labels), "->", len(new_rows), "rows; one of them:")
 print(data.answer(new_rows[0]))
@@ -715,16 +681,15 @@ print(data.answer(new_rows[0]))
 # %% [markdown]
 # ## 11. The next round, promoted or refused
 #
-# The **loop**: traces, labels, rows, job, verdict, and again. The new rows alone would teach new kinds and
-# might unteach the old (catastrophic forgetting), so old rows are mixed in; this is **replay**. The job
-# goes on from the model in service. Then both models answer `HELD_OUT` functions that neither has seen,
-# and the new one is **promoted** only if the interval of the difference lies above zero.
+# The **loop**: traces, labels, rows, job, verdict, and again. The new rows alone would teach new
+# kinds and might unteach the old (catastrophic forgetting), so old rows are mixed in; this is
+# **replay**. The job goes on from the model in service. Then both models answer `HELD_OUT`
+# functions that neither has seen, and the new one is **promoted** only if the interval of the
+# difference lies above zero.
 #
 # **Predict.** Promoted, or refused?
 
 # %%
-from ftlab.teaching import claims
-
 old = [row for row in train if data.meta(row)["form"] == "calls"]
 result = loop.next_round(
     client, new_rows, replay=old[:REPLAY], held_out=asked_for(HELD_OUT, seed=10),
@@ -772,6 +737,10 @@ print("in service after a rollback:", names[loop.rollback(client)])
 # Has your repository tests already? They are the best rows that you can get: people of your team wrote
 # them, in your style, and they pass. Exercise 08.1 is the function that makes rows of them. The same path
 # makes a code reviewer out of your team's review comments: changes in, comments out, some held out.
+#
+# Under the table stands the check of what lies in `runs/08/tests`: every test keeps every rule that
+# can be checked, and every function has one. Read the tests, confirm the values, and delete the
+# comments.
 
 # %%
 mine = Path("runs/08/mine")
@@ -785,19 +754,10 @@ own = agents.write_tests(
 )  # fmt: skip
 own.model = "tuned"
 show(own.table())
-
-# %% [markdown]
-# And the check of what lies in `runs/08/tests`: every test keeps every rule that can be checked, and every
-# function has one. Read the tests, confirm the values, and delete the comments.
-
-# %%
 style = agents.read_standards((mine / "standards.md").read_text())
-broken = [
-    f"{one.name}: {rule}"
-    for one in own.functions
-    for test in one.tests.values()
-    for rule in style.broken(ast.parse(test).body[0], one.name)
-]
+made = [(one.name, test) for one in own.functions for test in one.tests.values()]
+broken = [(f, style.broken(ast.parse(test).body[0], f)) for f, test in made]
+broken = [f"{name}: {rule}" for name, rules in broken for rule in rules]
 without = [one.name for one in own.functions if not one.tests]
 unchecked = ", ".join(style.loose) or "none"
 print(f"rules broken: {broken or 'none'}; not checked: {unchecked}")

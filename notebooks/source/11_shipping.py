@@ -43,7 +43,7 @@ from pathlib import Path
 import ftlab
 import torch
 import transformers
-from ftlab import hardware
+from ftlab import check, data, hardware
 
 SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TRAIN, TEST, EPOCHS, LENGTH = 60, 30, 2, 60
@@ -109,14 +109,12 @@ print(wrap(answers["adapter"][0], "adapter: "))
 # %%
 from ftlab.training import folder
 
-my_guess = "... of 30"
 merged = tuned.merge_and_unload(safe_merge=True)
 about = folder.summary_of(OUT / "adapter")
 folder.save(OUT / "merged", merged, tokenizer, about)
 reloaded, tokenizer = models.load(OUT / "merged")
 answers["merged"] = generate(reloaded, tokenizer, asked, max_new_tokens=LENGTH)
 same = sum(a == b for a, b in zip(answers["adapter"], answers["merged"]))
-print("you expected:", my_guess)
 print(f"the same answers: {same} of {TEST}")
 
 # %% [markdown]
@@ -143,14 +141,11 @@ print(f"the same answers: {same} of {TEST}")
 # %%
 from ftlab.serving import gguf
 
-my_guess = "F16 ... MB, Q8_0 ... MB, Q4_0 ... MB"
 FILES = {kind: OUT / f"{kind}.gguf" for kind in KINDS}
-for kind, file in FILES.items():
-    gguf.export(OUT / "merged", file, kind)
-print("you expected:", my_guess)
 whole = sum(file.stat().st_size for file in (OUT / "merged").iterdir())
 print(f"the folder: {whole / 1e6:.0f} MB, in float32")
 for kind, file in FILES.items():
+    gguf.export(OUT / "merged", file, kind)
     bits = 8 * file.stat().st_size / reloaded.num_parameters()
     print(f"{kind:5} {file.stat().st_size / 1e6:4.0f} MB, {bits:.1f} bits a weight")
 
@@ -180,10 +175,6 @@ for file in list(FILES.values())[-1:]:
 
 
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-
 def eight_bits(block):
     """The block's numbers after they went through 8 bits with one scale."""
     # solution:
@@ -198,18 +189,7 @@ check("11.1", eight_bits)
 
 # %% [markdown]
 # The library's rule differs in one thing: it holds the scale in 16 bits.
-
-# %% tags=["nbval-check-output"]
-import numpy as np
-from gguf import GGMLQuantizationType as Kind
-from gguf.quants import dequantize, quantize
-
-block = np.random.default_rng(SEED).normal(size=32).astype("float32")
-for kind in ("Q8_0", "Q4_0"):
-    back = dequantize(quantize(block, Kind[kind]), Kind[kind])
-    print(f"{kind}: wrong by {abs(back - block).max() / abs(block).max():.1%} at most")
-
-# %% [markdown]
+#
 # ## 5. A server
 #
 # llama.cpp's server speaks the protocol of OpenAI's API. Here it runs inside the notebook, on a free
@@ -288,7 +268,6 @@ for file in list(FILES.values())[:1]:
 # compare **tokens**, not texts. Beside the chat route, llama.cpp has routes of its own: one renders a
 # conversation, one splits a text into tokens.
 
-
 # %%
 import httpx
 
@@ -330,6 +309,8 @@ for file in list(FILES.values())[:1]:
 # %% [markdown]
 # What does a wrong name of the split look like? The next cell writes files with the names of two
 # other rules in them. To be quick it takes the model's first layer only; the tokenizer is whole.
+#
+# **Predict.** Does llama.cpp refuse the files? How many of the odd texts will have other tokens?
 
 # %%
 from ftlab.models import quiet
@@ -344,21 +325,11 @@ with quiet():
     cut.save_pretrained(OUT / "cut")
 tokenizer.save_pretrained(OUT / "cut")
 print(f"{cut.num_parameters():,} weights, most of them embeddings")
-
-# %% [markdown]
-# **Predict.** Does llama.cpp refuse the files? How many of the odd texts will have other tokens?
-
-# %%
 for pre in ["gpt-2", "llama-bpe"] if HAVE else []:
-    wrong = gguf.export(
-        OUT / "cut", OUT / "wrong.gguf", "Q8_0", pre=pre, overwrite=True
-    )
-    with serving(wrong) as home:
-        other = [
-            text
-            for text, p in zip(ODD, prompts[TEST:])
-            if tokens_of(home, p) != ours(p)
-        ]
+    file = gguf.export(OUT / "cut", OUT / "wrong.gguf", "Q8_0", pre=pre, overwrite=True)
+    with serving(file) as home:
+        same = [tokens_of(home, p) == ours(p) for p in prompts[TEST:]]
+    other = [text for text, alike in zip(ODD, same) if not alike]
     print(f"{pre}: no error, and other tokens for {len(other)} of {len(ODD)} odd texts")
     for text in other[:2]:
         print("   ", repr(text))
@@ -383,8 +354,6 @@ def written(home, messages, length=LENGTH):
     return post(home, "/completion", **body)["content"]
 
 
-my_guess = "F16 ... of 30, Q8_0 ..., Q4_0 ..."
-print("you expected:", my_guess)
 for kind, file in FILES.items():
     with serving(file) as home:
         texts = [written(home, messages) for messages in asked]
@@ -405,25 +374,24 @@ for kind, file in FILES.items():
 # %%
 FACTS = ["What is the capital of France?", "Name three fruits.", "Who wrote Hamlet?"]
 questions = [[{"role": "user", "content": text}] for text in FACTS]
-said = generate(base, tokenizer, questions, max_new_tokens=16)
-BASES = {}
+said, BASES = generate(base, tokenizer, questions, max_new_tokens=16), {}
 for kind in ["F16", "Q8_0", "Q4_1"] if HAVE else []:
     BASES[kind] = gguf.export(models.get(BASE), OUT / f"base-{kind}.gguf", kind)
     with serving(BASES[kind]) as home:
         theirs = [written(home, messages, 16) for messages in questions]
     for text, a, b in zip(FACTS, said, theirs):
-        print(
-            f"{kind:5} {text:32}",
-            "the same" if a.strip() == b.strip() else repr(b[:36]),
-        )
+        same = "the same" if a.strip() == b.strip() else repr(b[:36])
+        print(f"{kind:5} {text:32} {same}")
 
 # %% [markdown]
 # Look at the first question. If one form names the city and another begins with something else, you
 # might conclude that the quantised model has lost a fact. Look one step deeper before you say so:
 # at the probabilities of the first token.
 
-
 # %%
+import numpy as np
+
+
 def theirs_log(home, ids):
     """llama.cpp's log-probability of every token behind a prompt."""
     found = np.full(base.config.vocab_size, -np.inf)
@@ -502,16 +470,20 @@ def rounded_log(model, ids):
 
 
 # %%
-def as_held(model, kind=Kind.Q8_0):
+from gguf import quants
+
+
+def as_held(model, kind=quants.GGMLQuantizationType.Q8_0):
     """The model with its matrices as the file holds them."""
     for weight in model.parameters():
         if weight.ndim == 2:
             held = weight.detach().cpu().float().numpy()
-            back = dequantize(quantize(held, kind), kind)
+            back = quants.dequantize(quants.quantize(held, kind), kind)
             weight.data = torch.from_numpy(back.copy()).to(weight)
     return model
 
 
+# %%
 for model, place in ((cut, OUT / "cut"), (base, models.get(BASE))) if HAVE else ():
     file = gguf.export(place, OUT / "why.gguf", "Q8_0", overwrite=True)
     with serving(file) as home:
@@ -564,11 +536,9 @@ for kind, file in FILES.items():
 from ftlab import tasks
 from ftlab.evaluation.compare import compare
 
-my_guess = "..."
 order = ["merged", "base", *FILES]
 lineup = {name: answers[name] for name in order}
 verdict = compare(tasks.get("punctuation"), held_out, lineup, seed=SEED)
-print("you expected:", my_guess)
 print(wrap(verdict.sentence))
 verdict.table()
 
@@ -638,12 +608,13 @@ check("11.3", per_thousand)
 # a table in which each row has its page and the day on which it was read. Power is your own setting.
 # How fast a rented GPU would answer is not known here, so the last column turns the question round:
 # how many answers a second must it give to be as cheap as the provider's tokens?
+#
+# And what would the *training* cost there? Providers charge tokens times epochs: see the last lines.
 
 # %%
 from ftlab.training import hosted
 
-WATTS, PER_KWH = 65, 0.30  # yours: at work, and what power costs
-SHARE = 0.25  # of the time a rented machine works
+WATTS, PER_KWH, SHARE = 65, 0.30, 0.25  # at work, power, time that a rented GPU works
 prices = hosted.table()
 tokens = len(tokenizer("\n".join(answers["merged"]))["input_ids"])
 mean = (tokens + sum(len(ours(messages)) for messages in asked)) / TEST
@@ -658,6 +629,8 @@ for row in prices.serving:
         need = row.per_hour / 3.6 / SHARE / by_token
         told = f"as cheap from {need:.0f} answers a second on, busy {SHARE:.0%}"
     print(f"{row.provider}, {row.what}: {told}\n   {row.source}, read {row.seen}")
+data.write(OUT / "train.jsonl", train_rows)
+print(hosted.hosted(train_rows, tokenizer, epochs=EPOCHS, prices=prices))
 
 # %% [markdown]
 # A small model on a machine that you own costs cents, and it keeps the data at home. A rented GPU pays
@@ -665,15 +638,6 @@ for row in prices.serving:
 # tuned model many providers want a GPU of its own, by the hour. (Fireworks says so in its present
 # documentation, at docs.fireworks.ai, under *cost structure*.) Open the pages before you decide.
 #
-# And what would the *training* have cost there? Providers charge tokens times epochs.
-
-# %%
-from ftlab import data
-
-data.write(OUT / "train.jsonl", train_rows)
-print(hosted.hosted(train_rows, tokenizer, epochs=EPOCHS, prices=prices))
-
-# %% [markdown]
 # From a shell, before a file leaves the house: `ftlab estimate --hosted train.jsonl --epochs 2`.
 #
 # ## 12. A Modelfile for Ollama
@@ -716,14 +680,7 @@ check("11.4", modelfile)
 # ## 13. The card, the licences, and the hub
 #
 # The run wrote a model card. It holds what the run knows, and of quality only what a verdict found.
-
-# %%
-path = folder.add_verdict(OUT / "merged", verdict.to_json())
-text = path.read_text()
-print(text[: text.index("<!-- verdict: ")])
-print(wrap(verdict.sentence))
-
-# %% [markdown]
+#
 # **Licences are passed on.** The base's licence binds what you make of it: Apache-2.0 wants its text
 # and notices kept, others forbid some uses, or want their name in yours. The *data* have a licence of
 # their own, and a model may repeat them. A teacher's terms may forbid training a rival with its
@@ -732,10 +689,12 @@ print(wrap(verdict.sentence))
 # %%
 from huggingface_hub import ModelCard
 
-card = ModelCard(text)
+path = folder.add_verdict(OUT / "merged", verdict.to_json())
+card, licence = ModelCard.load(path), tasks.get("punctuation").licence
+print(path.read_text().partition("<!-- verdict: ")[0])
+print(wrap(verdict.sentence))
 card.data.datasets = None  # of the hub, if yours are there
 if "## Data" not in card.text:
-    licence = tasks.get("punctuation").licence
     card.text += f"\n## Data\n\n{TRAIN} rows. Licence: {licence}\n"
 card.save(path)
 again = ModelCard.load(path)
@@ -777,34 +736,21 @@ import json
 
 from ftlab.files import write_text
 
-LOG = OUT / "versions.json"
-
-
-def release(**version):
-    """Add a version; the last one in the list is in service."""
-    past = json.loads(LOG.read_text()) if LOG.exists() else []
-    write_text(LOG, json.dumps([*past, version]), overwrite=True)
-
-
-def rollback():
-    """Take the last version out of service; return the one that is in service now."""
-    past = json.loads(LOG.read_text())[:-1]
-    write_text(LOG, json.dumps(past), overwrite=True)
-    return past[-1]
-
-
-# %%
+LOG, versions = OUT / "versions.json", []  # the last one is in service
 for name in ["base", *FILES]:
     held = sha256(FILES[name])[:12] if name in FILES else BASE
-    release(name=name, file=held, f1=round(verdict.systems[name]["f1"].value, 3))
+    f1 = round(verdict.systems[name]["f1"].value, 3)
+    versions.append({"name": name, "file": held, "f1": f1})
+    write_text(LOG, json.dumps(versions), overwrite=True)
 print("in service:      ", json.loads(LOG.read_text())[-1])
 if FILES:
-    print("after a rollback:", rollback())
+    write_text(LOG, json.dumps(versions[:-1]), overwrite=True)
+    print("after a rollback:", json.loads(LOG.read_text())[-1])
 
 # %% [markdown]
-# A list like this suits files. In the course's own service (`ftlab serve`) the name `live` is that pointer: `ftlab loop` trains on
-# labelled traces and promotes a model only if the verdict says better, and `ftlab rollback` takes it
-# back.
+# A list like this suits files. In the course's own service (`ftlab serve`) the name `live` is that
+# pointer: `ftlab loop` trains on labelled traces and promotes a model only if the verdict says
+# better, and `ftlab rollback` takes it back.
 #
 # What do you watch? *The outputs*: the share in form, the share cut at the limit, the lengths, what
 # people mark as wrong. *The inputs*: whether they still look like what the model was trained on.
@@ -819,10 +765,8 @@ from ftlab.tasks import triage
 
 words = lambda rows: [row["prompt"][-1]["content"] for row in rows]
 old = words(punctuation.rows(150, seed=1))
-for name, rows in {
-    "the same kind": punctuation.rows(100, seed=1, split="test"),
-    "customers' messages": triage.examples(100, seed=1),
-}.items():
+same, other = punctuation.rows(100, seed=1, split="test"), triage.examples(100, seed=1)
+for name, rows in {"the same kind": same, "customers' messages": other}.items():
     found = drift(old, words(rows))
     print(f"{name}: AUC {found.auc}, drift", "shown" if found.shown else "not shown")
 print("look first at:", words(rows)[found.first[0]])
@@ -898,5 +842,5 @@ ftlab.quiz("11")
 #    token that does, and its probability on both sides.
 # 3. **A release is a version**: a hash, a card with the licences, a verdict, and a way back.
 #
-# Next: [12 Break it on purpose](12_break_it_on_purpose.ipynb).
-# What does each mistake look like before you know its name?
+# Next: [12 Break it on purpose](12_break_it_on_purpose.ipynb). What does each mistake look like
+# before you know its name?
