@@ -30,9 +30,9 @@ GROUPS = (
     ("What is it, and\ndo I need it?", ("00", "01", "02")),
     ("What happens\nin training?", ("03", "04")),
     ("What should it\nlearn from?", ("05", "06")),
-    ("Did it help, and\nhow is it used?", ("07", "08", "11")),
+    ("Did it help, and\nhow is it used?", ("07", "08")),
     ("Can it learn from\njudgements?", ("09",)),
-    ("How does it fail,\nand what is mine?", ("12", "13")),
+    ("How does it ship and\nfail? What is mine?", ("11", "12", "13")),
 )
 
 
