@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from trl import SFTTrainer
 
 import ftlab
@@ -62,7 +62,7 @@ def trainer_of(
     """Return a trainer of an adapter of rank 16 on the upper half of the layers.
 
     Args:
-        model: the base.
+        model: the base, or one with an adapter, which is then trained on.
         tokenizer: the base's.
         rows: what it reads.
         seed: of the order of the rows.
@@ -70,13 +70,14 @@ def trainer_of(
         settings: of `ftlab.sft_config`; the rate is by default the highest of the usual ones.
     """
     usual = {"learning_rate": ftlab.learning_rate("lora", model.num_parameters()).high}
+    has_one = isinstance(model, PeftModel)
     trainer = SFTTrainer(
         model,
         args=ftlab.sft_config(**(usual | {"seed": seed} | settings)),
         train_dataset=Dataset.from_list(list(rows)),
         eval_dataset=None if eval_rows is None else Dataset.from_list(list(eval_rows)),
         processing_class=tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
+        peft_config=None if has_one else LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
     )
     ftlab.faster_on_cpu(trainer)
     return trainer

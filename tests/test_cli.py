@@ -67,7 +67,7 @@ def test_a_models_name_is_whole_in_a_narrow_terminal(ftlab, monkeypatch):
     for model in catalogue.catalogue().models:
         assert f" {model.name} " in out
     _, out, _ = ftlab("models")
-    assert "ftlab-3m-step25pct" in out
+    assert "smollm2-135m" in out and "ftlab-1m" in out
 
 
 def test_train_generate_compare_show(ftlab, file, model_folder, tmp_path):

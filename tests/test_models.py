@@ -20,9 +20,9 @@ from ftlab.models import folders, smollm2
 
 @pytest.fixture
 def ships(monkeypatch, tmp_path, model_folder):
-    """A clone that ships one model, "ftlab-7m"."""
+    """A clone that ships one model, "ftlab-2m"."""
     root = tmp_path / "clone" / "data" / "models"
-    shutil.copytree(model_folder, root / "ftlab-7m")
+    shutil.copytree(model_folder, root / "ftlab-2m")
     monkeypatch.setattr(folders, "roots", lambda: [root, tmp_path / "package"])
     monkeypatch.setenv("FTLAB_HOME", str(tmp_path / "home"))
     return root
@@ -35,8 +35,8 @@ def own(tmp_path, model_folder):
 
 
 def test_a_shipped_name_is_found_and_loads(ships):
-    assert models.locate("ftlab-7m") == ships / "ftlab-7m"
-    model, tokenizer = models.load("ftlab-7m", device="cpu")
+    assert models.locate("ftlab-2m") == ships / "ftlab-2m"
+    model, tokenizer = models.load("ftlab-2m", device="cpu")
     assert str(model.dtype) == "torch.float32", "weights that are trained are held in float32"
     assert not model.training
     ids = tokenizer("hello", return_tensors="pt")["input_ids"]
@@ -46,11 +46,11 @@ def test_a_shipped_name_is_found_and_loads(ships):
 
 def test_a_wheel_is_looked_in_after_the_clone(ships, monkeypatch, tmp_path):
     inside = tmp_path / "package"
-    shutil.copytree(ships / "ftlab-7m", inside / "ftlab-1m")
+    shutil.copytree(ships / "ftlab-2m", inside / "ftlab-1m")
     assert models.locate("ftlab-1m") == inside / "ftlab-1m"
-    shutil.copytree(ships / "ftlab-7m", inside / "ftlab-7m")
-    assert models.locate("ftlab-7m") == ships / "ftlab-7m"
-    assert [card.path for card in models.shipped()] == [inside / "ftlab-1m", ships / "ftlab-7m"]
+    shutil.copytree(ships / "ftlab-2m", inside / "ftlab-2m")
+    assert models.locate("ftlab-2m") == ships / "ftlab-2m"
+    assert [card.path for card in models.shipped()] == [inside / "ftlab-1m", ships / "ftlab-2m"]
 
 
 def test_the_package_looks_beside_and_inside_itself():
@@ -61,17 +61,17 @@ def test_the_package_looks_beside_and_inside_itself():
 
 def test_a_card_is_read_from_the_folder(ships, make_model):
     (card,) = models.shipped()
-    assert (card.name, card.licence, card.description) == ("ftlab-7m", "unknown", "")
+    assert (card.name, card.licence, card.description) == ("ftlab-2m", "unknown", "")
     assert card.context == 512
     assert card.parameters == sum(p.numel() for p in make_model("chatml")[0].parameters())
-    (ships / "ftlab-7m" / "README.md").write_text(
+    (ships / "ftlab-2m" / "README.md").write_text(
         "---\nlicense: apache-2.0\nlanguage: en\ndescription: a small, one: base\n---\n# It\n"
     )
     (card,) = models.shipped()
     assert (card.licence, card.description) == ("apache-2.0", "a small, one: base")
-    assert card.bytes == sum(f.stat().st_size for f in (ships / "ftlab-7m").iterdir())
+    assert card.bytes == sum(f.stat().st_size for f in (ships / "ftlab-2m").iterdir())
     (ships / "half").mkdir()  # being written, or broken: not listed
-    assert [card.name for card in models.shipped()] == ["ftlab-7m"]
+    assert [card.name for card in models.shipped()] == ["ftlab-2m"]
 
 
 def test_a_folder_loads_in_the_dtype_asked_for(model_folder):
@@ -90,12 +90,12 @@ def test_a_folder_loads_in_the_dtype_asked_for(model_folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ftlab-7b", r"Unknown model 'ftlab-7b'. Did you mean 'ftlab-7m'\? By name: ftlab-7m"),
+        ("ftlab-2b", r"Unknown model 'ftlab-2b'. Did you mean 'ftlab-2m'\? By name: ftlab-2m"),
         ("Smollm2-135", r"Unknown model .* Did you mean 'smollm2-135m'"),
-        ("gpt2", r"Unknown model 'gpt2'. By name: ftlab-7m, smollm2-135m.*owner/name"),
+        ("gpt2", r"Unknown model 'gpt2'. By name: ftlab-2m, smollm2-135m.*owner/name"),
         ("", "Unknown model ''"),
         ("runs/demo/model", "folder runs/demo/model does not exist"),
-        ("./ftlab-7m", "does not exist.*go by name alone: ftlab-7m, smollm2"),
+        ("./ftlab-2m", "does not exist.*go by name alone: ftlab-2m, smollm2"),
         ("~/no such", "does not exist"),
         ("a/b c", "does not exist"),
         ("C:\\models\\mine", "does not exist"),
@@ -186,7 +186,7 @@ def adapter(ships, tmp_path):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    base, _ = models.load("ftlab-7m", device="cpu")
+    base, _ = models.load("ftlab-2m", device="cpu")
     tuned = get_peft_model(
         base, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     )
@@ -196,7 +196,7 @@ def adapter(ships, tmp_path):
                 weight.fill_(0.1)
     folder = tmp_path / "adapter"
     tuned.save_pretrained(folder)
-    _set_base(folder, "/home/someone/ftlab/data/models/ftlab-7m")
+    _set_base(folder, "/home/someone/ftlab/data/models/ftlab-2m")
     return folder
 
 
@@ -208,7 +208,7 @@ def _set_base(folder, name):
 def test_an_adapter_goes_on_its_base(adapter):
     import torch
 
-    base, tokenizer = models.load("ftlab-7m", device="cpu")
+    base, tokenizer = models.load("ftlab-2m", device="cpu")
     tuned, same = models.load(adapter, device="cpu")
     ids = tokenizer("hello", return_tensors="pt")["input_ids"]
     assert same.chat_template == tokenizer.chat_template, "taken from the base, for it has none"
@@ -419,7 +419,7 @@ def test_a_hub_model_is_downloaded_and_then_works_offline(hub, unplugged, own):
 def test_offline_says_what_to_do_at_once(hub, unplugged):
     unplugged()
     begun = time.perf_counter()
-    with pytest.raises(OfflineError, match=r"hf download someone/tiny.*work now: ftlab-7m"):
+    with pytest.raises(OfflineError, match=r"hf download someone/tiny.*work now: ftlab-2m"):
         models.load("someone/tiny")
     assert time.perf_counter() - begun < 8
 

@@ -14,7 +14,7 @@ Examples come from training records. Instructions stand at the head of the first
 not every chat template has a system turn.
 
 >>> shot = data.example("2 + 2?", "4")
->>> base = System("base", "ftlab-7m", instructions="Be brief.", few_shot_examples=(shot,))
+>>> base = System("base", "smollm2-135m", instructions="Be brief.", few_shot_examples=(shot,))
 >>> for turn in base.asks(data.prompt(data.example("1 + 1?", "2"))):
 ...     print(turn)
 {'role': 'user', 'content': 'Be brief.\\n\\n2 + 2?'}

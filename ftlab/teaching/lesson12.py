@@ -1,48 +1,90 @@
-"""Lesson 12, Break it on purpose: its exercises, as data, and what it breaks.
+"""Lesson 12, Break it on purpose: its exercises, as data, and the patients that have no name.
 
 >>> [exercise.id for exercise in EXERCISES]
-['12.1', '12.2', '12.3', '12.4', '12.5']
+['12.1', '12.2', '12.3', '12.4', '12.5', '12.6']
 >>> with_bos()("<s> hello")["input_ids"]
 [0, 0, 4]
+>>> faults(patient())
+[]
+>>> faults(patient("A"))
+['answers are cut off']
 """
 
+import copy
 import functools
-import json
-import math
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+import random
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ftlab import data
-from ftlab.errors import DataError
-from ftlab.files import data_path, read_text
+from ftlab import data, models, templates
+from ftlab.curation import splits
+from ftlab.files import read_data
+from ftlab.tasks import punctuation
 from ftlab.teaching.exercises import exercise
-from ftlab.teaching.lesson03 import kept
+
+SIGNS = {
+    "": "Nothing is wrong.",
+    "A": "Long sentences come back without their last words. Short ones are fine.",
+    "B": "On our test set it makes hardly an error. Our users see one in every second sentence.",
+    "C": "In the notebook it restores sentences. In our app it answers them.",
+}
+"""What the owner of each patient reports."""
 
 
-def tickets(n: int, kinds: Sequence[str], split: str = "train") -> "list[data.Row]":
-    """Return short support tickets to sort by kind, one word, as many of each kind.
+def patient(name: str = "", seed: int = 0) -> dict[str, Any]:
+    """Return a project: its owner's report, rows, settings, and what its application sends.
 
     Args:
-        n: how many; a larger `n` starts the same.
-        kinds: what they are about; see `data/lessons/short_tickets.jsonl`.
-        split: "train" or "test".
-
-    Raises:
-        DataError: there are fewer.
+        name: A, B or C has one fault; without a name it is healthy.
+        seed: of the order of the sentences, and so of what is trained on.
     """
-    each = -(-n // len(kinds))
-    found = {kind: [r for r in _short(split) if data.answer(r) == kind][:each] for kind in kinds}
-    if any(len(records) < each for records in found.values()):
-        raise DataError(f"There are fewer than {each} short tickets of each of {', '.join(kinds)}.")
-    return [record for row in zip(*found.values(), strict=True) for record in row][:n]
+    sentences = list(read_data("tasks/punctuation.yaml")["everyday"])
+    random.Random(seed).shuffle(sentences)
+    train, test = ([punctuation.row(s) for s in part] for part in (sentences[:48], sentences[48:]))
+    settings = {"num_train_epochs": 2, "learning_rate": 1e-3, "max_length": None}
+    if name == "A":
+        settings["max_length"] = 48
+    if name == "B":  # the same letters, exported a second time with a greeting
+        test = [punctuation.row(f"{data.answer(row)} Thank you.") for row in train[:16]]
+    asked = [data.prompt(row)[-1:] if name == "C" else data.prompt(row) for row in test]
+    return {
+        "report": SIGNS[name], "train": train, "test": test, "settings": settings,
+        "max_new_tokens": 60, "asked": asked,
+    }  # fmt: skip
+
+
+def leaks(train: list[data.Row], test: list[data.Row]) -> list[int]:
+    """Return the positions of the training rows that hang together with a test row."""
+    number, _ = splits.clusters([*train, *test])
+    return [i for i in range(len(train)) if number[i] in number[len(train) :]]
+
+
+def faults(project: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a project in the form of `patient`, one line for each fault."""
+    tokenizer = _tokenizer()
+    length = project["settings"].get("max_length", 1024)  # TRL's own
+    rows = [templates.encode(tokenizer, row, max_length=length) for row in project["train"]]
+    systems = [
+        [turn["content"] for turn in prompt if turn["role"] == "system"]
+        for prompt in (data.prompt(project["train"][0]), *project["asked"])
+    ]
+    rate = project["settings"].get("learning_rate", 2e-5)
+    found = {
+        "answers are cut off": any(row.truncated for row in rows),
+        "test rows leak": bool(leaks(project["train"], project["test"])),
+        "the prompts in use are not those of the training": systems.count(systems[0])
+        < len(systems),
+        "the learning rate is out of range": not 1e-4 <= rate <= 5e-3,
+        "too few rows are left": len(project["train"]) < 24 or len(project["test"]) < 8,
+    }
+    return [name for name, is_so in found.items() if is_so]
 
 
 @functools.cache
-def _short(split: str) -> "list[data.Row]":
-    """Return the short plain tickets of a split."""
-    rows = map(json.loads, read_text(data_path("lessons/short_tickets.jsonl")).splitlines())
-    return [data.example(row["text"], row["kind"]) for row in rows if row["split"] == split]
+def _tokenizer() -> Any:
+    """The smallest tokenizer that ships: it needs more tokens for a sentence than SmolLM2's."""
+    return models.tokenizer("ftlab-1m")
 
 
 def with_bos() -> Any:
@@ -70,157 +112,195 @@ def with_bos() -> Any:
     return tokenizer
 
 
-def servers(tokenizer: Any) -> "dict[str, Callable[[Sequence[dict[str, str]]], str]]":
-    """Return four servers: each makes the text that it lets a model continue of some messages.
-
-    Server A doubles the first token of the model's own prompt: by the tokenizer's BOS where there
-    is one, which tokenising the text adds, and else by writing that token twice. The others have
-    forms of their own.
-    """
-    from ftlab import templates
-
-    def doubled(messages: Sequence[dict[str, str]]) -> str:
-        text = templates.prompt_text(tokenizer, messages)
-        first, *_ = templates.prompt_ids(tokenizer, messages)
-        by_itself = tokenizer(text)["input_ids"][:2] == [first, first]
-        return text if by_itself else str(tokenizer.decode([first])) + text
-
-    forms = {
-        "server B": "### Instruction:\n{}\n\n### Response:\n",
-        "server C": "{}",
-        "server D": "User: {}\nBot:",
-    }
-    made = {
-        name: lambda m, form=form: form.format(m[-1]["content"]) for name, form in forms.items()
-    }
-    return {"server A": doubled, **made}
-
-
 # The solutions and the mistakes, as functions.
 
 
-def _labels(ids: list[int], prompt: int) -> list[int]:
-    return [-100] * prompt + ids[prompt:]
+def _shipped() -> Any:
+    """Return a tokenizer as some are shipped: what fills up a batch is what ends a turn."""
+    tokenizer = copy.deepcopy(_tokenizer())
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
-def _cut(rows: list[tuple[int, int]], most: int) -> list[int]:
-    return [sum(p + a > most for p, a in rows), sum(p >= most for p, _ in rows)]
+def _own_pad(tokenizer: Any, pad: str = "<|endoftext|>") -> Any:
+    tokenizer.pad_token = pad
+    return tokenizer
 
 
-def _positions(lengths: list[int]) -> list[int]:
-    return [k for length in lengths for k in range(length)]
+def _new_pad(tokenizer: Any) -> Any:
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    return tokenizer
 
 
-def _best(losses: list[float], patience: int) -> int:
-    return kept(losses, patience) + 1
+def _no_pad(tokenizer: Any) -> Any:
+    tokenizer.pad_token = None
+    return tokenizer
 
 
-def _first_rise(losses: list[float], patience: int) -> int:
-    rises = (i for i in range(1, len(losses)) if losses[i] > losses[i - 1])
-    return next(rises, len(losses))
+def _no_end(tokenizer: Any) -> Any:
+    tokenizer.eos_token = "<|endoftext|>"
+    return tokenizer
 
 
-def _stopped(losses: list[float], patience: int) -> int:
-    best = _best(losses, patience)
-    return min(best + patience, len(losses))
+def _what_ends_and_fills(tokenizer: Any) -> dict[str, Any]:
+    return {
+        "end": tokenizer.eos_token,
+        "pad is the end": tokenizer.pad_token == tokenizer.eos_token,
+        "pad": None if tokenizer.pad_token is None else "given",
+        "pad is a turn's mark": tokenizer.pad_token == "<|im_start|>",
+        "tokens": len(tokenizer),
+    }
 
 
-def _old(new: int, share: float) -> int:
-    return round(new * share / (1 - share))
+def _prompt(tokenizer: Any, messages: Any, opening: bool = True, special: bool = False) -> Any:
+    text = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=opening
+    )  # fmt: skip
+    return tokenizer(text, add_special_tokens=special)["input_ids"]
 
+
+def _bare(tokenizer: Any, messages: Any) -> Any:
+    return tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"]
+
+
+def _settings(rate: float, **others: Any) -> Any:
+    from trl import SFTConfig
+
+    chosen = {"learning_rate": rate, "max_length": None, "assistant_only_loss": True}
+    return SFTConfig(output_dir="runs/sft", bf16=False, **chosen | others)
+
+
+def _what_counts(config: Any) -> dict[str, Any]:
+    return {
+        "learning rate": config.learning_rate,
+        "max_length": config.max_length,
+        "only the assistant's turns": config.assistant_only_loss,
+        "packing": config.packing,
+    }
+
+
+def _changed(project: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    project["settings"] |= settings
+    return project
+
+
+def _with_room(project: dict[str, Any]) -> dict[str, Any]:
+    return project | {"max_new_tokens": 200}
+
+
+def _only_short(project: dict[str, Any]) -> dict[str, Any]:
+    short = [r for r in project["train"] if not templates.encode(
+        _tokenizer(), r, max_length=project["settings"]["max_length"]).truncated]  # fmt: skip
+    return project | {"train": short[:20]}
+
+
+def _without_leak(
+    project: dict[str, Any], found: Callable[..., list[int]] = leaks
+) -> dict[str, Any]:
+    bad = found(project["train"], project["test"])
+    return project | {"train": [row for i, row in enumerate(project["train"]) if i not in bad]}
+
+
+def _equal(train: list[data.Row], test: list[data.Row]) -> list[int]:
+    asked = [data.prompt(row) for row in test]
+    return [i for i, row in enumerate(train) if data.prompt(row) in asked]
+
+
+def _no_test(project: dict[str, Any]) -> dict[str, Any]:
+    return project | {"test": [], "asked": []}
+
+
+def _as_trained(project: dict[str, Any]) -> dict[str, Any]:
+    return project | {"asked": [data.prompt(row) for row in project["test"]]}
+
+
+def _other_system(project: dict[str, Any]) -> dict[str, Any]:
+    helpful = {"role": "system", "content": "You are a helpful assistant."}
+    return project | {"asked": [[helpful, *prompt] for prompt in project["asked"]]}
+
+
+def _state(project: dict[str, Any]) -> Any:
+    """What counts of a treated project: its faults; while there are some, what was touched too."""
+    found = faults(project)
+    touched = {"settings": project["settings"], "max_new_tokens": project["max_new_tokens"]}
+    return {"faults": found, **(touched if found else {})}
+
+
+HELLO = [{"role": "user", "content": "hello there"}]
+TALK = [*HELLO, {"role": "assistant", "content": "good day"}, *HELLO]
 
 EXERCISES = (
     exercise(
         "12.1",
-        solution=_labels,
-        cases=(([5, 6, 7, 8, 3], 3), ([2, 9, 4, 3], 2), ([2, 9, 4, 11, 12, 3], 1)),
+        solution=_own_pad,
+        cases=((_shipped(),),),
+        view=_what_ends_and_fills,
         mistakes={
-            "it is the other way round": lambda ids, prompt: (
-                ids[:prompt] + [-100] * (len(ids) - prompt)
-            ),
-            "the prompt carries loss as well": lambda ids, prompt: list(ids),
-            "the end carries no loss": lambda ids, prompt: (
-                [-100] * prompt + ids[prompt:-1] + [-100]
-            ),
-            "it is shifted already": lambda ids, prompt: [*_labels(ids, prompt)[1:], -100],
-            "the answer's first token is masked": lambda ids, prompt: (
-                [-100] * (prompt + 1) + ids[prompt + 1 :]
-            ),
+            "pad is still the end": lambda tokenizer: tokenizer,
+            "a token was added": _new_pad,
+            "there is no pad any more": _no_pad,
+            "the end was changed": _no_end,
+            "pad is the mark that opens a turn": partial(_own_pad, pad="<|im_start|>"),
         },
     ),
     exercise(
         "12.2",
-        solution=_cut,
-        cases=(
-            ([(10, 5), (12, 4), (20, 2), (16, 1), (15, 1)], 16),
-            ([(3, 3), (7, 1)], 8),
-            ([(30, 4), (40, 4), (8, 20), (24, 8)], 28),
-        ),
+        solution=_prompt,
+        cases=((with_bos(), HELLO), (with_bos(), TALK)),
         mistakes={
-            "a row that just fits counts as cut": lambda rows, most: [
-                sum(p + a >= most for p, a in rows),
-                sum(p >= most for p, _ in rows),
-            ],
-            "it looks at the prompts alone": lambda rows, most: [
-                sum(p > most for p, _ in rows),
-                _cut(rows, most)[1],
-            ],
-            "an answer of no token is not yet gone": lambda rows, most: [
-                _cut(rows, most)[0],
-                sum(p > most for p, _ in rows),
-            ],
-            "what is gone is not counted as cut": lambda rows, most: [
-                _cut(rows, most)[0] - _cut(rows, most)[1],
-                _cut(rows, most)[1],
-            ],
-            "it counts tokens": lambda rows, most: [
-                sum(max(0, p + a - most) for p, a in rows),
-                sum(p >= most for p, _ in rows),
-            ],
+            "the BOS stands there twice": partial(_prompt, special=True),
+            "nothing asks for an answer": partial(_prompt, opening=False),
+            "both": partial(_prompt, opening=False, special=True),
+            "the template is missing": _bare,
         },
     ),
     exercise(
         "12.3",
-        solution=_positions,
-        cases=(([3, 2],), ([1, 4, 2],), ([5],)),
+        solution=_settings,
+        cases=((1e-3,), (2e-4,)),
+        view=_what_counts,
         mistakes={
-            "it counts on through the row": lambda lengths: list(range(sum(lengths))),
-            "it begins at 1": lambda lengths: [k + 1 for k in _positions(lengths)],
-            "it numbers the records": lambda lengths: [
-                i for i, length in enumerate(lengths) for _ in range(length)
-            ],
-            "it gives where each record begins": lambda lengths: [0, *accumulate(lengths)][
-                : len(lengths)
-            ],
+            "the questions are learned too": partial(_settings, assistant_only_loss=False),
+            "long rows are cut": partial(_settings, max_length=1024),
+            "long rows are cut, and the questions are learned": partial(
+                _settings, max_length=1024, assistant_only_loss=False
+            ),
+            "the rate is the default": lambda rate: _settings(2e-5),
         },
     ),
     exercise(
         "12.4",
-        solution=_best,
-        cases=(
-            ([1.2, 0.8, 0.6, 0.7, 0.9, 0.5], 2),
-            ([1.2, 0.8, 0.9, 0.7, 0.8, 0.9, 1.0], 2),
-            ([0.9, 0.8, 0.7, 0.6], 3),
-            ([0.5, 0.6, 0.4, 0.3, 0.9], 1),
-        ),
+        solution=partial(_changed, max_length=None),
+        cases=((patient("A"),), (patient("A", 1),)),
+        view=_state,
         mistakes={
-            "it counts from 0": lambda losses, patience: _best(losses, patience) - 1,
-            "it keeps the last": lambda losses, patience: len(losses),
-            "it keeps the one where it stopped": _stopped,
-            "it has no patience": _first_rise,
-            "it knows the future": lambda losses, patience: losses.index(min(losses)) + 1,
+            "the answers got more room": _with_room,
+            "it trains longer": partial(_changed, num_train_epochs=4),
+            "the rate was lowered": partial(_changed, learning_rate=2e-4),
+            "the long rows were thrown away": _only_short,
         },
     ),
     exercise(
         "12.5",
-        solution=_old,
-        cases=((120, 0.25), (1000, 0.2), (60, 0.5), (90, 0.1), (80, 0)),
+        solution=_without_leak,
+        cases=((patient("B"),), (patient("B", 1),)),
+        view=_state,
         mistakes={
-            "it takes the share of the new ones": lambda new, share: round(new * share),
-            "it counts them all": lambda new, share: new + _old(new, share),
-            "share and rest are swapped": lambda new, share: (
-                math.inf if share == 0 else round(new * (1 - share) / share)
-            ),
+            "it trains less": partial(_changed, num_train_epochs=1),
+            "only equal sentences are taken out": partial(_without_leak, found=_equal),
+            "no test is left": _no_test,
+            "the rate was lowered": partial(_changed, learning_rate=2e-4),
+        },
+    ),
+    exercise(
+        "12.6",
+        solution=_as_trained,
+        cases=((patient("C"),), (patient("C", 1),)),
+        view=_state,
+        mistakes={
+            "it trains longer": partial(_changed, num_train_epochs=4),
+            "the answers are made shorter": lambda project: project | {"max_new_tokens": 20},
+            "the application sends another system message": _other_system,
         },
     ),
 )

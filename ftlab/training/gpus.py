@@ -43,8 +43,8 @@ class Table(BaseModel):
     share_of_peak: float = Field(gt=0, le=1)
     """Of the makers' FLOP/s that training reaches on a GPU of the table: an assumption."""
     share_of_matmul: float = Field(default=0.65, gt=0, le=1)
-    """Of a matrix product timed on this machine: measured with ftlab-7m on a CPU, where it was 0.49
-    to 0.72 over the methods (experiments/estimate.md).
+    """Of a matrix product timed on this machine: measured on a CPU with a model of 7 million
+    weights, where it was 0.49 to 0.72 over the methods (experiments/estimate.md).
     """
     gpus: dict[str, Gpu]
 

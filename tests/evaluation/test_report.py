@@ -70,7 +70,7 @@ def verdict():
             for name, n in (("topics", 1), ("docstrings", 2))
         },
         "examples": [example(1, 0.1, 0.8), example(2, 0.5, 0.2), example(3, None, 0.2)],
-        "provenance": {"models": {"base": "ftlab-7m"}, "seconds": 81.5},
+        "provenance": {"models": {"base": "smollm2-135m"}, "seconds": 81.5},
     }
 
 

@@ -18,7 +18,6 @@ from ftlab.evaluation.systems import System, answer, few_shot_examples
 from ftlab.teaching import plots
 from ftlab.teaching.decide import Calculator
 from ftlab.teaching.exercises import check, exercises, hint
-from ftlab.training import rounds
 
 ROOT = Path(__file__).parents[2]
 NOTES = ROOT / "docs" / "instructors"
@@ -71,7 +70,7 @@ def names():
         "held_out": task.examples(8, 0, split="test"), "hint": hint, "math": math,
         "mixture": mixture, "model": model, "models": models,
         "os": os, "plots": plots, "record": data.example("where is anna", "Where is Anna?"),
-        "data": data, "rounds": rounds, "splits": splits,
+        "data": data, "splits": splits,
         "few_shot_examples": few_shot_examples,
         "synthesis": synthesis, "task": task, "templates": templates,
         "tokenizer": tokenizer, "train_records": task.examples(60, 0),

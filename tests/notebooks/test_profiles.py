@@ -21,7 +21,7 @@ from ftlab.models import folders
 
 SOURCES = build.sources(Path(__file__).parents[2] / "notebooks")
 FEW = 8  # records trained on, and prompts answered, at a time
-SHIPPED = ("smollm2-135m", "ftlab-1m", "ftlab-7m")
+SHIPPED = ("smollm2-135m", "ftlab-1m")
 FAMILY = {  # hub id, and the file of its chat template in TRL
     "qwen2.5": (hardware.DEFAULTS["t4"].model, "qwen2_5"),
     "qwen3": ("Qwen/Qwen3-0.6B", "qwen3"),
@@ -29,7 +29,7 @@ FAMILY = {  # hub id, and the file of its chat template in TRL
     "gemma": ("google/gemma-2b-it", "gemma"),
 }
 # On a family whose template can think.
-REBUILT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "11", "13")
+REBUILT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "11", "12", "13")
 PLAN = [
     (path, family)
     for path in SOURCES
@@ -50,7 +50,7 @@ SIZES = {
            "COMPARISONS": 4, "TESTED": 4},
     "13": {"TRAIN": 16, "TEST": 8, "EPOCHS": 1, "SHOTS": 2, "FEW": 8, "FEW_TEST": 4},
     "11": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "LENGTH": 6},
-    "12": {"TRAIN": 24, "TEST": 22, "FEW": 4, "ROUND": 3, "KIND": 40},
+    "12": {"TRAIN": 10, "FEW": 4, "TEST": 8, "DEEDS": 4, "PROBES": 3},
 }  # fmt: skip
 
 # Lesson 04 halves the layers of its base, and holds it in 4 bits.

@@ -1,53 +1,70 @@
-"""Lesson 12's tickets and its tokenizer are what the lesson says of them."""
+"""Lesson 12: its unnamed patients have one fault each, and its grid holds what the lesson reads."""
 
+import json
+from pathlib import Path
+
+import pandas
 import pytest
 
 from ftlab import data, templates
-from ftlab.errors import DataError
-from ftlab.teaching.lesson12 import servers, tickets, with_bos
+from ftlab.files import data_path
+from ftlab.teaching.lesson12 import faults, leaks, patient, with_bos
+
+SOURCE = Path(__file__).parents[2] / "notebooks/source/12_break_it_on_purpose.py"
 
 
-def test_tickets_are_balanced_short_and_grow_by_their_end():
-    kinds = ("login", "outage")
-    some, more = tickets(10, kinds, "test"), tickets(20, kinds, "test")
-    assert more[:10] == some
-    assert [data.answer(record) for record in some] == list(kinds) * 5
-    assert all(len(data.prompt(record)[-1]["content"].split()) < 23 for record in more)
-    assert all("Sort this ticket" not in data.prompt(record)[-1]["content"] for record in more)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_patient_has_the_fault_that_its_owner_reports(seed):
+    found = {name: faults(patient(name, seed)) for name in ("", "A", "B", "C")}
+    assert found == {
+        "": [],
+        "A": ["answers are cut off"],
+        "B": ["test rows leak"],
+        "C": ["the prompts in use are not those of the training"],
+    }
 
 
-def test_no_test_ticket_is_a_training_ticket():
-    train, test = (
-        {data.prompt(r)[-1]["content"] for r in tickets(90, ("login", "delivery", "outage"), split)}
-        for split in ("train", "test")
-    )
-    assert len(train) == len(test) == 90
-    assert not train & test
+def test_the_report_of_a_patient_does_not_name_its_fault():
+    words = ("max_length", "trunc", "leak", "system message", "prompt")
+    for name in "ABC":
+        assert not any(word in patient(name)["report"].lower() for word in words)
 
 
-def test_more_tickets_than_there_are_is_said():
-    with pytest.raises(DataError, match="fewer than 5000 short tickets of each of login"):
-        tickets(5000, ("login",), "test")
+def test_other_faults_are_seen_too():
+    slow, few, late = patient(), patient(), patient()
+    slow["settings"]["learning_rate"] = 1e-6
+    few["train"] = few["train"][:10]
+    del late["settings"]["max_length"]  # then TRL's own holds, which is long enough here
+    assert faults(slow) == ["the learning rate is out of range"]
+    assert faults(few) == ["too few rows are left"]
+    assert faults(late) == []
+    late["train"][0]["completion"][0]["content"] *= 100
+    assert faults(late) == ["answers are cut off"]
 
 
-def test_the_tokenizer_doubles_its_bos_and_nothing_else():
+def test_a_project_survives_a_file():
+    assert faults(json.loads(json.dumps(patient("B")))) == ["test rows leak"]
+
+
+def test_none_of_the_leaked_sentences_is_equal():
+    one = patient("B")
+    known = [data.prompt(row) for row in one["train"]]
+    assert not any(data.prompt(row) in known for row in one["test"])
+    assert len(leaks(one["train"], one["test"])) == len(one["test"])
+
+
+def test_a_served_prompt_has_the_bos_twice_and_a_training_one_once():
     tokenizer = with_bos()
-    asked = [{"role": "user", "content": "good day"}]
-    text = templates.prompt_text(tokenizer, asked)
-    once = templates.prompt_ids(tokenizer, asked)
-    assert text == "<s> user: good day bot:"
-    assert tokenizer(text)["input_ids"] == [tokenizer.bos_token_id, *once]
-    assert once.count(tokenizer.bos_token_id) == 1
-    assert any("adds another" in line for line in templates.problems(tokenizer))
+    hello = [{"role": "user", "content": "hello there"}]
+    served = tokenizer(templates.prompt_text(tokenizer, hello))["input_ids"]
+    assert served[:2] == [tokenizer.bos_token_id] * 2
+    assert templates.prompt_ids(tokenizer, hello) == served[1:]
 
 
-def test_servers_send_one_ticket_in_four_ways(make_model):
-    asked = [{"role": "user", "content": "good day"}]
-    for tokenizer in (with_bos(), make_model("chatml")[1]):
-        made = servers(tokenizer)
-        once = templates.prompt_ids(tokenizer, asked)
-        sent = tokenizer(made["server A"](asked))["input_ids"]
-        assert sent == [once[0], *once], "its first token is there twice"
-    texts = {make(asked) for make in made.values()}
-    assert list(made) == [f"server {letter}" for letter in "ABCD"] and len(texts) == 4
-    assert made["server C"](asked) == "good day"
+def test_the_grid_has_every_arm_that_a_cell_names():
+    grid = pandas.read_csv(data_path("grids/second_task.csv"), comment="#", dtype=str)
+    assert {"base", "first", "second", "mixed", "advice"} == set(grid.arm)
+    assert not grid.duplicated(["arm", "seed"]).any()
+    for row in grid.itertuples():
+        assert len(row.f1.split()) == 40 and len(row.rules.split()) == 32
+        assert len(json.loads(row.answers)) == 8

@@ -82,7 +82,7 @@ def test_a_config_comes_from_anywhere(tmp_path):
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ModelError, match="JSON object"):
         config_of(tmp_path)
-    with pytest.raises(ModelError, match="Did you mean 'ftlab-7m'"):
+    with pytest.raises(ModelError, match="Did you mean 'ftlab-1m'"):
         config_of("ftlab-8m")
 
 
