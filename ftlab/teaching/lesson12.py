@@ -45,13 +45,19 @@ def patient(name: str = "", seed: int = 0) -> dict[str, Any]:
     settings = {"num_train_epochs": 2, "learning_rate": 1e-3, "max_length": None}
     if name == "A":
         settings["max_length"] = 48
-    if name == "B":  # the same letters, exported a second time with a greeting
-        test = [punctuation.row(f"{data.answer(row)} Thank you.") for row in train[:16]]
+    if name == "B":
+        test = [_quoted(row) for row in train[:16]]
     asked = [data.prompt(row)[-1:] if name == "C" else data.prompt(row) for row in test]
     return {
         "report": SIGNS[name], "train": train, "test": test, "settings": settings,
         "max_new_tokens": 60, "asked": asked,
     }  # fmt: skip
+
+
+def _quoted(row: data.Row) -> data.Row:
+    """Return a row as a second export has it, with a mark of quotation."""
+    system, user = data.prompt(row)
+    return {**row, "prompt": [system, {**user, "content": f"> {user['content']}"}]}
 
 
 def leaks(train: list[data.Row], test: list[data.Row]) -> list[int]:

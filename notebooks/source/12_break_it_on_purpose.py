@@ -467,7 +467,11 @@ print(grid.groupby("rate")[["train_loss", "loss", "right"]].mean().round(2))
 # A colleague has a test set of his own, from the same inbox, and is delighted with our model.
 
 # %%
-his = [punctuation.row(f"{data.answer(row)} Thank you.") for row in train[:TEST]]
+his = []
+for row in train[:TEST]:
+    system, user = data.prompt(row)
+    quoted = {**user, "content": "> " + user["content"]}
+    his.append({**row, "prompt": [system, quoted]})
 for name, rows in (("his test set", his), ("our test set", test)):
     print(f"{name}: F1 {f1(rows, ask(healthy, rows)):.2f}")
 known = {data.prompt(row)[-1]["content"] for row in train}
@@ -497,7 +501,7 @@ parts = splits.split([*train, *his], [0.7, 0.3], seed=SEED)
 print("divided anew:", leaked(parts["train"], parts["test"]), "leaked")
 
 # %% [markdown]
-# **Cause: a leaked test set.** One inbox was exported twice, the second time with thanks at the end, and
+# **Cause: a leaked test set.** One inbox was exported twice, the second time with a mark of quotation, and
 # the copies went to both sides. The model knows most of its 50 records by heart. **Cure**: divide
 # so that nothing that is nearly the same crosses (`ftlab split`), and look again. Count leaks by
 # likeness: none of these was equal.

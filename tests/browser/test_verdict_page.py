@@ -10,7 +10,12 @@ from ftlab.evaluation.systems import Answers, System
 from ftlab.tasks import Ratio
 
 pytestmark = pytest.mark.browser
-NAMES = ("smollm2-135m", "smollm2-135m + instructions", "runs/a-folder-with-a-rather-long-name", "baseline")
+NAMES = (
+    "smollm2-135m",
+    "smollm2-135m + instructions",
+    "runs/a-folder-with-a-rather-long-name",
+    "baseline",
+)
 
 
 @pytest.fixture(scope="module")
