@@ -13,10 +13,10 @@ from typing import Any
 
 from ftlab.errors import DataError
 from ftlab.files import read_text, write_text
-from ftlab.teaching import ledger
+from ftlab.teaching import claims
 
 
-def read(notebook: Path) -> list[ledger.Entry]:
+def read(notebook: Path) -> list[claims.Entry]:
     """Return what an executed notebook recorded, in its order."""
     try:
         cells = json.loads(read_text(notebook))["cells"]
@@ -28,18 +28,17 @@ def read(notebook: Path) -> list[ledger.Entry]:
             for line in "".join(cell["source"]).splitlines():
                 section = line.lstrip("# ") if line.startswith("## ") else section
         for output in cell.get("outputs", []):
-            kept = output.get("data", {}).get(ledger.KIND)
+            kept = output.get("data", {}).get(claims.KIND)
             if kept:
-                limits = tuple(kept["interval"]) if kept["interval"] else None
                 where: dict[str, Any] = {"lesson": notebook.stem, "section": section,
                                          "cell": cell.get("execution_count")}  # fmt: skip
-                found.append(ledger.Entry(**{**kept, "interval": limits, **where}))
+                found.append(claims.Entry(**{**kept, "interval": tuple(kept["interval"]), **where}))
     return found
 
 
 def page(notebooks: Sequence[Path]) -> str:
     """Return the ledger as Markdown: a claim with a row for each time that it was measured."""
-    entries: dict[int, list[ledger.Entry]] = {number: [] for number in ledger.claims()}
+    entries: dict[int, list[claims.Entry]] = {number: [] for number in claims.all_claims()}
     for notebook in notebooks:
         for entry in read(notebook):
             if entry.number not in entries:
@@ -60,14 +59,14 @@ def page(notebooks: Sequence[Path]) -> str:
         "| | claim | said in | lesson | measured | verdict |",
         "|---|---|---|---|---|---|",
     ]
-    for number, claim in ledger.claims().items():
+    for number, claim in claims.all_claims().items():
         said = f"| {number} | {_cell(claim.claim)} | {'; '.join(claim.said_by)} "
         if not entries[number]:
             lines.append(f"{said}| {claim.lesson} | {_cell(_missing(claim))} | – |")
         for entry in entries[number]:
             where = f"[{entry.lesson[:2]}]({entry.lesson}.ipynb), {_cell(entry.section)}"
             where += f", In [{entry.cell}]" if entry.cell else ""
-            told = _sentence(entry)
+            told = f"{str(entry)[0].upper()}{str(entry)[1:]}."
             if claim.takes and entry is entries[number][-1]:
                 told += f" A fuller test would take {claim.takes}"
             lines.append(f"{said}| {where} | {_cell(told)} | **{entry.verdict}** |")
@@ -75,12 +74,7 @@ def page(notebooks: Sequence[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sentence(entry: ledger.Entry) -> str:
-    text = str(entry)
-    return text if text.endswith(".") else f"{text[0].upper()}{text[1:]}."
-
-
-def _missing(claim: ledger.Claim) -> str:
+def _missing(claim: claims.Claim) -> str:
     return f"Not measured. It would take {claim.takes}" if claim.takes else "Not measured yet."
 
 
