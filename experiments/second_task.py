@@ -28,9 +28,9 @@ from grid import finished, keep, trainer_of
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ftlab import data, models
+from ftlab import data, models, tasks
 from ftlab.generation import generate
-from ftlab.tasks import kindness, kindness_rules, punctuation
+from ftlab.tasks import kindness, punctuation
 
 OUT = Path(__file__).parents[1] / "data" / "grids" / "second_task.csv"
 BASE, FIRST, SECOND, REPLAYED, BATCH, EPOCHS = "smollm2-135m", 50, 32, 8, 4, 2
@@ -107,7 +107,7 @@ def measure(arm: str, seed: int, model: Any, seconds: float) -> None:
     marks = [punctuation.score(r, a)["f1"] for r, a in zip(sentences, restored, strict=True)]
     helpful = [kindness.score(r, a)["helpful"].num for r, a in zip(problems, advice, strict=True)]
     flags = [
-        kindness_rules.check(data.prompt(r)[-1]["content"], kindness.parse(a))
+        kindness.check(data.prompt(r)[-1]["content"], tasks.first_paragraph(a))
         for r, a in zip(catastrophes, last, strict=True)
     ]
     row = {
