@@ -1,16 +1,11 @@
-"""Lesson 12: its unnamed patients have one fault each, and its grid holds what the lesson reads."""
+"""Lesson 12: its unnamed patients have one fault each."""
 
 import json
-from pathlib import Path
 
-import pandas
 import pytest
 
 from ftlab import data, templates
-from ftlab.files import data_path
 from ftlab.teaching.lesson12 import faults, leaks, patient, with_bos
-
-SOURCE = Path(__file__).parents[2] / "notebooks/source/12_break_it_on_purpose.py"
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -59,12 +54,3 @@ def test_a_served_prompt_has_the_bos_twice_and_a_training_one_once():
     served = tokenizer(templates.prompt_text(tokenizer, hello))["input_ids"]
     assert served[:2] == [tokenizer.bos_token_id] * 2
     assert templates.prompt_ids(tokenizer, hello) == served[1:]
-
-
-def test_the_grid_has_every_arm_that_a_cell_names():
-    grid = pandas.read_csv(data_path("grids/second_task.csv"), comment="#", dtype=str)
-    assert {"base", "first", "second", "mixed", "advice"} == set(grid.arm)
-    assert not grid.duplicated(["arm", "seed"]).any()
-    for row in grid.itertuples():
-        assert len(row.f1.split()) == 40 and len(row.rules.split()) == 32
-        assert len(json.loads(row.answers)) == 8
