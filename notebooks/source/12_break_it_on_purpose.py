@@ -105,6 +105,10 @@ def losses(trainer):
     return [line["loss"] for line in trainer.state.log_history if "loss" in line]
 
 
+# %% [markdown]
+# A model is judged by its answers. `f1` counts the capitals and marks that are right, in all sentences
+# together.
+
 # %%
 from ftlab.generation import generate
 from ftlab.tasks import punctuation, total
