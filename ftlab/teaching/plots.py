@@ -1,7 +1,7 @@
 """The course's pictures of lessons and verdicts, on the base of `ftlab.pictures`.
 
 >>> course_map("00")
-Course map: 13 lessons in 6 groups, 00 "First fine-tune" highlighted.
+Course map: 14 lessons in 6 groups, 00 "First fine-tune" highlighted.
 """
 
 import textwrap
@@ -22,6 +22,7 @@ LESSONS = {
     "07": "Judging answers",
     "08": "The class project",
     "09": "Preferences",
+    "10": "Rewards that a program can check",
     "11": "Shipping",
     "12": "Break it on purpose",
     "13": "Capstone",
@@ -31,7 +32,7 @@ GROUPS = (
     ("What happens\nin training?", ("03", "04")),
     ("What should it\nlearn from?", ("05", "06")),
     ("Did it help, and\nhow is it used?", ("07", "08")),
-    ("Can it learn from\njudgements?", ("09",)),
+    ("Can it learn from\njudgements?", ("09", "10")),
     ("How does it ship and\nfail? What is mine?", ("11", "12", "13")),
 )
 
@@ -47,7 +48,7 @@ def course_map(current: str = "00") -> Picture:
     if current not in LESSONS:
         raise_unknown("lesson", str(current), LESSONS)
     with style():
-        figure, axes = new_axes(width=13.5, height=4.6)
+        figure, axes = new_axes(width=14, height=4.6)
         axes.set_axis_off()
         axes.set(xlim=(-0.05, len(GROUPS) - 0.05), ylim=(-0.05, 3.7))
         for column, (question, lessons) in enumerate(GROUPS):
@@ -66,7 +67,8 @@ def course_map(current: str = "00") -> Picture:
                 where = lesson + ("  (you are here)" if here else "")
                 middle = column + 0.44
                 axes.text(middle, y + 0.58, where, ha="center", color=ink, weight=weight)
-                axes.text(middle, y + 0.2, LESSONS[lesson], ha="center", color=ink, fontsize=11)
+                title = {"ha": "center", "va": "center", "color": ink, "fontsize": 11}
+                axes.text(middle, y + 0.27, textwrap.fill(LESSONS[lesson], 21), **title)
             if column:
                 axes.annotate(
                     "", xy=(column + 0.03, 1.48), xytext=(column - 0.15, 1.48),

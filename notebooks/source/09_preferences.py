@@ -982,5 +982,5 @@ ftlab.quiz("09")
 # 2. **Know your reference.** It is the tuned start, as a copy of the adapter; the first loss is 0.693.
 # 3. **Compare with more SFT on the winners**, by verdict. Often the simple way is as good.
 #
-# Next: [11 Shipping](11_shipping.ipynb).
-# Is what you serve what you measured?
+# Next: [10 Rewards that a program can check](10_rewards.ipynb).
+# What if a program can say which answer is better?

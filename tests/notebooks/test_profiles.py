@@ -29,7 +29,7 @@ FAMILY = {  # hub id, and the file of its chat template in TRL
     "gemma": ("google/gemma-2b-it", "gemma"),
 }
 # On a family whose template can think.
-REBUILT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "11", "12", "13")
+REBUILT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13")
 PLAN = [
     (path, family)
     for path in SOURCES
@@ -48,6 +48,7 @@ SIZES = {
     "08": {"MADE": 3, "EPOCHS": 1, "USED": 10, "REPLAY": 3, "HELD_OUT": 2},
     "09": {"GOLD": 4, "FIRST": 1, "NEW": 3, "LEFT_OUT": 1, "STEPS": 1, "TEST": 3, "FAR": 2,
            "COMPARISONS": 4, "TESTED": 4},
+    "10": {"RECORDS": 6, "TEST": 3, "ANSWERS": 4, "GROUP": 4, "TOKENS": 6, "STEPS": 1, "HACK": 2},
     "13": {"TRAIN": 16, "TEST": 8, "EPOCHS": 1, "SHOTS": 2, "FEW": 8, "FEW_TEST": 4},
     "11": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "LENGTH": 6},
     "12": {"TRAIN": 10, "FEW": 4, "TEST": 8, "DEEDS": 4, "PROBES": 4},
