@@ -99,6 +99,10 @@ def is_json(completions, **_):
     return rewards
 
 
+# %% [markdown]
+# Four answers to the letter above. **Predict** their rewards.
+
+
 # %% tags=["nbval-check-output"]
 def as_answers(*texts):
     """Texts in the form in which TRL hands answers over."""
@@ -383,6 +387,9 @@ trainer = grpo(fresh(), fields, steps=1, name="base", answers=GROUP)
 seconds = trainer.train().metrics["train_runtime"]
 print(f"{seconds:.0f} seconds")
 
+# %% [markdown]
+# What did it write? Here are three of the eight answers.
+
 # %%
 import pandas
 
@@ -430,6 +437,9 @@ trainer.remove_callback(PrinterCallback)
 result = ftlab.faster_on_cpu(trainer).train()
 trainer.save_model(str(OUT / "start"))
 print(f"{result.metrics['train_runtime']:.0f} seconds")
+
+# %% [markdown]
+# Each run below begins at this start, so a function loads it.
 
 # %%
 from peft import PeftModel
@@ -621,6 +631,9 @@ origin = grid[(grid.arm == "grpo") & (grid.step == 0)].set_index("seed").loc[SEE
 runs = {"start": origin, "GRPO": last("grpo"), "SFT": last("sft")}
 for name, lines in runs.items():
     print(f"{name:6} {bootstrap(*items(lines))}, {lines.seconds.mean():4.0f} seconds")
+
+# %% [markdown]
+# The differences are paired, letter by letter. Where an interval holds zero, no difference is shown.
 
 # %%
 from ftlab.teaching import plots_evaluation
