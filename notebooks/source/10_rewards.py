@@ -83,7 +83,7 @@ print(wrap(data.answer(letter), "record: "))
 # every further column of the data set by name. It returns one number an answer. Two names are taken:
 # columns called `prompt` and `completion` are *not* handed on. So our record travels as `record`.
 
-# %%
+# %% tags=["nbval-check-output"]
 import json
 
 
@@ -99,11 +99,6 @@ def is_json(completions, **_):
     return rewards
 
 
-# %% [markdown]
-# Four answers to the letter above. **Predict** their rewards.
-
-
-# %% tags=["nbval-check-output"]
 def as_answers(*texts):
     """Texts in the form in which TRL hands answers over."""
     return [[{"role": "assistant", "content": text}] for text in texts]
@@ -382,16 +377,12 @@ def grpo(model, reward, steps, name, answers=ANSWERS):
 # One step of one group from the base. **Predict** the four figures: reward, signal, loss, gradient.
 
 # %%
+import pandas
+
 hardware.reuse_memory()
 trainer = grpo(fresh(), fields, steps=1, name="base", answers=GROUP)
 seconds = trainer.train().metrics["train_runtime"]
 print(f"{seconds:.0f} seconds")
-
-# %% [markdown]
-# What did it write? Here are three of the eight answers.
-
-# %%
-import pandas
 
 
 def kept(name, step):
