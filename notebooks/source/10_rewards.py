@@ -35,6 +35,7 @@ if "google.colab" in sys.modules:
 # has `STEPS` steps, that of section 9 `HACK` steps. `TEST` letters are held out.
 
 # %%
+import json
 import warnings
 from pathlib import Path
 
@@ -83,10 +84,8 @@ print(wrap(data.answer(letter), "record: "))
 # every further column of the data set by name. It returns one number an answer. Two names are taken:
 # columns called `prompt` and `completion` are *not* handed on. So our record travels as `record`.
 
+
 # %% tags=["nbval-check-output"]
-import json
-
-
 def is_json(completions, **_):
     """1 for an answer that is JSON, whatever it says."""
     rewards = []
