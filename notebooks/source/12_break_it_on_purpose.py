@@ -32,7 +32,7 @@ if "google.colab" in sys.modules:
 # ## 1. Settings
 #
 # `TRAIN` records for the healthy run, `FEW` for most of the broken ones, and `TEST` sentences to
-# judge by. `DEEDS` records teach a second task in section 9.
+# judge by. `DEEDS` records teach a second task in section 9. `UNNAMED` is the patient of section 14.
 
 # %%
 import copy
@@ -47,6 +47,7 @@ from ftlab.teaching.exercises import hint
 
 SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TRAIN, FEW, TEST, DEEDS, PROBES = 50, 24, 20, 24, 16
+LIMIT, UNNAMED = 48, "A"
 FOLDER = Path("runs/12")
 
 hardware.seed_everything(SEED)
@@ -393,7 +394,7 @@ check("12.2", prompt_ids)
 # To save memory, somebody has set a limit. The trainer is built, and nothing complains.
 
 # %%
-run = build(plain(train), max_length=48)
+run = build(plain(train), max_length=LIMIT)
 print(f"{len(train)} records in, {len(run.train_dataset)} to train on; no warning")
 for row in list(run.train_dataset)[::10]:
     labels = run.data_collator([dict(row)])["labels"][0]
@@ -728,10 +729,10 @@ for name in "ABC":
 print("a project holds:", ", ".join(patient("A")))
 
 # %% [markdown]
-# Now use the tools. Change the name, and run the cell again.
+# Now use the tools. Change the name in the settings to see the others.
 
 # %%
-one = patient("A")  # or "B", or "C"
+one = patient(UNNAMED)  # "A", "B" or "C"
 print(one["settings"])
 ftlab.preflight(build(plain(one["train"]), **one["settings"]), strict=False)
 print("leaked:", leaked(one["train"], one["test"]), "of", len(one["test"]))

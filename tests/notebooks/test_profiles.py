@@ -51,7 +51,8 @@ SIZES = {
     "10": {"RECORDS": 6, "TEST": 3, "ANSWERS": 4, "GROUP": 4, "TOKENS": 6, "STEPS": 1, "HACK": 2},
     "13": {"TRAIN": 16, "TEST": 8, "EPOCHS": 1, "SHOTS": 2, "FEW": 8, "FEW_TEST": 4},
     "11": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "LENGTH": 6},
-    "12": {"TRAIN": 10, "FEW": 4, "TEST": 8, "DEEDS": 4, "PROBES": 4},
+    "12": {"TRAIN": 10, "FEW": 4, "TEST": 8, "DEEDS": 4, "PROBES": 4, "LIMIT": 4000,
+           "UNNAMED": "B"},
 }  # fmt: skip
 
 # Lesson 04 halves the layers of its base, and holds it in 4 bits.
