@@ -53,8 +53,8 @@ def measured(name: str) -> str:
     systems: dict[str, list[dict[str, str]]] = {}
     for run in runs:
         if run["task"] == name:
-            tuned = f"tuned on {run['records']}"
-            systems.setdefault(tuned if run["system"] == "tuned" else run["system"], []).append(run)
+            system = run["system"].replace("tuned", f"tuned on {run['records']}")
+            systems.setdefault(system, []).append(run)
     if not systems:
         return ""
     some = next(iter(systems.values()))[0]
