@@ -104,13 +104,15 @@ def loss_curve(
     *,
     title: str = "Training loss",
     total: int | None = None,
+    unit: str = "nats per token",
 ) -> Picture:
     """Draw the loss of a run, each step and smoothed.
 
     Args:
-        history: dicts with "step", and "loss" or "eval_loss" (nats per supervised token).
+        history: dicts with "step", and "loss" or "eval_loss".
         title: what stands above the picture.
         total: steps of the whole run, when it is still going.
+        unit: of the losses.
     """
     points, held_out = (
         [(row["step"], row[key]) for row in history if math.isfinite(row.get(key, math.nan))]
@@ -128,7 +130,7 @@ def loss_curve(
         if total:
             axes.set_xlim(0, total)
         axes.set_ylim(bottom=0)
-        axes.set(title=title, xlabel="optimiser step", ylabel="loss (nats per token)")
+        axes.set(title=title, xlabel="optimiser step", ylabel=f"loss ({unit})")
         axes.legend()
     if not points:
         return Picture(figure, "Loss curve without a step yet.")

@@ -30,12 +30,13 @@ class ProgressLines(TrainerCallback):
         self._last = -math.inf
         self._shown = 0  # how much of the history has been shown
         self._begin: tuple[int, float] = (0, 0.0)  # the step and the time that this run began at
+        self._over = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock; a run that goes on keeps what the checkpoint logged."""
         self.history = [dict(line) for line in state.log_history]
         self._begin = (state.global_step, time.monotonic())
-        self._last, self._shown = -math.inf, len(self.history)
+        self._last, self._shown, self._over = -math.inf, len(self.history), False
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
@@ -44,15 +45,16 @@ class ProgressLines(TrainerCallback):
         if not state.is_world_process_zero or not logs or not {"loss", "eval_loss"} & set(logs):
             return
         self.history.append({"step": state.global_step, **logs})
-        now = time.monotonic()
-        if now - self._last >= self.every:
+        now, steps = time.monotonic(), state.max_steps - state.global_step
+        if now - self._last >= self.every and not self._over:
             first, start = self._begin
             each = (now - start) / max(1, state.global_step - first)
-            self._show(state.max_steps, left(each * (state.max_steps - state.global_step)))
+            self._show(state.max_steps, left(each * steps) if steps else "")
             self._last = time.monotonic()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Show the end."""
+        """Show the end; what is logged later, by `evaluate`, is kept and not shown."""
+        self._over = True
         if state.is_world_process_zero and self._shown < len(self.history):
             self._show(state.max_steps, "")
 
@@ -72,16 +74,19 @@ class LiveCurve(ProgressLines):
         # A saved notebook keeps every drawing as a message, and nbval loses some where there are
         # thousands: one in two seconds is enough for the eye.
         super().__init__(every=every if every is not None else 2.0 if in_notebook() else 5.0)
-        self.title = title
+        self.title, self.unit = title, "nats per token"
         self._handle: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Start a new picture."""
         super().on_train_begin(args, state, control, **more)
         self._handle = None
+        if type(args).__name__ in ("DPOConfig", "RewardConfig"):
+            self.unit = "nats per pair"
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Draw the whole curve."""
+        self._over = True
         if self.history and (in_notebook() or self._shown < len(self.history)):
             self._show(state.max_steps, "")
 
@@ -100,7 +105,7 @@ class LiveCurve(ProgressLines):
 
     def picture(self, total: int | None = None, note: str = "") -> Picture:
         """Draw the losses so far, of `total` steps; the note stands behind the title."""
-        return loss_curve(self.history, title=self.title + note, total=total)
+        return loss_curve(self.history, title=self.title + note, total=total, unit=self.unit)
 
 
 def quiet(trainer: Any) -> None:

@@ -8,6 +8,7 @@ from datasets import Dataset
 from transformers import TrainerCallback, TrainerState
 from trl import SFTTrainer
 
+import ftlab
 from ftlab.training import callbacks
 from ftlab.training.callbacks import LiveCurve, ProgressLines, quiet
 from ftlab.training.config import sft_config
@@ -52,6 +53,7 @@ def train(make_model, tmp_path):
 @pytest.mark.parametrize("callback", [ProgressLines(every=0), LiveCurve(every=0)])
 def test_a_terminal_gets_lines_and_nothing_else(train, capsys, callback):
     trainer = train(callback)
+    trainer.evaluate()  # after the training: nothing is shown
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 8  # six steps, two evaluations
     assert lines[0].startswith("step 1/6  loss ") and lines[0].endswith(" s left")
@@ -133,6 +135,13 @@ def test_a_notebook_gets_one_picture_that_is_redrawn(monkeypatch, train, capsys)
     assert base64.b64decode(picture).startswith(b"\x89PNG") and alt == last["text/plain"]
     assert last["text/plain"].startswith("Loss curve over 6 steps, from ")
     assert "held-out loss" in last["text/plain"]
+
+
+def test_a_loss_of_pairs_says_so():
+    curve = LiveCurve()
+    curve.on_train_begin(ftlab.dpo_config(), TrainerState(global_step=0, max_steps=4), None)
+    log(curve, 4, loss=0.5)
+    assert curve.picture().figure.axes[0].get_ylabel() == "loss (nats per pair)"
 
 
 def test_the_picture_has_units_a_legend_and_held_out_points():
