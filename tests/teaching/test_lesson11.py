@@ -1,6 +1,5 @@
-"""Lesson 11: its rounding is the library's, its versions come back, its pre-tokenizers differ."""
+"""Lesson 11: its rounding is the library's, its pre-tokenizers differ."""
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -32,15 +31,6 @@ def test_activations_are_rounded_as_gguf_rounds_weights():
     np.testing.assert_allclose(names["eight"](torch.from_numpy(x)).numpy(), theirs, rtol=1e-5)
     by_hand = find("11.1").solution(x[1, 1, :32].tolist())
     np.testing.assert_allclose(by_hand, theirs[1, 1, :32], rtol=1e-3, atol=1e-6)
-
-
-def test_the_version_before_comes_back(tmp_path):
-    names = {"OUT": tmp_path}
-    exec(cell("def release").partition('\nfor name in ["base"')[0], names)
-    for name in ("first", "second"):
-        names["release"](name=name)
-    assert names["rollback"]() == {"name": "first"}
-    assert json.loads((tmp_path / "versions.json").read_text()) == [{"name": "first"}]
 
 
 @pytest.mark.slow
