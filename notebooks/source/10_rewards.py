@@ -359,7 +359,8 @@ def grpo(model, reward, steps, name, answers=ANSWERS):
     """A GRPOTrainer with this lesson's settings."""
     args = ftlab.grpo_config(
         output_dir=str(OUT / name), max_steps=steps, num_generations=GROUP,
-        per_device_train_batch_size=answers, max_completion_length=TOKENS, beta=BETA,
+        per_device_train_batch_size=GROUP, gradient_accumulation_steps=answers // GROUP,
+        max_completion_length=TOKENS, beta=BETA,  # a group at a time halves the memory
         learning_rate=RATE, lr_scheduler_type="constant", temperature=1.0, seed=SEED,
         log_completions=True, num_completions_to_print=0,
     )  # fmt: skip
