@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ftlab.files import writing
+
 IGNORED = {"output_dir", "logging_dir", "run_name"}
 
 
@@ -50,11 +52,10 @@ def _kept(train: Callable[..., Any]) -> Callable[..., Any]:
             trainer.callback_handler.on_train_end(trainer.args, state, trainer.control)
             return TrainOutput(*told[:3])
         out = train(trainer)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
         told = json.dumps([*out, trainer.state.log_history], default=float)
-        save_file({n: p.detach().contiguous() for n, p in moving.items()}, part, {"told": told})
-        part.replace(file)
+        weights = {name: weight.detach().contiguous() for name, weight in moving.items()}
+        with writing(file, overwrite=True) as part:
+            save_file(weights, part, {"told": told})
         return out
 
     return kept
@@ -72,14 +73,13 @@ def _key(trainer: Any) -> str:
     """Return what is the same for the same training: settings, rows, rewards, starting weights."""
     settings = {k: v for k, v in trainer.args.to_dict().items() if k not in IGNORED}
     rows = trainer.train_dataset
-    first = [rows[i] for i in range(min(50, len(rows)))]
     start = {  # the first matrix of an adapter is random, and its second zero
         name: [list(p.shape), 0.0 if "lora_A" in name else float(p.detach().double().abs().sum())]
         for name, p in trainer.model.named_parameters()
         if p.requires_grad
     }
     rewards = [_said(one) for one in getattr(trainer, "reward_funcs", [])]
-    said = [type(trainer).__name__, settings, len(rows), first, rewards, start]
+    said = [type(trainer).__name__, settings, list(rows), rewards, start]
     return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
 
 

@@ -84,6 +84,12 @@ def test_another_training_is_run(trained, capsys, change):
     assert "Loaded" not in capsys.readouterr().out
 
 
+def test_every_row_counts(trained, capsys):
+    trained(rows=ROWS * 13)
+    trained(rows=[*ROWS * 12, *ROWS[:3], ROWS[0]])  # another row at place 52
+    assert "Loaded" not in capsys.readouterr().out
+
+
 def test_rewards_are_told_apart_by_what_they_say():
     one, other = (lambda texts: [len(text) for text in texts]), (lambda t: [len(x) + 1 for x in t])
     same = eval("lambda texts: [len(text) for text in texts]")
