@@ -56,10 +56,8 @@ def merge(model: Any, tokenizer: Any, prompts: list[str] | None = None) -> tuple
             "the adapter's folder without bits=4, and merge that."
         )
     prompts = prompts or ["Say hello.", "Count from one to ten:", "def add(a, b):"]
-    (before, said), merged = (
-        _look(model, tokenizer, prompts),
-        model.merge_and_unload(safe_merge=True),
-    )
+    before, said = _look(model, tokenizer, prompts)
+    merged = model.merge_and_unload(safe_merge=True)
     after, says = _look(merged, tokenizer, prompts)
     differences = [
         (a - b).abs().max().item() / max(a.abs().max().item(), 1e-9)

@@ -84,11 +84,11 @@ class LiveCurve(ProgressLines):
         if type(args).__name__ in ("DPOConfig", "RewardConfig"):
             self.unit = "nats per pair"
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Draw the whole curve."""
-        self._over = True
-        if self.history and (in_notebook() or self._shown < len(self.history)):
-            self._show(state.max_steps, "")
+        if in_notebook():
+            self._shown = 0  # the last drawing may say how long is left
+        super().on_train_end(args, state, control, **more)
 
     def _show(self, total: int, time_left: str) -> None:
         if not in_notebook():

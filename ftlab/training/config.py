@@ -87,6 +87,12 @@ def reward_config(**overrides: Any) -> "RewardConfig":
     return _build(RewardConfig, overrides)
 
 
+def kind_of(trainer: Any) -> str:
+    """Return "dpo" or "grpo" for TRL's trainers of these, or what is made from them; else "sft"."""
+    names = [cls.__name__ for cls in type(trainer).__mro__]
+    return "dpo" if "DPOTrainer" in names else "grpo" if "GRPOTrainer" in names else "sft"
+
+
 def explain(args: Any) -> str:
     """Return a table of what differs from the defaults of TRL: field, value, TRL's value, why.
 

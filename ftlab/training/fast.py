@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ftlab import hardware
 from ftlab.errors import ConfigError
+from ftlab.training.config import kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ def faster_on_cpu(trainer: "Trained") -> "Trained":
         return trainer
     gc.collect()
     hardware.reuse_memory()
-    if _has_pairs(trainer):
+    if kind_of(trainer) == "dpo":
         from trl.trainer import utils
 
         # Its fused head leaves prompts out where Triton is, and computes the same without it.
@@ -99,7 +100,7 @@ def _reason_against(trainer: Any) -> str:
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     if args.device.type != "cpu":
         return f"on {args.device.type} TRL's own kernel does as much"
-    if _has_pairs(trainer):
+    if kind_of(trainer) == "dpo":
         from trl.trainer import utils
 
         return "" if hasattr(utils, "_use_triton") else "this TRL computes DPO in another way"
@@ -115,11 +116,6 @@ def _reason_against(trainer: Any) -> str:
     if trainer.compute_loss_func:
         return "the trainer has a loss function of its own"
     return ""
-
-
-def _has_pairs(trainer: Any) -> bool:
-    """Say whether a trainer is TRL's for DPO, or made from it."""
-    return any(kind.__name__ == "DPOTrainer" for kind in type(trainer).__mro__)
 
 
 def is_plain(model: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ftlab.errors import FtlabError
 from ftlab.templates import end_of_turn_ids
+from ftlab.training.config import kind_of
 
 __all__ = ["IGNORED", "Example", "Inspection", "inspect", "planned_steps"]
 
@@ -78,8 +79,7 @@ def inspect(trainer: Any, limit: int) -> Inspection:
     """Return what `trainer` will train on: at most `limit` rows, evenly spaced over the dataset."""
     from datasets import IterableDataset
 
-    names = [cls.__name__ for cls in type(trainer).__mro__]
-    kind = "dpo" if "DPOTrainer" in names else "grpo" if "GRPOTrainer" in names else "sft"
+    kind = kind_of(trainer)
     tokenizer = getattr(trainer.processing_class, "tokenizer", trainer.processing_class)
     dataset, total, dropped = trainer.train_dataset, None, 0
     if isinstance(dataset, IterableDataset):
