@@ -80,6 +80,8 @@ def fresh():
 
 base = fresh()
 RATE = ftlab.learning_rate("lora", base.num_parameters()).high
+USUAL = {"learning_rate": RATE, "num_train_epochs": 2, "seed": SEED}
+USUAL |= {"per_device_train_batch_size": 4}
 
 
 # %%
@@ -87,13 +89,11 @@ def build(rows, model=None, reader=tokenizer, collator=None, **settings):
     """TRL's trainer for these rows, with an adapter on a fresh base or on `model`."""
     model = model or fresh()
     half = LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model))
-    usual = {"learning_rate": RATE, "num_train_epochs": 2, "seed": SEED}
-    usual |= {"per_device_train_batch_size": 4}
     for config in (model.config, model.generation_config):
         config.pad_token_id = reader.pad_token_id
     transformers.set_seed(SEED)  # an adapter begins with random numbers
     trainer = SFTTrainer(
-        model, args=ftlab.sft_config(**usual | settings), data_collator=collator,
+        model, args=ftlab.sft_config(**USUAL | settings), data_collator=collator,
         train_dataset=Dataset.from_list(rows), processing_class=reader,
         peft_config=None if isinstance(model, PeftModel) else half,
     )  # fmt: skip
@@ -185,9 +185,8 @@ def last(trainer):
     batch = trainer.data_collator(rows)
     end = int(batch["attention_mask"][0].sum())
     pairs = zip(batch["input_ids"][0, end - 2 : end], batch["labels"][0, end - 2 : end])
-    names = {True: "no loss", False: "learned"}
     return ", ".join(
-        f"{tokenizer.decode([token])!r} {names[int(label) == -100]}"
+        f"{tokenizer.decode([token])!r} {'no loss' if label == -100 else 'learned'}"
         for token, label in pairs
     )
 
