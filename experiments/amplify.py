@@ -12,7 +12,6 @@ Each run is a line of `data/grids/amplify.csv`; the last columns hold each answe
 Stopped and started again, the script goes on where it was. Exit code 3: nothing is left to do.
 """
 
-import argparse
 import random
 import re
 import sys
@@ -20,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from grid import finished, keep, trainer_of
+from grid import options, run, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ftlab import data, hardware, models
@@ -45,25 +44,12 @@ Message = tuple[str, str]
 """A text and its topic."""
 
 
-def main() -> None:
+def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
-    args = parser.parse_args()
-    begun = time.monotonic()
-    runs = [(arm, seed) for seed in range(args.seeds) for arm in ARMS[:-1]]
-    runs += [(ARMS[-1], seed) for seed in range(args.seeds)]
-    done = finished(args.out, "arm", "seed")
-    left = [run for run in runs if (run[0], str(run[1])) not in done]
-    for arm, seed in left:
-        if time.monotonic() - begun > 60 * args.minutes:
-            return print("The minutes are over; call again to go on.")
-        row = {"arm": arm, "seed": seed} | one(arm, seed)
-        keep(args.out, [row], FIELDS, MADE)
-        print({name: value for name, value in row.items() if "answers" not in name}, flush=True)
-    sys.exit(3)
+    args = options(__doc__, OUT).parse_args()
+    plan = [(arm, seed) for seed in range(args.seeds) for arm in ARMS[:-1]]
+    plan += [(ARMS[-1], seed) for seed in range(args.seeds)]
+    return run(plan, one, args, ("arm", "seed"), FIELDS, MADE)
 
 
 def made() -> dict[str, list[Message]]:
@@ -149,4 +135,4 @@ def bits(right: list[bool]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

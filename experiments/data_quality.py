@@ -22,7 +22,6 @@ goes on where it was, and with nothing left it exits with code 3.
 TOPICS, or a dash; for punctuation F1's two numbers a sentence; for advice the words of each answer.
 """
 
-import argparse
 import random
 import re
 import sys
@@ -34,7 +33,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
-from grid import finished, keep
+from grid import finished, keep, options
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -296,10 +295,7 @@ def planned(seeds: int) -> list[tuple[str, str, int]]:
 
 def main() -> int:
     """Run what is left of the grid; return 3 when nothing is left."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
+    parser = options(__doc__, OUT)
     parser.add_argument("--parts", nargs="+", help="only these parts")
     parser.add_argument("--list", action="store_true", help="only list the runs")
     args = parser.parse_args()

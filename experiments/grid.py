@@ -4,10 +4,12 @@ A run is one line of the file, or a few. The file begins with how it was made, s
 stopped and is started again reads what is there and goes on.
 """
 
+import argparse
 import csv
 import datetime
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,57 @@ def keep(out: Path, lines: Sequence[Mapping[str, Any]], fields: Sequence[str], m
         out.write_text(text, "utf-8")
     with out.open("a", encoding="utf-8", newline="") as file:
         csv.DictWriter(file, fields, lineterminator="\n").writerows(lines)
+
+
+def options(about: str, out: Path) -> argparse.ArgumentParser:
+    """Return a parser of the options that all grids have.
+
+    Args:
+        about: the script's own text; its first paragraph stands in the help.
+        out: the file that the runs go to unless told.
+    """
+    parser = argparse.ArgumentParser(description=" ".join(about.split("\n\n")[0].split()))
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
+    return parser
+
+
+def run(
+    plan: Sequence[tuple[Any, ...]],
+    one: Callable[..., Mapping[str, Any] | Sequence[Mapping[str, Any]]],
+    args: argparse.Namespace,
+    keys: Sequence[str],
+    fields: Sequence[str],
+    made: str,
+) -> int:
+    """Make the runs of a plan that the file does not hold yet, while the minutes last.
+
+    Args:
+        plan: what tells each run from the others, in the order of the runs.
+        one: makes a run of that; returns its figures: one line, or several.
+        args: what `options` has read.
+        keys: the columns that hold a run of the plan.
+        fields: all columns.
+        made: for the head of a new file, as `keep` wants it.
+
+    Returns:
+        3 when nothing is left, 0 when the minutes are over: the script's exit code.
+    """
+    begun, done = time.monotonic(), finished(args.out, *keys)
+    for each in plan:
+        if tuple(map(str, each)) in done:
+            continue
+        if time.monotonic() - begun > 60 * args.minutes:
+            print("The minutes are over; call again to go on.")
+            return 0
+        found = one(*each)
+        lines = [found] if isinstance(found, Mapping) else found
+        lines = [dict(zip(keys, each, strict=True)) | line for line in lines]
+        keep(args.out, lines, fields, made)
+        for line in lines:
+            print({k: value for k, value in line.items() if len(str(value)) < 60}, flush=True)
+    return 3
 
 
 def trainer_of(

@@ -8,13 +8,13 @@ and 100, and TRL's default. Each run's held-out loss and right answers are a lin
 `data/grids/learning_rates.csv`. Stopped and started again, the script goes on where it was.
 """
 
-import argparse
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from grid import finished, keep, trainer_of
+from grid import options, run, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
@@ -26,32 +26,20 @@ from ftlab.teaching.lesson03 import bookings
 OUT = Path(__file__).parents[1] / "data" / "grids" / "learning_rates.csv"
 FIELDS = ("rate", "times", "seed", "loss", "right", "answers", "train_loss", "seconds")
 BASE, TRAIN, EPOCHS, BATCH, TEST = "smollm2-135m", 50, 2, 4, 60
+USUAL = ftlab.learning_rate("lora", 135e6).usual
 MADE = f"""python experiments/learning_rates.py
 {BASE}, LoRA rank 16 on the upper half, {TRAIN} rows, {EPOCHS} epochs, batch {BATCH}"""
 
 
-def main() -> None:
+def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
-    args = parser.parse_args()
-    usual = ftlab.learning_rate("lora", 135e6).usual
-    rates = [usual, SFTConfig.learning_rate, usual * 0.1, usual * 10, usual * 100]
-    begun = time.monotonic()
-    for seed in range(args.seeds):
-        for rate in rates:
-            if (f"{rate:g}", str(seed)) in finished(OUT, "rate", "seed"):
-                continue
-            if time.monotonic() - begun > 60 * args.minutes:
-                return print("The minutes are over; call again to go on.")
-            row: dict[str, Any] = {"rate": f"{rate:g}", "times": f"{rate / usual:g}", "seed": seed}
-            row |= one(rate, seed)
-            keep(OUT, [row], FIELDS, MADE)
-            print(row, flush=True)
+    args = options(__doc__, OUT).parse_args()
+    rates = [USUAL, SFTConfig.learning_rate, USUAL * 0.1, USUAL * 10, USUAL * 100]
+    plan = [(f"{rate:g}", seed) for seed in range(args.seeds) for rate in rates]
+    return run(plan, one, args, ("rate", "seed"), FIELDS, MADE)
 
 
-def one(rate: float, seed: int) -> dict[str, Any]:
+def one(rate: str, seed: int) -> dict[str, Any]:
     """Train once, and measure on held-out rows that are the same for all runs."""
     hardware.seed_everything(seed)
     held_out = bookings(TEST, 1000)
@@ -63,7 +51,7 @@ def one(rate: float, seed: int) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
     trainer = trainer_of(
-        model, tokenizer, train, seed, eval_rows=held_out, learning_rate=rate,
+        model, tokenizer, train, seed, eval_rows=held_out, learning_rate=float(rate),
         num_train_epochs=EPOCHS, per_device_train_batch_size=BATCH,
     )  # fmt: skip
     begun = time.monotonic()
@@ -77,6 +65,7 @@ def one(rate: float, seed: int) -> dict[str, Any]:
         data.answer(row) == answer.strip() for row, answer in zip(held_out, answers, strict=True)
     ]
     return {
+        "times": f"{float(rate) / USUAL:g}",
         "loss": f"{loss:.4f}" if math.isfinite(loss) else "inf",
         "right": f"{sum(right) / len(right):.3f}",
         "answers": "r" + "".join(str(int(one)) for one in right),
@@ -86,4 +75,4 @@ def one(rate: float, seed: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

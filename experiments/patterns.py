@@ -12,14 +12,14 @@ figure is a line of `data/grids/patterns.csv`. Stopped and started again, the sc
 it was.
 """
 
-import argparse
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from grid import finished, keep, trainer_of
+from grid import options, run, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ftlab import data, files, models
@@ -34,23 +34,12 @@ MADE = f"""python experiments/patterns.py
 {BASE}, LoRA rank 16 on the upper half, epochs {EPOCHS}, batch {BATCH}"""
 
 
-def main() -> None:
+def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
-    args = parser.parse_args()
-    begun = time.monotonic()
+    args = options(__doc__, OUT).parse_args()
     runs = [("five wordings", 60), ("one wording", 60), ("analysis", 100), ("analysis", 34)]
-    for seed in range(args.seeds):
-        for pattern, rows in runs:
-            if (pattern, str(rows), str(seed)) in finished(OUT, "pattern", "rows", "seed"):
-                continue
-            if time.monotonic() - begun > 60 * args.minutes:
-                return print("The minutes are over; call again to go on.")
-            lines = one(pattern, rows, seed)
-            keep(OUT, lines, FIELDS, MADE)
-            print(*lines, sep="\n", flush=True)
+    plan = [(*each, seed) for seed in range(args.seeds) for each in runs]
+    return run(plan, one, args, ("pattern", "rows", "seed"), FIELDS, MADE)
 
 
 def one(pattern: str, count: int, seed: int) -> list[dict[str, Any]]:
@@ -76,11 +65,7 @@ def one(pattern: str, count: int, seed: int) -> list[dict[str, Any]]:
             for (_, wanted), answer in zip(cases, answers, strict=True)
         )
         seconds = round(time.monotonic() - start)
-        lines.append(
-            dict(
-                zip(FIELDS, (pattern, count, asked, seed, right, len(cases), seconds), strict=True)
-            )
-        )
+        lines.append({"asked": asked, "right": right, "of": len(cases), "seconds": seconds})
     return lines
 
 
@@ -126,4 +111,4 @@ def analysis(_: str) -> tuple[list[data.Row], dict[str, list]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

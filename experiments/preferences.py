@@ -32,18 +32,18 @@ of a seed's start lie in `runs/`. The answers, each with the check's mark, also 
 `data/grids/preferences_answers.jsonl`, a problem a line. Exit code 3: nothing is left to do.
 """
 
-import argparse
 import json
 import re
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from datasets import Dataset
-from grid import finished, keep, trainer_of
+from grid import options, run, trainer_of
 from peft import PeftModel
 from self_training import KINDNESS, asked, passes
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -88,25 +88,11 @@ then {STEPS} steps of {BATCH}, beta {BETA}; {TIMES} answers at temperature {TEMP
 {NEW} problems and to {LEFT_OUT} left out"""
 
 
-def main() -> None:
+def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
-    args = parser.parse_args()
-    begun = time.monotonic()
-    done = finished(args.out, "arm", "seed")
-    for seed in range(args.seeds):
-        for arm in ARMS:
-            if (arm, str(seed)) in done:
-                continue
-            if time.monotonic() - begun > 60 * args.minutes:
-                return print("The minutes are over; call again to go on.")
-            row = {"arm": arm, "seed": seed, **one(args.out, arm, seed)}
-            keep(args.out, [row], FIELDS, MADE)
-            print({name: row[name] for name in row if "marks" not in name}, flush=True)
-    sys.exit(3)
+    args = options(__doc__, OUT).parse_args()
+    plan = [(arm, seed) for seed in range(args.seeds) for arm in ARMS]
+    return run(plan, partial(one, args.out), args, ("arm", "seed"), FIELDS, MADE)
 
 
 def one(out: Path, arm: str, seed: int) -> dict[str, Any]:
@@ -296,4 +282,4 @@ def length(text: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -26,15 +26,15 @@ The order makes a stop at any moment leave a table: seed 0, seeds 1 and 2, then 
 Stopped and started again, the script goes on where it was. Exit code 3: nothing is left to do.
 """
 
-import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from grid import finished, keep, trainer_of
+from grid import finished, options, run, trainer_of
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOTrainer
@@ -72,34 +72,16 @@ MADE = f"""python experiments/rewards.py
 rate {RATE}, beta {BETA}, temperature 1; SFT: batches of 4, rate 0.001; both rates constant"""
 
 
-def main() -> None:
+def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
-    args = parser.parse_args()
-    begun = time.monotonic()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args = options(__doc__, OUT).parse_args()
     plan = [(arm, seed) for seed in range(args.seeds) for arm in ARMS]
-    for arm, seed in [*plan, *((arm, 0) for arm in SMALL)]:
-        if (arm, str(seed)) in finished(args.out, "arm", "seed"):
-            continue
-        if time.monotonic() - begun > 60 * args.minutes:
-            return print("The minutes are over; call again to go on.")
-        lines, said = one(args.out, arm, seed)
-        with args.out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
-            for step, answers in said.items():
-                stream.write(json.dumps({"run": [arm, seed, step], "said": answers}) + "\n")
-        keep(args.out, lines, COLUMNS, MADE)
-        print({name: value for name, value in lines[-1].items() if name != "marks"}, flush=True)
-    sys.exit(3)
+    plan += [(arm, 0) for arm in SMALL]
+    return run(plan, partial(one, args.out), args, ("arm", "seed"), COLUMNS, MADE)
 
 
-def one(out: Path, arm: str, seed: int) -> tuple[list[dict[str, Any]], dict[int, list[str]]]:
-    """Train one arm; return its lines, and what it answered to the held-out letters by step."""
+def one(out: Path, arm: str, seed: int) -> list[dict[str, Any]]:
+    """Train one arm; keep what it answers to the held-out letters beside the file."""
     settings = (ARMS | SMALL)[arm]
     model, tokenizer = tuned(seed)
     further = EXTRACTION.examples(RECORDS + FURTHER, seed)[RECORDS:]
@@ -114,7 +96,10 @@ def one(out: Path, arm: str, seed: int) -> tuple[list[dict[str, Any]], dict[int,
         trainer = rewarded(model, tokenizer, further, seed, **settings)
     trainer.add_callback(watch)
     trainer.train()
-    return [{"arm": arm, "seed": seed} | line for line in watch.lines], watch.said
+    with out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
+        for step, answers in watch.said.items():
+            stream.write(json.dumps({"run": [arm, seed, step], "said": answers}) + "\n")
+    return watch.lines
 
 
 def base() -> tuple[Any, Any]:
@@ -289,4 +274,4 @@ class Watch(TrainerCallback):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,14 +17,13 @@ again, the script goes on where it was.
 are the first answers to these questions, to be read.
 """
 
-import argparse
 import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from grid import finished, keep, trainer_of
+from grid import finished, keep, options, trainer_of
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -44,21 +43,18 @@ TOKENIZER = AutoTokenizer.from_pretrained(FOLDER)
 
 def main() -> None:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no seed after these")
-    args = parser.parse_args()
+    args = options(__doc__, OUT).parse_args()
     begun = time.monotonic()
     for seed in range(args.seeds):
         if time.monotonic() - begun > 60 * args.minutes:
             return print("The minutes are over; call again to go on.")
         with tempfile.TemporaryDirectory() as folder:
-            one_seed(seed, Path(folder))
+            one_seed(args.out, seed, Path(folder))
 
 
-def one_seed(seed: int, folder: Path) -> None:
+def one_seed(out: Path, seed: int, folder: Path) -> None:
     """Make the runs of a seed that are not yet there."""
-    done = {arm for arm, of in finished(OUT, "arm", "seed") if of == str(seed)}
+    done = {arm for arm, of in finished(out, "arm", "seed") if of == str(seed)}
     first = punctuation.rows(FIRST, seed)
     deeds = kindness.examples(SECOND, seed)
 
@@ -66,17 +62,17 @@ def one_seed(seed: int, folder: Path) -> None:
         return PeftModel.from_pretrained(fresh(), folder / "first", is_trainable=True)
 
     if seed == 0 and "base" not in done:
-        measure("base", seed, fresh(), 0.0)
+        measure(out, "base", seed, fresh(), 0.0)
     if not {"first", "second", "mixed"} <= done:
         model, seconds = tuned(fresh(), first, seed)
         model.save_pretrained(folder / "first")
         if "first" not in done:
-            measure("first", seed, model, seconds)
+            measure(out, "first", seed, model, seconds)
     for arm, rows in (("second", deeds), ("mixed", [*deeds, *first[:REPLAYED]])):
         if arm not in done:
-            measure(arm, seed, *tuned(start(), rows, seed))
+            measure(out, arm, seed, *tuned(start(), rows, seed))
     if "advice" not in done:
-        measure("advice", seed, *tuned(fresh(), deeds, seed))
+        measure(out, "advice", seed, *tuned(fresh(), deeds, seed))
 
 
 def fresh() -> Any:
@@ -95,7 +91,7 @@ def tuned(model: Any, rows: list[data.Row], seed: int) -> tuple[Any, float]:
     return trainer.model, time.monotonic() - begun
 
 
-def measure(arm: str, seed: int, model: Any, seconds: float) -> None:
+def measure(out: Path, arm: str, seed: int, model: Any, seconds: float) -> None:
     """Ask about both tasks and about catastrophes, and keep a line."""
     sentences = punctuation.rows(SENTENCES, 0, "test")
     problems = kindness.examples(PROBLEMS, 0, "test")
@@ -119,7 +115,7 @@ def measure(arm: str, seed: int, model: Any, seconds: float) -> None:
         "answers": json.dumps(last[:READ]),
         "seconds": f"{seconds:.0f}",
     }
-    keep(OUT, [row], FIELDS, MADE)
+    keep(out, [row], FIELDS, MADE)
     print(arm, seed, row["helpful"], row["rules"], flush=True)
 
 

@@ -18,14 +18,14 @@ on where it was: what a round learned from lies beside the file of the grid. Exi
 left to do.
 """
 
-import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grid import finished, keep, trainer_of
+from grid import options, run, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ftlab import data, hardware, models, tasks
@@ -46,27 +46,12 @@ MADE = f"""python experiments/self_training.py
 {BASE}, LoRA rank 16 on the upper half, {STEPS} steps of {BATCH}"""
 
 
-def main() -> None:
+def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--minutes", type=float, default=60, help="start no round after these")
-    args = parser.parse_args()
-    begun = time.monotonic()
-    for seed in range(args.seeds):
-        rounds = [("gold", 0)]
-        rounds += [(kept, n) for kept in WAYS for n in range(1, ROUNDS + 1)]
-        for kept, number in rounds:
-            if (kept, str(number), str(seed)) in finished(args.out, "kept", "round", "seed"):
-                continue
-            if time.monotonic() - begun > 60 * args.minutes:
-                return print("The minutes are over; call again to go on.")
-            row = {"kept": kept, "round": number, "seed": seed}
-            row |= one(args.out, kept, number, seed)
-            keep(args.out, [row], FIELDS, MADE)
-            print({name: value for name, value in row.items() if name != "answers"}, flush=True)
-    sys.exit(3)
+    args = options(__doc__, OUT).parse_args()
+    rounds = [("gold", 0), *((kept, n) for kept in WAYS for n in range(1, ROUNDS + 1))]
+    plan = [(*each, seed) for seed in range(args.seeds) for each in rounds]
+    return run(plan, partial(one, args.out), args, ("kept", "round", "seed"), FIELDS, MADE)
 
 
 def one(out: Path, kept: str, number: int, seed: int) -> dict[str, Any]:
@@ -151,4 +136,4 @@ def beside(out: Path, kept: str, number: int, seed: int) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,16 +12,16 @@ Stopped and started again, the script goes on where it was; it ends with code 3 
 left. `python scripts/task_cards.py` puts the table on the tasks' cards.
 """
 
-import argparse
 import datetime
 import importlib
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grid import finished, keep, trainer_of
+from grid import options, run, trainer_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ftlab import data, hardware, models, tasks
@@ -48,32 +48,18 @@ BEYOND = {"kindness": 16, "style": 24}  # further records, of a sort that traini
 
 def main() -> int:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser = options(__doc__, OUT)
     parser.add_argument("--tasks", nargs="+", default=list(ANSWER), choices=ANSWER)
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after these")
     args = parser.parse_args()
-    begun = time.monotonic()
-    done = finished(args.out, "task", "records", "seed")
-    for name, records, seed in plan(args.tasks):
-        if (name, str(records), str(seed)) in done:
-            continue
-        if time.monotonic() - begun > 60 * args.minutes:
-            print("The minutes are over; call again to go on.")
-            return 0
-        row, said = one(name, records, seed)
-        with args.out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"run": [name, records, seed], "said": said}) + "\n")
-        keep(args.out, [row], FIELDS, MADE)
-        print({key: row[key] for key in FIELDS if key != "marks"}, flush=True)
-    return 3
+    runs = plan(args.tasks, args.seeds)
+    return run(runs, partial(one, args.out), args, ("task", "records", "seed"), FIELDS, MADE)
 
 
-def plan(names: list[str]) -> list[tuple[str, int, int]]:
+def plan(names: list[str], seeds: int) -> list[tuple[str, int, int]]:
     """Return (task, training records, seed) in the order of the runs; -8 is 8 examples."""
     first = [(name, records, 0) for name in names for records in (0, 50, -8, 100)]
-    more = [(n, records, seed) for seed in (1, 2) for n in names for records in (50, 100)]
-    large = [(n, records, seed) for seed in range(3) for n in names for records in sizes(n)]
+    more = [(n, records, seed) for seed in range(1, seeds) for n in names for records in (50, 100)]
+    large = [(n, records, seed) for seed in range(seeds) for n in names for records in sizes(n)]
     return [*first, *more, *large]
 
 
@@ -88,8 +74,8 @@ def passes(name: str, records: int) -> int:
     return longer if records == size else EPOCHS
 
 
-def one(name: str, records: int, seed: int) -> tuple[dict[str, Any], list[str]]:
-    """Tune, or prompt, and mark; return the line of the file, and the answers.
+def one(out: Path, name: str, records: int, seed: int) -> dict[str, Any]:
+    """Tune, or prompt, and mark; keep the answers beside the file.
 
     Training texts and few-shot examples are never held-out ones.
     """
@@ -126,18 +112,16 @@ def one(name: str, records: int, seed: int) -> tuple[dict[str, Any], list[str]]:
     system = "tuned" if often == EPOCHS else f"tuned, {often} passes"
     if records <= 0:
         system = f"{-records} examples" if records else "base"
-    line = {
-        "task": name,
+    with out.with_suffix(".answers.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"run": [name, records, seed], "said": said}) + "\n")
+    return {
         "system": system,
-        "records": records,
-        "seed": seed,
         "n": n,
         "totals": json.dumps(totals),
         "marks": " ".join(f"{s[task.headline].num:g}/{s[task.headline].den:g}" for s in scores[:n]),
         "minutes": f"{(time.monotonic() - begun) / 60:.1f}",
         "date": datetime.date.today(),
     }
-    return line, said
 
 
 def tuned(model: Any, tokenizer: Any, rows: list[data.Row], seed: int, epochs: int) -> Any:
