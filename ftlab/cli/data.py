@@ -126,9 +126,9 @@ def doctor(
     if fix:
         mended = room.fix(data, fix)
         told = Console(stderr=True)
-        told.print(
-            f"{mended.records} records in {mended.path}; what was done: {mended.changes_path}"
-        )
+        told.print(f"{mended.records} records in {mended.path}")
+        for change in mended.changes:
+            told.print(f"  {change.done}, {len(change.lines) or 'all'} lines")
     raise typer.Exit(report.exit_code(strict=strict))
 
 

@@ -19,7 +19,6 @@ A list of words (`data/words.yaml`) finds what is worth reading; it proves nothi
 
 import functools
 import itertools
-import random
 import re
 from array import array
 from collections import Counter
@@ -30,7 +29,6 @@ from ftlab import data
 from ftlab.curation import checks_private
 from ftlab.curation.checks_private import PATTERNS
 from ftlab.curation.findings import Notes, counted
-from ftlab.curation.near_duplicates import pairs_of_words
 from ftlab.files import read_data
 from ftlab.formats import NotJsonError, loads
 
@@ -122,9 +120,6 @@ def leftovers(asked: str, answers: Sequence[str]) -> dict[str, str]:
 
 
 FEW = 20  # records below which nothing is said of shares, lengths and labels
-SAMPLE = 300  # inputs kept to measure diversity
-PHRASES = 600  # neighbouring word pairs in which the different ones are counted
-VARIED = 0.25  # the least share of different ones; ordinary prose has 0.8 and more
 LABELS = 300  # most labels in a file of labels
 LABEL_WORDS = 8  # most words in a label
 RARE = 10  # times that a label may be rarer than the commonest
@@ -135,17 +130,15 @@ SIGMAS = 5.0  # and robust standard deviations of the logarithm
 class ContentChecks:
     """Examine each record as it passes, and at the end what only the whole shows."""
 
-    def __init__(self, seed: int = 0, *, rendered: bool = False) -> None:
+    def __init__(self, *, rendered: bool = False) -> None:
         """Begin; if `rendered`, a template is examined too, which says what it has a place for."""
-        self._rendered, self._random = rendered, random.Random(seed)
+        self._rendered = rendered
         self._rare, self._several = Counter[str](), 0
         self._lines = array("Q")
         self._empty: list[tuple[int, str]] = []
         self._lengths = {"input": array("L"), "output": array("L")}
         self._forms: dict[str, array[int]] = {}
-        self._numbers: dict[str, int] | None = {}  # of the labels; None where outputs are none
-        self._label_at = array("q")  # number of each record's label, -1 when it is none
-        self._sample: list[str] = []
+        self._labels: dict[str, array[int]] = {}  # short outputs, and their lines
 
     def see(self, line: int, record: data.Row, notes: Notes) -> None:
         """Examine one record."""
@@ -188,32 +181,22 @@ class ContentChecks:
                 notes.add("hidden_text", line)
 
     def _keep(self, line: int, asked: str, answer: str) -> None:
-        """Count lengths, forms and labels; keep a sample of the inputs (reservoir sampling)."""
+        """Count lengths, forms and labels."""
         self._lines.append(line)
         self._lengths["input"].append(len(asked))
         self._lengths["output"].append(len(answer))
         self._forms.setdefault(form(answer), array("Q")).append(line)
-        if len(self._sample) < SAMPLE:
-            self._sample.append(asked)
-        elif (at := self._random.randrange(len(self._lines))) < SAMPLE:
-            self._sample[at] = asked
-        if self._numbers is not None:
-            label, number = answer.strip(), -1
-            if label and len(label) <= 100 and len(label.split()) <= LABEL_WORDS:
-                number = self._numbers.setdefault(label, len(self._numbers))
-            self._label_at.append(number)
-            if len(self._numbers) > LABELS:
-                self._numbers, self._label_at = None, array("q")
+        label = answer.strip()
+        few = len(self._labels) <= LABELS
+        if few and label and len(label) <= 100 and len(label.split()) <= LABEL_WORDS:
+            self._labels.setdefault(label, array("Q")).append(line)
 
-    def labels(self) -> Counter[str]:
+    def labels(self) -> dict[str, int]:
         """Return how often each label stands; empty where the outputs are no labels."""
-        if self._numbers is None or len(self._lines) < FEW:
-            return Counter()
-        names = list(self._numbers)
-        found = Counter(names[number] for number in self._label_at if number >= 0)
+        found, seen = {label: len(lines) for label, lines in self._labels.items()}, len(self._lines)
         repeated = sum(count for count in found.values() if count > 1)
-        enough = repeated >= 0.9 * len(self._lines) and len(found) <= len(self._lines) / 5
-        return found if enough else Counter()
+        enough = repeated >= 0.9 * seen and len(found) <= min(seen / 5, LABELS)
+        return found if seen >= FEW and enough else {}
 
     def finish(self, notes: Notes) -> dict[str, Any]:
         """Examine the whole; return facts."""
@@ -233,11 +216,6 @@ class ContentChecks:
             self._judge_labels(labels, notes)
         for name in self._lengths:
             facts[f"median_{name}s"] = self._judge_lengths(name, notes)
-        if (varied := self._varied()) is not None:
-            facts["varied"] = f"{varied:.2f}"
-            if varied < VARIED:
-                detail = f"Of {PHRASES:,} neighbouring word pairs, {varied:.0%} are different ones."
-                notes.add("low_diversity", None, detail)
         return facts
 
     def _judge_forms(self, notes: Notes) -> None:
@@ -255,24 +233,23 @@ class ContentChecks:
                     notes.add("mixed_outputs", line, f"{share:.0%} of the outputs are {name}.")
                 return
 
-    def _judge_labels(self, labels: "Counter[str]", notes: Notes) -> None:
+    def _judge_labels(self, labels: dict[str, int], notes: Notes) -> None:
         alike: dict[str, list[str]] = {}
         for label in labels:
             alike.setdefault(re.sub(r"[\W_]+", "", label).casefold(), []).append(label)
-        told, most = {}, max(labels.values())
+        most = max(labels.values())
         for bare, same in alike.items():
-            common = max(same, key=lambda x: labels[x])
+            common = max(same, key=lambda label: labels[label])
             for label in same:
                 if bare and label != common:
-                    told[label] = ("label_variants", f"For example {label!r} for {common!r}.")
+                    check, detail = "label_variants", f"For example {label!r} for {common!r}."
                 elif labels[label] * RARE <= most:
+                    check = "label_imbalance"
                     detail = f"For example {label!r}: {labels[label]}, the commonest {most:,}."
-                    told[label] = ("label_imbalance", detail)
-        names = list(self._numbers or ())
-        for line, number in zip(self._lines, self._label_at, strict=True):
-            if number >= 0 and names[number] in told:
-                check, detail = told[names[number]]
-                notes.add(check, line, detail)
+                else:
+                    continue
+                for line in self._labels[label]:
+                    notes.add(check, line, detail)
 
     def _judge_lengths(self, name: str, notes: Notes) -> int:
         """Put down lengths far from the median on a logarithmic scale; return the median."""
@@ -286,14 +263,3 @@ class ContentChecks:
             what = f"its {name} has {lengths[at]:,} characters, the median {np.exp(median):,.0f}"
             notes.add("length_outliers", self._lines[at], f"Line {self._lines[at]}: {what}.")
         return round(float(np.exp(median)))
-
-    def _varied(self) -> float | None:
-        """Return the share of different word pairs among the first 600 of the sampled inputs.
-
-        What stands in more than half of them is the instruction, and does not count.
-        """
-        found = [pairs_of_words(text) for text in self._sample]
-        seen = Counter(pair for pairs in found for pair in pairs)
-        order = self._random.sample(found, len(found))
-        kept = [p for pairs in order for p in sorted(pairs) if seen[p] <= len(found) / 2]
-        return len(set(kept[:PHRASES])) / PHRASES if len(kept) >= PHRASES else None

@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 from ftlab import data, templates
 from ftlab.curation.checks_content import ContentChecks
-from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report, counted, finding
-from ftlab.curation.mend import Change, Mended, fix, is_array, read_lines
-from ftlab.curation.near_duplicates import Repeats, leaks, repetitions
+from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report, counted
+from ftlab.curation.mend import Change, Mended, fix, read_lines
+from ftlab.curation.near_duplicates import Repeats
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.formats import NotJsonError, extra_keys, format_of, loads
 from ftlab.formats import examine as examine_row
@@ -75,29 +75,26 @@ def examine(
         from ftlab import models
 
         model = models.tokenizer(model)
-    notes = Notes()
-    formats: dict[str, array[int]] = {}
     template = None if model is None else _Rendered(model, max_length)
-    content = ContentChecks(rendered=template is not None)
-    seen = Repeats(outputs=eval_path is not None)
-    if is_array(path):
-        notes.add("json_array", None)
-    else:
-        size = Path(path).stat().st_size if Path(path).exists() else None
-        hidden = not (progress and sys.stderr.isatty())
-        with tqdm(total=size, desc="Examining", unit="B", unit_scale=True, disable=hidden) as bar:
-            for line, text in read_lines(path, notes):
-                bar.update(notes.bytes - bar.n)
-                if (read := _record(line, text, notes)) is None:
-                    continue
-                record, format = read
-                formats.setdefault(format, array("Q")).append(line)
-                seen.see(line, record)
-                content.see(line, record, notes)
-                if template is not None:
-                    template.see(line, record, notes)
-        if not notes.findings() and not seen.lines:
-            notes.add("empty_file", None)
+    notes, seen, content = Notes(), Repeats(), ContentChecks(rendered=template is not None)
+    if eval_path is not None:
+        _hold(eval_path, seen, notes)
+    formats: dict[str, array[int]] = {}
+    size = Path(path).stat().st_size if Path(path).exists() else None
+    hidden = not (progress and sys.stderr.isatty())
+    with tqdm(total=size, desc="Examining", unit="B", unit_scale=True, disable=hidden) as bar:
+        for line, text in read_lines(path, notes):
+            bar.update(notes.bytes - bar.n)
+            if (read := _record(line, text, notes)) is None:
+                continue
+            record, format = read
+            formats.setdefault(format, array("Q")).append(line)
+            seen.see(line, record, notes)
+            content.see(line, record, notes)
+            if template is not None:
+                template.see(line, record, notes)
+    if not seen.lines and not set(notes.checks()) - {"eval_bad_lines"}:
+        notes.add("empty_file")
     facts: dict[str, Any] = {"formats": {k: len(v) for k, v in sorted(formats.items())}}
     most = max(formats, key=lambda name: len(formats[name]), default="")
     for name, lines in formats.items():
@@ -109,12 +106,9 @@ def examine(
         notes.tell("no_assistant", f"{endless:,} of {notes.read:,} lines: are two roles exchanged?")
     if template is not None:
         facts |= template.finish(notes)
-    repeated = repetitions(seen, labelled=bool(content.labels()))
-    if eval_path is not None:
-        repeated |= leaks(seen, _remember(eval_path, seen, notes))
-    found = [finding(check, *lines) for check, lines in repeated.items()]
+    seen.finish(notes, labelled=bool(content.labels()))
     facts["seconds"] = round(time.perf_counter() - begun, 2)
-    return Report(os.fspath(path), notes.read, len(seen.lines), notes.findings() + found, facts)
+    return Report(os.fspath(path), notes.read, len(seen.lines), notes.findings(), facts)
 
 
 def _record(line: int, text: str, notes: Notes) -> tuple[data.Row, str] | None:
@@ -134,22 +128,19 @@ def _record(line: int, text: str, notes: Notes) -> tuple[data.Row, str] | None:
     return row, format_of(parsed) or ""
 
 
-def _remember(path: str | os.PathLike[str], train: Repeats, notes: Notes) -> Repeats:
+def _hold(path: str | os.PathLike[str], seen: Repeats, notes: Notes) -> None:
     """Read the evaluation file; its own faults are one finding."""
-    seen, faults = Repeats(like=train, outputs=True), Notes()
-    if is_array(path):
-        notes.add("eval_bad_lines", None, f"{path} is one JSON array, not lines.")
-        return seen
+    faults = Notes()
     for line, text in read_lines(path, faults):
         try:
-            seen.see(line, data.check(loads(text)))
+            seen.hold(line, data.check(loads(text)))
         except DataError as error:
             notes.add("eval_bad_lines", line, f"Line {line} of {path}: {error}")
-    if found := faults.detail("other_file"):
-        notes.add("eval_bad_lines", None, f"{path}: {found}")
-    for line in faults.lines("not_utf8") + faults.lines("huge_line"):
-        notes.add("eval_bad_lines", line, f"Line {line} of {path} cannot be read.")
-    return seen
+    for check in faults.checks():
+        if CHECKS[check].severity == "error" or check == "huge_line":
+            for number in faults.lines(check) or (None,):
+                detail = faults.detail(check) or CHECKS[check].what
+                notes.add("eval_bad_lines", number, f"{path}: {detail}")
 
 
 class _Rendered:

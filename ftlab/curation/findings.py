@@ -1,13 +1,14 @@
 """What the doctor found: findings, the notes they grow from, and the report of them all.
 
->>> report = Report("a.jsonl", 3, 2, [finding("blank_lines", [2])])
+>>> notes = Notes()
+>>> notes.add("blank_lines", 2)
+>>> report = Report("a.jsonl", 3, 2, notes.findings())
 >>> report.exit_code(strict=True), report.findings[0].severity
 (0, 'note')
 """
 
 import json
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Finding:
     """The name of the check, a key of `CHECKS`."""
     severity: str
     count: int
-    """How many lines (or files) it concerns."""
+    """How many lines it concerns; 1 where it concerns the file."""
     lines: tuple[int, ...]
     """All of them, from 1, sorted; empty where the fault is not in a line."""
     others: tuple[int, ...]
@@ -51,17 +52,6 @@ class Finding:
     """What is particular to this file: an example, figures; may be empty."""
     why: str
     mend: str
-
-
-def finding(
-    check: str, lines: Sequence[int] = (), others: Sequence[int] = (), detail: str = ""
-) -> Finding:
-    """Make a finding of a check; one without lines counts as one, for the file."""
-    severity, what, why, mend = CHECKS[check]
-    if others:
-        lines, others = zip(*sorted(zip(lines, others, strict=True)), strict=True)
-    at = tuple(sorted(lines))
-    return Finding(check, severity, len(at) or 1, at, tuple(others), what, detail, why, mend)
 
 
 def counted(kinds: Mapping[str, int]) -> str:
@@ -74,19 +64,15 @@ class Notes:
 
     def __init__(self) -> None:
         self.read = self.bytes = 0  # lines so far, and what is in them
-        self._lines: dict[str, array[int]] = {}
+        self._lines: dict[str, dict[int, int]] = {}  # check -> line -> the line it is like, or 0
         self._details: dict[str, str] = {}
 
-    def add(self, check: str, line: int | None, detail: str = "") -> None:
+    def add(self, check: str, line: int | None = None, detail: str = "", *, like: int = 0) -> None:
         """Note that a check fired in a line, None for the file; the first detail is kept."""
         self._details.setdefault(check, detail)
-        lines = self._lines.setdefault(check, array("Q"))
+        lines = self._lines.setdefault(check, {})
         if line is not None:
-            lines.append(line)
-
-    def lines(self, check: str) -> list[int]:
-        """Return the lines in which a check fired, each once."""
-        return sorted(set(self._lines.get(check, ())))
+            lines.setdefault(line, like)
 
     def tell(self, check: str, detail: str) -> None:
         """Put another detail in place of the first."""
@@ -96,13 +82,25 @@ class Notes:
         """Return the detail of a check, None if it did not fire."""
         return self._details.get(check)
 
-    def items(self) -> list[tuple[str, list[int]]]:
-        """Return each check that fired, with its lines."""
-        return [(check, self.lines(check)) for check in self._lines]
+    def lines(self, check: str) -> tuple[int, ...]:
+        """Return the lines in which a check fired, sorted."""
+        return tuple(sorted(self._lines.get(check, ())))
+
+    def checks(self) -> list[str]:
+        """Return the checks that fired."""
+        return list(self._lines)
 
     def findings(self) -> list[Finding]:
         """Return one finding for each check that fired."""
-        return [finding(name, lines, detail=self._details[name]) for name, lines in self.items()]
+        found = []
+        for check, detail in self._details.items():
+            severity, what, why, mend = CHECKS[check]
+            lines, likes = self.lines(check), self._lines[check]
+            others = tuple(likes[line] for line in lines if likes[line])
+            found.append(Finding(
+                check, severity, len(lines) or 1, lines, others, what, detail, why, mend
+            ))  # fmt: skip
+        return found
 
 
 @dataclass(frozen=True)
@@ -165,13 +163,11 @@ class Report:
 
 def _where(found: Finding) -> str:
     """Name the first lines; a repetition as "12 (like 3)"."""
-    if not found.lines:
-        return ""
     names = [str(line) for line in found.lines[:SHOWN]]
     if found.others:
-        names = [f"{a} (like {b})" for a, b in zip(found.lines, found.others, strict=True)][:SHOWN]
+        names = [f"{a} (like {b})" for a, b in zip(names, found.others, strict=False)]
     more = f", and {len(found.lines) - SHOWN:,} more" if len(found.lines) > SHOWN else ""
-    return ("line " if len(found.lines) == 1 else "lines ") + ", ".join(names) + more
+    return ("line " if len(names) == 1 else "lines ") + ", ".join(names) + more if names else ""
 
 
 def _figure(value: Any) -> str:

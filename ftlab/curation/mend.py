@@ -10,25 +10,24 @@ can be mended without judgement is mended; the rest is in the report on the copy
 
 import codecs
 import io
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ftlab import data
 from ftlab.curation.checks_content import announced, unscramble
 from ftlab.curation.checks_private import hidden, secret
-from ftlab.curation.findings import Notes
+from ftlab.curation.findings import CHECKS, Notes
 from ftlab.curation.near_duplicates import same, spoken
 from ftlab.errors import ConfigError, DataError
-from ftlab.files import foreign, read_text, utf16, write_text
-from ftlab.formats import KEYS, ROLES, NotJsonError, examine, extra_keys, format_of, loads, of_repr
+from ftlab.files import foreign, utf16
+from ftlab.formats import SHAREGPT, NotJsonError, examine, format_of, loads, of_repr, unread
 
 HUGE = 1_000_000
 """Bytes in the longest line that is examined."""
-BIGGEST = 256_000_000  # bytes of a JSON array, which must be read whole
+SIDES = ("messages", "prompt", "completion")
 _PEEK = 1 << 16
 
 
@@ -58,15 +57,18 @@ def read_lines(
             return
         stream: Any = file
         if guess and (encoding := utf16(head)):
-            notes.add("not_utf8", None)
+            notes.add("not_utf8")
             text = file.read().decode(encoding, "replace")
             stream = io.BytesIO(text.removeprefix("\ufeff").encode())
             head = stream.getvalue()[:_PEEK]
         elif kind := foreign(head):
             notes.add("other_file", None, f"It is {kind}.")
             return
+        if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+            notes.add("json_array")
+            return
         if b"\r" in head and b"\n" not in head.rstrip():
-            notes.add("carriage_returns_alone", None)
+            notes.add("carriage_returns_alone")
             stream = io.BytesIO(stream.read().replace(b"\r", b"\n"))
         blank: list[int] = []
         for number, raw in enumerate(_raw_lines(stream), start=1):
@@ -102,30 +104,13 @@ def _raw_lines(stream: BinaryIO) -> Iterator[bytes | None]:
         yield None
 
 
-def is_array(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is there, and one JSON array, over one line or many."""
-    if not Path(path).is_file():
-        return False
-    with data.opened(path) as stream:
-        head = stream.read(_PEEK).removeprefix(codecs.BOM_UTF8).lstrip()
-    if not head.startswith(b"[") or foreign(head):
-        return False
-    first, _, rest = head.partition(b"\n")
-    try:
-        json.loads(first)
-    except ValueError:
-        return True
-    return not rest.strip()  # a list alone in its line, with other lines behind: one bad line
-
-
 @dataclass(frozen=True)
 class Change:
     """One kind of change: "dropped: " or "mended: " and the name of the check."""
 
     done: str
-    count: int
     lines: tuple[int, ...]
-    """The lines of the input; those of an array's items where it was one."""
+    """The lines of the input; none where it concerns the whole file."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +119,6 @@ class Mended:
 
     path: str
     """The mended copy."""
-    changes_path: str
-    """The list of changes, as JSON, beside it."""
     format: str
     records: int
     changes: list[Change]
@@ -146,44 +129,27 @@ def fix(
 ) -> Mended:
     """Write a mended copy of a JSONL file, in the format of its records (messages if mixed).
 
-    The list of changes goes to the same name with ".changes.json"; `overwrite` replaces both.
-
     Raises:
         ConfigError: `out` is `path`, which is only read.
         DataError: `path` cannot be read or has no record that can be kept, or `out` exists.
     """
     if Path(path).resolve() == Path(out).resolve():
         raise ConfigError(f"{path} is never changed in place: choose another file to write.")
-    log = Path(f"{os.fspath(out)}.changes.json")
-    if log.exists() and not overwrite:
-        raise DataError(f"{log} exists already. Choose another name, or ask for overwriting.")
-    lines = [row for _, row in _rows(path, Notes()) if isinstance(row, dict)]
-    formats = {"messages" if row.get("tools") else format_of(row) for row in lines} - {None}
-    format = (formats.pop() if len(formats) == 1 else None) or "messages"
-    done, known = Notes(), set[int]()
-    mended = (_mended(line, row, done, known) for line, row in _rows(path, done))
-    kept = [record for record in mended if record is not None]
+    done, known, kept, formats = Notes(), set[int](), list[data.Row](), set[str]()
+    for line, parsed in _rows(path, done):
+        if (row := _mended(line, parsed, done, known)) is not None:
+            kept.append(row)
+            formats.add("messages" if row.get("tools") else format_of(parsed) or "messages")
     if not kept:
         raise DataError(f"{path} has no record that can be kept; nothing was written.")
+    format = formats.pop() if len(formats) == 1 else "messages"
     data.write(out, kept, format=format, overwrite=overwrite)
-    changes = [Change(check, len(lines), tuple(lines)) for check, lines in sorted(done.items())]
-    result = Mended(os.fspath(out), os.fspath(log), format, len(kept), changes)
-    write_text(log, json.dumps(asdict(result), indent=1) + "\n", overwrite=True)
-    return result
+    changes = [Change(check, done.lines(check)) for check in sorted(done.checks())]
+    return Mended(os.fspath(out), format, len(kept), changes)
 
 
 def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]]:
     """Yield what the JSON of each line holds; put down what is done to the file."""
-    if is_array(path):
-        if Path(path).stat().st_size > BIGGEST:
-            raise DataError(f"{path} is a JSON array too large to read whole; use: jq -c '.[]'.")
-        try:
-            items = loads(read_text(path))
-        except DataError as error:
-            raise DataError(f"{path} starts as a JSON array, and is broken: {error}.") from None
-        done.add("mended: json_array", None)
-        yield from enumerate(items, start=1)
-        return
     faults = Notes()
     for line, text in read_lines(path, faults, guess=True):
         try:
@@ -193,65 +159,48 @@ def _rows(path: str | os.PathLike[str], done: Notes) -> Iterator[tuple[int, Any]
             done.add(f"{'dropped' if meant is None else 'mended'}: {error.check}", line)
             if meant is not None:
                 yield line, meant
-    if (kind := faults.detail("other_file")) is not None:
-        raise DataError(f"{path} cannot be mended. {kind}")
-    for check, lines in faults.items():
+    for check in faults.checks():
+        if check in ("other_file", "json_array"):
+            cure = faults.detail(check) or f"It is one array: {CHECKS[check].mend}"
+            raise DataError(f"{path} cannot be mended. {cure}")
         verb = "dropped" if check in ("blank_lines", "huge_line") else "mended"
-        for number in lines or (None,):
+        for number in faults.lines(check) or (None,):
             done.add(f"{verb}: {check}", number)
 
 
 def _mended(line: int, parsed: Any, done: Notes, known: set[int]) -> data.Row | None:
     """Return the row of a line, mended; None, with the reason put down, if it is dropped."""
-    parsed = _turned(line, parsed, done)
     row, faults = examine(parsed)
-    dropped = sorted({check for check, _ in faults})
-    if not faults and secret("\n".join(turn["content"] for turn in data.conversation(row))):
-        dropped = ["secrets"]
+    dropped, turns = {check for check, _ in faults}, row.get("messages", [])
+    if any(turn["role"] == "assistant" for turn in turns) and turns[-1]["role"] == "user":
+        turns.pop()  # what nobody answered
+        dropped.discard("no_assistant")
+        done.add("mended: no_assistant", line)
+    if "unknown_role" in dropped and all(
+        turn["role"] in SHAREGPT for side in SIDES for turn in row.get(side, [])
+    ):
+        dropped.discard("unknown_role")  # of capitals or spaces alone: the row has them right
+        done.add("mended: unknown_role", line)
+    if not dropped and secret("\n".join(turn["content"] for turn in data.conversation(row))):
+        dropped = {"secrets"}
     for check in dropped:
         done.add(f"dropped: {check}", line)
     if dropped:
         return None
     if (answer := announced(data.answer(row))) is not None:
         side = "messages" if "messages" in row else "completion"
-        row = {**row, side: [*row[side][:-1], {**row[side][-1], "content": answer}]}
+        row[side][-1]["content"] = answer
         done.add("mended: preamble", line)
     for check, change in (("mojibake", unscramble), ("hidden_text", hidden)):
-        sides = {
-            side: [{**turn, "content": change(turn["content"])} for turn in row[side]]
-            for side in row.keys() & {"messages", "prompt", "completion"}
-        }
-        if any(sides[side] != row[side] for side in sides):
-            done.add(f"mended: {check}", line)
-            row = {**row, **sides}
+        for turn in (turn for side in SIDES for turn in row.get(side, [])):
+            if (better := change(turn["content"])) != turn["content"]:
+                turn["content"] = better
+                done.add(f"mended: {check}", line)
     number = same(*spoken(row))
     if number in known:
         done.add("dropped: exact_duplicates", line)
         return None
     known.add(number)
-    if extra_keys(parsed) - (parsed.keys() - KEYS[format_of(parsed) or "messages"]):
+    if unread(parsed):
         done.add("mended: extra_keys", line)
-    return row
-
-
-def _turned(line: int, row: Any, done: Notes) -> Any:
-    """Return a row with roles as they are known, and without user turns behind its last answer."""
-    row = dict(row) if isinstance(row, dict) else row
-    for name in ("messages", "conversations", "prompt", "completion"):
-        turns = row.get(name) if isinstance(row, dict) else None
-        if not isinstance(turns, list):
-            continue
-        roles = []
-        for at, turn in enumerate(turns := list(turns)):
-            key = "role" if isinstance(turn, dict) and "role" in turn else "from"
-            role = turn.get(key) if isinstance(turn, dict) else None
-            if isinstance(role, str) and role not in ROLES and role.strip().lower() in ROLES:
-                role = role.strip().lower()
-                turns[at] = {**turn, key: role}
-                done.add("mended: unknown_role", line)
-            roles.append(ROLES.get(str(role)))
-        if name in ("messages", "conversations") and "assistant" in roles and roles[-1] == "user":
-            turns = turns[: len(roles) - roles[::-1].index("assistant")]
-            done.add("mended: no_assistant", line)
-        row[name] = turns
     return row

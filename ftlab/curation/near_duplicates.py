@@ -24,6 +24,7 @@ from typing import Any
 from zlib import crc32
 
 from ftlab import data
+from ftlab.curation.findings import Notes
 
 THRESHOLD = 0.8
 BANDS, ROWS = 21, 6  # a pair with Jaccard 0.8 meets in some band with probability 0.998
@@ -74,15 +75,12 @@ class NearIndex:
     all records of one prompt would be near each other.
     """
 
-    def __init__(self, like: "NearIndex | None" = None) -> None:
-        """Make an index; `like` gives it another's scaffolding, so that the two compare."""
+    def __init__(self) -> None:
         from datasketch import MinHash
 
         self._minhash = MinHash(num_perm=PLACES, seed=1, hashfunc=lambda value: value)
         self._waiting: list[set[int]] = []
-        if like is not None:
-            like._learn()
-        self.common: set[int] | None = like.common if like else None  # once it is known
+        self._common: set[int] | None = None  # the scaffolding, once it is known
         self._numbers = array("Q")  # of the texts that were long enough to be signed
         self._rows: list[Any] = []
         self._added = 0
@@ -90,7 +88,7 @@ class NearIndex:
     def add(self, text: str) -> None:
         """Sign a text; its number is that of texts added before."""
         found = pairs_of_words(text)
-        if self.common is not None:
+        if self._common is not None:
             self._sign(found)
             return
         self._waiting.append(found)
@@ -99,11 +97,11 @@ class NearIndex:
 
     def _learn(self) -> None:
         """Settle what is scaffolding, and sign the texts that waited for it."""
-        if self.common is not None:
+        if self._common is not None:
             return
         seen = Counter(pair for found in self._waiting for pair in found)
         least = max(COMMON * len(self._waiting), 10)
-        self.common = {pair for pair, count in seen.items() if count > least}
+        self._common = {pair for pair, count in seen.items() if count > least}
         waiting, self._waiting = self._waiting, []
         for found in waiting:
             self._sign(found)
@@ -111,7 +109,7 @@ class NearIndex:
     def _sign(self, found: set[int]) -> None:
         number, self._added = self._added, self._added + 1
         # A text of scaffolding alone counts whole: such are copies of each other.
-        left = found - self.common or found if self.common else found
+        left = found - self._common or found if self._common else found
         if len(left) < LEAST:
             return
         self._minhash.clear()
@@ -128,53 +126,30 @@ class NearIndex:
         import numpy as np
 
         self._learn()
-        numbers = np.array(self._numbers, np.int64)
-        return numbers[_near(np.array(self._rows, np.uint32).reshape(-1, PLACES))]
-
-    def matches(self, other: "NearIndex") -> Any:
-        """Return pairs (number here, number in `other`) of near texts, one for each text here.
-
-        `other` was made with `like=self`, so that both leave out the same.
-        """
-        import numpy as np
-
-        self._learn()
-        other._learn()
-        known = len(other._rows)  # theirs stand first, so that ours are compared with them
-        pairs = _near(np.array([*other._rows, *self._rows], np.uint32).reshape(-1, PLACES))
-        pairs = pairs[(pairs[:, 0] < known) & (pairs[:, 1] >= known)]
-        pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
-        here, there = np.array(self._numbers, np.int64), np.array(other._numbers, np.int64)
-        return np.stack([here[pairs[:, 1] - known], there[pairs[:, 0]]], axis=1)
-
-
-def _near(rows: Any) -> Any:
-    """Return the places (earlier, later) of near signatures; `rows` is (texts, PLACES)."""
-    import numpy as np
-
-    found = [np.empty((0, 2), np.int64)]
-    for band in range(BANDS):
-        keys = np.zeros(len(rows), np.uint64)  # one number of 64 bits for each text
-        for column in rows[:, band * ROWS : (band + 1) * ROWS].T:
-            keys = (keys ^ column) * np.uint64(0x100000001B3)
-            keys ^= keys >> np.uint64(29)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])[: len(keys)]
-        first = np.repeat(starts, np.diff(np.r_[starts, len(keys)]))
-        later = np.flatnonzero(np.arange(len(keys)) > first)
-        for earlier in (first[later], later - 1):
-            found.append(np.stack([order[earlier], order[later]], axis=1))
-    candidates = np.unique(np.concatenate(found), axis=0)
-    blocks = np.array_split(candidates, len(candidates) // BLOCK + 1)
-    same = lambda pairs: (rows[pairs[:, 0]] == rows[pairs[:, 1]]).mean(axis=1)
-    return np.concatenate([pairs[same(pairs) >= THRESHOLD] for pairs in blocks])
+        rows = np.array(self._rows, np.uint32).reshape(-1, PLACES)
+        found = [np.empty((0, 2), np.int64)]
+        for band in range(BANDS):
+            keys = np.zeros(len(rows), np.uint64)  # one number of 64 bits for each text
+            for column in rows[:, band * ROWS : (band + 1) * ROWS].T:
+                keys = (keys ^ column) * np.uint64(0x100000001B3)
+                keys ^= keys >> np.uint64(29)
+            order = np.argsort(keys, kind="stable")
+            keys = keys[order]
+            starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])[: len(keys)]
+            first = np.repeat(starts, np.diff(np.r_[starts, len(keys)]))
+            later = np.flatnonzero(np.arange(len(keys)) > first)
+            for earlier in (first[later], later - 1):
+                found.append(np.stack([order[earlier], order[later]], axis=1))
+        candidates = np.unique(np.concatenate(found), axis=0)
+        blocks = np.array_split(candidates, len(candidates) // BLOCK + 1)
+        alike = lambda pairs: (rows[pairs[:, 0]] == rows[pairs[:, 1]]).mean(axis=1)
+        near = np.concatenate([pairs[alike(pairs) >= THRESHOLD] for pairs in blocks])
+        return np.array(self._numbers, np.int64)[near]
 
 
 # Records that repeat each other, contradict each other, or stand in two files.
 
 LONG = 12  # words in an output from which on it is a text of its own, and not a label
-Found = dict[str, tuple[list[int], list[int]]]  # check -> lines, and the line each is like
 
 
 def same(*texts: str) -> int:
@@ -198,103 +173,72 @@ def spoken(row: data.Row) -> list[str]:
 
 
 class Repeats:
-    """What must be remembered of the records of one file: a few numbers each, and signatures."""
+    """What repeats in a file, and what of it stands in an evaluation file, which is held first.
 
-    def __init__(self, like: "Repeats | None" = None, *, outputs: bool = False) -> None:
-        """Start a file, maybe `like` another; `outputs` signs long outputs too."""
-        # Of `long` outputs the number stands a second time; for others 0.
-        self.lines, self.inputs, self.outputs, self.long = (array("Q") for _ in range(4))
-        self.near: NearIndex = NearIndex(like.near if like else None)
-        self.near_outputs: NearIndex | None = None
-        if outputs:
-            self.near_outputs = NearIndex(like.near_outputs if like else None)
-
-    def see(self, line: int, record: data.Row) -> None:
-        """Remember one record."""
-        *said, answer = spoken(record)
-        long, number = len(answer.split()) >= LONG, same(answer)
-        values = (line, same(*said), number, number if long else 0)
-        for column, value in zip((self.lines, self.inputs, self.outputs, self.long), values):  # noqa: B905
-            column.append(value)
-        self.near.add(asked(record))
-        if self.near_outputs is not None:
-            self.near_outputs.add(answer if long else "")
-
-
-def repetitions(seen: Repeats, *, labelled: bool) -> Found:
-    """Return what repeats within one file; near inputs should agree where outputs are labels."""
-    import numpy as np
-
-    kept = (seen.lines, seen.inputs, seen.outputs)
-    lines, inputs, outputs = (np.array(column, np.uint64) for column in kept)
-    place = np.arange(len(lines))
-    mixed = inputs * np.uint64(0x9E3779B97F4A7C15) ^ outputs  # of the whole record
-    copy_of, asked_before = _first(mixed), _first(inputs)
-    pairs = seen.near.pairs()
-    pairs = pairs[inputs[pairs[:, 0]] != inputs[pairs[:, 1]]]
-    earlier, later = pairs[np.unique(pairs[:, 1], return_index=True)[1]].T
-    # A duplicate of a line that contradicts is reported once, as a duplicate.
-    against = (outputs != outputs[asked_before]) & (copy_of == place)
-    apart = (outputs[earlier] != outputs[later]) & labelled
-    return _named(
-        exact_duplicates=(lines, lines[copy_of], copy_of != place),
-        contradictions=(lines, lines[asked_before], against),
-        near_duplicates=(lines[later], lines[earlier], np.ones(len(later), bool)),
-        near_contradictions=(lines[later], lines[earlier], apart),
-    )
-
-
-def leaks(train: Repeats, held_out: Repeats) -> Found:
-    """Return lines of a training file that are like lines of an evaluation file.
-
-    An output that answers different inputs of the training file is a label, and no leak.
+    Of a record nothing is kept but a few numbers and its signature.
     """
-    import numpy as np
 
-    lines, inputs, outputs, long = (
-        np.array(x, np.uint64) for x in (train.lines, train.inputs, train.outputs, train.long)
-    )
-    there = np.array(held_out.lines, np.uint64)
-    if not len(lines) or not len(there):
-        return {}
-    at = _where(np.array(held_out.inputs, np.uint64), inputs)
-    leaked = at >= 0
-    near, like = train.near.matches(held_out.near).T
-    found = _named(leak_input=(lines, there[at], leaked),
-                   leak_input_near=(lines[near], there[like], ~leaked[near]))  # fmt: skip
-    leaked[near] = True
-    first = _first(outputs)
-    shared = np.zeros(len(lines), bool)  # by the first record of each output
-    shared[first[inputs != inputs[first]]] = True
-    own = (long != 0) & ~shared[first] & ~leaked
-    at = _where(np.array(held_out.long, np.uint64), long)
-    found |= _named(leak_output=(lines, there[at], own & (at >= 0)))
-    if train.near_outputs is not None and held_out.near_outputs is not None:
-        near, like = train.near_outputs.matches(held_out.near_outputs).T
-        which = (own & (at < 0))[near]
-        found |= _named(leak_output_near=(lines[near], there[like], which))
-    return found
+    def __init__(self) -> None:
+        self.lines, self._held = array("Q"), array("Q")
+        self._inputs, self._outputs = array("Q"), array("Q")
+        self._near = NearIndex()  # of the held records, then of the others
+        self._first: dict[int, int] = {}  # input -> place of the record that has it first
+        self._again: dict[tuple[int, int], int] = {}  # input and another output -> place
+        self._held_inputs: dict[int, int] = {}  # input -> line
+        self._held_outputs: dict[int, int] = {}
+        self._suspects: dict[int, list[int]] = {}  # long output that is held too -> places
+        self._leaked: set[int] = set()
 
+    def hold(self, line: int, record: data.Row) -> None:
+        """Remember a record of the evaluation file."""
+        *said, answer = spoken(record)
+        self._held.append(line)
+        self._held_inputs.setdefault(same(*said), line)
+        if len(answer.split()) >= LONG:
+            self._held_outputs.setdefault(same(answer), line)
+        self._near.add(asked(record))
 
-def _first(keys: Any) -> Any:
-    """Return for each key the place where it stands first."""
-    import numpy as np
+    def see(self, line: int, record: data.Row, notes: Notes) -> None:
+        """Compare a record with those before it and those held."""
+        *said, answer = spoken(record)
+        given, output, place = same(*said), same(answer), len(self.lines)
+        self.lines.append(line)
+        self._inputs.append(given)
+        self._outputs.append(output)
+        self._near.add(asked(record))
+        if (like := self._held_inputs.get(given)) is not None:
+            self._leaked.add(place)
+            notes.add("leak_input", line, like=like)
+        elif output in self._held_outputs and len(answer.split()) >= LONG:
+            self._suspects.setdefault(output, []).append(place)
+        first = self._first.setdefault(given, place)
+        if first == place:
+            return
+        other = output != self._outputs[first]
+        before = self._again.setdefault((given, output), place) if other else first
+        if before != place:
+            notes.add("exact_duplicates", line, like=self.lines[before])
+        else:
+            notes.add("contradictions", line, like=self.lines[first])
 
-    _, places, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return places[inverse]
-
-
-def _where(keys: Any, sought: Any) -> Any:
-    """Return for each number sought where it stands first among the keys, -1 if nowhere."""
-    import numpy as np
-
-    order = np.argsort(keys, kind="stable")
-    at = np.searchsorted(keys, sought, sorter=order)
-    at[at == len(keys)] = 0
-    return np.where(keys[order[at]] == sought, order[at], -1)
-
-
-def _named(**found: tuple[Any, Any, Any]) -> Found:
-    """Return the chosen lines of each check, and those that they are like, if there are any."""
-    return {check: (lines[which].tolist(), others[which].tolist())
-            for check, (lines, others, which) in found.items() if which.any()}  # fmt: skip
+    def finish(self, notes: Notes, *, labelled: bool) -> None:
+        """Put down what is near; near inputs should agree where the outputs are labels."""
+        held, known = len(self._held), set[int]()
+        for earlier, later in ((a - held, b - held) for a, b in self._near.pairs().tolist()):
+            if later < 0:
+                continue
+            line = self.lines[later]
+            if earlier < 0:
+                if later not in self._leaked:
+                    self._leaked.add(later)
+                    notes.add("leak_input_near", line, like=self._held[earlier + held])
+            elif later not in known and self._inputs[earlier] != self._inputs[later]:
+                known.add(later)
+                notes.add("near_duplicates", line, like=self.lines[earlier])
+                if labelled and self._outputs[earlier] != self._outputs[later]:
+                    notes.add("near_contradictions", line, like=self.lines[earlier])
+        for output, places in self._suspects.items():
+            # What answers different inputs is a label, and no leak.
+            if len({self._inputs[place] for place in places}) == 1:
+                for place in set(places) - self._leaked:
+                    notes.add("leak_output", self.lines[place], like=self._held_outputs[output])

@@ -101,7 +101,7 @@ FAULTS = {
         set(),
     ),
     "mixed_formats": (planted({"instruction": LONG, "output": NEAR}), [41], set()),
-    "not_an_object": ([b"[1, 2]", *clean(3), b"7"], [1, 5], set()),
+    "not_an_object": ([*clean(3), b"[1, 2]", b"7"], [4, 5], set()),
     "unknown_format": (planted({"question": "a", "answer": "b"}, {}), [41, 42], set()),
     "unknown_role": (
         planted(talk(("User", "a"), ("assistant", "b")), talk((None, "a"), ("assistant", "b"))),
@@ -284,17 +284,8 @@ FAULTS = {
         [41, 42, 43],
         set(),
     ),
-    "low_diversity": (
-        [
-            pc(f"Please book a table at {n} in the {a} hall for all of us, thanks", r["completion"])
-            for n in range(20)
-            for a, r in zip(ROOTS[:12], clean(12, n), strict=True)
-        ],
-        [],
-        set(),
-    ),
 }  # fmt: skip
-LEAKS = {"leak_input", "leak_input_near", "leak_output", "leak_output_near", "eval_bad_lines"}
+LEAKS = {"leak_input", "leak_input_near", "leak_output", "eval_bad_lines"}
 TEMPLATE = {
     "no_template", "template_refuses", "system_unsupported", "template_drops",
     "no_generation_markers", "double_bos",
@@ -314,7 +305,7 @@ def test_a_planted_fault_is_found_in_its_lines(tmp_path, check):
     found = fired(report)
     assert found.get(check) == lines
     assert report.of(check).count == (len(lines) or 1)
-    if check not in ("wrong_order", "no_assistant", "secrets", "low_diversity", "length_outliers"):
+    if check not in ("wrong_order", "no_assistant", "secrets", "length_outliers"):
         assert found.keys() - {check, "length_outliers", "mixed_formats"} == also
 
 
@@ -385,21 +376,19 @@ def test_what_is_in_both_files_leaks(tmp_path):
         pc(train[4]["prompt"], "Else."),
         pc(NEAR, "Other."),
         pc("New?", train[6]["completion"]),
-        pc("And new?", NEAR + " else"),
         b"{oops",
     ]
-    rows = [*train, pc(LONG, LONG[:99]), pc(LONG[::-1][:90], LONG + " else")]
+    rows = [*train, pc(LONG, LONG[:99])]
     report = examine(
         save(tmp_path / "a.jsonl", rows), eval_path=save(tmp_path / "b.jsonl", held_out)
     )
     assert fired(report) == {
-        "leak_input": [5], "leak_input_near": [41], "leak_output": [7], "leak_output_near": [42],
-        "eval_bad_lines": [15],
+        "leak_input": [5], "leak_input_near": [41], "leak_output": [7],
+        "eval_bad_lines": [14],
     }  # fmt: skip
     assert report.of("leak_input").others == (11,)
     assert report.of("leak_input_near").others == (12,)
     assert report.of("leak_output").others == (13,)
-    assert report.of("leak_output_near").others == (14,)
 
 
 def test_labels_in_both_files_are_no_leak(tmp_path):
@@ -725,7 +714,7 @@ def test_fix_mends_what_needs_no_judgement(tmp_path):
         "mended: preamble": [6],
         "mended: unknown_role": [7],
     }
-    assert json.loads((tmp_path / "b.jsonl.changes.json").read_text("utf-8"))["records"] == 5
+    assert mended.records == 5
     assert examine(mended.path).count("error") == 0
 
 
@@ -733,9 +722,7 @@ def test_fix_writes_one_format(tmp_path):
     rows = [pc("a", "b"), {"instruction": "c", "output": "d"}]
     mended = fix(save(tmp_path / "a.jsonl", rows), tmp_path / "b.jsonl")
     assert (mended.format, examine(mended.path).of("mixed_formats")) == ("messages", None)
-    array = tmp_path / "c.jsonl"
-    array.write_text(json.dumps(rows[1:]), "utf-8")
-    mended = fix(array, tmp_path / "d.jsonl")
+    mended = fix(save(tmp_path / "c.jsonl", rows[1:]), tmp_path / "d.jsonl")
     assert (mended.format, data.read(mended.path)) == ("alpaca", [data.example("c", "d")])
 
 
@@ -759,7 +746,7 @@ def test_fix_overwrites_nothing(tmp_path):
 def test_fix_of_a_file_without_records_writes_nothing(tmp_path, raw):
     path = tmp_path / "a.jsonl"
     path.write_bytes(raw)
-    with pytest.raises(DataError, match=r"no record|broken"):
+    with pytest.raises(DataError, match=r"no record|one array: jq"):
         fix(path, tmp_path / "b.jsonl")
     assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
     assert examine(path).exit_code() == 2

@@ -25,8 +25,8 @@ def corpus(n, seed=0):
     return [" ".join(text) for text in texts + changed]
 
 
-def index_of(texts, like=None):
-    index = NearIndex(like)
+def index_of(texts):
+    index = NearIndex()
     for text in texts:
         index.add(text)
     return index
@@ -64,14 +64,6 @@ def test_blocks_change_nothing(monkeypatch):
     whole = index_of(texts).pairs()
     monkeypatch.setattr(near_duplicates, "BLOCK", 7)
     assert len(whole) > 10 and index_of(texts).pairs().tolist() == whole.tolist()
-
-
-def test_two_indexes_are_compared():
-    train, held_out = corpus(60), corpus(60)[5::10]
-    here = index_of(train)
-    assert here.matches(index_of(held_out, like=here))[:2].tolist() == [[5, 0], [15, 1]]
-    assert here.matches(index_of(["", "a"], like=here)).shape == (0, 2)
-    assert index_of([]).matches(here).shape == (0, 2)
 
 
 def test_an_instruction_that_all_share_does_not_make_them_near():
