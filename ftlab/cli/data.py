@@ -150,7 +150,7 @@ def diversity(
 def split(
     data: Records,
     out: Path = Option(..., help="New folder."),
-    sizes: str = Option("0.8,0.1,0.1", help="Shares, or numbers of records."),
+    sizes: str = Option("0.8,0.1,0.1", help="Shares of train and test, or of train, val and test."),
     by: str | None = Option(None, help="Fields of meta; records that share a value stay together."),
     label: str | None = Option(None, help="Field of meta to stratify by, or completion."),
     near: bool = Option(True, help="Keep nearly equal inputs together."),
@@ -174,7 +174,6 @@ def mix(
         None, help="How often each record of each file is read, as 9,0.5."
     ),
     balance: str | None = Option(None, help="Field of meta whose values shall be equally many."),
-    how: str = Option("same", help="Balance up, down or to the same total."),
     size: int | None = Option(None, min=1, help="Records in all."),
     seed: Seed = 0,
 ) -> None:
@@ -192,7 +191,7 @@ def mix(
     sources = {str(path): read(path) for path in data}
     if balance is not None:
         rows = [record for source in sources.values() for record in source]
-        result = mixture.balance(rows, balance, how=how, size=size, seed=seed)
+        result = mixture.balance(rows, balance, size=size, seed=seed)
     else:
         by_file = dict(zip(sources, factors, strict=True))
         result = mixture.mix(sources, by_file, size=size, seed=seed, title="file")
@@ -202,9 +201,9 @@ def mix(
 
 
 def _numbers(text: str) -> list[float]:
-    """Read numbers between commas; whole ones stay whole."""
+    """Read numbers between commas."""
     try:
-        return [float(part) if {*".eE"} & {*part} else int(part) for part in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError:
         raise ConfigError(f"{text!r} is no list of numbers. Write them as 0.8,0.1,0.1.") from None
 

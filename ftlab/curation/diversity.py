@@ -1,16 +1,12 @@
 """Diversity: which of the inputs that a model will meet a data file covers, and which not.
 
 The *reference* is a set of records like those that the tuned model will be given. A record is a
-point: TF-IDF of words, word pairs and letter triples, reduced by a truncated SVD (latent semantic
-analysis, Deerwester et al. 1990), once for what is asked and once for what is answered. All is
-fitted on the reference alone, and it is divided into areas by k-means.
+point: the TF-IDF of its words, reduced by a truncated SVD (latent semantic analysis, Deerwester et
+al. 1990). All is fitted on the reference alone, which k-means divides into areas.
 
     coverage   share of the reference points that have a record within the distance of their own
                fifth neighbour (Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for
                Generative Models"); `expected` is what as many records drawn like it would reach
-    evenness   effective number of areas hit (exp of Shannon's entropy: Hill 1973), each weighed by
-               its data against its share of the reference, over the number of areas
-    score      sqrt(coverage * evenness), so that neither makes up for the other
 """
 
 import json
@@ -21,14 +17,13 @@ from typing import Any
 
 from ftlab import data
 from ftlab.curation.mixture import table
-from ftlab.curation.near_duplicates import asked, instruction
+from ftlab.curation.near_duplicates import asked
 from ftlab.errors import ConfigError, DataError
 
 NEIGHBOURS = 5
 LEAST = 20  # records of a reference; fewer say nothing of distances
-SIZES = (64, 32)  # dimensions: of what is asked, of what is answered
-COMMON = 0.6  # a term in more than this share of the reference is scaffolding
-EMPTY, THIN = 0.1, 0.5  # of an area's share of the reference
+SIZE = 64  # dimensions
+COMMON = 0.6  # a word in more than this share of the reference is scaffolding
 
 
 @dataclass(frozen=True)
@@ -45,12 +40,6 @@ class Area:
     missed: tuple[str, ...]
     """Inputs that no record is near, the most typical of the area first."""
 
-    @property
-    def state(self) -> str:
-        """Whether the data is there: "empty", "thin" or "hit"."""
-        ratio = self.data_share / self.share
-        return "empty" if ratio < EMPTY else "thin" if ratio < THIN else "hit"
-
 
 @dataclass(frozen=True)
 class Diversity:
@@ -62,33 +51,22 @@ class Diversity:
     coverage: float
     expected: float
     """The coverage of as many records drawn like the reference."""
-    evenness: float
-    """1 where all areas are hit in proportion."""
     beside: float
     """Share of the data that is near nothing in the reference."""
     areas: tuple[Area, ...]
-    """The empty ones first, then by how much of the reference is missed there."""
-
-    @property
-    def score(self) -> float:
-        """The square root of coverage times evenness, 0 to 1."""
-        return math.sqrt(self.coverage * self.evenness)
+    """The one of which most is missed first."""
 
     def to_json(self) -> str:
         """Return the figures and the areas as JSON."""
-        areas = [{**asdict(area), "state": area.state} for area in self.areas]
-        return json.dumps({**asdict(self), "score": self.score, "areas": areas})
+        return json.dumps(asdict(self))
 
     def __str__(self) -> str:
-        rows = [
-            [", ".join(a.terms) + (f" ({a.state})" if a.state != "hit" else ""), f"{a.share:.0%}",
-             f"{a.data_share:.0%}", f"{a.coverage:.0%}"] for a in self.areas
-        ]  # fmt: skip
+        rows = [[", ".join(a.terms), f"{a.share:.0%}", f"{a.data_share:.0%}", f"{a.coverage:.0%}"]
+                for a in self.areas]  # fmt: skip
         missed = [f"  {' '.join(a.missed[0].split())[:70]}" for a in self.areas if a.missed]
         return "\n".join([
-            f"{self.n:,} records against {self.reference:,}: score {self.score:.2f}",
-            f"coverage {self.coverage:.2f} (as many drawn like the reference: "
-            f"{self.expected:.2f}), evenness {self.evenness:.2f}",
+            f"{self.n:,} records cover {self.coverage:.2f} of {self.reference:,} (as many drawn "
+            f"like the reference: {self.expected:.2f})",
             f"{self.beside:.0%} of the records are near nothing in the reference",
             table(["area", "reference", "data", "covered"], rows),
             *(["Missed, for example:", *missed[:5]] if missed else []),
@@ -114,7 +92,6 @@ def measure(
         ConfigError: fewer than two areas.
     """
     import numpy as np
-    from scipy.stats import entropy
     from sklearn.cluster import KMeans
     from sklearn.neighbors import NearestNeighbors
 
@@ -127,8 +104,7 @@ def measure(
             f"A reference needs {LEAST} records or more to know which distances are small; got "
             f"{len(reference)}. Give a larger --reference, such as one from `ftlab synth`."
         )
-    head = instruction([asked(record) for record in reference])
-    there, here = _points(reference, records, head, seed)
+    there, here, words = _points(reference, records, seed)
     different = len(np.unique(there.round(6), axis=0))
     if different < 2:
         raise DataError("All records of the reference are the same. Give a more varied one.")
@@ -138,78 +114,46 @@ def measure(
     covered = reach <= radii
     away, nearest = near.kneighbors(here, n_neighbors=1)
 
-    k = min(areas, different, max(2, len(reference) // 10))
-    clusters = KMeans(k, n_init=4, random_state=seed).fit(there)
-    area_of = clusters.labels_
-    shares = np.bincount(area_of, minlength=k) / len(reference)
-    hit = np.bincount(clusters.predict(here), minlength=k) / len(records)
-    texts = [asked(record).removeprefix(head) for record in reference]
-    names = _terms([f"{t} {data.answer(r)}" for t, r in zip(texts, reference, strict=True)],
-                   area_of, k)  # fmt: skip
+    clusters = KMeans(
+        min(areas, different, max(2, len(reference) // 10)), n_init=4, random_state=seed
+    ).fit(there)
+    area_of, data_in = clusters.labels_, clusters.predict(here)
     found = []
-    for i in range(k):
+    for i, center in enumerate(clusters.cluster_centers_):
         missed = np.flatnonzero((area_of == i) & ~covered)
-        middle = np.linalg.norm(there[missed] - clusters.cluster_centers_[i], axis=1)
-        typical = tuple(texts[j] for j in missed[np.argsort(middle, kind="stable")][:3])
-        share = float(covered[area_of == i].mean())
-        found.append(Area(names[i], float(shares[i]), float(hit[i]), share, typical))
-    found.sort(key=lambda area: (area.state != "empty", -area.share * (1 - area.coverage)))
-    return Diversity(
-        n=len(records),
-        reference=len(reference),
-        coverage=float(covered.mean()),
-        expected=expected_coverage(len(records), len(reference)),
-        evenness=float(np.exp(entropy(hit / shares)) / k),
-        beside=float((away > radii[nearest]).mean()),
-        areas=tuple(found),
-    )
+        typical = missed[np.argsort(np.linalg.norm(there[missed] - center, axis=1), kind="stable")]
+        found.append(Area(
+            words(center), float((area_of == i).mean()), float((data_in == i).mean()),
+            float(covered[area_of == i].mean()), tuple(asked(reference[j]) for j in typical[:3]),
+        ))  # fmt: skip
+    found.sort(key=lambda area: -area.share * (1 - area.coverage))
+    expected = expected_coverage(len(records), len(reference))
+    beside = float((away > radii[nearest]).mean())
+    coverage = float(covered.mean())
+    return Diversity(len(records), len(reference), coverage, expected, beside, tuple(found))
 
 
-def _points(
-    reference: Sequence[data.Row], records: Sequence[data.Row], head: str, seed: int
-) -> tuple[Any, Any]:
-    """Return a point for each record of both, (records, dimensions), each of length 1 or 0."""
+def _points(reference: Sequence[data.Row], records: Sequence[data.Row], seed: int) -> Any:
+    """Return the points of both, (records, dimensions), and what names a point by its words."""
     import numpy as np
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_union
     from sklearn.preprocessing import normalize
 
-    how: Any = {"sublinear_tf": True, "max_df": COMMON, "min_df": 2, "max_features": 20_000}
-    blocks = []
-    for text, size in zip((lambda r: asked(r).removeprefix(head), data.answer), SIZES, strict=True):
-        vectors = make_union(
-            TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **how),
-            TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), **how),
-        )
-        try:
-            known = vectors.fit_transform([text(record) for record in reference])
-        except ValueError:  # no term tells the texts apart
-            continue
-        svd = TruncatedSVD(min(size, known.shape[1], len(reference) - 1), random_state=seed)
-        there = svd.fit_transform(known)
-        here = svd.transform(vectors.transform([text(record) for record in records]))
-        blocks.append([normalize(np.where(np.abs(x) < 1e-9, 0, x)) for x in (there, here)])
-    if not blocks:
-        return np.zeros((len(reference), 1)), np.zeros((len(records), 1))
-    there, here = (normalize(np.hstack(parts)) for parts in zip(*blocks, strict=True))
-    return there, here
-
-
-def _terms(texts: list[str], area_of: Any, k: int) -> list[tuple[str, ...]]:
-    """Name each area by four terms that its texts have more of than all have."""
-    import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(sublinear_tf=True, max_df=COMMON, token_pattern=r"[^\W\d_]{3,}")
+    texts = lambda rows: [f"{asked(row)}\n{data.answer(row)}" for row in rows]
+    vectors = TfidfVectorizer(sublinear_tf=True, max_df=COMMON, min_df=2, token_pattern=r"\w+")
     try:
-        matrix = words.fit_transform(texts)
-    except ValueError:  # texts of figures and marks
-        return [(f"area {number + 1}",) for number in range(k)]
-    names, overall = words.get_feature_names_out(), np.asarray(matrix.mean(axis=0))[0]
-    found = []
-    for number in range(k):
-        more = np.asarray(matrix[area_of == number].mean(axis=0))[0] - overall
-        best = np.argsort(-more, kind="stable")[:4]
-        found.append(tuple(str(names[i]) for i in best if more[i] > 0) or (f"area {number + 1}",))
-    return found
+        known = vectors.fit_transform(texts(reference))
+    except ValueError:  # no word tells the texts apart
+        return np.zeros((len(reference), 1)), np.zeros((len(records), 1)), None
+    svd = TruncatedSVD(min(SIZE, known.shape[1], len(reference) - 1), random_state=seed)
+    there = svd.fit_transform(known)
+    here = svd.transform(vectors.transform(texts(records)))
+    names = vectors.get_feature_names_out()
+
+    def words(point: Any) -> tuple[str, ...]:
+        weights = point @ svd.components_
+        best = np.argsort(-weights, kind="stable")[:4]
+        return tuple(str(names[i]) for i in best if weights[i] > 1e-9)
+
+    return normalize(there.round(9)), normalize(here.round(9)), words

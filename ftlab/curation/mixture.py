@@ -7,7 +7,7 @@ seed alone. Split first and up-sample the training part alone, or copies stand o
 >>> from ftlab import data
 >>> senior = [data.example(f"diff {i}", "Good.", reviewer="senior") for i in range(2)]
 >>> junior = [data.example(f"diff {i}", "LGTM", reviewer="junior") for i in range(2, 8)]
->>> print(balance(senior + junior, "reviewer", how="up"))
+>>> print(balance(senior + junior, "reviewer", size=12))
 reviewer  have  weight  records  share  each is read
 senior       2       3        6  50.0%       3 times
 junior       6       1        6  50.0%          once
@@ -77,11 +77,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return rows as plain text in columns: the first to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = (
-        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        for row in cells
-    )
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    lines = []
+    for first, *rest in cells:
+        right = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join([first.ljust(widths[0]), *right]).rstrip())
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,10 @@ def mix(
         if not sources[name]:
             raise DataError(f"The source {name!r} holds no records.")
     wanted = {name: weights[name] * len(records) for name, records in sources.items()}
-    if round(sum(wanted.values())) < 1 or (size is not None and size < 1):
-        raise ConfigError("The mixture would be empty. Raise a weight or the size.")
-    scale = 1.0 if size is None else size / sum(wanted.values())
+    total = sum(wanted.values())
+    if round(total) < 1 and (size is None or not total):
+        raise ConfigError("The mixture would be empty. Raise a weight.")
+    scale = 1.0 if size is None else size / total
     counts = _whole({name: count * scale for name, count in wanted.items()})
     chosen, rows = [], []
     for name, records in sources.items():
@@ -149,21 +150,19 @@ def mix(
 
 
 def balance(
-    records: Sequence[data.Row], field: str, *,
-    how: str = "same", size: int | None = None, seed: int = 0,
-) -> Mixture:  # fmt: skip
+    records: Sequence[data.Row], field: str, *, size: int | None = None, seed: int = 0
+) -> Mixture:
     """Mix records so that every value of a field has the same number of them.
 
     Args:
         records: what there is.
         field: of `meta`, such as "reviewer" or "slice"; or "completion".
-        how: "up" repeats until all have as many as the commonest value, "down" drops until all
-            have as few as the rarest, "same" does both and keeps the total.
-        size: records in all, instead of what `how` gives.
+        size: records in all, by default as many as there are. The commonest value's number times
+            the number of values reads each record at least once.
         seed: decides which records, and the order.
 
     Raises:
-        ConfigError: no record has the field, or there is no such way.
+        ConfigError: no record has the field.
         DataError: some records lack the field.
     """
     found = values(records, field)
@@ -176,12 +175,8 @@ def balance(
     for name, record in zip(found, records, strict=True):
         sources.setdefault(str(name), []).append(record)
     sources = dict(sorted(sources.items(), key=lambda item: (len(item[1]), item[0])))
-    sizes = list(map(len, sources.values()))
-    aims = {"up": max(sizes), "down": min(sizes), "same": len(records) / len(sizes)}
-    if how not in aims:
-        raise_unknown("way to balance", how, aims)
-    weights = {name: aims[how] / len(group) for name, group in sources.items()}
-    return mix(sources, weights, size=size, seed=seed, title=field)
+    weights = {name: 1 / len(group) for name, group in sources.items()}
+    return mix(sources, weights, size=size or len(records), seed=seed, title=field)
 
 
 def _whole(wanted: dict[str, float]) -> dict[str, int]:

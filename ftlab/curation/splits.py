@@ -17,10 +17,9 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ftlab import data
 from ftlab.curation.mixture import shuffled, strata, table, values
@@ -29,8 +28,7 @@ from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
 
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
-LEFT = "(left out)"
-SHOWN = 12  # labels in the table; the others are counted
+SHOWN = 12  # labels in the table, the commonest
 _WORDS = re.compile(r"\w+")
 
 
@@ -63,13 +61,12 @@ class Split:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".saving-") as temporary:
-                part = Path(temporary) / "split"
                 for name, records in self.parts.items():
-                    data.write(part / f"{name}.jsonl", records)
-                write_text(part / "split.txt", f"{self}\n")
+                    data.write(Path(temporary, "parts", f"{name}.jsonl"), records)
+                write_text(Path(temporary, "parts", "split.txt"), f"{self}\n")
                 if folder.exists():
                     folder.rmdir()  # Windows renames onto nothing only
-                part.rename(folder)
+                Path(temporary, "parts").rename(folder)
         except OSError as error:
             raise DataError(f"Could not write {folder}: {error.strerror or error}.") from error
         return sorted(folder.iterdir())
@@ -83,8 +80,7 @@ def split(
 
     Args:
         records: what to divide.
-        sizes: of train and test, or of train, val and test: shares that add up to 1, or whole
-            numbers of records (what is over is left out).
+        sizes: of train and test, or of train, val and test: shares that add up to 1.
         by: fields of `meta`; records with an equal value in one of them stay together. None
             takes "group" where records have one.
         label: the field by which to stratify, or "completion"; "" for none; None to take slice,
@@ -118,7 +114,7 @@ def split(
     parts: dict[str, list[data.Row]] = {name: [] for name in goals}
     for record, name in zip(records, dealt, strict=True):
         parts[name].append(record)
-    whole = Counter(part_of.values())
+    whole = dict(Counter(part_of.values()))
     if empty := next((name for name in goals if not parts[name]), None):
         raise DataError(
             f"{empty} would be empty: the {len(records):,} records hang together in "
@@ -131,16 +127,14 @@ def split(
     ]  # fmt: skip
     told = [*steps, table(["part", "wanted", "records", "share", "clusters"], rows)]
     if label:
-        seen, common = Counter(zip(labels, dealt, strict=True)), Counter(labels).most_common()
+        seen, common = Counter(zip(labels, dealt, strict=True)), Counter(labels).most_common(SHOWN)
         rows = [
             [repr(x)[1:-1][:40], f"{count:,}", *(f"{seen[x, name]:,}" for name in goals)]
-            for x, count in sorted(common[:SHOWN], key=lambda item: (-item[1], item[0]))
+            for x, count in common
         ]
         told.append(table([label, "all", *goals], rows))
-        told += [f"and {len(common) - SHOWN} more"] * (len(common) > SHOWN)
     told.append(f"Seed {seed}, " + (f"stratified by {label}." if label else "not stratified."))
-    parts.pop(LEFT, None)
-    return Split(parts, {name: whole[name] for name in parts}, "\n".join(told))
+    return Split(parts, whole, "\n".join(told))
 
 
 def clusters(
@@ -159,52 +153,45 @@ def clusters(
 
     n = len(records)
     texts = [asked(record) for record in records]
+    words = [" ".join(_WORDS.findall(t.lower())) or t for t in texts]
     steps, links, left = [f"{n:,} records"], [(i, i) for i in range(n)], n
     found = list(range(n))
-    words = [" ".join(_WORDS.findall(t.lower())) or t for t in texts]
-    columns: list[tuple[str, Any]] = [
-        *((f"the field {field}", values(records, field)) for field in by), ("equal words", words),
-        *[("nearly equal inputs", None)] * near,
-    ]  # fmt: skip
-    for what, column in columns:
-        if column is not None:
-            first: dict[str, int] = {}
-            links += [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None]
-        else:
-            order = shuffled(records, 0, "near")  # the index learns from what comes first
-            index = NearIndex()
-            for i in order:
-                index.add(texts[i])
-            links += [(order[a], order[b]) for a, b in index.pairs().tolist()]
+
+    def link(what: str, more: Iterable[tuple[int, int]]) -> None:
+        nonlocal found, left
+        links.extend(more)
         ends = np.array(links, np.int64).reshape(-1, 2).T
         graph = coo_matrix((np.ones(len(links), bool), ends), shape=(n, n))
         before, (left, component) = left, connected_components(graph, directed=False)
         found = component.tolist()
         if left < before:
             steps.append(f"- {before - left:,}  linked by {what}")
+
+    columns = {f"the field {field}": values(records, field) for field in by}
+    for what, column in (columns | {"equal words": words}).items():
+        first: dict[str, int] = {}
+        link(what, [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None])
+    if near:
+        order = shuffled(records, 0, "near")  # the index learns from what comes first
+        index = NearIndex()
+        for i in order:
+            index.add(texts[i])
+        link("nearly equal inputs", [(order[a], order[b]) for a, b in index.pairs().tolist()])
     largest = max(Counter(found).values(), default=0)
     return found, [*steps, f"= {left:,}  clusters, the largest of {largest:,}"]
 
 
 def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:
-    """Return how many records each part should have; they add up to `n`."""
-    if (names := NAMES.get(len(sizes))) is None:
+    """Return how many records each part should have, at least one; they add up to `n`."""
+    shares = all(size > 0 for size in sizes) and math.isclose(sum(sizes), 1, abs_tol=1e-6)
+    if len(sizes) not in NAMES or not shares:
         raise ConfigError(
-            f"{len(sizes)} sizes were given: {list(sizes)}. Give two (train, test) or three "
-            "(train, val, test)."
-        )
-    if all(isinstance(size, int) and size >= 1 for size in sizes):
-        if sum(sizes) > n:
-            raise ConfigError(f"The sizes add up to {sum(sizes):,}; there are {n:,} records.")
-        goals = dict(zip(names, map(int, sizes), strict=True))
-        return goals if sum(sizes) == n else goals | {LEFT: n - sum(goals.values())}
-    if not all(size > 0 for size in sizes) or not math.isclose(sum(sizes), 1, abs_tol=1e-6):
-        raise ConfigError(
-            f"The sizes are {list(sizes)}. Give shares above 0 that add up to 1, as 0.8 0.1 0.1, "
-            "or whole numbers of records, as 800 100 100."
+            f"The sizes are {list(sizes)}. Give two (train, test) or three (train, val, test) "
+            "shares above 0 that add up to 1, as 0.8 0.1 0.1."
         )
     if n < len(sizes):
         raise DataError(f"{n} records cannot make {len(sizes)} parts.")
+    names = NAMES[len(sizes)]
     ends = [round(n * sum(sizes[:i]) + 1e-9) for i in range(len(sizes) + 1)]
     goals = {name: ends[i + 1] - ends[i] for i, name in enumerate(names)}
     for name in names:

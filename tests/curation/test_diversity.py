@@ -1,6 +1,5 @@
 import functools
 import json
-import math
 import random
 
 import numpy as np
@@ -32,22 +31,19 @@ def test_the_areas_are_the_themes():
     assert found == {frozenset(theme.split()) for theme in THEMES}
 
 
-def test_lopsided_data_scores_worse_than_spread_data_of_the_same_size():
+def test_lopsided_data_covers_less_than_spread_data_of_the_same_size():
     one, two, four = (on(themed(60, 1, THEMES[:n])) for n in (1, 2, 4))
-    assert one.score < two.score < four.score and four.score > 1.3 * one.score
-    assert one.evenness == pytest.approx(0.25) and 0.1 < one.coverage < 0.4
-    assert [area.state for area in one.areas] == ["empty"] * 3 + ["hit"]
+    assert one.coverage < two.coverage < four.coverage and 0.1 < one.coverage < 0.4
     asked = {data.prompt(row)[0]["content"] for row in WORLD}
     for area in one.areas[:3]:
         assert set(area.missed) <= asked and area.data_share == 0
-    assert "(empty)" in str(one) and area.missed[0][:60] in str(one)
+    assert area.missed[0][:60] in str(one)
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_figures_are_shares_and_add_up(n):
     result = on(themed(60, 2, THEMES[:n]))
-    assert result.score == pytest.approx(math.sqrt(result.coverage * result.evenness))
-    for figure in (result.coverage, result.evenness, result.expected, result.beside):
+    for figure in (result.coverage, result.expected, result.beside):
         assert 0 <= figure <= 1 + 1e-9
     assert sum(area.share for area in result.areas) == pytest.approx(1)
     assert sum(area.data_share for area in result.areas) == pytest.approx(1)
@@ -59,7 +55,7 @@ def test_data_drawn_like_the_reference_reaches_the_expected_coverage():
     found = [on(themed(40, seed)).coverage for seed in range(10, 20)]
     assert np.mean(found) == pytest.approx(expected_coverage(40, 200), abs=0.1)
     whole = on(WORLD)
-    assert whole.coverage == 1.0 and whole.beside == 0 and whole.score == pytest.approx(1)
+    assert whole.coverage == 1.0 and whole.beside == 0
 
 
 def test_more_records_never_cover_less():
@@ -76,8 +72,8 @@ def test_an_instruction_before_every_input_changes_nothing():
         data.example("Sort this fruit:\n\n" + data.prompt(r)[0]["content"], "ok") for r in plain
     ]
     one, two = (measure(rows[:20], rows) for rows in (plain, cued))
-    assert two.score == pytest.approx(one.score) and two == measure(cued[:20], cued)
-    assert not any("Sort this" in text for area in two.areas for text in area.missed)
+    assert two.coverage == pytest.approx(one.coverage) and two == measure(cued[:20], cued)
+    assert not any("sort" in area.terms for area in two.areas)
 
 
 def test_bad_input_is_told():
@@ -108,9 +104,9 @@ def test_the_command_prints_and_refuses(command, tmp_path):
     data.write(file, themed(30, 1, THEMES[:1]))
     data.write(reference, WORLD)
     code, out, _ = command("diversity", file, "--reference", reference, "--areas", 4)
-    assert code == 0 and "(empty)" in out and "score 0." in out
+    assert code == 0 and "records cover 0." in out
     code, out, _ = command("diversity", file, "--reference", reference, "--json")
     told = json.loads(out)
-    assert code == 0 and told["n"] == 30 and told["areas"][0]["state"] == "empty"
+    assert code == 0 and told["n"] == 30 and told["areas"][0]["data_share"] == 0
     code, _, err = command("diversity", file)
     assert code == 2 and "--reference" in err

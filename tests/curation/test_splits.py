@@ -82,7 +82,7 @@ def singles(n, labels):
 @pytest.mark.parametrize(
     ("n", "sizes", "wanted"),
     [(100, [0.8, 0.1, 0.1], [80, 10, 10]), (7, [0.5, 0.5], [4, 3]), (3, [0.8, 0.1, 0.1], [1] * 3),
-     (101, [0.9, 0.1], [91, 10]), (50, [20, 10, 5], [20, 10, 5]), (50, [25, 25], [25, 25])],
+     (101, [0.9, 0.1], [91, 10])],
 )  # fmt: skip
 def test_records_without_siblings_give_exact_sizes(n, sizes, wanted):
     assert [len(p) for p in split(singles(n, "ab"), sizes).parts.values()] == wanted
@@ -161,20 +161,19 @@ def test_the_doctor_finds_no_leak(tmp_path):
 
 def test_arithmetic_adds_up():
     made = pool(2)
-    result = split(made, [40, 10, 5])
+    result = split(made, [0.7, 0.2, 0.1])
     lines = str(result).splitlines()
     linked = sum(int(line.split()[1]) for line in lines if line.startswith("- "))
     whole = int(next(line for line in lines if line.startswith("= ")).split()[1])
     rows = [line.split() for line in lines]
     at = next(i for i, row in enumerate(rows) if row[0] == "part")
-    assert whole == len(made) - linked == sum(int(row[-1]) for row in rows[at + 1 : at + 5])
-    assert "left out" in str(result) and "(left out)" not in result.parts
+    assert whole == len(made) - linked == sum(int(row[-1]) for row in rows[at + 1 : at + 4])
 
 
 @pytest.mark.parametrize(
     ("sizes", "said"),
-    [([1.0], "two"), ([0.5, 0.6], "add up to 1"), ([0.9, 0.1, 0], "above 0"), ([90, 20], "110"),
-     ([0.5, 50], "whole numbers"), ([float("nan"), 0.5], "above 0"), ([-1, 2], "above 0")],
+    [([1.0], "two"), ([0.5, 0.6], "add up to 1"), ([0.9, 0.1, 0], "above 0"),
+     ([float("nan"), 0.5], "above 0"), ([-1, 2], "above 0")],
 )  # fmt: skip
 def test_sizes_that_make_no_sense(sizes, said):
     with pytest.raises(ConfigError, match=said):
