@@ -70,15 +70,14 @@ from trl import SFTTrainer
 
 folder = models.get(BASE)
 tokenizer = AutoTokenizer.from_pretrained(folder)
+base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
 
 
 def fresh():
-    """The base, untouched."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    return model.to(PROFILE.device)
+    """The base, untouched. An adapter freezes its weights, so all copies share them."""
+    return copy.deepcopy(base, {id(weight): weight for weight in base.parameters()})
 
 
-base = fresh()
 RATE = ftlab.learning_rate("lora", base.num_parameters()).high
 USUAL = {"learning_rate": RATE, "num_train_epochs": 2, "seed": SEED}
 USUAL |= {"per_device_train_batch_size": 4}
