@@ -1,10 +1,10 @@
 """Exercises that run the learner's code and answer each usual mistake by name.
 
-An exercise is plain data beside its lesson (`ftlab/teaching/lesson03.py`): the reference solution,
-the hidden cases, and the usual mistakes, each one written as the wrong function that makes it. Its
-title, its hints and what helps against each mistake are in `data/exercises/`, a file a lesson. A
-learner's function is run on the cases; when it behaves as one of the wrong functions does, the
-answer is that mistake's message.
+The reference solution and the hidden cases stand in the lesson's module
+(`ftlab/teaching/lesson03.py`); the title, the hints and the usual mistakes in `data/exercises/`, a
+file a lesson. A mistake is a wrong function: the solution with other words in it. A learner's
+function is run on the cases; when it behaves as one of the wrong functions does, the answer is that
+mistake's message.
 
 >>> double = Exercise(
 ...     id="99.1",
@@ -23,11 +23,12 @@ True
 import contextlib
 import copy
 import importlib
+import inspect
 import io
 import math
 import pkgutil
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -63,23 +64,57 @@ class Exercise:
     mistakes: tuple[Mistake, ...] = ()
     tolerance: float = 1e-6
     """How far numbers may be off, relatively."""
-    view: Callable[[Any], Any] | None = None
-    """What counts of a returned object, such as a LoraConfig; without it, all of it does."""
+    view: Callable[[Any], Any] | Sequence[str] | None = None
+    """What counts of a returned object: a function's figure of it, or, as of a LoraConfig, only the
+    attributes named; without it, all of it does."""
 
 
-def exercise(id: str, *, solution: Any, mistakes: Mapping[str, Any], **more: Any) -> Exercise:
+def exercise(
+    id: str, *, solution: Any, mistakes: Mapping[str, Any] | None = None, **more: Any
+) -> Exercise:
     """Return an exercise whose words are those of `data/exercises/`.
+
+    A mistake stands there by its name, in one of two forms:
+
+        it adds up: {says: Divide by their number., change: {" / len(numbers)": ""}}
+        it is negative: {says: Drop the minus., returns: -mean(numbers)}
+
+    `change` has what stands in the solution's text -> what stands there instead. `returns` is an
+    expression of the solution's arguments and of the names of the lesson's module.
 
     Args:
         id: the words are found by it.
-        solution: the reference.
-        mistakes: the name of each usual mistake -> the code (or a value) that makes it. The names
-            are those that the file has a message for.
+        solution: the reference, a function where mistakes are written in one of these forms.
+        mistakes: name -> the code (or a value) that makes a mistake of which the file has the
+            message alone.
         more: `cases`, `tolerance`, `view`; see `Exercise`.
     """
     words = read_data(f"exercises/{id[:2]}.yaml")[id]
-    made = tuple(Mistake(name, wrong, words["mistakes"][name]) for name, wrong in mistakes.items())
+    made = tuple(
+        Mistake(name, (mistakes or {})[name], told)
+        if isinstance(told, str)
+        else Mistake(name, _mistaken(solution, **told), told["says"])
+        for name, told in words["mistakes"].items()
+    )
     return Exercise(id, words["title"], words["hints"], solution, mistakes=made, **more)
+
+
+def _mistaken(
+    solution: Any, says: str, change: Mapping[str, str] | None = None, returns: str = ""
+) -> Any:
+    """Return the solution with changed words, or a function of its arguments that returns this."""
+    if returns:
+        signature = inspect.signature(solution)
+        bare = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
+        return eval(f"lambda {', '.join(map(str, bare))}: {returns}", solution.__globals__)
+    text = inspect.getsource(solution)
+    for old, new in (change or {}).items():
+        if old not in text:
+            raise ConfigError(f"{solution.__name__} has no {old!r} to change, for: {says}")
+        text = text.replace(old, new)
+    made: dict[str, Any] = {}
+    exec(text, solution.__globals__, made)
+    return made[solution.__name__]
 
 
 class Client:
@@ -255,8 +290,15 @@ def _call(function: Callable[..., Any], case: tuple[Any, ...], view: Any = None)
         return _Call(error=error, printed=printed.getvalue())
     if view is not None and value is not None and value is not ...:
         with contextlib.suppress(Exception):  # what cannot be viewed is shown as it is
-            value = view(value)
+            value = view(value) if callable(view) else _parts(value, view)
     return _Call(value=value, printed=printed.getvalue())
+
+
+def _parts(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return an object's attributes by name; the order of a collection does not count."""
+    found = {name: getattr(value, name) for name in names}
+    many = (list, tuple, set, range)
+    return {name: sorted(one) if isinstance(one, many) else one for name, one in found.items()}
 
 
 def _alike(one: _Call, other: _Call, tolerance: float) -> bool:

@@ -8,13 +8,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ftlab.teaching.exercises import exercise
-
-if TYPE_CHECKING:
-    from peft import LoraConfig
-    from trl import DPOConfig
 
 Row = dict[str, Any]
 SIDES = ("chosen", "rejected")
@@ -62,52 +58,34 @@ def _fault(row: Row) -> str:
     return ""
 
 
-# 09.1
+# The exercises.
 
 
-def _pair(prompt: Any, chosen: str, rejected: str) -> Row:
-    sides = zip(SIDES, (chosen, rejected), strict=True)
-    return {"prompt": prompt} | {k: [{"role": "assistant", "content": text}] for k, text in sides}
-
-
-def _preference(prompt: Any, answers: list[str], marks: list[int]) -> Row | None:
+def _pair(prompt: Any, answers: list[str], marks: list[int]) -> Row | None:
     if len(set(marks)) < 2:
         return None
-    return _pair(prompt, answers[marks.index(1)], answers[marks.index(0)])
-
-
-def _changed(prompt: Any, answers: list[str], marks: list[int], how: str) -> Row | None:
-    """Return the pair with one of the usual mistakes."""
-    row = _preference(prompt, answers, marks)
-    if row is None:
-        return None if how != "ties" else _pair(prompt, answers[0], answers[-1])
-    if how == "exchanged":
-        return row | {"chosen": row["rejected"], "rejected": row["chosen"]}
-    if how == "texts":
-        return row | {side: row[side][0]["content"] for side in SIDES}
-    return row | ({side: [*prompt, *row[side]] for side in SIDES} if how == "repeated" else {})
-
-
-# 09.2
+    chosen, rejected = answers[marks.index(1)], answers[marks.index(0)]
+    return {
+        "prompt": prompt,
+        "chosen": [{"role": "assistant", "content": chosen}],
+        "rejected": [{"role": "assistant", "content": rejected}],
+    }
 
 
 def _dpo_loss(
     chosen: float, rejected: float, ref_chosen: float, ref_rejected: float, beta: float
 ) -> float:
-    return math.log(1 + math.exp(-beta * ((chosen - ref_chosen) - (rejected - ref_rejected))))
+    margin = (chosen - ref_chosen) - (rejected - ref_rejected)
+    return math.log(1 + math.exp(-beta * margin))
 
 
-# 09.3
-
-
-def _careful(rate: float, **changed: Any) -> "DPOConfig":
+def _careful(rate: float) -> Any:
     import ftlab
 
-    usual: Row = {
-        "learning_rate": rate, "beta": 0.1, "precompute_ref_log_probs": True,
-        "loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.2],
-    }  # fmt: skip
-    return ftlab.dpo_config(**usual | changed)
+    return ftlab.dpo_config(
+        learning_rate=rate, beta=0.1, precompute_ref_log_probs=True,
+        loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.2],
+    )  # fmt: skip
 
 
 def _what_counts(args: Any) -> Row:
@@ -120,44 +98,26 @@ def _what_counts(args: Any) -> Row:
     }  # fmt: skip
 
 
-# 09.4
-
-
-def _matched(
-    answers: list[str], worth: list[float], most: float, *, size: Any = lambda text: text.split(),
-    apart: Any = abs,
-) -> tuple[str, str] | None:  # fmt: skip
+def _matched(answers: list[str], worth: list[float], most: float) -> tuple[str, str] | None:
+    lengths = [len(answer.split()) for answer in answers]
     places = range(len(answers))
     couples = [
         (worth[i] - worth[j], i, j)
         for i in places
         for j in places
-        if apart(len(size(answers[i])) - len(size(answers[j]))) <= most
+        if abs(lengths[i] - lengths[j]) <= most
     ]
     gap, better, worse = max(couples, default=(0, 0, 0))
     return (answers[better], answers[worse]) if gap > 0 else None
 
 
-# 09.5
-
-
-def _reward_adapter(targets: list[str], layers: list[int], **changed: Any) -> "LoraConfig":
+def _reward_adapter(targets: list[str], layers: list[int]) -> Any:
     from peft import LoraConfig
 
-    usual: Row = {
-        "r": 8, "lora_alpha": 16, "task_type": "SEQ_CLS", "modules_to_save": ["score"],
-        "target_modules": targets, "layers_to_transform": layers,
-    }  # fmt: skip
-    return LoraConfig(**usual | changed)
-
-
-def _what_a_reward_needs(config: Any) -> Row:
-    """Return what the exercise asks of a LoraConfig."""
-    return {
-        "r": config.r, "alpha": config.lora_alpha, "task": config.task_type,
-        "head": list(config.modules_to_save or ()),
-        "where": [sorted(config.target_modules or ()), config.layers_to_transform],
-    }  # fmt: skip
+    return LoraConfig(
+        r=8, lora_alpha=16, task_type="SEQ_CLS", modules_to_save=["score"],
+        target_modules=targets, layers_to_transform=layers,
+    )  # fmt: skip
 
 
 _ASK = [{"role": "user", "content": "The bag tore. What now?"}]
@@ -174,54 +134,16 @@ _LENGTHS = [
 EXERCISES = (
     exercise(
         "09.1",
-        solution=_preference,
+        solution=_pair,
         cases=(
             (_ASK, _TEXTS, [0, 1, 0, 1]),
             (_ASK, _TEXTS, [1, 1, 0, 1]),
             (_ASK, _TEXTS, [1, 1, 1, 1]),
             (_ASK, _TEXTS, [0, 0, 0, 0]),
         ),
-        mistakes={
-            "chosen and rejected are exchanged": lambda p, a, m: _changed(p, a, m, "exchanged"),
-            "the answers are texts": lambda p, a, m: _changed(p, a, m, "texts"),
-            "the answers repeat the prompt": lambda p, a, m: _changed(p, a, m, "repeated"),
-            "ties give a pair": lambda p, a, m: _changed(p, a, m, "ties"),
-            "ties stop it": lambda p, a, m: _pair(p, a[m.index(1)], a[m.index(0)]),
-        },
     ),
-    exercise(
-        "09.2",
-        solution=_dpo_loss,
-        cases=_NUMBERS,
-        mistakes={
-            "the reference is missing": lambda c, r, rc, rr, beta: _dpo_loss(c, r, 0, 0, beta),
-            "beta is missing": lambda c, r, rc, rr, beta: _dpo_loss(c, r, rc, rr, 1),
-            "the margin has the wrong sign": lambda c, r, rc, rr, beta: _dpo_loss(
-                r, c, rr, rc, beta
-            ),
-            "the minus is missing": lambda c, r, rc, rr, beta: -_dpo_loss(c, r, rc, rr, beta),
-            "the log is missing": lambda c, r, rc, rr, beta: math.exp(
-                -_dpo_loss(c, r, rc, rr, beta)
-            ),
-        },
-    ),
-    exercise(
-        "09.3",
-        solution=_careful,
-        cases=((1e-4,), (5e-6,)),
-        view=_what_counts,
-        mistakes={
-            "SFT took the place of DPO": lambda rate: _careful(
-                rate, loss_type=["sft"], loss_weights=None
-            ),
-            "both losses weigh alike": lambda rate: _careful(rate, loss_weights=None),
-            "the weights are exchanged": lambda rate: _careful(rate, loss_weights=[0.2, 1.0]),
-            "SFT is missing": lambda rate: _careful(rate, loss_type=["sigmoid"], loss_weights=None),
-            "the reference is computed in every step": lambda rate: _careful(
-                rate, precompute_ref_log_probs=False
-            ),
-        },
-    ),
+    exercise("09.2", solution=_dpo_loss, cases=_NUMBERS),
+    exercise("09.3", solution=_careful, cases=((1e-4,), (5e-6,)), view=_what_counts),
     exercise(
         "09.4",
         solution=_matched,
@@ -231,39 +153,12 @@ EXERCISES = (
             (_LENGTHS, [1.0, 1.0, 1.0, 1.0, 1.0], 9),
             (_LENGTHS[1:3], [0.0, 1.0], 3),
         ),
-        mistakes={
-            "length does not count": lambda answers, worth, most: _matched(
-                answers, worth, math.inf
-            ),
-            "letters are counted": lambda answers, worth, most: _matched(
-                answers, worth, most, size=lambda text: text
-            ),
-            "a better answer may be much shorter": lambda answers, worth, most: _matched(
-                answers, worth, most, apart=lambda gap: gap
-            ),
-            "the worse answer comes first": lambda answers, worth, most: (
-                (found := _matched(answers, worth, most)) and found[::-1]
-            ),
-        },
     ),
     exercise(
         "09.5",
         solution=_reward_adapter,
         cases=((["q_proj", "v_proj"], [2, 3]), (["up_proj"], [7])),
-        view=_what_a_reward_needs,
-        mistakes={
-            "the head is left out": lambda targets, layers: _reward_adapter(
-                targets, layers, modules_to_save=None
-            ),
-            "the task is that of a causal LM": lambda targets, layers: _reward_adapter(
-                targets, layers, task_type="CAUSAL_LM"
-            ),
-            "the head gets an adapter": lambda targets, layers: _reward_adapter(
-                [*targets, "score"], layers, modules_to_save=None
-            ),
-            "the layers are not given": lambda targets, layers: _reward_adapter(
-                targets, layers, layers_to_transform=None
-            ),
-        },
+        view=("r", "lora_alpha", "task_type", "modules_to_save", "target_modules",
+              "layers_to_transform"),
     ),
-)
+)  # fmt: skip

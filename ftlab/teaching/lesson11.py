@@ -5,7 +5,6 @@
 """
 
 import re
-from functools import partial
 from typing import Any
 
 from ftlab.teaching.exercises import Client, exercise
@@ -33,20 +32,25 @@ def _endpoint(restored: str) -> Client:
     return Client(respond, f"client of {restored!r}")
 
 
-def _eight_bits(block: list[float], top: float | None = None) -> list[float]:
-    scale = (top or max(abs(x) for x in block)) / 127
+def _eight_bits(block: list[float]) -> list[float]:
+    scale = max(abs(x) for x in block) / 127
     return [round(x / scale) * scale for x in block]
 
 
-def _ask(client: Any, model: str, messages: Any, **options: Any) -> tuple[str, str]:
-    wanted = {"temperature": 0, "max_tokens": 60} | options
-    wanted = {name: value for name, value in wanted.items() if value is not None}
-    (choice,) = client.chat.completions.create(model=model, messages=messages, **wanted).choices
+def _ask(client: Any, model: str, messages: Any) -> tuple[str, str]:
+    reply = client.chat.completions.create(
+        model=model, messages=messages, temperature=0, max_tokens=60
+    )
+    choice = reply.choices[0]
     return choice.message.content, choice.finish_reason
 
 
-def _modelfile(file: str, system: str, ends: list[str], heat: str = "0") -> str:
-    lines = [f"FROM {file}", f'SYSTEM "{system}"', f"PARAMETER temperature {heat}"]
+def _cost(seconds: float, per_hour: float, share: float) -> float:
+    return 1000 * seconds / 3600 * per_hour / share
+
+
+def _modelfile(file: str, system: str, ends: list[str]) -> str:
+    lines = [f"FROM {file}", f'SYSTEM "{system}"', "PARAMETER temperature 0"]
     return "\n".join(lines + [f'PARAMETER stop "{end}"' for end in ends])
 
 
@@ -63,55 +67,17 @@ def _directives(text: Any) -> Any:
 
 
 _BLOCKS = ([0.02, -0.5, 0.31, 0.001], [-3.0, 0.51, 1.12, 0.35, 2.2], [0.9, -0.252, 0.31, -0.667])
+_ANSWERS = ("Who is she?", "Who is she, and who is he, and where are they going?")
 _ENDS = ["<|im_end|>", "<|endoftext|>"]
 
 EXERCISES = (
-    exercise(
-        "11.1",
-        solution=_eight_bits,
-        cases=tuple((block,) for block in _BLOCKS),
-        mistakes={
-            "whole numbers are returned": lambda b: [round(x / max(map(abs, b)) * 127) for x in b],
-            "the largest is taken with its sign": lambda block: _eight_bits(block, max(block)),
-            "it cuts off instead of rounding": lambda block: [
-                int(x / (max(map(abs, block)) / 127)) * (max(map(abs, block)) / 127) for x in block
-            ],
-            "the scale has 255 steps to one side": lambda block: _eight_bits(
-                block, max(map(abs, block)) * 127 / 255
-            ),
-        },
-    ),
+    exercise("11.1", solution=_eight_bits, cases=tuple((block,) for block in _BLOCKS)),
     exercise(
         "11.2",
         solution=_ask,
-        cases=(
-            (_endpoint("Who is she?"), "mine", MESSAGES),
-            (_endpoint("Who is she, and who is he, and where are they going?"), "mine", MESSAGES),
-        ),
-        mistakes={
-            "the temperature is left to the server": partial(_ask, temperature=None),
-            "the length is left to the server": partial(_ask, max_tokens=None),
-            "only the last message is sent": lambda client, model, messages: _ask(
-                client, model, messages[-1:]
-            ),
-            "the text alone is returned": lambda client, model, messages: _ask(
-                client, model, messages
-            )[0],
-        },
+        cases=tuple((_endpoint(answer), "mine", MESSAGES) for answer in _ANSWERS),
     ),
-    exercise(
-        "11.3",
-        solution=lambda seconds, per_hour, share: 1000 * seconds / 3600 * per_hour / share,
-        cases=((0.5, 1.2, 0.25), (2.0, 3.0, 1.0), (0.1, 0.4, 0.5)),
-        mistakes={
-            "hours without work are not paid": lambda s, hour, share: 1000 * s / 3600 * hour,
-            "it is multiplied by the share": lambda s, hour, share: 1000 * s / 3600 * hour * share,
-            "it is the price of one answer": lambda s, hour, share: s / 3600 * hour / share,
-            "the price is taken for one of a minute": lambda s, hour, share: (
-                1000 * s / 60 * hour / share
-            ),
-        },
-    ),
+    exercise("11.3", solution=_cost, cases=((0.5, 1.2, 0.25), (2.0, 3.0, 1.0), (0.1, 0.4, 0.5))),
     exercise(
         "11.4",
         solution=_modelfile,
@@ -120,16 +86,5 @@ EXERCISES = (
             ("/models/q8.gguf", "Name the topic.", ["<|eot_id|>", "<|end_of_text|>"]),
         ),
         view=_directives,
-        mistakes={
-            "only the first end stops": lambda f, s, e: _modelfile(f, s, e[:1]),
-            "nothing stops": lambda file, system, ends: _modelfile(file, system, []),
-            "all ends are one stop": lambda f, s, e: _modelfile(f, s, [" ".join(e)]),
-            "the temperature is Ollama's own": lambda file, system, ends: _modelfile(
-                file, system, ends
-            ).replace("PARAMETER temperature 0\n", ""),
-            "the system text is missing": lambda file, system, ends: "\n".join(
-                line for line in _modelfile(file, system, ends).splitlines() if "SYSTEM" not in line
-            ),
-        },
     ),
 )

@@ -11,8 +11,6 @@
 """
 
 import random
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from ftlab import data
@@ -113,7 +111,7 @@ def with_bos() -> Any:
     return tokenizer
 
 
-# The solutions and the mistakes, as functions.
+# The exercises.
 
 
 def _shipped() -> Any:
@@ -125,23 +123,8 @@ def _shipped() -> Any:
     return tokenizer
 
 
-def _own_pad(tokenizer: Any, pad: str = "<|endoftext|>") -> Any:
-    tokenizer.pad_token = pad
-    return tokenizer
-
-
-def _new_pad(tokenizer: Any) -> Any:
-    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
-    return tokenizer
-
-
-def _no_pad(tokenizer: Any) -> Any:
-    tokenizer.pad_token = None
-    return tokenizer
-
-
-def _no_end(tokenizer: Any) -> Any:
-    tokenizer.eos_token = "<|endoftext|>"
+def _own_pad(tokenizer: Any) -> Any:
+    tokenizer.pad_token = "<|endoftext|>"
     return tokenizer
 
 
@@ -155,70 +138,39 @@ def _what_ends_and_fills(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def _prompt(tokenizer: Any, messages: Any, opening: bool = True, special: bool = False) -> Any:
-    text = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=opening
-    )  # fmt: skip
-    return tokenizer(text, add_special_tokens=special)["input_ids"]
+def _prompt(tokenizer: Any, messages: Any) -> Any:
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def _bare(tokenizer: Any, messages: Any) -> Any:
-    return tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"]
-
-
-def _settings(rate: float, **others: Any) -> Any:
+def _settings(rate: float) -> Any:
     from trl import SFTConfig
 
-    chosen = {"learning_rate": rate, "max_length": None, "assistant_only_loss": True}
-    return SFTConfig(output_dir="runs/sft", bf16=False, **chosen | others)
+    return SFTConfig(
+        learning_rate=rate, max_length=None, assistant_only_loss=True, bf16=False,
+        output_dir="runs/sft",
+    )  # fmt: skip
 
 
-def _what_counts(config: Any) -> dict[str, Any]:
-    return {
-        "learning rate": config.learning_rate,
-        "max_length": config.max_length,
-        "only the assistant's turns": config.assistant_only_loss,
-        "packing": config.packing,
-    }
+def _treat_a(patient: dict[str, Any]) -> dict[str, Any]:
+    patient["settings"]["max_length"] = None
+    return patient
 
 
-def _changed(project: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    project["settings"] |= settings
-    return project
+def _treat_b(patient: dict[str, Any]) -> dict[str, Any]:
+    bad = leaks(patient["train"], patient["test"])
+    patient["train"] = [row for i, row in enumerate(patient["train"]) if i not in bad]
+    return patient
 
 
-def _with_room(project: dict[str, Any]) -> dict[str, Any]:
-    return project | {"max_new_tokens": 200}
+def _treat_c(patient: dict[str, Any]) -> dict[str, Any]:
+    patient["asked"] = [data.prompt(row) for row in patient["test"]]
+    return patient
 
 
-def _only_short(project: dict[str, Any]) -> dict[str, Any]:
-    short = sorted(project["train"], key=_long)
-    return project | {"train": short[:20]}
-
-
-def _without_leak(
-    project: dict[str, Any], found: Callable[..., list[int]] = leaks
-) -> dict[str, Any]:
-    bad = found(project["train"], project["test"])
-    return project | {"train": [row for i, row in enumerate(project["train"]) if i not in bad]}
-
-
-def _equal(train: list[data.Row], test: list[data.Row]) -> list[int]:
-    asked = [data.prompt(row) for row in test]
-    return [i for i, row in enumerate(train) if data.prompt(row) in asked]
-
-
-def _no_test(project: dict[str, Any]) -> dict[str, Any]:
-    return project | {"test": [], "asked": []}
-
-
-def _as_trained(project: dict[str, Any]) -> dict[str, Any]:
-    return project | {"asked": [data.prompt(row) for row in project["test"]]}
-
-
-def _other_system(project: dict[str, Any]) -> dict[str, Any]:
-    helpful = {"role": "system", "content": "You are a helpful assistant."}
-    return project | {"asked": [[helpful, *prompt] for prompt in project["asked"]]}
+def _other(patient: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """Return a project with other settings; the mistakes in `data/exercises/12.yaml` call it."""
+    return patient | {"settings": patient["settings"] | settings}
 
 
 def _state(project: dict[str, Any]) -> Any:
@@ -230,79 +182,21 @@ def _state(project: dict[str, Any]) -> Any:
 
 HELLO = [{"role": "user", "content": "hello there"}]
 TALK = [*HELLO, {"role": "assistant", "content": "good day"}, *HELLO]
+HELPFUL = {"role": "system", "content": "You are a helpful assistant."}
 
 EXERCISES = (
-    exercise(
-        "12.1",
-        solution=_own_pad,
-        cases=((_shipped(),),),
-        view=_what_ends_and_fills,
-        mistakes={
-            "pad is still the end": lambda tokenizer: tokenizer,
-            "a token was added": _new_pad,
-            "there is no pad any more": _no_pad,
-            "the end was changed": _no_end,
-            "pad is the mark that opens a turn": partial(_own_pad, pad="<|im_start|>"),
-        },
-    ),
-    exercise(
-        "12.2",
-        solution=_prompt,
-        cases=((with_bos(), HELLO), (with_bos(), TALK)),
-        mistakes={
-            "the BOS stands there twice": partial(_prompt, special=True),
-            "nothing asks for an answer": partial(_prompt, opening=False),
-            "both": partial(_prompt, opening=False, special=True),
-            "the template is missing": _bare,
-        },
-    ),
+    exercise("12.1", solution=_own_pad, cases=((_shipped(),),), view=_what_ends_and_fills),
+    exercise("12.2", solution=_prompt, cases=((with_bos(), HELLO), (with_bos(), TALK))),
     exercise(
         "12.3",
         solution=_settings,
         cases=((1e-3,), (2e-4,)),
-        view=_what_counts,
-        mistakes={
-            "the questions are learned too": partial(_settings, assistant_only_loss=False),
-            "long rows are cut": partial(_settings, max_length=1024),
-            "long rows are cut, and the questions are learned": partial(
-                _settings, max_length=1024, assistant_only_loss=False
-            ),
-            "the rate is the default": lambda rate: _settings(2e-5),
-        },
+        view=("learning_rate", "max_length", "assistant_only_loss", "packing"),
     ),
-    exercise(
-        "12.4",
-        solution=partial(_changed, max_length=None),
-        cases=((patient("A"),), (patient("A", 1),)),
-        view=_state,
-        mistakes={
-            "the answers got more room": _with_room,
-            "it trains longer": partial(_changed, num_train_epochs=4),
-            "the rate was lowered": partial(_changed, learning_rate=2e-4),
-            "the long rows were thrown away": _only_short,
-        },
+    *(
+        exercise(id, solution=treat, cases=((patient(name),), (patient(name, 1),)), view=_state)
+        for id, name, treat in (
+            ("12.4", "A", _treat_a), ("12.5", "B", _treat_b), ("12.6", "C", _treat_c)
+        )
     ),
-    exercise(
-        "12.5",
-        solution=_without_leak,
-        cases=((patient("B"),), (patient("B", 1),)),
-        view=_state,
-        mistakes={
-            "it trains less": partial(_changed, num_train_epochs=1),
-            "only equal sentences are taken out": partial(_without_leak, found=_equal),
-            "no test is left": _no_test,
-            "the rate was lowered": partial(_changed, learning_rate=2e-4),
-        },
-    ),
-    exercise(
-        "12.6",
-        solution=_as_trained,
-        cases=((patient("C"),), (patient("C", 1),)),
-        view=_state,
-        mistakes={
-            "it trains longer": partial(_changed, num_train_epochs=4),
-            "the answers are made shorter": lambda project: project | {"max_new_tokens": 20},
-            "the application sends another system message": _other_system,
-        },
-    ),
-)
+)  # fmt: skip
