@@ -16,7 +16,7 @@ import torch
 
 from ftlab import data, models, tasks
 from ftlab.generation import generate
-from ftlab.hardware import huge_pages, profile
+from ftlab.hardware import profile, reuse_memory
 from ftlab.templates import end_of_turn_ids, prompt_ids
 
 
@@ -107,5 +107,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    huge_pages()
+    reuse_memory()
     main()

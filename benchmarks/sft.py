@@ -26,7 +26,7 @@ from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from ftlab import models, tasks
-from ftlab.hardware import huge_pages, profile
+from ftlab.hardware import profile, reuse_memory
 from ftlab.training.config import sft_config
 from ftlab.training.fast import faster_on_cpu, upper_half
 
@@ -124,6 +124,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    huge_pages()
+    reuse_memory()
     with contextlib.suppress(KeyboardInterrupt):
         main()

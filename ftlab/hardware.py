@@ -16,50 +16,42 @@ environment (cpu, t4, gpu or mps) chooses another one, to rehearse a lesson for 
 
 import contextlib
 import functools
+import html
 import json
 import os
 import platform
-import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from ftlab.errors import ConfigError, raise_unknown
+from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.files import write_text
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["DEFAULTS", "Profile", "four_bit_works", "huge_pages", "keep_unpacked", "matmul_rate",
+__all__ = ["DEFAULTS", "Profile", "cache_folder", "four_bit_works", "keep_unpacked", "matmuls",
            "profile", "reuse_memory", "seed_everything", "versions"]  # fmt: skip
 
 
 class Sizes(NamedTuple):
-    """What a lesson trains on a kind of machine: a base model, examples per step and in all."""
+    """What a lesson takes on a kind of machine: a base model, and examples in a step."""
 
     model: str
     batch_size: int
-    records: int
-    """Of a home-made base of a few million weights."""
-    examples: int
-    """Of the real model."""
 
 
 # Of the open models of their size, these answer at once. Newer families (Qwen3, Qwen3.5, Gemma 4)
 # think aloud unless their template says otherwise, or read pictures too: data/catalogue.yaml.
 DEFAULTS = {
-    "cpu": Sizes("smollm2-135m", 8, 4000, 150),
-    "mps": Sizes("smollm2-135m", 8, 4000, 150),
-    "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16, 4000, 150),
-    "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32, 4000, 150),
+    "cpu": Sizes("smollm2-135m", 8),
+    "mps": Sizes("smollm2-135m", 8),
+    "t4": Sizes("Qwen/Qwen2.5-0.5B-Instruct", 16),
+    "gpu": Sizes("Qwen/Qwen2.5-1.5B-Instruct", 32),
 }
 BIG_GPU_GB = 20.0  # full fine-tuning of 1.5 B parameters wants more than a T4's 15
-SLOW_CPU = 2000  # records, where there is only float32
-FAST_CPU, FEW = 100.0, 100  # a CPU below so many GFLOP/s takes so many examples
+EXAMPLES, FEW, FAST_CPU = 150, 100, 100.0  # a CPU below so many GFLOP/s takes few
 WORTH_IT = 1.5  # bf16 must be this much faster: it costs casts, and a few digits
 PACKS = "support_avx512bf16_for_cpu"  # the switch in bitsandbytes' Linear4bit, since 0.49
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes")
@@ -87,8 +79,6 @@ class Profile:
     """The base model that lessons take unless told."""
     batch_size: int
     """Records per step that fit."""
-    records: int
-    """Records that make a first fine-tune of two epochs last two to five minutes."""
     examples: int
     """Examples that the real model learns a narrow task from in about a minute."""
     reasons: dict[str, str] = field(default_factory=dict)
@@ -108,17 +98,7 @@ class Profile:
         width = max(len(value) for _, value, _ in self.rows())
         return "\n".join(f"{a:<14} {b:<{width}}  {c}".rstrip() for a, b, c in self.rows())
 
-    def __rich__(self) -> "Table":
-        from rich.table import Table
-
-        table = Table("", "this machine", "why", title=f"profile {self.name}")
-        for row in self.rows():
-            table.add_row(*row)
-        return table
-
     def _repr_html_(self) -> str:
-        import html
-
         cell = '<td style="text-align:left">{}</td>'
         cells = ["".join(cell.format(html.escape(text)) for text in row) for row in self.rows()]
         head = "<tr><th></th><th>this machine</th><th>why</th></tr>"
@@ -133,7 +113,7 @@ def profile(*, refresh: bool = False) -> Profile:
     """Return the profile of this machine; looked up once, then remembered.
 
     Args:
-        refresh: look again, and time bf16 again.
+        refresh: look again, and time the processor again.
 
     Raises:
         ConfigError: `FTLAB_PROFILE` is not a profile, or asks for a GPU that is not there.
@@ -156,13 +136,30 @@ def _look(asked: str, refresh: bool) -> Profile:
             f"FTLAB_PROFILE={asked} needs {'Apple Metal' if asked == 'mps' else 'a CUDA GPU'}, and "
             "torch finds none here. Unset it, or set it to cpu."
         )
-    gpu = None
+    memory, gpu, examples = _ram_gb(), None, EXAMPLES
+    why = {
+        "weights": "optimiser steps are too small for half precision to hold",
+        "threads": "what torch takes; OMP_NUM_THREADS changes it",
+        "examples": "a narrow task is learned from so many",
+    }
     if cuda and asked in ("", "t4", "gpu"):
-        name, device, dtype, memory, gpu, why = _cuda(asked)
+        found = torch.cuda.get_device_properties(0)
+        capability, memory, gpu = (found.major, found.minor), found.total_memory / 1e9, found.name
+        big = capability >= (8, 0) and memory >= BIG_GPU_GB
+        name, device = asked or ("gpu" if big else "t4"), "cuda"
+        dtype, why["dtype"] = _cuda_dtype(capability)
+        if asked == "t4" and dtype == "bfloat16":
+            dtype, why["dtype"] = "float16", "as on a T4, which has no bf16"
+        why |= {
+            "name": f"compute capability {found.major}.{found.minor} and {memory:.0f} GB; "
+            f"gpu wants 8.0 and {BIG_GPU_GB:.0f} GB",
+            "device": "torch sees a CUDA GPU",
+            "memory": "of the GPU",
+        }
     elif mps and asked in ("", "mps"):
         name = device = "mps"
-        dtype, memory = "float32", _ram_gb()
-        why = {
+        dtype = "float32"
+        why |= {
             "name": "torch sees Apple Metal and no CUDA GPU",
             "device": "torch sees Apple Metal",
             "dtype": "losses in half precision differ between Macs",
@@ -170,58 +167,29 @@ def _look(asked: str, refresh: bool) -> Profile:
         }
     else:
         name = device = "cpu"
-        memory, speedup = _ram_gb(), bf16_speedup(refresh=refresh)
+        speedup, rate = matmuls(refresh=refresh)
         dtype = "bfloat16" if speedup >= WORTH_IT else "float32"
-        why = {
+        examples = FEW if rate < FAST_CPU else EXAMPLES
+        why |= {
             "name": "torch sees no GPU",
             "device": "the processor",
             "dtype": f"bf16 matmuls ran {speedup:.1f} times as fast as float32 here; "
             f"bf16 is used from {WORTH_IT} times",
             "memory": "of the machine, or what its container allows",
+            "examples": f"matmuls ran at {rate:,.0f} GFLOP/s; "
+            f"below {FAST_CPU:.0f} a run takes {FEW}",
         }
     if asked:
         why["name"] = f"FTLAB_PROFILE={asked}"
     why |= {
-        "weights": "optimiser steps are too small for half precision to hold",
-        "threads": "what torch takes; OMP_NUM_THREADS changes it",
         "default_model": f"the course's choice for {name}; any other goes by name",
         "batch_size": f"fits on {name} with the default model",
     }
-    sizes, examples = DEFAULTS[name], DEFAULTS[name].examples
-    slow = name == "cpu" and dtype == "float32"
-    why["examples"] = "a narrow task is learned from so many"
-    if name == "cpu":
-        rate = matmul_rate()
-        examples = FEW if rate < FAST_CPU else examples
-        why["examples"] = (
-            f"matmuls ran at {rate:,.0f} GFLOP/s; below {FAST_CPU:.0f} a run takes {FEW}"
-        )
     return Profile(
         name=name, device=device, dtype=dtype, weights="float32", threads=torch.get_num_threads(),
-        memory_gb=round(memory, 1), gpu=gpu, default_model=sizes.model,
-        batch_size=sizes.batch_size, records=SLOW_CPU if slow else sizes.records,
-        examples=examples, reasons=why,
+        memory_gb=round(memory, 1), gpu=gpu, default_model=DEFAULTS[name].model,
+        batch_size=DEFAULTS[name].batch_size, examples=examples, reasons=why,
     )  # fmt: skip
-
-
-def _cuda(asked: str) -> tuple[str, str, str, float, str, dict[str, str]]:
-    """Return name, device, dtype, memory, the GPU's name and the reasons, for the first GPU."""
-    import torch
-
-    found = torch.cuda.get_device_properties(0)
-    capability, memory = (found.major, found.minor), found.total_memory / 1e9
-    name = asked or ("gpu" if capability >= (8, 0) and memory >= BIG_GPU_GB else "t4")
-    dtype, because = _cuda_dtype(capability)
-    if asked == "t4" and dtype == "bfloat16":
-        dtype, because = "float16", "as on a T4, which has no bf16"
-    why = {
-        "name": f"compute capability {found.major}.{found.minor} and {memory:.0f} GB; "
-        f"gpu wants 8.0 and {BIG_GPU_GB:.0f} GB",
-        "device": "torch sees a CUDA GPU",
-        "dtype": because,
-        "memory": "of the GPU",
-    }
-    return name, "cuda", dtype, memory, found.name, why
 
 
 def _cuda_dtype(capability: tuple[int, int]) -> tuple[str, str]:
@@ -234,117 +202,73 @@ def _cuda_dtype(capability: tuple[int, int]) -> tuple[str, str]:
     return "float32", f"{says} has no fast half precision (7.0 and up)"
 
 
-# bf16 on a CPU: some have matrix units for it, others only emulate it. Time it once.
+def matmuls(*, refresh: bool = False) -> tuple[float, float]:
+    """Return how many times as fast bf16 matmuls are as float32 ones, and the better's GFLOP/s.
 
-Timer = Callable[[], tuple[float, float]]
-WORK = 4 * 2 * 1024 * 256 * 1024  # operations of what is timed: four products
-
-
-def bf16_speedup(
-    *, refresh: bool = False, timer: Timer | None = None, cache: Path | None = None
-) -> float:
-    """Return how many times as fast bf16 matmuls are as float32 ones on this CPU.
-
-    Timed once per processor and torch version; the figure is kept in the user's cache folder.
+    Some CPUs have matrix units for bf16, others only emulate it. Timed once per machine, torch
+    version and number of threads; the figures are kept in the user's cache folder.
 
     Args:
         refresh: time again.
-        timer: returns the seconds of the same work in float32 and in bfloat16.
-        cache: the file that keeps the figures.
     """
-    return _timed("bf16 to float32", refresh, timer, cache)
-
-
-def matmul_rate(
-    *, refresh: bool = False, timer: Timer | None = None, cache: Path | None = None
-) -> float:
-    """Return this CPU's 10^9 operations/s in the better type; timed with `bf16_speedup`."""
-    return _timed("GFLOP/s", refresh, timer, cache)
-
-
-def _timed(what: str, refresh: bool, timer: Timer | None, cache: Path | None) -> float:
-    """Return one figure of the timing of matmuls, from the cache if it is there."""
     import torch
 
-    from ftlab.errors import DataError
-    from ftlab.files import write_text
-
-    cache = cache_folder() / "matmuls.json" if cache is None else cache
-    key = f"{_cpu_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads | "
-    try:
-        known = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
-    held = known.get(key + what)
-    if refresh or not isinstance(held, (int, float)) or held <= 0:
-        slow, fast = (timer or _time_matmuls)()
-        known[f"{key}bf16 to float32"] = round(slow / fast, 2)
-        known[f"{key}GFLOP/s"] = round(WORK / min(slow, fast) / 1e9, 1)
-        with contextlib.suppress(DataError, OSError):  # a read-only home means timing again
-            write_text(cache, json.dumps(known, indent=1), overwrite=True)
-    return float(known[key + what])
+    cache = cache_folder() / "matmuls.json"
+    key = f"{platform.node()} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    if not refresh:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            speedup, rate = map(float, json.loads(cache.read_text(encoding="utf-8"))[key])
+            return speedup, rate
+    slow, fast, work = _time_matmuls()
+    speedup, rate = round(slow / fast, 2), round(work / min(slow, fast) / 1e9, 1)
+    with contextlib.suppress(DataError):  # a read-only home means timing again
+        write_text(cache, json.dumps({key: [speedup, rate]}), overwrite=True)
+    return speedup, rate
 
 
-def _time_matmuls(rounds: int = 5) -> tuple[float, float]:
-    """Time one matmul of a training step in both types by turns; return the best of each."""
+def _time_matmuls(rounds: int = 5) -> tuple[float, float, int]:
+    """Time matmuls of a training step: the best seconds in float32, in bf16, and operations."""
     import torch
 
-    inputs = [torch.ones(1024, 256, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
     best = [float("inf"), float("inf")]
     for _ in range(rounds):
-        for i, left in enumerate(inputs):
-            right = left.t()
-            torch.mm(left, right)  # the first call of a type builds its kernel
+        for i, dtype in enumerate((torch.float32, torch.bfloat16)):
+            left = torch.ones(1024, 256, dtype=dtype)
+            torch.mm(left, left.t())  # the first call of a type builds its kernel
             start = time.perf_counter()
             for _ in range(4):
-                torch.mm(left, right)
+                torch.mm(left, left.t())
             best[i] = min(best[i], time.perf_counter() - start)
         if best[1] > 3 * best[0]:  # only emulated: no need to wait for more of it
             break
-    return best[0], best[1]
-
-
-def four_bit_works(
-    device: str, shapes: Iterable[tuple[int, int]] = ((64, 128),)
-) -> tuple[bool, str]:
-    """Return whether bitsandbytes holds linear layers in NF4 on `device`, and if not, why.
-
-    Found out by doing it: a layer is quantised, and must still give about what it gave. Kernels
-    depend on what remains of a width, so a small layer stands for a large one; each size is tried
-    once and remembered.
-
-    Args:
-        device: where the weights go.
-        shapes: sizes (outputs, inputs) of the layers at hand.
-    """
-    for outputs, inputs in shapes:
-        problem = _four_bit_problem(device, 64 + outputs % 64, 128 + inputs % 64)
-        if problem:
-            return False, problem
-    return True, ""
+    return best[0], best[1], 4 * 2 * 1024 * 256 * 1024
 
 
 @functools.cache
-def _four_bit_problem(device: str, outputs: int, inputs: int) -> str:
-    """Return what is wrong with a layer of this size in 4 bits; nothing if it works."""
+def four_bit_works(device: str) -> tuple[bool, str]:
+    """Return whether bitsandbytes holds linear layers in NF4 on `device`, and if not, why.
+
+    Found out by doing it: a layer is quantised, and must still give about what it gave.
+
+    Args:
+        device: where the weights go.
+    """
     import torch
 
     try:
         import bitsandbytes
 
         with torch.random.fork_rng(devices=[]):
-            layer = torch.nn.Linear(inputs, outputs, bias=False)
-            rows = torch.randn(4, inputs)
-        small = bitsandbytes.nn.Linear4bit(inputs, outputs, bias=False, quant_type="nf4")
+            layer, rows = torch.nn.Linear(128, 64, bias=False), torch.randn(4, 128)
+        small = bitsandbytes.nn.Linear4bit(128, 64, bias=False, quant_type="nf4")
         small.load_state_dict(layer.state_dict())
         keep_unpacked(small).eval()
         with torch.no_grad():
             wanted, got = layer(rows), small.to(device)(rows.to(device)).float().cpu()
         error = ((got - wanted).norm() / wanted.norm()).item()
     except Exception as problem:  # a missing kernel shows in many ways
-        return f"bitsandbytes fails ({type(problem).__name__}: {problem})"
-    return "" if error < 0.2 else f"the layer's output is off by {error:.0%}"
+        return False, f"bitsandbytes fails ({type(problem).__name__}: {problem})"
+    return error < 0.2, "" if error < 0.2 else f"the layer's output is off by {error:.0%}"
 
 
 def keep_unpacked(model: Any) -> Any:
@@ -378,15 +302,6 @@ def cache_folder() -> Path:
     return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "ftlab"
 
 
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        for line in text.split("\n"):
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "unknown"
-
-
 def _ram_gb() -> float:
     """Return the memory that this process may use, in 10^9 bytes."""
     import psutil  # comes with accelerate
@@ -413,21 +328,6 @@ def reuse_memory() -> bool:
     return bool(mallopt(trim_threshold, most)) & bool(mallopt(mmap_threshold, most))
 
 
-def huge_pages() -> None:
-    """Start this process again with memory in pages of 2 MB, and let it be reused.
-
-    Only for a program of our own, before it has done anything: the setting is read when a process
-    starts. Elsewhere than on Linux with glibc, nothing happens. On the CPU that the base models
-    were trained on, a step took a fifth less time. See glibc's manual on tunables.
-    """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
-        return
-    if "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-        os.execv(sys.executable, sys.orig_argv)
-    reuse_memory()
-
-
 def versions() -> dict[str, str]:
     """Return the versions a result depends on, without importing anything heavy.
 
@@ -449,10 +349,7 @@ def seed_everything(seed: int) -> int:
     """
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ConfigError(f"A seed is a whole number from 0 to 2**32 - 1; got {seed!r}.")
-    import numpy
-    import torch
+    from transformers import set_seed
 
-    random.seed(seed)
-    numpy.random.seed(seed)
-    torch.manual_seed(seed)
+    set_seed(seed)
     return seed

@@ -238,30 +238,6 @@ def packable() -> dict[str, int]:
     return dict(PACKABLE)
 
 
-@pytest.fixture(autouse=True)
-def widths_in_four_bits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Refuse thin layers in 4 bits in all tests, for CPUs with AVX-512-bf16 that are not here.
-
-    Only `any_width` lets a test have them.
-    """
-    from ftlab.models import folders
-
-    sizes = folders.widths
-
-    def checked(folder: Path) -> dict[tuple[int, int], str]:
-        thin = {name: size for size, name in sizes(folder).items() if any(n % 64 for n in size)}
-        assert not thin, f"a test quantises layers of other widths than multiples of 64: {thin}"
-        return sizes(folder)
-
-    if "any_width" not in request.fixturenames:
-        monkeypatch.setattr(folders, "widths", checked)
-
-
-@pytest.fixture
-def any_width() -> None:
-    """Let a test hold layers of any width in 4 bits."""
-
-
 @pytest.fixture(scope="session")
 def model_folder(save_model: Callable[..., Path]) -> Path:
     """Return a folder that is built as the shipped ones are; not to be changed."""

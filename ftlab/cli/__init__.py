@@ -42,10 +42,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may not have every character
             stream.reconfigure(errors="backslashreplace")
-    if sys.argv[1:2] in (["demo"], ["train"]):
-        from ftlab.hardware import huge_pages
-
-        huge_pages()
     try:
         app()
     except FtlabError as error:

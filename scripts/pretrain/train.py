@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from ftlab.hardware import huge_pages, profile
+from ftlab.hardware import profile, reuse_memory
 
 HIDDEN, LAYERS, HEADS, INNER = 96, 5, 3, 256
 MIXTURE = {"prose": 0.58, "speeches": 0.02, "python": 0.20, "docs": 0.09, "structured": 0.11}
@@ -207,5 +207,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true", dest="compiled")
     args = vars(parser.parse_args())
-    huge_pages()
+    reuse_memory()
     print(train(args.pop("corpus"), args.pop("out"), **args))

@@ -54,7 +54,7 @@ def test_the_work_is_that_of_the_formulas():
 
 def test_a_real_run_takes_what_was_counted(make_model, monkeypatch, tmp_path):
     monkeypatch.setenv("FTLAB_PROFILE", "cpu")
-    monkeypatch.setattr("ftlab.hardware.bf16_speedup", lambda **_: 1.0)
+    monkeypatch.setattr("ftlab.hardware.matmuls", lambda **_: (1.0, 50.0))
     monkeypatch.setattr("ftlab.hardware._found", {})  # an earlier test may have looked, in bf16
     model, tokenizer = make_model("chatml")
     record = data.example("What is the capital?", "Paris. " * 12)
