@@ -60,10 +60,9 @@ class Teacher:
 
     def __init__(
         self, client: Any, model: str, *, answer_tokens: int = 1024,
-        temperature: float | None = None, spoilt: int = 5, store: bool | None = None,
+        temperature: float | None = None,
     ) -> None:  # fmt: skip
-        self.client, self.model, self.spoilt = client, model, spoilt
-        self._always: dict[str, Any] = {} if store is None else {"store": store}
+        self.client, self.model = client, model
         self.answer_tokens, self.temperature = answer_tokens, temperature
         self._limit = "max_tokens"  # OpenAI's newer models want the other name, and say so
         self._heat: dict[str, float] = {} if temperature is None else {"temperature": temperature}
@@ -85,9 +84,9 @@ class Teacher:
         """
         import openai
 
-        begun, spoilt = time.perf_counter(), 0
+        begun = time.perf_counter()
         key = request_hash(messages, **self.settings(sample), **more)
-        more |= self._always | ({"seed": sample} if sample else {})
+        more |= {"seed": sample} if sample else {}
         while True:
             try:
                 reply = self.client.chat.completions.create(
@@ -99,18 +98,15 @@ class Teacher:
             except openai.BadRequestError as error:
                 if self._limit == "max_tokens" and "max_completion_tokens" in str(error):
                     self._limit = "max_completion_tokens"
-                    continue
-                if self._heat and "temperature" in str(error):  # some take none but their own
+                elif self._heat and "temperature" in str(error):  # some take none but their own
                     self._heat = {}
-                    continue
-                reason = f"the endpoint refused it: {_message(error)}"
-                raise NoAnswer(reason, lasting=True) from None
+                else:
+                    reason = f"the endpoint refused it: {_message(error)}"
+                    raise NoAnswer(reason, lasting=True) from None
             except openai.APIError as error:
                 raise _meaning(error, self.model, str(self.client.base_url)) from None
             except (ValueError, AttributeError, IndexError, TypeError):  # no JSON, or of no use
-                spoilt += 1
-                if spoilt > self.spoilt:
-                    raise NoAnswer("the reply was not JSON of a chat completion") from None
+                raise NoAnswer("the reply was not JSON of a chat completion") from None
 
 
 def connect(
@@ -127,21 +123,15 @@ def connect(
         answer_tokens: most tokens in an answer.
         temperature: None leaves it to the endpoint.
         timeout: seconds to wait for an answer.
-        retries: times to try again, with growing pauses, on 429, 5xx, a lost connection or a reply
-            that is no JSON.
+        retries: times to try again, with growing pauses, on 429, 5xx or a lost connection.
 
     Raises:
-        ConfigError: no model or no key is named, the key is refused, or an option is out of range.
+        ConfigError: no model or no key is named, or the key is refused.
         ModelError: the endpoint has no such model; the message lists those that it has.
         OfflineError: the endpoint cannot be reached.
     """
     import openai
 
-    if answer_tokens < 1 or retries < 0 or timeout <= 0:
-        raise ConfigError(
-            "answer_tokens must be at least 1, retries at least 0 and timeout above 0; got "
-            f"{answer_tokens}, {retries} and {timeout}."
-        )
     url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
     at_home = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
     key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if at_home else "")
@@ -152,20 +142,14 @@ def connect(
             "http://localhost:8000/v1."
         )
     client = openai.OpenAI(api_key=key, base_url=url, timeout=timeout, max_retries=retries)
-    return reach(
-        client, model or os.environ.get("OPENAI_MODEL") or "", answer_tokens=answer_tokens,
-        temperature=temperature, spoilt=retries,
-    )  # fmt: skip
+    name = model or os.environ.get("OPENAI_MODEL") or ""
+    return reach(client, name, answer_tokens=answer_tokens, temperature=temperature)
 
 
 def reach(
-    client: Any, model: str, *, answer_tokens: int = 1024, temperature: float | None = None,
-    spoilt: int = 5,
-) -> Teacher:  # fmt: skip
-    """Return a model at a client's endpoint, once it is known to be there; errors as `connect`'s.
-
-    A reply that is no JSON is asked for again, `spoilt` times at most.
-    """
+    client: Any, model: str, *, answer_tokens: int = 1024, temperature: float | None = None
+) -> Teacher:
+    """Return a model at a client's endpoint, once it is known to be there; raises as `connect`."""
     import openai
 
     url = str(client.base_url).rstrip("/")
@@ -186,9 +170,7 @@ def reach(
         near = difflib.get_close_matches(model, offered, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"The endpoint {url} has no model {model!r}.{hint}{names}")
-    return Teacher(
-        client, model, answer_tokens=answer_tokens, temperature=temperature, spoilt=spoilt
-    )
+    return Teacher(client, model, answer_tokens=answer_tokens, temperature=temperature)
 
 
 def _answer(reply: Any, messages: Messages, seconds: float) -> Answer:

@@ -35,10 +35,6 @@ def synth(
     model: ModelName = None,
     local: Local = None,
     base_url: BaseUrl = None,
-    shots: int = Option(3, min=0, help="Solved examples in each prompt."),
-    accept: list[str] | None = Option(
-        None, help="METRIC=LEAST, what an answer must score; repeat it."
-    ),
     concurrency: Concurrency = 4,
     max_requests: MaxRequests = None,
     answer_tokens: AnswerTokens = 1024,
@@ -70,8 +66,8 @@ def synth(
             print(pairs(book, n, teacher, out, concurrency=concurrency))
             return
         made = synthesis.synthesise(
-            task, n, teacher, out, seed=seed, split=split, shots=shots, accept=_least(accept),
-            concurrency=concurrency, max_requests=max_requests,
+            task, n, teacher, out, seed=seed, split=split, concurrency=concurrency,
+            max_requests=max_requests,
         )  # fmt: skip
     _report(made)
 
@@ -125,17 +121,6 @@ def _teacher(
         raise ConfigError("Give a model on this machine (--local) or at an endpoint, not both.")
     with recorded.serve(*models.load(local), name=local, files=()) as here:
         yield connect(local, base_url=here.url, answer_tokens=tokens, temperature=temperature)
-
-
-def _least(accept: list[str] | None) -> dict[str, float] | None:
-    """Read METRIC=LEAST options."""
-    if not accept:
-        return None
-    try:
-        parts = [text.partition("=") for text in accept]
-        return {name: float(value or 1) for name, _, value in parts}
-    except ValueError:
-        raise ConfigError(f"--accept takes METRIC=LEAST, such as f1=0.9; got {accept}.") from None
 
 
 def _report(made: "Synthesis") -> None:

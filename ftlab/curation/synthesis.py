@@ -23,7 +23,7 @@ from ftlab import data, tasks
 from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.curation.cleaning import clean
 from ftlab.endpoint import Answer, NoAnswer, Teacher
-from ftlab.errors import ConfigError, DataError, raise_unknown
+from ftlab.errors import ConfigError, DataError
 from ftlab.files import write_text
 
 ACCEPT = {
@@ -31,7 +31,8 @@ ACCEPT = {
     "unit_tests": {"passes": 1.0, "style": 1.0},
 }
 """The least that an answer must score to become a record; elsewhere 1.0 on the headline metric."""
-EXAMPLES_SEED = 7919  # of the solved examples; a caller's own seed is seldom this
+SHOTS = 3  # solved examples that a teacher is shown
+EXAMPLES_SEED = 7919  # of these; a caller's own seed is seldom this
 Judge = Callable[[Request, str], data.Row]
 """Makes a record of a request and its cleaned answer, or raises Rejected."""
 
@@ -51,7 +52,7 @@ class Synthesis:
     out: Path
     accepted: list[data.Row] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
-    resumed: int = 0  # answers that were there when the run began
+    paid: int = 0  # answers that were not there when the run began
     tokens_in: int = 0
     tokens_out: int = 0
     cleaned: Counter[str] = field(default_factory=Counter)  # what was cleaned off how many answers
@@ -74,11 +75,10 @@ class Synthesis:
         lines = [
             f"{len(self.accepted)} accepted in {self.out}, {len(self.rejected)} rejected "
             f"({self.stopped})",
-            f"{self.requests} answers, {self.resumed} of them from before; {self.tokens_in:,} "
+            f"{self.requests} answers, {self.paid} of them asked for now; {self.tokens_in:,} "
             f"tokens in, {self.tokens_out:,} out",
         ]
-        cleaned = dict(self.cleaned.most_common())
-        counted = {"cleaned": cleaned, "rejected": self.reasons, "no answer": self.failed}
+        counted = {"cleaned": self.cleaned, "rejected": self.reasons, "no answer": self.failed}
         for title, counts in counted.items():
             lines += [f"  {title} {count:>5}  {what}" for what, count in counts.items()]
         return "\n".join([*lines, *self.notes])
@@ -107,8 +107,7 @@ def run(
         DataError: `out` exists, and no answers of a run lie beside it.
         ModelError: five requests in a row came to nothing; the answers so far are kept.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from tqdm import tqdm
 
     if concurrency < 1 or n < 1:
         raise ConfigError(f"n and concurrency must be at least 1; got {n} and {concurrency}.")
@@ -118,33 +117,30 @@ def run(
     if out.exists() and not paid.exists():
         raise DataError(f"{out} exists already. Choose another name.")
     cache, made, capped = AnswerCache(paid), Synthesis(out), requests[:max_requests]
-    before = {id(r) for r in capped if cache.get(r.messages, **teacher.settings(r.sample))}
-    missing = lambda: n - len(made.accepted)
-    pace = 0.5 if "ipykernel" in sys.modules else 10  # a notebook gets four messages a drawing
-    bar = Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "left",
-        console=Console(stderr=True), refresh_per_second=pace,
-    )  # fmt: skip
-    task = bar.add_task("", total=n)
+    before, missing = len(cache), lambda: n - len(made.accepted)
     if progress:
-        told = expected([r for r in capped if id(r) not in before][:n], teacher)
-        there = f" ({len(before)} answers are here already)" if before else ""
-        print(f"To do{there}: {told}.", file=sys.stderr)
-        bar.start()
+        left = [r for r in capped if not cache.get(r.messages, **teacher.settings(r.sample))][:n]
+        # Four characters to a token; an answer is as long as a known one.
+        into = sum(len(turn["content"]) for one in left for turn in one.messages) // 4
+        outof = sum(min(one.about // 4, teacher.answer_tokens) for one in left)
+        print(
+            f"To do ({before} answers are here already): {len(left):,} requests, about {into:,} "
+            f"tokens in and {outof:,} out, if every answer is accepted.",
+            file=sys.stderr,
+        )
     stream = answers(teacher, capped, cache, at_once=concurrency, wanted=missing)
     try:
-        with closing(stream):
+        # A notebook loses messages if there are many.
+        with closing(stream), tqdm(total=n, disable=not progress, mininterval=1) as bar:
             for request, answer in stream:
                 _take(made, judge, request, answer)
-                made.resumed += id(request) in before
-                bar.update(task, completed=len(made.accepted))
+                bar.update(len(made.accepted) - bar.n)
         if missing() > 0:
             all_asked = len(capped) == len(requests)
             made.stopped = "no more inputs" if all_asked else "the cap on requests"
     except KeyboardInterrupt:
         made.stopped = "interrupted"
-    finally:
-        bar.stop()
+    made.paid = len(cache) - before
     data.write(out, made.accepted, overwrite=True)
     rows = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in made.rejected)
     write_text(turned_down, rows, overwrite=True)
@@ -175,42 +171,41 @@ def _take(made: Synthesis, judge: Judge, request: Request, answer: Answer | NoAn
     made.accepted.append({**record, "meta": {**data.meta(record), "teacher": answer.model, **more}})
 
 
-def expected(requests: Sequence[Request], teacher: Teacher) -> str:
-    """Say what requests will take: four characters to a token, answers as long as a known one."""
-    into = sum(len(message["content"]) for one in requests for message in one.messages) // 4
-    outof = sum(min(one.about // 4, teacher.answer_tokens) for one in requests)
-    return (
-        f"{len(requests):,} requests, about {into:,} tokens in and {outof:,} out, if every answer "
-        "is accepted"
-    )
-
-
 def synthesise(
     task: str, n: int, teacher: Teacher, out: str | os.PathLike[str], *,
-    seed: int = 0, split: str = "train", shots: int = 3,
-    accept: Mapping[str, float] | None = None, max_requests: int | None = None, **how: Any,
+    seed: int = 0, split: str = "train", max_requests: int | None = None, **how: Any,
 ) -> Synthesis:  # fmt: skip
     """Have a teacher write the completions of a task's inputs, until `n` are accepted.
+
+    The teacher is told the task, and shown three solved examples that are not among the inputs.
 
     Args, beside those of `run`:
         task: the task's name; `seed` and `split` are of its inputs.
         n: records wanted; a larger one extends the file.
-        shots: solved examples that the teacher is shown; none of them is among the inputs.
-        accept: the least that an answer must score, by metric; by default `ACCEPT`.
         max_requests: most answers, those of earlier runs included; by default 2 n.
 
     Raises:
-        ConfigError: an unknown task or metric.
+        ConfigError: an unknown task, or a number out of range.
     """
+    if n < 1:
+        raise ConfigError(f"n must be at least 1; got {n}.")
     it = tasks.get(task)
     most = max(n, 2 * n if max_requests is None else max_requests)
-    requests = plan(task, most, seed=seed, split=split, shots=shots)
-    wanted = dict(accept) if accept is not None else ACCEPT.get(task, {it.headline: 1.0})
-    record = requests[0].given["record"]
-    metrics = it.score(record, data.answer(record))
-    for name in wanted:
-        if name not in metrics:
-            raise_unknown(f"metric of {task}", name, metrics)
+    turns = lambda record: [turn for turn in data.prompt(record) if turn["role"] != "system"]
+    told = f"{it.describe}\n\nAnswer with what is asked for alone."
+    before: list[dict[str, Any]] = [{"role": "system", "content": told}]
+    shown = it.examples(SHOTS, EXAMPLES_SEED + seed, split="train")
+    for record in shown:
+        before += [*turns(record), {"role": "assistant", "content": data.answer(record)}]
+    new = {data.prompt(record)[-1]["content"]: record
+           for record in it.up_to(most + SHOTS, seed, split=split)}  # fmt: skip
+    for record in shown:
+        new.pop(data.prompt(record)[-1]["content"], None)
+    requests = [
+        Request([*before, *turns(record)], about=len(data.answer(record)), given={"record": record})
+        for record in new.values()
+    ][:most]
+    wanted = ACCEPT.get(task, {it.headline: 1.0})
 
     def judge(request: Request, text: str) -> data.Row:
         record, parsed = request.given["record"], it.parse(text)
@@ -222,26 +217,3 @@ def synthesise(
         return data.example(data.prompt(record), parsed, **data.meta(record))
 
     return run(requests, teacher, judge, out, n=n, max_requests=max_requests, **how)
-
-
-def plan(
-    task: str, n: int, *, seed: int = 0, split: str = "train", shots: int = 3
-) -> list[Request]:
-    """Return up to n requests for a task's answers: its text, solved examples, and a new input."""
-    if n < 1 or shots < 0:
-        raise ConfigError(f"n must be at least 1 and shots at least 0; got {n} and {shots}.")
-    it = tasks.get(task)
-    turns = lambda record: [turn for turn in data.prompt(record) if turn["role"] != "system"]
-    shown = it.examples(shots, EXAMPLES_SEED + seed, split="train") if shots else []
-    told = f"{it.describe}\n\nAnswer with what is asked for alone."
-    before: list[dict[str, Any]] = [{"role": "system", "content": told}]
-    for record in shown:
-        before += [*turns(record), {"role": "assistant", "content": data.answer(record)}]
-    drawn = it.up_to(n + shots, seed, split=split)
-    new = {data.prompt(record)[-1]["content"]: record for record in drawn}
-    for record in shown:
-        new.pop(data.prompt(record)[-1]["content"], None)
-    return [
-        Request([*before, *turns(record)], about=len(data.answer(record)), given={"record": record})
-        for record in new.values()
-    ][:n]

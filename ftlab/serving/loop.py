@@ -255,11 +255,11 @@ def _answers(
     client: Any, name: str, rows: Sequence[data.Row], max_tokens: int, cache: AnswerCache
 ) -> list[str]:
     """Return a model's greedy answers, which are not stored as traces."""
-    teacher = Teacher(client, name, answer_tokens=max_tokens, temperature=0, store=False)
-    requests = [
-        Request(data.prompt(row), more={"tools": row["tools"]} if row.get("tools") else {})
-        for row in rows
-    ]
+    teacher = Teacher(client, name, answer_tokens=max_tokens, temperature=0)
+    requests = []
+    for row in rows:
+        tools = {"tools": row["tools"]} if row.get("tools") else {}
+        requests.append(Request(data.prompt(row), more={"store": False, **tools}))
     found = [answer for _, answer in answers(teacher, requests, cache, at_once=AT_ONCE)]
     if lacking := next((answer for answer in found if isinstance(answer, NoAnswer)), None):
         raise ModelError(f"The service refused, or is not there: {lacking}")

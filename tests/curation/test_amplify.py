@@ -1,13 +1,10 @@
 """From a few examples to many, and never a rewrite of a held-out one."""
 
-import random
-
 import pytest
 from openai_server import KEY, serving
 
 from ftlab import data, tasks
-from ftlab.curation.amplify import LEAK, Neighbours, amplify
-from ftlab.curation.near_duplicates import jaccard, pairs_of_words
+from ftlab.curation.amplify import _Guard, amplify
 from ftlab.endpoint import connect
 from ftlab.errors import ConfigError, DataError
 
@@ -78,17 +75,16 @@ def test_back_translation_asks_twice_and_the_second_time_about_the_first_answer(
     assert made.tokens_in > len(first + second) // 4
 
 
-def test_prompts_of_your_own_take_turns_and_then_are_sampled_again(saying, served, tmp_path):
-    ways = {"said by a child": [["As a child would:\n\n{text}"], ["Like a toddler:\n\n{text}"]]}
+def test_prompts_take_turns_and_then_are_sampled_again(saying, served, tmp_path):
     number = iter(range(10**6))
     teacher = saying(lambda text: f"{next(number)} {text}")
     seeds = [data.example("the cat is gone", "find it"), data.example("it rains again", "go in")]
-    made = go(tmp_path, teacher, 9, seeds, ways=ways, max_requests=6, concurrency=1)
-    assert made.reasons == {"a number was changed, lost or added": 6}
-    asked = [(b["messages"][0]["content"][:4], b.get("seed", 0)) for b in served.bodies]
-    assert asked == [("As a", 0), ("Like", 0), ("Like", 0), ("As a", 0), ("As a", 1), ("Like", 1)]
-    with pytest.raises(ConfigError, match=r"\{text\}"):
-        go(tmp_path, teacher, ways={"a": [["no place for it"]]})
+    made = go(tmp_path, teacher, 5, seeds, ways=["paraphrase"], concurrency=1)
+    assert made.reasons == {"a number was changed, lost or added": 20}
+    asked = [(body["messages"][0]["content"][:40], body.get("seed", 0)) for body in served.bodies]
+    assert asked[1][0] == asked[2][0] != asked[0][0]  # the example that comes next, the next prompt
+    assert len(set(asked[:16:2])) == 8 and {seed for _, seed in asked[:16]} == {0}
+    assert asked[16:18] == [(asked[0][0], 1), (asked[1][0], 1)]
 
 
 def test_a_rewrite_of_a_held_out_example_never_gets_in(saying, tmp_path):
@@ -112,13 +108,14 @@ def test_a_rewrite_of_a_held_out_example_never_gets_in(saying, tmp_path):
 
 
 def test_a_held_out_record_with_more_around_it_is_near():
-    held = "the lamp in my kitchen flickers whenever it rains"
+    text = "the lamp in my kitchen flickers whenever it rains"
+    held = [data.example(text, "a")]
     long = (
-        f"Dear all, I hope you are well after the holidays. It is this: {held}. I thought you "
-        "should know, and wish you a good week. Yours, Ann"
+        f"Dear all, I hope you are well after the holidays. It is this: {text}. "
+        "I thought you should know, and wish you a good week. Yours, Ann"
     )
-    there = Neighbours([held])
-    assert there.nearest(long) < LEAK < there.nearest(long, within=True)
+    assert _Guard([], held).leaks(data.example(long, "b"))
+    assert not _Guard([], held).leaks(data.example("the lamp in my hall is new", "b"))
 
 
 def test_examples_that_are_held_out_themselves_are_refused(saying, tmp_path):
@@ -172,21 +169,11 @@ def test_the_instruction_is_not_reworded(saying, tmp_path):
     assert set(told) <= set(THINGS) and all(t.startswith(CUE) for t in inputs(made.accepted))
 
 
-def test_neighbours_count_as_jaccard_does():
-    rng = random.Random(0)
-    texts = [" ".join(rng.choices("abcdefgh", k=rng.randrange(1, 9))) for _ in range(80)]
-    there = Neighbours(texts[:40])
-    for text in texts[40:]:
-        sets = [pairs_of_words(other) for other in texts[:40]]
-        exact = max(jaccard(pairs_of_words(text), pairs) for pairs in sets)
-        assert there.nearest(text) == pytest.approx(exact)
-    assert Neighbours().nearest("a b") == 0
-
-
 def test_an_instruction_before_every_text_does_not_make_them_near():
     texts = [f"Sort this ticket by intent and priority please: {w} {w}{w}" for w in "abcdefghijklm"]
-    assert Neighbours(texts[:1]).nearest(texts[1]) > LEAK
-    assert Neighbours(texts[:1], scaffolding=texts).nearest(texts[1]) < LEAK
+    rows = [data.example(text, "x") for text in texts]
+    assert _Guard(rows[1:2], rows[:1]).leaks(rows[1])
+    assert not _Guard(rows[1:], rows[:1]).leaks(rows[1])
 
 
 def test_bad_arguments(saying, tmp_path):
