@@ -133,10 +133,11 @@ def format_of(line: Mapping[str, Any]) -> str | None:
 def extra_keys(line: Mapping[str, Any]) -> set[str]:
     """Return the keys of a line, and of its messages, that are unknown and hold something."""
     format = format_of(line)
-    if format is None:
-        return set()
-    own = {key for key in line.keys() - KEYS[format] - OURS if line[key] is not None}
-    return own | unread(line)
+    return set() if format is None else _own(line, format) | unread(line)
+
+
+def _own(line: Mapping[str, Any], format: str) -> set[str]:
+    return {key for key in line.keys() - KEYS[format] - OURS if line[key] is not None}
 
 
 def unread(line: Mapping[str, Any]) -> set[str]:
@@ -184,7 +185,7 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
     turns = [_message(turn, number, faults) for number, turn in enumerate(given, start=1)]
     _order(turns, faults)
     row: dict[str, Any] = {"messages": turns}
-    answers = [turn for turn in turns if turn["role"] == "assistant"]
+    weights = [turn.get("weight", 1) for turn in turns if turn["role"] == "assistant"]
     if format == "prompt_completion" or (format == "alpaca" and not line.get("history")):
         for turn in turns:
             turn.pop("weight", None)
@@ -192,18 +193,17 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
         row = {"prompt": turns[:start], "completion": turns[start:]}
         if turns[start:] and turns[start]["role"] != "assistant":
             faults.add("wrong_order", "the completion must begin with the assistant")
-    elif answers and all(turn.get("weight") == 0 for turn in answers):
+    elif weights and not any(weights):
         faults.add("bad_record", "every answer has weight 0, so there is nothing to learn")
     if tools := _tools(line.get("tools"), faults):
         row["tools"] = tools
     if line.get("chat_template_kwargs"):  # what the template is given, as TRL names it
         row["chat_template_kwargs"] = line["chat_template_kwargs"]
-    extra = {k: v for k, v in line.items() if k not in KEYS[format] | OURS and v is not None}
     own = line.get("meta") or {}
     if not isinstance(own, Mapping):
         faults.add("bad_record", f"meta must be an object, got {_type(own)}")
-    elif extra or own:
-        row["meta"] = {**extra, **own}
+    elif about := {key: line[key] for key in line if key in _own(line, format)} | own:
+        row["meta"] = about
     return row, list(faults)
 
 
@@ -246,14 +246,13 @@ def _message(message: Any, number: int, faults: _Faults) -> dict[str, Any]:
         wanted = "system, user, assistant or tool"
         faults.add("unknown_role", f"message {number} has the role {role!r}; wanted {wanted}")
         role = str(role).strip().lower()  # the order is judged by what was meant
-    made: dict[str, Any] = {"role": ROLES.get(role, role), "content": ""}
     calls = given.get("tool_calls")
     content = given.get("content", given.get("value", given.get("parts", "" if calls else None)))
     text = _text(content, number, faults)
-    made["content"] = text or ""
+    made: dict[str, Any] = {"role": ROLES.get(role, role), "content": text or ""}
     if text is not None and not text.strip() and not calls:
         faults.add("empty_content", f"message {number}, the {made['role']}'s, is empty")
-    made |= {key: given[key] for key in MESSAGE[2:] if key in given and key != "tool_calls"}
+    made |= {key: given[key] for key in MESSAGE[2:] if key in given}
     if calls:
         made["tool_calls"] = _calls(calls, number, faults)
     if made.get("weight", 1) not in (0, 1):
