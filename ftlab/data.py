@@ -349,25 +349,19 @@ def write(
     format = (format or ("prompt_completion" if plain else "messages")).replace("-", "_")
     if format not in FORMATS:
         raise_unknown("format", format, FORMATS)
-    kept = f"{path} was not written."
     with writing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
         for number, row in enumerate(rows, start=1):
             extra = {} if drop_meta else meta(row)
-            if extra and format in UPLOADS:
-                raise DataError(
-                    f"Record {number} has meta ({', '.join(map(str, list(extra)[:5]))}), which "
-                    f"{format} has no place for: leave it out with drop_meta (--drop-meta), or "
-                    f"keep it in another format. {kept}"
-                )
             try:
+                if extra and format in UPLOADS:
+                    raise DataError(
+                        f"it has meta ({', '.join(map(str, list(extra)[:5]))}): leave it out with "
+                        "drop_meta (--drop-meta), or keep it in another format"
+                    )
                 line = formats.line_of(check(row), format) | ({"meta": extra} if extra else {})
-            except DataError as error:
-                what = f"Record {number} cannot be written as {format}"
-                raise DataError(f"{what}: {error}. {kept}") from None
-            try:
                 text = json.dumps(line, ensure_ascii=False, allow_nan=False)
-                stream.write(text.encode("utf-8") + b"\n")
-            except (TypeError, ValueError) as error:
-                what = f"The meta of record {number} cannot be written as JSON"
-                raise DataError(f"{what}: {error}. {kept}") from None
+            except (TypeError, ValueError) as error:  # of a DataError too
+                what = f"Record {number} cannot be written as {format}: {error}"
+                raise DataError(f"{what}. {path} was not written.") from None
+            stream.write(text.encode("utf-8") + b"\n")
     return Path(path)

@@ -483,7 +483,7 @@ def lost(row: Mapping[str, Any], format: str) -> set[str]:
     return gone | ({"chat_template_kwargs"} if row.get("chat_template_kwargs") else set())
 
 
-def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> Iterator[str]:
+def refused(rows: Sequence[Mapping[str, Any]], format: str) -> Iterator[str]:
     """Say what a provider is known to refuse in rows, though the file has its format.
 
     As read in November 2026, from the provider's own pages:
@@ -492,8 +492,7 @@ def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> I
     - Gemini on Vertex AI, 1 million records of text at most:
       docs.cloud.google.com/vertex-ai/generative-ai/docs/models/tune-text-models-supervised
     - Nova on Bedrock, counts and reserved words: the validator in aws-samples/amazon-nova-samples
-      (customization/bedrock-finetuning/understanding/dataset_validation); names of files:
-      docs.aws.amazon.com/nova/latest/userguide/fine-tune-prepare-data-understanding.html
+      (customization/bedrock-finetuning/understanding/dataset_validation)
     """
     count = len(rows)
     if format == "openai" and count < 10:
@@ -502,8 +501,6 @@ def refused(rows: Sequence[Mapping[str, Any]], format: str, name: str = "") -> I
         yield f"Gemini takes no file of more than 1,000,000 records; this one has {count:,}."
     if format != "bedrock":
         return
-    if not re.fullmatch(r"[\w./-]*", name, re.ASCII):
-        yield f"Amazon Nova takes letters, digits and _ - . in a file's name; this one is {name!r}."
     if count < 200:
         few = "8 records, Nova 2 Lite none of fewer than 200"
         least = few if count < 8 else "200 (Nova 2 Lite)"

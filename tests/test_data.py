@@ -447,7 +447,9 @@ def test_a_file_goes_through_any_chain_of_formats(tmp_path_factory, rows, data):
 def test_a_provider_s_format_refuses_meta_by_record_and_reason(tmp_path, format):
     path = tmp_path / "a.jsonl"
     rows = [example("q", "a"), example("q", "a", id=7, slice="x")]
-    with pytest.raises(DataError, match=rf"Record 2 has meta \(id, slice\).*{format}.*--drop-meta"):
+    with pytest.raises(
+        DataError, match=rf"2 cannot.* {format}: it has meta \(id, slice\).*--drop-meta"
+    ):
         write(path, rows, format=format)
     assert not path.exists()
     write(path, rows, format=format, drop_meta=True)
@@ -459,7 +461,9 @@ def test_a_provider_s_format_refuses_meta_by_record_and_reason(tmp_path, format)
 def test_writing_is_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.jsonl"
     for thing in (object(), math.nan, {"a": [-math.inf]}):
-        with pytest.raises(DataError, match="meta of record 2 cannot be written"):
+        with pytest.raises(
+            DataError, match=r"Record 2 cannot be written .*: .* JSON"
+        ):
             write(path, [PLAIN, example("q", "a", thing=thing)])
     with pytest.raises(DataError, match=r"Record 1 cannot be .*: message 2, the assistant's, is"):
         write(path, [example("q", " ")])

@@ -2,18 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 from typer import Argument, Option
 
 from ftlab.cli.options import Model, Records, Seed
 from ftlab.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from ftlab.data import Row
 
 
 def tasks() -> None:
@@ -54,7 +49,7 @@ def convert(
 ) -> None:
     """Write records in another format, or make records of a table's columns."""
     from ftlab.data import columns, is_table, read, read_table, unrolled, write
-    from ftlab.formats import refused
+    from ftlab.formats import conversation, learned, lost, refused
 
     left_out: Counter[str] = Counter()
     if is_table(data) and (input is None or output is None):
@@ -69,36 +64,29 @@ def convert(
     if unroll:
         rows = [one for row in rows for one in unrolled(row)]
     to = (to or ("prompt_completion" if unroll else "messages")).replace("-", "_")
-    against = list(refused(rows, to, out.name))
+    against = list(refused(rows, to))
     if check and against:
         raise DataError("\n".join([*against, f"{out} was not written."]))
     write(out, rows, format=to, drop_meta=drop_meta)
     print(f"{len(rows)} records in {out}, as {to}")
-    for line in (*_written(rows, to, left_out), *against):
-        if not (unroll and line.startswith("Answers without loss")):  # which it says itself
-            print(line)
-
-
-def _written(rows: Sequence["Row"], format: str, left_out: Counter[str]) -> Iterator[str]:
-    """Say what could surprise in a written file: what was left out, which answers are learned."""
-    from ftlab.data import conversation, learned
-    from ftlab.formats import lost
-
     for row in rows:
-        left_out.update(lost(row, format))
+        left_out.update(lost(row, to))
     if left_out:
         keys = ", ".join(f"{key} (in {count:,})" for key, count in sorted(left_out.items()))
-        yield f"Left out, for {format} has no place for it: {keys}."
+        print(f"Left out, for {to} has no place for it: {keys}.")
     answers = [sum(turn["role"] == "assistant" for turn in conversation(row)) for row in rows]
     carry = [len(learned(row)) for row in rows]
-    if silent := sum(a > b for a, b in zip(answers, carry, strict=True)):
-        where = "in the prompt" if format == "prompt_completion" else "with weight 0"
-        yield (
+    silent = sum(a > b for a, b in zip(answers, carry, strict=True))
+    if silent and not unroll:
+        where = "in the prompt" if to == "prompt_completion" else "with weight 0"
+        print(
             f"Answers without loss: in {silent:,} of {len(rows):,} records, written {where}. "
             "To learn each: take the weights away; or messages, and --unroll."
         )
     if several := sum(count > 1 for count in carry):
-        yield f"Several answers carry loss: in {several:,} of {len(rows):,} records."
+        print(f"Several answers carry loss: in {several:,} of {len(rows):,} records.")
+    for line in against:
+        print(line)
 
 
 def doctor(
@@ -173,7 +161,6 @@ def mix(
     weights: str | None = Option(
         None, help="How often each record of each file is read, as 9,0.5."
     ),
-    balance: str | None = Option(None, help="Field of meta whose values shall be equally many."),
     size: int | None = Option(None, min=1, help="Records in all."),
     seed: Seed = 0,
 ) -> None:
@@ -181,20 +168,14 @@ def mix(
     from ftlab.curation import mixture
     from ftlab.data import read, write
 
-    if weights is not None and balance is not None:
-        raise ConfigError("Give --weights or --balance, not both.")
     factors = [1.0] * len(data) if weights is None else _numbers(weights)
     if len(factors) != len(data):
         raise ConfigError(f"{len(factors)} weights were given for {len(data)} files.")
     if len(set(data)) < len(data):
         raise ConfigError("A file is named twice. Give it a larger weight instead.")
     sources = {str(path): read(path) for path in data}
-    if balance is not None:
-        rows = [record for source in sources.values() for record in source]
-        result = mixture.balance(rows, balance, size=size, seed=seed)
-    else:
-        by_file = dict(zip(sources, factors, strict=True))
-        result = mixture.mix(sources, by_file, size=size, seed=seed, title="file")
+    by_file = dict(zip(sources, factors, strict=True))
+    result = mixture.mix(sources, by_file, size=size, seed=seed)
     print(result)
     write(out, result.records)
     print(f"\n{len(result.records):,} records in {out}")

@@ -34,10 +34,9 @@ from ftlab.curation.checks_content import ContentChecks
 from ftlab.curation.findings import CHECKS, Check, Finding, Notes, Report, counted
 from ftlab.curation.mend import Change, Mended, fix, read_lines
 from ftlab.curation.near_duplicates import Repeats
-from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.errors import ConfigError, DataError
 from ftlab.formats import NotJsonError, extra_keys, format_of, loads
 from ftlab.formats import examine as examine_row
-from ftlab.rendering import HELLO, PROBE
 
 __all__ = ["CHECKS", "Change", "Check", "Finding", "Mended", "Report", "examine", "fix"]
 
@@ -161,11 +160,9 @@ class _Rendered:
             thoughts = {"opens_thought": templates.opens_thought,
                         "removes_thoughts": templates.removes_thoughts}  # fmt: skip
             self.faults |= {name: "" for name, has in thoughts.items() if has(tokenizer)}
-        self._system = self._renders and self._takes_system()
-        try:
-            self._ends = set(templates.end_of_turn_ids(tokenizer))
-        except ModelError:
-            self._ends = set()
+        # What else is said of a template is about system messages.
+        self._system = not set(templates.problems(tokenizer)) - set(problems.values())
+        self._ends = set(templates.end_of_turn_ids(tokenizer, required=False))
         special = map(str, [*tokenizer.get_added_vocab(),
                             *getattr(tokenizer, "all_special_tokens", [])])  # fmt: skip
         # Names of two characters and less, or of letters alone, are words too.
@@ -174,15 +171,6 @@ class _Rendered:
         self._thinks = self._renders and "<think>" in str(tokenizer.chat_template)
         self._lost: Counter[str] = Counter()
         self._tokens = self._supervised = self._answerless = self._cut = 0
-
-    def _takes_system(self) -> bool:
-        """Return whether a system message is in the prompt, and stays when the answer follows."""
-        asked = ({"role": "system", "content": PROBE}, HELLO)
-        try:
-            templates.encode(self.tokenizer, data.example(asked, "hi"))
-            return PROBE in templates.prompt_text(self.tokenizer, asked)
-        except DataError:
-            return False
 
     def see(self, line: int, record: data.Row, notes: Notes) -> None:
         """Examine one record."""

@@ -12,6 +12,7 @@ shares (the greedy method of scikit-learn's StratifiedGroupKFold, for parts of a
 of the records does not matter.
 """
 
+import json
 import math
 import os
 import re
@@ -22,13 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftlab import data
-from ftlab.curation.mixture import shuffled, strata, table, values
+from ftlab.curation.mixture import shuffled, table
 from ftlab.curation.near_duplicates import NearIndex, asked
-from ftlab.errors import ConfigError, DataError
+from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import write_text
 
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
 SHOWN = 12  # labels in the table, the commonest
+NONE = "(none)"
+"""The stratum of records that lack the field."""
+STRATA = ("slice", "difficulty", "completion")
+"""Fields by which records are stratified where nobody says by which, the first that serves."""
 _WORDS = re.compile(r"\w+")
 
 
@@ -179,6 +184,37 @@ def clusters(
         link("nearly equal inputs", [(order[a], order[b]) for a, b in index.pairs().tolist()])
     largest = max(Counter(found).values(), default=0)
     return found, [*steps, f"= {left:,}  clusters, the largest of {largest:,}"]
+
+
+def value(record: data.Row, field: str) -> str | None:
+    """Return what a record has in a field of its `meta`, or its "completion", as text."""
+    if field == "completion":
+        return data.answer(record).strip()
+    found = data.meta(record).get(field)
+    return found if found is None or isinstance(found, str) else json.dumps(found, sort_keys=True)
+
+
+def values(records: Sequence[data.Row], field: str) -> list[str | None]:
+    """Return what each record has in a field; a ConfigError lists the fields if none has it."""
+    found = [value(record, field) for record in records]
+    if all(one is None for one in found):
+        raise_unknown("field", field, {"completion"}.union(*map(data.meta, records)))
+    return found
+
+
+def strata(records: Sequence[data.Row], by: str | None) -> tuple[str | None, list[str]]:
+    """Return the field to stratify by, and the stratum of each record.
+
+    `by` is a field; "" for none; None for the first of `STRATA` that has several values, and at
+    least ten records for each on average.
+    """
+    if by:
+        return by, [one or NONE for one in values(records, by)]
+    for field in STRATA if by is None else ():
+        found = [value(record, field) or NONE for record in records]
+        if 2 <= len(set(found)) <= len(records) / 10:
+            return field, found
+    return None, [NONE] * len(records)
 
 
 def _goals(sizes: Sequence[float], n: int) -> dict[str, int]:

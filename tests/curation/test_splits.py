@@ -9,7 +9,7 @@ import pytest
 from ftlab import data
 from ftlab import data as files
 from ftlab.curation.doctor import examine
-from ftlab.curation.splits import clusters, split
+from ftlab.curation.splits import NONE, clusters, split, strata, value
 from ftlab.errors import ConfigError, DataError
 
 WORDS = [f"w{i}" for i in range(2000)]
@@ -42,6 +42,23 @@ def bare(record):
 
 def where(result):
     return {data.meta(r)["n"]: name for name, part in result.parts.items() for r in part}
+
+
+def test_value():
+    record = data.example("a", " b ", level=3, tags=["x", "y"], none=None)
+    assert [value(record, f) for f in ("completion", "level", "tags", "none", "absent")] == [
+        "b", "3", '["x", "y"]', None, None,
+    ]  # fmt: skip
+
+
+def test_strata_take_what_serves():
+    both = [data.example(f"{i}", "x", slice="one", difficulty=i % 3) for i in range(60)]
+    assert strata(both, None)[0] == "difficulty"  # all are of one slice
+    assert strata(both, "") == (None, [NONE] * 60)
+    assert strata(both[:20], None)[0] is None  # fewer than ten for each
+    assert strata([*both, data.example("a", "b")], "slice")[1][-1] == NONE
+    answers = [data.example(f"{i}", "yes" if i % 2 else "no") for i in range(40)]
+    assert strata(answers, None)[0] == "completion"
 
 
 @pytest.mark.parametrize("seed", range(12))
