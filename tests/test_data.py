@@ -461,9 +461,7 @@ def test_a_provider_s_format_refuses_meta_by_record_and_reason(tmp_path, format)
 def test_writing_is_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.jsonl"
     for thing in (object(), math.nan, {"a": [-math.inf]}):
-        with pytest.raises(
-            DataError, match=r"Record 2 cannot be written .*: .* JSON"
-        ):
+        with pytest.raises(DataError, match=r"Record 2 cannot be written .*: .* JSON"):
             write(path, [PLAIN, example("q", "a", thing=thing)])
     with pytest.raises(DataError, match=r"Record 1 cannot be .*: message 2, the assistant's, is"):
         write(path, [example("q", " ")])

@@ -151,7 +151,10 @@ def _own_code(folder):
         (lambda f: (f / "config.json").write_text("[]"), "must hold a JSON object, got list"),
         (_pickled, r"only pickled weights \(pytorch_model.bin\).*can run code"),
         (_cut_short, "is cut short, or no safetensors file"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"{}"), "is cut short, or no safetensors file"),
+        (
+            lambda f: (f / "model.safetensors").write_bytes(b"{}"),
+            "is cut short, or no safetensors file",
+        ),
         (
             lambda f: (f / "model.safetensors").write_text("version https://git-lfs.github.com\n"),
             "is cut short, or no safetensors.*git lfs pull",
