@@ -202,8 +202,8 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
     own = line.get("meta") or {}
     if not isinstance(own, Mapping):
         faults.add("bad_record", f"meta must be an object, got {_type(own)}")
-    elif about := {key: line[key] for key in line if key in _own(line, format)} | own:
-        row["meta"] = about
+    elif extra := {key: line[key] for key in line if key in _own(line, format)} | dict(own):
+        row["meta"] = extra
     return row, list(faults)
 
 
