@@ -98,7 +98,6 @@ def compare(
         None, help="JSONL for --few-shot and --baseline; else 1,000 of the task's own."
     ),
     held_out: int = Option(200, min=1, help="How many of the task's own."),
-    prices: Path | None = Option(None, help="Your price table; else the shipped examples."),
     max_new_tokens: MaxNewTokens = 256,
     overwrite: bool = Option(False, "--overwrite", help="Replace a verdict."),
     seed: Seed = 0,
@@ -109,12 +108,9 @@ def compare(
     from ftlab import tasks
     from ftlab.data import Row, read
     from ftlab.evaluation import systems
-    from ftlab.evaluation.contest import contest
-    from ftlab.evaluation.costs import prices as price_table
     from ftlab.training import folder
 
     wanted = tasks.get(task)
-    table = price_table(prices)
     if not overwrite and (found := [p for p in VERDICT if (out / p).exists()]):
         raise DataError(
             f"{out / found[0]} exists already. Choose another folder with --out, or --overwrite."
@@ -129,9 +125,9 @@ def compare(
         baseline=wanted if baseline else None,
     )  # fmt: skip
     console = Console()
-    verdict = contest(
-        wanted, rows, lineup, train_records=learned, table=table,
-        max_new_tokens=max_new_tokens, seed=seed, folder=out,
+    verdict = systems.contest(
+        wanted, rows, lineup, train_records=learned, max_new_tokens=max_new_tokens, seed=seed,
+        folder=out,
         say=lambda line: console.print(line, markup=False, highlight=False),
     )  # fmt: skip
     page = verdict.save(out, overwrite=overwrite)

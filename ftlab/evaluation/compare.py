@@ -18,14 +18,13 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import words
-from ftlab.evaluation.behaviour import behaviour
 from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, edged, ratios
 from ftlab.evaluation.pairs import Pair, pairs
 from ftlab.files import write_text
@@ -58,45 +57,23 @@ class Verdict:
     """Who made this, from what: models, hashes, versions, device, seconds."""
     pairs: list[Pair] = field(default_factory=list)
     """Every two systems on the headline: difference, wins, tests, power."""
-    behaviour: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Every system, and "reference" -> length, repetition, refusals of its raw answers."""
-    costs: dict[str, Any] = field(default_factory=dict)
-    """The price table, and every system's tokens, seconds and money, if they were counted."""
+    costs: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Every system -> tokens in, tokens out and seconds of an answer, if they were counted."""
     forgetting: dict[str, Any] = field(default_factory=dict)
+    """`models` -> bits per character on general text, and their `differences` from the first."""
     remarks: list[str] = field(default_factory=list)
 
     def table(self) -> "Table":
-        """Return the figures as a rich table: up to two systems by metric, more by name."""
+        """Return the headline of every system, and how it differs from the baseline."""
         from rich import box
         from rich.table import Table
 
-        # Thin lines: two systems and their difference fit a terminal of 80 columns.
+        # Thin lines, so that it fits a terminal of 80 columns.
         table = Table(
             title=f"{self.task}: {self.n} held-out examples, 95 % intervals", box=box.SIMPLE,
             title_justify="left", caption_justify="left", padding=(0, 0),
         )  # fmt: skip
-        (self._by_system if len(self.systems) > 2 else self._by_metric)(table)
-        return table
-
-    def _by_metric(self, table: "Table") -> None:
-        table.add_column("metric")
-        columns = {**self.systems, **{f"{name} less {self.baseline}": row
-                                      for name, row in self.differences.items()}}  # fmt: skip
-        for name in columns:
-            table.add_column(name, justify="right")
-        for metric in sorted(self.systems[self.baseline], key=lambda m: m != self.headline):
-            cells = [str(figures[metric]) for figures in columns.values()]
-            table.add_row(metric, *cells, style="bold" if metric == self.headline else None)
-        table.caption = "\n".join(
-            f"{pair.b} against {pair.a}, example by example: {pair.win} better, {pair.tie} equal, "
-            f"{pair.loss} worse; p {'< 0.001' if pair.p < 0.001 else f'= {pair.p:.3f}'} "
-            f"({pair.test})"
-            for pair in self.pairs
-        )
-
-    def _by_system(self, table: "Table") -> None:
-        costs = self.costs.get("systems", {})
-        counted = {name: row["tokens_in"] for name, row in costs.items()
+        counted = {name: row["tokens_in"] for name, row in self.costs.items()
                    if row.get("tokens_in") is not None}  # fmt: skip
         against = {pair.b: pair for pair in self.pairs if pair.a == self.baseline}
         columns = [self.headline, f"less {self.baseline}", "win/tie/loss", "p"]
@@ -114,7 +91,9 @@ class Verdict:
             if counted:
                 cells.append(f"{counted[name]:.0f}" if name in counted else "")
             table.add_row(name, *cells)
-        table.caption = f"p is corrected for {len(self.pairs)} comparisons (Holm)."
+        if len(self.pairs) > 1:
+            table.caption = f"p is corrected for {len(self.pairs)} comparisons (Holm)."
+        return table
 
     @property
     def baseline(self) -> str:
@@ -175,8 +154,8 @@ def compare(
             (<think>…</think>) before an answer are cut off before marking.
         seed: of the bootstrap.
         provenance: what else the verdict should say about its making.
-        costs: the `prices` and the `systems`' costs (`ftlab.evaluation.costs`).
-        forgetting: what became of `general` text.
+        costs: of every system, as a `Verdict` has them.
+        forgetting: what became of general text (`ftlab.evaluation.forgetting.forgotten`).
 
     Raises:
         ConfigError: no records, no systems, or a system with too few or too many texts.
@@ -193,31 +172,23 @@ def compare(
             "Give one text for each record, in the same order."
         )
     parts = {name: [split_thought(text) for text in texts] for name, texts in outputs.items()}
-    spoken = {name: [answer for _, answer in found] for name, found in parts.items()}
-    parsed = {name: [task.parse(text) for text in texts] for name, texts in spoken.items()}
+    parsed = {name: [task.parse(text) for _, text in found] for name, found in parts.items()}
     scores = {
         name: [task.score(record, text) for record, text in zip(records, texts, strict=True)]
         for name, texts in parsed.items()
     }
     systems, differences = _figures(scores, range(len(records)), seed)
-    n, head, references = len(records), task.headline, [data.answer(record) for record in records]
+    n, head = len(records), task.headline
     heads = {name: [marks[head] for marks in rows] for name, rows in scores.items()}
-    compared = pairs(heads, seed=seed)
+    figures = {name: row.get(head) for name, row in systems.items()}
+    compared, slices = pairs(heads, seed=seed), _slices(records, heads, seed)
     examples = [
-        {"input": data.prompt(record)[-1]["content"], "reference": references[i],
+        {"input": data.prompt(record)[-1]["content"], "reference": data.answer(record),
          "slice": data.meta(record).get("slice"),
          "outputs": {name: _shown(outputs[name][i], parsed[name][i], scores[name][i])
                      for name in outputs}}
         for i, record in enumerate(records)
     ]  # fmt: skip
-    written = {**spoken, "reference": references}
-    verdict = Verdict(
-        task.name, head, n, seed, systems, differences, _slices(records, heads, seed),
-        words.sentence(head, n, {name: row.get(head) for name, row in systems.items()}, compared),
-        examples, {**_made_here(task, records), **(provenance or {})}, compared,
-        {name: behaviour(texts, seed=seed) for name, texts in written.items()},
-        dict(costs or {}), dict(forgetting or {}),
-    )  # fmt: skip
     thought = {
         name: (
             sum(thought is not None for thought, _ in found),
@@ -226,8 +197,14 @@ def compare(
         )
         for name, found in parts.items()
     }  # fmt: skip
-    remarks = [*words.thoughts(thought, len(records)), *words.remarks(verdict.to_json())]
-    return replace(verdict, remarks=remarks)
+    costs, forgetting = dict(costs or {}), dict(forgetting or {})
+    return Verdict(
+        task.name, head, n, seed, systems, differences, slices,
+        words.sentence(head, n, figures, compared), examples,
+        {**_made_here(task, records), **(provenance or {})}, compared, costs, forgetting,
+        [*words.thoughts(thought, n),
+         *words.remarks(n, compared, slices, figures, costs, forgetting)],
+    )  # fmt: skip
 
 
 def _slices(

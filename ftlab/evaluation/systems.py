@@ -10,8 +10,9 @@ what one would do without a language model. So a line-up is
     hosted, hosted + 4 examples     behind an endpoint, given as hosted=http://…/v1#its-name
     triage baseline            the task's `baseline`, where it has one: here a linear model
 
-Examples come from training records. Instructions stand at the head of the first user turn, for
-not every chat template has a system turn.
+`contest` lets them all answer and writes the verdict: this is `ftlab compare`. Examples come from
+training records. Instructions stand at the head of the first user turn, for not every chat template
+has a system turn.
 
 >>> shot = data.example("2 + 2?", "4")
 >>> base = System("base", "smollm2-135m", instructions="Be brief.", few_shot_examples=(shot,))
@@ -22,23 +23,30 @@ not every chat template has a system turn.
 {'role': 'user', 'content': '1 + 1?'}
 """
 
-import importlib
+import hashlib
 import math
+import os
 import random
 import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ftlab import data
 from ftlab.curation.answer_cache import AnswerCache, Request, answers
-from ftlab.endpoint import Answer, NoAnswer, Teacher
+from ftlab.endpoint import Answer, NoAnswer, Teacher, connect
 from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.evaluation import forgetting, words
+from ftlab.evaluation.compare import NO_RECORDS, Verdict, compare
 from ftlab.tasks import Task
 
-OPTIONS = "chat_template_kwargs"
+_ENDPOINT = re.compile(
+    r"(?:(?P<label>[^=/#]+)=)?(?P<model>(?P<url>https?://[^\s#]+)#(?P<name>\S+))"
+)
+_AT_ONCE = 8  # requests to an endpoint
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,6 @@ class System:
     model: str | None
     """A shipped name, a folder, a hub id, or URL#NAME at an endpoint; None for the task's own
     baseline."""
-    kind: str = "base"  # "base", "tuned", "endpoint" or "baseline": which price it has
     instructions: str = ""
     few_shot_examples: tuple[data.Row, ...] = ()
 
@@ -70,7 +77,6 @@ class System:
 class Answers:
     """What a system answered, and what that took."""
 
-    system: System
     texts: list[str]  # as they came, thoughts included
     tokens_in: list[int] | None
     """Tokens of each prompt, chat template included; None without a language model."""
@@ -79,6 +85,12 @@ class Answers:
     """For all the answers, in the batches they were made in; loading the model is not in it."""
     cut: int = 0  # answers that the limit on their length ended
     refused: int = 0  # requests that an endpoint refused; their texts are empty
+
+    def costs(self) -> dict[str, float | None]:
+        """Return tokens in, tokens out and seconds of an answer, on average; None if not known."""
+        sums = {"tokens_in": self.tokens_in, "tokens_out": self.tokens_out}
+        means = {k: None if v is None else sum(v) / len(v) for k, v in sums.items()}
+        return {**means, "seconds": self.seconds / len(self.texts)}
 
 
 def lineup(
@@ -102,44 +114,24 @@ def lineup(
     """
     found: list[System] = []
     for given in dict.fromkeys([base, *tuned]):
-        name, model, kind = _named(given, "tuned" if found else "base")
-        found.append(System(name, model, kind))
+        there = _ENDPOINT.fullmatch(given)
+        name = (there["label"] or there["name"]) if there else given
+        model = there["model"] if there else given
+        found.append(System(name, model))
         if instructions:
-            found.append(System(f"{name} + instructions", model, kind, instructions))
-        if examples and (kind == "endpoint" or given == base):
+            found.append(System(f"{name} + instructions", model, instructions))
+        if examples and (there or given == base):
             word = "example" if len(examples) == 1 else "examples"
             full = f"{name} + {len(examples)} {word}"
-            found.append(System(full, model, kind, few_shot_examples=tuple(examples)))
+            found.append(System(full, model, few_shot_examples=tuple(examples)))
     if baseline is not None:
-        if not has_baseline(baseline):
+        if baseline.baseline is None:
             raise ConfigError(
                 f"The task {baseline.name} has no baseline without a language model. "
                 "Leave --baseline away."
             )
-        found.append(System(f"{baseline.name} baseline", None, "baseline"))
+        found.append(System(f"{baseline.name} baseline", None))
     return found
-
-
-_ENDPOINT = re.compile(
-    r"(?:(?P<label>[^=/#]+)=)?(?P<model>(?P<url>https?://[^\s#]+)#(?P<name>\S+))"
-)
-
-
-def _named(given: str, kind: str) -> tuple[str, str, str]:
-    """Return the label, the model and the kind of what was given."""
-    if not (match := _ENDPOINT.fullmatch(given)):
-        return given, given, kind
-    return match["label"] or match["name"], match["model"], "endpoint"
-
-
-def at_endpoint(model: str | None) -> tuple[str, str] | None:
-    """Return the URL and the name of a model behind an endpoint; None for any other.
-
-    >>> at_endpoint("http://localhost:8000/v1#qwen"), at_endpoint("runs/mine")
-    (('http://localhost:8000/v1', 'qwen'), None)
-    """
-    match = _ENDPOINT.fullmatch(model or "")
-    return (match["url"], match["name"]) if match else None
 
 
 def few_shot_examples(
@@ -157,20 +149,13 @@ def few_shot_examples(
             "Ask for fewer, or give more records."
         )
     chosen = random.Random(seed).sample(list(train_records), k)
-    held = {_question(record) for record in held_out}
-    if any(_question(record) in held for record in chosen):
+    held = {data.prompt(record)[-1]["content"] for record in held_out}
+    if any(data.prompt(record)[-1]["content"] in held for record in chosen):
         raise DataError(
             "A held-out record is among the training records from which the examples are taken, so "
             "its answer would stand in the prompt. Take the held-out records out of them."
         )
     return chosen
-
-
-def _question(record: data.Row) -> str:
-    return data.prompt(record)[-1]["content"]
-
-
-# Answering.
 
 
 def answer(
@@ -190,8 +175,8 @@ def answer(
 
     prompts = [system.asks(data.prompt(record)) for record in records]
     tokens_in = [
-        len(prompt_ids(tokenizer, prompt, row.get("tools"), **(row.get(OPTIONS) or {})))
-        for prompt, row in zip(prompts, records, strict=True)
+        len(prompt_ids(tokenizer, p, row.get("tools"), **(row.get("chat_template_kwargs") or {})))
+        for p, row in zip(prompts, records, strict=True)
     ]
     context = context_length(model)
     if context and system.few_shot_examples and max(tokens_in) + max_new_tokens > context:
@@ -207,27 +192,16 @@ def answer(
     )  # fmt: skip
     seconds = time.perf_counter() - begun
     tokens_out = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    full = context or math.inf
-    cut = sum(size >= min(max_new_tokens, full - into)
+    cut = sum(size >= min(max_new_tokens, (context or math.inf) - into)
               for into, size in zip(tokens_in, tokens_out, strict=True))  # fmt: skip
-    return Answers(system, texts, tokens_in, tokens_out, seconds, cut)
+    return Answers(texts, tokens_in, tokens_out, seconds, cut)
 
 
-def answer_at_endpoint(
-    system: System, teacher: Teacher, records: Sequence[data.Row], *,
-    cache: AnswerCache | None = None, at_once: int = 8,
-    progress: Callable[[int, int, float], None] | None = None,
+def _answer_at_endpoint(
+    system: System, teacher: Teacher, records: Sequence[data.Row], cache: AnswerCache | None,
+    progress: Callable[[int, int, float], None],
 ) -> Answers:  # fmt: skip
-    """Let a model behind an endpoint answer the records as the system is asked.
-
-    `cache` is where answers are taken from and kept, so that none is paid twice; `progress` is
-    called with (done, all, seconds left) after every 32 answers.
-
-    Raises:
-        ConfigError: a record has tools, which are asked otherwise; or the key is refused.
-        ModelError: a request came to nothing; the answers so far are kept.
-        OfflineError: the endpoint cannot be reached.
-    """
+    """Let a model behind an endpoint answer; `cache` keeps each answer, so none is paid twice."""
     if any(row.get("tools") for row in records):
         raise ConfigError(
             f"{system.name}: records with tools cannot be compared behind an endpoint, whose tool "
@@ -237,39 +211,123 @@ def answer_at_endpoint(
     found: list[Answer] = []
     refused = 0
     requests = [Request(system.asks(data.prompt(record))) for record in records]
-    with closing(answers(teacher, requests, cache, at_once=at_once)) as stream:
-        for _, answer in stream:
-            if isinstance(answer, NoAnswer) and not answer.lasting:
+    with closing(answers(teacher, requests, cache, at_once=_AT_ONCE)) as stream:
+        for _, one in stream:
+            if isinstance(one, NoAnswer) and not one.lasting:
                 raise ModelError(
-                    f"{system.name} did not answer record {len(found) + 1}: {answer}. Every answer "
+                    f"{system.name} did not answer record {len(found) + 1}: {one}. Every answer "
                     "so far is kept; the same command goes on."
                 )
-            refused += isinstance(answer, NoAnswer)
-            found.append(Answer("") if isinstance(answer, NoAnswer) else answer)
-            if progress and len(found) % 32 == 0:
+            refused += isinstance(one, NoAnswer)
+            found.append(Answer("") if isinstance(one, NoAnswer) else one)
+            if len(found) % 32 == 0:
                 left = (time.perf_counter() - begun) / len(found) * (len(records) - len(found))
                 progress(len(found), len(records), left)
+    seconds = sum(one.seconds for one in found) / min(_AT_ONCE, len(found))
     return Answers(
-        system, [one.text for one in found], [one.tokens_in for one in found],
-        [one.tokens_out for one in found], sum(one.seconds for one in found) / min(
-            at_once, len(found)), sum(not one.finished for one in found), refused,
+        [one.text for one in found], [one.tokens_in for one in found],
+        [one.tokens_out for one in found], seconds, sum(not one.finished for one in found), refused,
     )  # fmt: skip
 
 
-def has_baseline(task: Task) -> bool:
-    """Whether the task has a `baseline`, an answer without a language model."""
-    return callable(getattr(_home(task), "baseline", None))
+def contest(
+    task: Task, records: "Sequence[data.Row]", systems: Sequence[System], *,
+    train_records: "Sequence[data.Row]" = (), max_new_tokens: int = 256, seed: int = 0,
+    folder: str | os.PathLike[str] | None = None, say: Callable[[str], None] = lambda line: None,
+) -> Verdict:  # fmt: skip
+    """Let every system answer the same held-out records, and compare them; a model is loaded once.
+
+    Args:
+        task: what is asked, and how an answer is marked.
+        records: the held-out records.
+        systems: who answers, the baseline of all comparisons first (see `lineup`).
+        train_records: what a baseline without a language model learns from.
+        max_new_tokens: most tokens in an answer.
+        seed: of the bootstrap.
+        folder: where endpoints' answers are kept, each under the hash of its request, to go on from
+            if the comparison is broken off; None keeps none.
+        say: called with each line of progress.
+
+    Raises:
+        ConfigError: two systems have one name, a prompt does not fit a model, a record has tools
+            and is to be answered at an endpoint, or the endpoint refuses the key.
+        ModelError: a model cannot be found or read, or an endpoint does not answer.
+        OfflineError: an endpoint cannot be reached.
+    """
+    from ftlab import models
+
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names) or not names:
+        raise ConfigError(f"Systems with a name of their own are wanted, got {names}.")
+    if not records:
+        raise ConfigError(NO_RECORDS)
+    given: dict[str, Answers] = {}
+    general: dict[str, Any] = {}
+    made: dict[str, str] = {}
+    device = ""
+    told = lambda done, total, left: say(f"  {done} of {total}, {left:.0f} s left")
+    for name in dict.fromkeys(system.model for system in systems):
+        mine = [system for system in systems if system.model == name]
+        there = _ENDPOINT.fullmatch(name or "")
+        if name is None:
+            for system in mine:
+                say(f"{system.name} learns from {len(train_records)} records")
+                assert task.baseline is not None
+                begun = time.perf_counter()
+                texts = task.baseline(train_records, records)
+                given[system.name] = Answers(texts, None, None, time.perf_counter() - begun)
+        elif there:
+            url, model_name = there["url"], there["name"]
+            teacher = connect(model_name, base_url=url, answer_tokens=max_new_tokens, temperature=0)
+            made[name] = f"{model_name} at {url}"
+            label = hashlib.sha256(url.encode()).hexdigest()[:8]
+            path = Path(folder, "answers", f"endpoint-{label}.jsonl") if folder else None
+            for system in mine:
+                say(f"{system.name} answers {len(records)} records")
+                cache = AnswerCache(path) if path else None
+                given[system.name] = _answer_at_endpoint(system, teacher, records, cache, told)
+        else:
+            made[name] = _identity(name)
+            model, tokenizer = models.load(name)
+            device = f"{model.device}, {str(model.dtype).removeprefix('torch.')}"
+            for system in mine:
+                say(f"{system.name} answers {len(records)} records")
+                given[system.name] = answer(
+                    system, model, tokenizer, records, max_new_tokens=max_new_tokens, progress=told
+                )
+            texts = [text for _, text in forgetting.general_text()]
+            general[name] = forgetting.bits_per_character(model, tokenizer, texts)
+    given = {name: given[name] for name in names}
+    verdict = compare(
+        task, records, {name: one.texts for name, one in given.items()}, seed=seed,
+        provenance={
+            "models": made, "asked": {system.name: _asked(system) for system in systems},
+            "device": device,
+            "generation": {"max_new_tokens": max_new_tokens, "decoding": "greedy"},
+        },
+        costs={name: one.costs() for name, one in given.items()},
+        forgetting=forgetting.forgotten(general, seed=seed) if general else {},
+    )  # fmt: skip
+    return replace(verdict, remarks=[*words.unfinished(given), *verdict.remarks])
 
 
-def answer_baseline(
-    system: System, task: Task, train_records: Sequence[data.Row], records: Sequence[data.Row],
-) -> Answers:  # fmt: skip
-    """Let the task's own baseline learn from the training records and answer the held-out ones."""
-    begun = time.perf_counter()
-    texts = _home(task).baseline(train_records, records)
-    return Answers(system, texts, None, None, time.perf_counter() - begun)
+def _identity(name: str) -> str:
+    """Return what tells a model's weights from others: the folder's SHA-256, or the hub id."""
+    from ftlab import models
+    from ftlab.files import sha256
+
+    place = models.locate(name)
+    if isinstance(place, Path):  # a card tells of the model, and is written to after a verdict
+        return f"sha256 {sha256(place, skip=('README.md',))}"
+    return f"{place} on the hub"
 
 
-def _home(task: Task) -> Any:
-    """Return the module of a task: its marking lives there, and its baseline if it has one."""
-    return importlib.import_module(task.score.__module__)
+def _asked(system: System) -> dict[str, Any]:
+    """Return how a system was asked, for the provenance."""
+    told: dict[str, Any] = {"model": system.model or "none"}
+    if system.instructions:
+        told["instructions"] = system.instructions
+    if system.few_shot_examples:
+        pairs = [(data.prompt(shot)[-1], data.answer(shot)) for shot in system.few_shot_examples]
+        told["examples"] = [f"{asked['content']} -> {answer}" for asked, answer in pairs]
+    return told

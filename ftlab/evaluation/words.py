@@ -91,11 +91,17 @@ def _top_two(figures: Mapping[str, Interval], pairs: Sequence[Pair], among: int)
     )
 
 
-def remarks(verdict: Mapping[str, Any]) -> list[str]:
-    """Say what else a verdict (as plain data) shows: how sure, at what price, what got worse."""
+def remarks(
+    n: int, pairs: Sequence[Pair], slices: Mapping[str, Any],
+    figures: Mapping[str, Interval | None], costs: Mapping[str, Any], forgetting: Mapping[str, Any],
+) -> list[str]:  # fmt: skip
+    """Say what else a verdict shows: how sure, at what price, what got worse, what was forgotten.
+
+    The arguments are the parts of a `Verdict`; `figures` are those of the headline by system.
+    """
     return [
-        *_power(verdict), *_slices(verdict), *_prices(verdict), *_forgotten(verdict),
-        *_written(verdict),
+        *_power(n, [pair for pair in pairs if pair.a == next(iter(figures))]), *_slices(slices),
+        *_prices(figures, costs), *_forgotten(forgetting),
     ]  # fmt: skip
 
 
@@ -126,111 +132,58 @@ def unfinished(given: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _power(verdict: Mapping[str, Any]) -> Iterator[str]:
-    baseline = next(iter(verdict["systems"]))
-    mine = [p for p in verdict["pairs"] if p["a"] == baseline and p["smallest"] is not None]
-    if not mine:
+def _power(n: int, pairs: Sequence[Pair]) -> Iterator[str]:
+    known = [(pair.smallest, pair) for pair in pairs if pair.smallest is not None]
+    if not known:
         return
-    pair = max(mine, key=lambda p: p["smallest"])
+    smallest, pair = max(known, key=lambda one: one[0])
     text = (
-        f"How sure: between {pair['a']} and {pair['b']}, these {verdict['n']} examples find a true "
-        f"difference of {pair['smallest']:.3f} or more in four tries of five."
+        f"How sure: between {pair.a} and {pair.b}, these {n} examples find a true difference of "
+        f"{smallest:.3f} or more in four tries of five."
     )
-    finer = [gap for gap in pair["needed"] if float(gap) < pair["smallest"]]
+    finer = [gap for gap in pair.needed if float(gap) < smallest]
     if finer:
-        text += f" One of {finer[0]} would need about {_rounded(pair['needed'][finer[0]]):,}."
+        needed = pair.needed[finer[0]]
+        unit = 10 ** max(0, len(str(needed)) - 2)  # two digits: the rest of an estimate is noise
+        text += f" One of {finer[0]} would need about {-(-needed // unit) * unit:,}."
     yield text
 
 
-def _rounded(n: int) -> int:
-    """Return two leading digits: the rest of an estimate is noise."""
-    unit = 10 ** max(0, len(str(n)) - 2)
-    return -(-n // unit) * unit
-
-
-def _slices(verdict: Mapping[str, Any]) -> Iterator[str]:
-    for name, part in verdict["slices"].items():
+def _slices(slices: Mapping[str, Any]) -> Iterator[str]:
+    for name, part in slices.items():
         for other, gap in part["differences"].items():
-            if gap["high"] is not None and gap["high"] < 0 and part["n"] >= 10:
+            if gap.high < 0 and part["n"] >= 10:
                 yield (
                     f"What got worse: on the {part['n']} examples of {name}, {other} is worse by "
-                    f"{-gap['value']:.3f} (95 % interval {-gap['high']:.3f} to {-gap['low']:.3f}, "
+                    f"{-gap.value:.3f} (95 % interval {-gap.high:.3f} to {-gap.low:.3f}, "
                     "not corrected for the number of slices)."
                 )
 
 
-def _prices(verdict: Mapping[str, Any]) -> Iterator[str]:
-    rows = verdict["costs"].get("systems", {})
-    rows = {name: row for name, row in rows.items() if row["tokens_in"] is not None}
-    if len(rows) < 2:
-        return
-
-    def score(name: str) -> float:
-        figure = verdict["systems"][name].get(verdict["headline"])
-        return -1.0 if figure is None or figure["value"] is None else figure["value"]
-
+def _prices(figures: Mapping[str, Interval | None], costs: Mapping[str, Any]) -> Iterator[str]:
+    tokens = {name: row["tokens_in"] for name, row in costs.items() if row["tokens_in"] is not None}
+    score = {name: figure.value if figure else -1.0 for name, figure in figures.items()}
     # Of the shortest prompts, and of the longest, the one that does best.
-    short = min(rows, key=lambda name: (rows[name]["tokens_in"], -score(name)))
-    long = max(rows, key=lambda name: (rows[name]["tokens_in"], score(name)))
-    if rows[short]["tokens_in"] < rows[long]["tokens_in"]:
-        less = 1 - rows[short]["tokens_in"] / rows[long]["tokens_in"]
-        text = (
-            f"At what price: the prompt of {short} has {rows[short]['tokens_in']:.0f} tokens, that "
-            f"of {long} {rows[long]['tokens_in']:.0f}: {less:.0%} shorter."
+    short = min(tokens, key=lambda name: (tokens[name], -score[name]), default="")
+    long = max(tokens, key=lambda name: (tokens[name], score[name]), default="")
+    if tokens and tokens[short] < tokens[long]:
+        yield (
+            f"At what price: the prompt of {short} has {tokens[short]:.0f} tokens, that "
+            f"of {long} {tokens[long]:.0f}: {1 - tokens[short] / tokens[long]:.0%} shorter."
         )
-        if None not in (rows[short]["by_token"], rows[long]["by_token"]):
-            table = verdict["costs"]["prices"]
-            text += (
-                f" 1,000 answers cost {table['currency']} {rows[short]['by_token']:.3f} and "
-                f"{rows[long]['by_token']:.3f}, at the prices of {table['date']}."
-            )
-        yield text
 
 
-def _forgotten(verdict: Mapping[str, Any]) -> Iterator[str]:
-    general = verdict["forgetting"].get("general", {})
-    first = next(iter(general.get("models", {})), None)
-    for name, row in general.get("differences", {}).items():
-        gap = Interval(**row)
+def _forgotten(forgetting: Mapping[str, Any]) -> Iterator[str]:
+    models = forgetting.get("models", {})
+    first = next(iter(models), None)
+    for name, gap in forgetting.get("differences", {}).items():
         told = (
             f"no difference shown (95 % interval {gap.low:.3f} to {gap.high:.3f}, which covers "
             "zero)"
             if gap.covers_zero
             else f"{_direction(gap, better=-1)} ({_between(gap)})"
         )
-        figures = [general["models"][model]["value"] for model in (name, first)]
         yield (
-            f"What was forgotten: on general text, {name} needs {figures[0]:.3f} bits per "
-            f"character and {first} {figures[1]:.3f}: {told}."
-        )
-
-
-def _written(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """Tell of shares whose intervals do not touch, and of answers that became longer or shorter."""
-    rows = verdict["behaviour"]
-    baseline, *others = verdict["systems"]
-    if not rows:
-        return
-    base = rows[baseline]
-    for name in others:
-        row = rows[name]
-        for share in ("repetition", "refusals", "empty"):
-            low, high = row[share]["low"], base[share]["high"]
-            if low is not None and high is not None and low > high:
-                yield (
-                    f"How it writes: {share} rose from {base[share]['value']:.1%} for {baseline} "
-                    f"to {row[share]['value']:.1%} for {name}."
-                )
-    lengths = {name: rows[name]["words"]["median"] for name in verdict["systems"]}
-    usual = lengths.pop(baseline)
-    changed = [
-        f"{length:.0f} for {name}"
-        for name, length in lengths.items()
-        if max(usual, length) > 1.5 * min(usual, length)
-    ]
-    if changed:
-        yield (
-            f"How it writes: the middle answer has {usual:.0f} words for {baseline}, "
-            f"{', '.join(changed)}, and {rows['reference']['words']['median']:.0f} in the "
-            "references."
+            f"What was forgotten: on general text, {name} needs {models[name].value:.3f} bits per "
+            f"character and {first} {models[first].value:.3f}: {told}."
         )

@@ -24,7 +24,7 @@ import importlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
@@ -96,6 +96,8 @@ class Task:
     """Mark what a model wrote (it is parsed first) against the record's completion."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """How many records a split has, where they are written down; composed ones have no end."""
+    baseline: "Callable[[Sequence[data.Row], Sequence[data.Row]], list[str]] | None" = None
+    """Answers test records, having learned from training records, without a language model."""
 
     def up_to(self, n: int, seed: int, split: str = "train") -> "list[data.Row]":
         """Make `n` records, or all that there are."""

@@ -223,4 +223,5 @@ TASK = Task(
     headline="f1",
     licence="PSF-2.0 (Python documentation and standard library)",
     examples=rows, prompt=question, parse=parse, score=score, sizes=sizes(FILE),
+    baseline=baseline,
 )  # fmt: skip

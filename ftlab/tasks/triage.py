@@ -88,4 +88,5 @@ TASK = Task(
     headline="right",
     licence="Apache-2.0 (written for ftlab)",
     examples=examples, prompt=prompt, parse=parse, score=score, sizes=sizes(FILE),
+    baseline=baseline,
 )  # fmt: skip

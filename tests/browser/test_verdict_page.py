@@ -4,9 +4,7 @@ import pytest
 
 from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
-from ftlab.evaluation.costs import costs, prices
 from ftlab.evaluation.forgetting import forgotten
-from ftlab.evaluation.systems import Answers, System
 from ftlab.tasks import Ratio
 
 pytestmark = pytest.mark.browser
@@ -28,12 +26,10 @@ def page_path(tmp_path_factory):
                for i, r in enumerate(rows)]
         for k, name in enumerate(NAMES)
     }  # fmt: skip
-    took = {n: Answers(System(n, n), t, [50] * 24, [9] * 24, 2.0) for n, t in outputs.items()}
-    table = prices()
     verdict = compare(
         task, rows, outputs,
-        costs={"prices": table.model_dump(mode="json"), "systems": costs(took, table)},
-        forgetting={"general": forgotten({n: [Ratio(9 + k, 5)] * 3 for k, n in enumerate(NAMES)})},
+        costs={name: {"tokens_in": 50.0, "tokens_out": 9.0, "seconds": 0.1} for name in NAMES},
+        forgetting=forgotten({n: [Ratio(9 + k, 5)] * 3 for k, n in enumerate(NAMES)}),
         provenance={"models": {"hash": "0123456789abcdef" * 8}},
     )  # fmt: skip
     return verdict.save(tmp_path_factory.mktemp("page"))

@@ -7,9 +7,7 @@ from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation.systems import (
     System,
     answer,
-    answer_baseline,
     few_shot_examples,
-    has_baseline,
     lineup,
 )
 from ftlab.generation import generate
@@ -35,29 +33,24 @@ def test_the_whole_line_up_in_order():
         "b", ["t", "u", "t"], instructions="Think.", examples=[SHOT, SHOT],
         baseline=tasks.get("triage"),
     )  # fmt: skip
-    assert [(c.name, c.model, c.kind) for c in found] == [
-        ("b", "b", "base"), ("b + instructions", "b", "base"), ("b + 2 examples", "b", "base"),
-        ("t", "t", "tuned"), ("t + instructions", "t", "tuned"),
-        ("u", "u", "tuned"), ("u + instructions", "u", "tuned"),
-        ("triage baseline", None, "baseline"),
+    assert [(c.name, c.model) for c in found] == [
+        ("b", "b"), ("b + instructions", "b"), ("b + 2 examples", "b"), ("t", "t"),
+        ("t + instructions", "t"), ("u", "u"), ("u + instructions", "u"), ("triage baseline", None),
     ]  # fmt: skip
     assert found[2].few_shot_examples == (SHOT, SHOT) and not found[1].few_shot_examples
 
 
 def test_a_model_behind_an_endpoint_has_a_label_and_gets_examples_too():
     found = lineup("b", ["http://a.example/v1#x/y", "big=https://b.example#z"], examples=[SHOT])
-    assert [(c.name, c.model, c.kind) for c in found] == [
-        ("b", "b", "base"), ("b + 1 example", "b", "base"),
-        ("x/y", "http://a.example/v1#x/y", "endpoint"),
-        ("x/y + 1 example", "http://a.example/v1#x/y", "endpoint"),
-        ("big", "https://b.example#z", "endpoint"),
-        ("big + 1 example", "https://b.example#z", "endpoint"),
+    assert [(c.name, c.model) for c in found] == [
+        ("b", "b"), ("b + 1 example", "b"), ("x/y", "http://a.example/v1#x/y"),
+        ("x/y + 1 example", "http://a.example/v1#x/y"), ("big", "https://b.example#z"),
+        ("big + 1 example", "https://b.example#z"),
     ]  # fmt: skip
-    assert lineup("b", ["runs/a=b#c"])[1].kind == "tuned"
+    assert lineup("b", ["runs/a=b#c"])[1].model == "runs/a=b#c"
 
 
 def test_a_task_without_a_baseline_says_so():
-    assert has_baseline(tasks.get("triage")) and not has_baseline(tasks.get("kindness"))
     with pytest.raises(ConfigError, match="kindness has no baseline"):
         lineup("b", baseline=tasks.get("kindness"))
 
@@ -90,15 +83,6 @@ def test_examples_that_do_not_fit_are_told_before_anything_is_generated(make_mod
     many = System("base + 40 examples", "m", few_shot_examples=(RECORDS[2],) * 40)
     with pytest.raises(ConfigError, match=r"base \+ 40 examples.*context holds 512"):
         answer(many, model, tokenizer, RECORDS)
-
-
-def test_the_baseline_of_triage_answers_in_the_tasks_format():
-    task = tasks.get("triage")
-    rows = task.examples(10, 0, split="test")
-    (system,) = [c for c in lineup("b", baseline=task) if c.model is None]
-    got = answer_baseline(system, task, task.examples(150, 0), rows)
-    assert got.tokens_in is None and got.seconds > 0
-    assert all(task.score(r, t)["valid"].value == 1 for r, t in zip(rows, got.texts, strict=True))
 
 
 def test_a_system_is_frozen():

@@ -109,7 +109,7 @@ def test_a_base_from_the_hub_goes_by_its_name_there(run, tmp_path):
 
 
 def test_a_verdict_leaves_the_identity_of_the_model_alone(mine):
-    from ftlab.evaluation.contest import _identity
+    from ftlab.evaluation.systems import _identity
 
     before = _identity(str(mine))
     folder.add_verdict(mine, verdict())
