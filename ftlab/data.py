@@ -190,7 +190,15 @@ def read_table(
         made = example(_cell(line, input), _cell(line, output), system=system)
         return check(made | ({"meta": rest} if rest else {}))
 
-    return _gather(path, _cells(path) if is_table(path) else lines(path), row)
+    if not is_table(path):
+        return _gather(path, lines(path), row)
+    table = _table(path)
+    try:
+        return _gather(path, ((table.line_num, cells) for cells in table), row)
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is no CSV from line {table.reader.line_num} on: {error}."
+        ) from None
 
 
 _MISSING = object()
@@ -313,17 +321,6 @@ def _table(path: str | os.PathLike[str]) -> "csv.DictReader[str]":
     if len(set(names)) < len(names):
         raise DataError(f"{path} names two columns alike: {', '.join(names)}. Rename one.")
     return table
-
-
-def _cells(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of the last line of each row of a table, and its cells by column."""
-    table = _table(path)
-    try:
-        for cells in table:
-            yield table.line_num, cells
-    except csv.Error as error:
-        at = table.reader.line_num
-        raise DataError(f"{path} is no CSV from line {at} on: {error}.") from None
 
 
 def write(

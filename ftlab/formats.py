@@ -199,11 +199,11 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
         row["tools"] = tools
     if line.get("chat_template_kwargs"):  # what the template is given, as TRL names it
         row["chat_template_kwargs"] = line["chat_template_kwargs"]
-    own = line.get("meta") or {}
+    own, unknown = line.get("meta") or {}, _own(line, format)
     if not isinstance(own, Mapping):
         faults.add("bad_record", f"meta must be an object, got {_type(own)}")
-    elif extra := {key: line[key] for key in line if key in _own(line, format)} | dict(own):
-        row["meta"] = extra
+    elif own or unknown:
+        row["meta"] = {key: line[key] for key in line if key in unknown} | dict(own)
     return row, list(faults)
 
 

@@ -123,15 +123,13 @@ def doctor(
 def diversity(
     data: Records,
     reference: Path = Option(..., help="Records like those that the model will meet."),
-    areas: int = Option(10, min=2, help="Areas of the reference, at most."),
-    seed: int = Option(0, help="Of the reduction and the areas."),
-    as_json: bool = Option(False, "--json", help="Figures and areas as JSON."),
+    as_json: bool = Option(False, "--json", help="Figures, and all that is missed, as JSON."),
 ) -> None:
     """Show which of the inputs that a model will meet a data file covers, and which not."""
     from ftlab.curation.diversity import measure
     from ftlab.data import read
 
-    result = measure(read(data), read(reference), areas=areas, seed=seed)
+    result = measure(read(data), read(reference))
     print(result.to_json() if as_json else result)
 
 

@@ -61,9 +61,7 @@ def synth(
         return
     with _teacher(model, local, base_url, answer_tokens, temperature) as teacher:
         if book:
-            from ftlab.curation.book import pairs
-
-            print(pairs(book, n, teacher, out, concurrency=concurrency))
+            print(synthesis.pairs(book, n, teacher, out, concurrency=concurrency))
             return
         made = synthesis.synthesise(
             task, n, teacher, out, seed=seed, split=split, concurrency=concurrency,

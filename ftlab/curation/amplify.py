@@ -86,7 +86,6 @@ def amplify(
             [{"role": "user", "content": first.replace("{text}", text)}],
             then=then[0] if then else "",
             sample=turn // len(words[way]),  # all prompts had their turn: another answer to each
-            about=len(text),
             given={"way": way, "record": rewritten[place]},
         ))  # fmt: skip
     already = {_plain(_input(record)) for record in kept}

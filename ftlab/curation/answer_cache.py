@@ -30,8 +30,6 @@ class Request:
     """A second prompt, asked with the answer to the first in place of {text}."""
     sample: int = 0
     """Which of several answers to the same messages."""
-    about: int = 200
-    """Characters that an answer will have, about: for estimates."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Not sent: the record that the prompt was made of, the manner of the rewriting."""
     more: Mapping[str, Any] = field(default_factory=dict)

@@ -165,9 +165,9 @@ class ContentChecks:
         text = f"{asked}\n{answer}"
         if command := checks_private.commands(text):
             notes.add("instructions", line, f"For example {command!r}.")
-        if kind := checks_private.secret(text):
-            notes.add("secrets", line, f"The first is of the kind {kind!r}.")
-        for check, example in {**checks_private.private(text), **listed(text)}.items():
+        for check, kind, _ in checks_private.private(text):
+            notes.add(check, line, f"The first is of the kind {kind!r}.")
+        for check, example in listed(text).items():
             notes.add(check, line, f"For example {example}.")
         if "\r" in text:
             notes.add("carriage_returns", line)
@@ -214,8 +214,8 @@ class ContentChecks:
         if labels:
             facts["labels"] = len(labels)
             self._judge_labels(labels, notes)
-        for name in self._lengths:
-            facts[f"median_{name}s"] = self._judge_lengths(name, notes)
+        for name, lengths in self._lengths.items():
+            self._judge_lengths(name, lengths, notes)
         return facts
 
     def _judge_forms(self, notes: Notes) -> None:
@@ -251,15 +251,13 @@ class ContentChecks:
                 for line in self._labels[label]:
                     notes.add(check, line, detail)
 
-    def _judge_lengths(self, name: str, notes: Notes) -> int:
-        """Put down lengths far from the median on a logarithmic scale; return the median."""
+    def _judge_lengths(self, name: str, lengths: "array[int]", notes: Notes) -> None:
+        """Put down lengths far from the median on a logarithmic scale."""
         import numpy as np
 
-        lengths = self._lengths[name]
         logs = np.log(np.maximum(np.array(lengths, dtype=np.float64), 1))
         median = np.median(logs)
         spread = 1.4826 * np.median(np.abs(logs - median))
         for at in np.flatnonzero(np.abs(logs - median) > max(np.log(FAR), SIGMAS * spread)):
             what = f"its {name} has {lengths[at]:,} characters, the median {np.exp(median):,.0f}"
             notes.add("length_outliers", self._lines[at], f"Line {self._lines[at]}: {what}.")
-        return round(float(np.exp(median)))

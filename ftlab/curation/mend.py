@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from ftlab import data
 from ftlab.curation.checks_content import announced, unscramble
-from ftlab.curation.checks_private import hidden, secret
+from ftlab.curation.checks_private import hidden, keys
 from ftlab.curation.findings import CHECKS, Notes
 from ftlab.curation.near_duplicates import same, spoken
 from ftlab.errors import ConfigError, DataError
@@ -181,7 +181,7 @@ def _mended(line: int, parsed: Any, done: Notes, known: set[int]) -> data.Row | 
     ):
         dropped.discard("unknown_role")  # of capitals or spaces alone: the row has them right
         done.add("mended: unknown_role", line)
-    if not dropped and secret("\n".join(turn["content"] for turn in data.conversation(row))):
+    if not dropped and any(keys("\n".join(turn["content"] for turn in data.conversation(row)))):
         dropped = {"secrets"}
     for check in dropped:
         done.add(f"dropped: {check}", line)

@@ -112,7 +112,7 @@ def split(
     goals = _goals(sizes, len(records))
     if by is None:
         by = ["group"] if any("group" in data.meta(record) for record in records) else []
-    label, labels = strata(records, label)
+    label, labels = _strata(records, label)
     cluster, steps = clusters(records, by, near=near)
     part_of = _deal(records, cluster, labels, goals, seed)
     dealt = [part_of[number] for number in cluster]
@@ -186,34 +186,30 @@ def clusters(
     return found, [*steps, f"= {left:,}  clusters, the largest of {largest:,}"]
 
 
-def value(record: data.Row, field: str) -> str | None:
-    """Return what a record has in a field of its `meta`, or its "completion", as text."""
-    if field == "completion":
-        return data.answer(record).strip()
-    found = data.meta(record).get(field)
-    return found if found is None or isinstance(found, str) else json.dumps(found, sort_keys=True)
-
-
 def values(records: Sequence[data.Row], field: str) -> list[str | None]:
-    """Return what each record has in a field; a ConfigError lists the fields if none has it."""
-    found = [value(record, field) for record in records]
+    """Return what each record has in a field of its `meta`, or as "completion", as text.
+
+    Raises:
+        ConfigError: none has the field; the message lists the fields.
+    """
+    if field == "completion":
+        return [data.answer(record).strip() for record in records]
+    found = [data.meta(record).get(field) for record in records]
     if all(one is None for one in found):
         raise_unknown("field", field, {"completion"}.union(*map(data.meta, records)))
-    return found
+    return [one if one is None or isinstance(one, str) else json.dumps(one, sort_keys=True)
+            for one in found]  # fmt: skip
 
 
-def strata(records: Sequence[data.Row], by: str | None) -> tuple[str | None, list[str]]:
-    """Return the field to stratify by, and the stratum of each record.
-
-    `by` is a field; "" for none; None for the first of `STRATA` that has several values, and at
-    least ten records for each on average.
-    """
+def _strata(records: Sequence[data.Row], by: str | None) -> tuple[str | None, list[str]]:
+    """Return the field to stratify by, if any, and the stratum of each record."""
     if by:
         return by, [one or NONE for one in values(records, by)]
     for field in STRATA if by is None else ():
-        found = [value(record, field) or NONE for record in records]
-        if 2 <= len(set(found)) <= len(records) / 10:
-            return field, found
+        if field == "completion" or any(field in data.meta(record) for record in records):
+            found = [one or NONE for one in values(records, field)]
+            if 2 <= len(set(found)) <= len(records) / 10:
+                return field, found
     return None, [NONE] * len(records)
 
 

@@ -8,9 +8,11 @@ code is run in the sandbox, JSON is compared field by field. `train.answers.json
 answer as it came. A run that was killed goes on where it was when the same call is made again.
 """
 
+import difflib
 import json
 import math
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,9 @@ from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.curation.cleaning import clean
 from ftlab.endpoint import Answer, NoAnswer, Teacher
 from ftlab.errors import ConfigError, DataError
-from ftlab.files import write_text
+from ftlab.files import read_text, write_text
+from ftlab.tasks import digest, first_paragraph, style
+from ftlab.tasks.punctuation import sentences
 
 ACCEPT = {
     "punctuation": {"words_kept": 1.0, "f1": 0.8},  # commas are a matter of taste
@@ -100,7 +104,7 @@ def run(
         n: records wanted.
         concurrency: most requests at one time.
         max_requests: most answers, those of earlier runs included.
-        progress: show an estimate, then a bar, on stderr.
+        progress: show a bar on stderr.
 
     Raises:
         ConfigError: a number out of range.
@@ -118,16 +122,8 @@ def run(
         raise DataError(f"{out} exists already. Choose another name.")
     cache, made, capped = AnswerCache(paid), Synthesis(out), requests[:max_requests]
     before, missing = len(cache), lambda: n - len(made.accepted)
-    if progress:
-        left = [r for r in capped if not cache.get(r.messages, **teacher.settings(r.sample))][:n]
-        # Four characters to a token; an answer is as long as a known one.
-        into = sum(len(turn["content"]) for one in left for turn in one.messages) // 4
-        outof = sum(min(one.about // 4, teacher.answer_tokens) for one in left)
-        print(
-            f"To do ({before} answers are here already): {len(left):,} requests, about {into:,} "
-            f"tokens in and {outof:,} out, if every answer is accepted.",
-            file=sys.stderr,
-        )
+    if progress and before:
+        print(f"{before} answers are here already.", file=sys.stderr)
     stream = answers(teacher, capped, cache, at_once=concurrency, wanted=missing)
     try:
         # A notebook loses messages if there are many.
@@ -202,8 +198,7 @@ def synthesise(
     for record in shown:
         new.pop(data.prompt(record)[-1]["content"], None)
     requests = [
-        Request([*before, *turns(record)], about=len(data.answer(record)), given={"record": record})
-        for record in new.values()
+        Request([*before, *turns(record)], given={"record": record}) for record in new.values()
     ][:most]
     wanted = ACCEPT.get(task, {it.headline: 1.0})
 
@@ -217,3 +212,74 @@ def synthesise(
         return data.example(data.prompt(record), parsed, **data.meta(record))
 
     return run(requests, teacher, judge, out, n=n, max_requests=max_requests, **how)
+
+
+# Pairs from any text of the user's own. Mind its licence.
+
+ASK = (
+    "Say this in plain English of today, in one short sentence. Keep every name and number. Answer "
+    "with the sentence alone.\n\n{text}"
+)
+WORDS = (8, 45)  # in a sentence of the book
+
+
+def pairs(
+    book: str | os.PathLike[str], n: int, teacher: Teacher, out: str | os.PathLike[str], **how: Any
+) -> Synthesis:
+    """Make up to n pairs for the task style: a model says the sentences of a book plainly.
+
+    The book's side, which is learned, is the author's own. The checks do not see whether the sense
+    was kept: read some. A record's group is its paragraph, so that `split` keeps it together.
+
+    Args:
+        book: a text in UTF-8, its paragraphs apart by a blank line.
+        n: pairs wanted; there are fewer where the book ends before.
+        teacher: who says the sentences plainly; see `ftlab.endpoint.connect`.
+        out: the JSONL file to make or to go on with; rejects and answers lie beside it.
+        how: `concurrency` and `progress`, as for `ftlab.curation.synthesis.run`; its errors too.
+
+    Raises:
+        DataError: the book has no sentence of 8 to 45 words.
+    """
+    requests = []
+    for paragraph in re.split(r"\n\s*\n", read_text(book)):
+        flat = " ".join(paragraph.split())
+        for text in sentences(flat):
+            whole = text[:1].isupper() or text[:1] in "\"'“‘"
+            long = WORDS[0] <= len(text.split()) <= WORDS[1]
+            if whole and long and text.rstrip("\"'”’")[-1:] in ".!?":
+                messages = [{"role": "user", "content": ASK.format(text=text)}]
+                given = {"text": text, "group": digest(flat)}
+                requests.append(Request(messages, given=given))
+    if not requests:
+        raise DataError(
+            f"{book} has no sentence of {WORDS[0]} to {WORDS[1]} words that begins with a capital "
+            "and ends with a mark. Give a text of whole sentences, in UTF-8."
+        )
+
+    def judge(request: Request, text: str) -> data.Row:
+        plain, voiced = first_paragraph(text), request.given["text"]
+        if why := fault(plain, voiced):
+            raise Rejected(why)
+        group = request.given["group"]
+        return style.row(plain, voiced, slice="book", group=group, source=Path(book).name)
+
+    return run(requests, teacher, judge, out, n=n, **how)
+
+
+def fault(plain: str, voiced: str) -> str:
+    """Return why a plain side is none; "" if nothing is found.
+
+    >>> fault("She paid 3 pounds.", "It was Karen, and no other, who parted with 3 pounds.")
+    'a name or a number is lost'
+    """
+    words, there, wanted = plain.split(), set(style.names(plain)), set(style.names(voiced))
+    if len(words) < 3:
+        return "too short"
+    if len(words) > 1.3 * len(voiced.split()):
+        return "too long"
+    if difflib.SequenceMatcher(None, plain.lower(), voiced.lower()).ratio() > 0.9:
+        return "a copy"
+    if there != wanted:
+        return f"a name or a number is {'lost' if wanted - there else 'invented'}"
+    return "still in an old voice" if style.in_voice(plain) else ""

@@ -4,7 +4,7 @@ import pytest
 from openai_server import KEY, serving
 
 from ftlab import data
-from ftlab.curation.book import fault, pairs
+from ftlab.curation.synthesis import fault, pairs
 from ftlab.endpoint import connect
 from ftlab.errors import DataError
 

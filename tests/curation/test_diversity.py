@@ -1,4 +1,3 @@
-import functools
 import json
 import random
 
@@ -7,7 +6,7 @@ import pytest
 
 from ftlab import data
 from ftlab.curation.diversity import expected_coverage, measure
-from ftlab.errors import ConfigError, DataError
+from ftlab.errors import DataError
 
 # A world in which the truth is known: themes that share no word.
 THEMES = ("apple pear plum cherry", "wrench bolt hammer saw", "violin drum flute harp",
@@ -23,39 +22,26 @@ def themed(n, seed, themes=THEMES):
 
 
 WORLD = themed(200, 0)
-on = functools.partial(measure, reference=WORLD, areas=4)
 
 
-def test_the_areas_are_the_themes():
-    found = {frozenset(area.terms) for area in on(themed(40, 1)).areas}
-    assert found == {frozenset(theme.split()) for theme in THEMES}
+def on(rows):
+    return measure(rows, WORLD)
 
 
 def test_lopsided_data_covers_less_than_spread_data_of_the_same_size():
     one, two, four = (on(themed(60, 1, THEMES[:n])) for n in (1, 2, 4))
     assert one.coverage < two.coverage < four.coverage and 0.1 < one.coverage < 0.4
-    asked = {data.prompt(row)[0]["content"] for row in WORLD}
-    for area in one.areas[:3]:
-        assert set(area.missed) <= asked and area.data_share == 0
-    assert area.missed[0][:60] in str(one)
-
-
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_figures_are_shares_and_add_up(n):
-    result = on(themed(60, 2, THEMES[:n]))
-    for figure in (result.coverage, result.expected, result.beside):
-        assert 0 <= figure <= 1 + 1e-9
-    assert sum(area.share for area in result.areas) == pytest.approx(1)
-    assert sum(area.data_share for area in result.areas) == pytest.approx(1)
-    weighed = sum(area.share * area.coverage for area in result.areas)
-    assert weighed == pytest.approx(result.coverage)
+    asked = [data.prompt(row)[0]["content"] for row in WORLD]
+    assert set(one.missed) <= set(asked) and one.missed[0][:60] in str(one)
+    assert len(one.missed) == pytest.approx(200 * (1 - one.coverage))
+    assert not any(word in text for text in one.missed for word in THEMES[0].split())
 
 
 def test_data_drawn_like_the_reference_reaches_the_expected_coverage():
     found = [on(themed(40, seed)).coverage for seed in range(10, 20)]
     assert np.mean(found) == pytest.approx(expected_coverage(40, 200), abs=0.1)
     whole = on(WORLD)
-    assert whole.coverage == 1.0 and whole.beside == 0
+    assert whole.coverage == 1.0 and whole.beside == 0 and not whole.missed
 
 
 def test_more_records_never_cover_less():
@@ -73,7 +59,6 @@ def test_an_instruction_before_every_input_changes_nothing():
     ]
     one, two = (measure(rows[:20], rows) for rows in (plain, cued))
     assert two.coverage == pytest.approx(one.coverage) and two == measure(cued[:20], cued)
-    assert not any("sort" in area.terms for area in two.areas)
 
 
 def test_bad_input_is_told():
@@ -81,10 +66,8 @@ def test_bad_input_is_told():
         on([])
     with pytest.raises(DataError, match="20 records or more"):
         measure(themed(5, 0), themed(5, 0))
-    with pytest.raises(DataError, match="the same"):
+    with pytest.raises(DataError, match="more varied"):
         measure(themed(5, 0), [data.example("hi there", "ok")] * 40)
-    with pytest.raises(ConfigError, match="2 areas"):
-        measure(themed(30, 0), themed(30, 0), areas=1)
 
 
 @pytest.mark.parametrize("n, reference", [(100, 100), (30, 300)])
@@ -103,10 +86,9 @@ def test_the_command_prints_and_refuses(command, tmp_path):
     file, reference = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     data.write(file, themed(30, 1, THEMES[:1]))
     data.write(reference, WORLD)
-    code, out, _ = command("diversity", file, "--reference", reference, "--areas", 4)
-    assert code == 0 and "records cover 0." in out
+    code, out, _ = command("diversity", file, "--reference", reference)
+    assert code == 0 and "records cover 0." in out and "for example:" in out
     code, out, _ = command("diversity", file, "--reference", reference, "--json")
-    told = json.loads(out)
-    assert code == 0 and told["n"] == 30 and told["areas"][0]["data_share"] == 0
+    assert code == 0 and json.loads(out)["n"] == 30
     code, _, err = command("diversity", file)
     assert code == 2 and "--reference" in err

@@ -9,7 +9,7 @@ import pytest
 from ftlab import data
 from ftlab import data as files
 from ftlab.curation.doctor import examine
-from ftlab.curation.splits import NONE, clusters, split, strata, value
+from ftlab.curation.splits import NONE, _strata, clusters, split, values
 from ftlab.errors import ConfigError, DataError
 
 WORDS = [f"w{i}" for i in range(2000)]
@@ -44,21 +44,22 @@ def where(result):
     return {data.meta(r)["n"]: name for name, part in result.parts.items() for r in part}
 
 
-def test_value():
+def test_values():
     record = data.example("a", " b ", level=3, tags=["x", "y"], none=None)
-    assert [value(record, f) for f in ("completion", "level", "tags", "none", "absent")] == [
-        "b", "3", '["x", "y"]', None, None,
+    assert [values([record], f)[0] for f in ("completion", "level", "tags")] == [
+        "b", "3", '["x", "y"]',
     ]  # fmt: skip
+    assert values([record, data.example("a", "b", level="4")], "level") == ["3", "4"]
 
 
 def test_strata_take_what_serves():
     both = [data.example(f"{i}", "x", slice="one", difficulty=i % 3) for i in range(60)]
-    assert strata(both, None)[0] == "difficulty"  # all are of one slice
-    assert strata(both, "") == (None, [NONE] * 60)
-    assert strata(both[:20], None)[0] is None  # fewer than ten for each
-    assert strata([*both, data.example("a", "b")], "slice")[1][-1] == NONE
+    assert _strata(both, None)[0] == "difficulty"  # all are of one slice
+    assert _strata(both, "") == (None, [NONE] * 60)
+    assert _strata(both[:20], None)[0] is None  # fewer than ten for each
+    assert _strata([*both, data.example("a", "b")], "slice")[1][-1] == NONE
     answers = [data.example(f"{i}", "yes" if i % 2 else "no") for i in range(40)]
-    assert strata(answers, None)[0] == "completion"
+    assert _strata(answers, None)[0] == "completion"
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -113,7 +113,7 @@ def test_killed_at_any_moment_it_goes_on(server, teacher, tmp_path):
     server.delay = 0
     end = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert end.returncode == 0 and "30 accepted" in end.stdout, end.stderr
-    assert "answers are here already" in end.stderr and "tokens in" in end.stderr
+    assert "answers are here already" in end.stderr and "tokens in" in end.stdout
     rows = data.read(out)
     keys = {row["request"] for row in lines(cache)}
     inputs = {data.prompt(row)[-1]["content"] for row in rows}
@@ -175,14 +175,6 @@ def test_the_cap_holds_over_several_runs(server, teacher, tmp_path):
         made = go(4)
         assert made.stopped == "the cap on requests" and made.requests == len(server.asked) == 4
     assert go(None).stopped == "complete" and len(server.asked) == 30
-
-
-def test_the_estimate_is_near(server, teacher, tmp_path, capsys):
-    made = synthesise("triage", 20, teacher, tmp_path / "t.jsonl")
-    said = capsys.readouterr().err
-    assert "20 requests, about " in said
-    into = int(said.split("about ")[1].split(" tokens")[0].replace(",", ""))
-    assert into == pytest.approx(made.tokens_in, rel=0.01)
 
 
 def test_a_teacher_that_fails_for_good_stops_the_run_and_keeps_what_is_there(server, tmp_path):
