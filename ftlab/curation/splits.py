@@ -18,7 +18,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,6 @@ from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import write_text
 
 NAMES = {2: ("train", "test"), 3: ("train", "val", "test")}
-SHOWN = 12  # labels in the table, the commonest
 NONE = "(none)"
 """The stratum of records that lack the field."""
 STRATA = ("slice", "difficulty", "completion")
@@ -46,7 +45,7 @@ class Split:
     clusters: dict[str, int]
     """How many clusters each part has: that many are independent of each other."""
     arithmetic: str
-    """From records to clusters to parts, and how the labels fell."""
+    """From records to clusters to parts."""
 
     def __str__(self) -> str:
         return self.arithmetic
@@ -130,16 +129,9 @@ def split(
         [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / len(records):.1%}",
          f"{whole[name]:,}"] for name, part in parts.items()
     ]  # fmt: skip
-    told = [*steps, table(["part", "wanted", "records", "share", "clusters"], rows)]
-    if label:
-        seen, common = Counter(zip(labels, dealt, strict=True)), Counter(labels).most_common(SHOWN)
-        rows = [
-            [repr(x)[1:-1][:40], f"{count:,}", *(f"{seen[x, name]:,}" for name in goals)]
-            for x, count in common
-        ]
-        told.append(table([label, "all", *goals], rows))
-    told.append(f"Seed {seed}, " + (f"stratified by {label}." if label else "not stratified."))
-    return Split(parts, whole, "\n".join(told))
+    shown = table(["part", "wanted", "records", "share", "clusters"], rows)
+    how = f"Seed {seed}, {f'stratified by {label}' if label else 'not stratified'}."
+    return Split(parts, whole, "\n".join([*steps, shown, how]))
 
 
 def clusters(
@@ -152,38 +144,31 @@ def clusters(
     Raises:
         ConfigError: no record has one of the fields.
     """
-    import numpy as np
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+    from scipy.cluster.hierarchy import DisjointSet
 
-    n = len(records)
     texts = [asked(record) for record in records]
-    words = [" ".join(_WORDS.findall(t.lower())) or t for t in texts]
-    steps, links, left = [f"{n:,} records"], [(i, i) for i in range(n)], n
-    found = list(range(n))
-
-    def link(what: str, more: Iterable[tuple[int, int]]) -> None:
-        nonlocal found, left
-        links.extend(more)
-        ends = np.array(links, np.int64).reshape(-1, 2).T
-        graph = coo_matrix((np.ones(len(links), bool), ends), shape=(n, n))
-        before, (left, component) = left, connected_components(graph, directed=False)
-        found = component.tolist()
-        if left < before:
-            steps.append(f"- {before - left:,}  linked by {what}")
-
+    links: dict[str, list[tuple[int, int]]] = {}
     columns = {f"the field {field}": values(records, field) for field in by}
-    for what, column in (columns | {"equal words": words}).items():
+    columns["equal words"] = [" ".join(_WORDS.findall(t.lower())) or t for t in texts]
+    for what, column in columns.items():
         first: dict[str, int] = {}
-        link(what, [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None])
+        links[what] = [(first.setdefault(x, i), i) for i, x in enumerate(column) if x is not None]
     if near:
         order = shuffled(records, 0, "near")  # the index learns from what comes first
         index = NearIndex()
         for i in order:
             index.add(texts[i])
-        link("nearly equal inputs", [(order[a], order[b]) for a, b in index.pairs().tolist()])
+        links["nearly equal inputs"] = [(order[a], order[b]) for a, b in index.pairs().tolist()]
+    steps, sets = [f"{len(records):,} records"], DisjointSet(range(len(records)))
+    for what, pairs in links.items():
+        before = sets.n_subsets
+        for pair in pairs:
+            sets.merge(*pair)
+        if sets.n_subsets < before:
+            steps.append(f"- {before - sets.n_subsets:,}  linked by {what}")
+    found = [sets[i] for i in range(len(records))]
     largest = max(Counter(found).values(), default=0)
-    return found, [*steps, f"= {left:,}  clusters, the largest of {largest:,}"]
+    return found, [*steps, f"= {sets.n_subsets:,}  clusters, the largest of {largest:,}"]
 
 
 def values(records: Sequence[data.Row], field: str) -> list[str | None]:
