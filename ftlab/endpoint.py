@@ -49,7 +49,7 @@ def request_hash(messages: Messages, **settings: Any) -> str:
     'd7760b4ba3077c46'
     """
     calls = [m for m in messages if m.get("tool_calls")]
-    said = [[message["role"], message.get("content")] for message in messages]
+    said = [[message.get("role"), message.get("content")] for message in messages]
     more = [calls, settings] if calls or settings else []
     text = json.dumps([said, more] if more else said, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

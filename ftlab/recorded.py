@@ -93,12 +93,9 @@ def serve(
     from ftlab.serving.protocol import Refused, handle, json_of, list_of
     from ftlab.serving.server import Running
 
-    replies = {
-        row["hash"]: row
-        for file in files
-        for row in read_recorded(data_path(f"recorded/{file}.jsonl"))
-    }
-    names = [*([RECORDED] if files else []), *([name] if model is not None else [])]
+    rows = [row for file in files for row in read_recorded(data_path(f"recorded/{file}.jsonl"))]
+    replies = {row["hash"]: row for row in rows}
+    names = [RECORDED] * bool(files) + [name] * (model is not None)
     engine = None if model is None else Engine(model=model, tokenizer=tokenizer)
     asked: Counter[str] = Counter()
     app = FastAPI()
@@ -113,10 +110,7 @@ def serve(
     async def chat(request: Request, given: ChatRequest) -> Response:
         if given.model not in names:
             raise Refused(404, f"There is no model {given.model!r}; there are {names}.")
-        try:
-            key = request_hash(given.messages)
-        except (KeyError, TypeError, AttributeError):
-            raise Refused(400, "Give messages, each with a role.", param="messages") from None
+        key = request_hash(given.messages)
         found = replies.get(key) if given.model == RECORDED else None
         if found is None:
             if engine is None:

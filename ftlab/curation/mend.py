@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ftlab import data
 from ftlab.curation.checks_content import announced, unscramble
@@ -71,19 +71,20 @@ def read_lines(
             notes.add("carriage_returns_alone")
             stream = io.BytesIO(stream.read().replace(b"\r", b"\n"))
         blank: list[int] = []
-        for number, raw in enumerate(_raw_lines(stream), start=1):
+        for number, line in enumerate(stream, start=1):
             notes.read, notes.bytes = number, file.tell()
-            if raw is None:
+            if len(line) > HUGE:
                 notes.add("huge_line", number)
                 continue
+            raw = line.rstrip(b"\r\n")
             if number == 1 and raw.startswith(codecs.BOM_UTF8):
                 notes.add("bom", 1)
                 raw = raw[len(codecs.BOM_UTF8) :]
             if not raw.strip():
                 blank.append(number)
                 continue
-            for line in blank:  # blank lines at the end of a file are no fault
-                notes.add("blank_lines", line)
+            for empty in blank:  # blank lines at the end of a file are no fault
+                notes.add("blank_lines", empty)
             blank.clear()
             try:
                 yield number, raw.decode("utf-8")
@@ -91,17 +92,6 @@ def read_lines(
                 notes.add("not_utf8", number, f"For example byte {raw[error.start]:#04x}.")
                 if guess:
                     yield number, raw.decode("cp1252", "replace")
-
-
-def _raw_lines(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Yield lines of bytes without their end; None for one that is too long to hold."""
-    while line := stream.readline(HUGE + 1):
-        if line.endswith(b"\n") or len(line) <= HUGE:
-            yield line.rstrip(b"\r\n")
-            continue
-        while (more := stream.readline(_PEEK)) and not more.endswith(b"\n"):
-            pass
-        yield None
 
 
 @dataclass(frozen=True)
