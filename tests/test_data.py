@@ -3,7 +3,6 @@
 import gzip
 import json
 import math
-import random
 import re
 
 import pytest
@@ -288,32 +287,17 @@ def test_gzip_and_parquet_read_as_jsonl(tmp_path):
     assert read(tmp_path / "a.jsonl.gz") == read(tmp_path / "a.parquet") == read(plain)
 
 
-def test_noise_is_never_a_crash(tmp_path):
-    """Whatever lines hold, the answer is rows or one DataError."""
-    rng = random.Random(0)
-    values = [None, 3, "", "q", [], [USER], [USER, ANSWER], {}, [[]], [None], True, {"a": 1}]
-    keys = ["messages", "prompt", "completion", "conversations", "instruction", "input", "output",
-            "history", "system", "meta", "role", "tools"]  # fmt: skip
-    rows = [
-        {key: rng.choice(values) for key in rng.sample(keys, rng.randint(0, 5))}
-        for _ in range(3000)
-    ]
-    with pytest.raises(DataError) as caught:
-        read(lines(tmp_path / "a.jsonl", *rows))
-    bad = int(re.search(r"has (\d+) bad lines of 3000", str(caught.value))[1])
-    assert 1000 < bad < 3000, "some lines are good"
-
-
 values = st.sampled_from([None, 3, "", "q", [], {}, "user", "model", "assistant", "tool", ["q"]])
 turns = st.dictionaries(
     st.sampled_from(["role", "parts", "content", "from", "value", "weight", "tool_calls"]),
     values
     | st.lists(st.dictionaries(st.sampled_from(["text", "type", "name"]), values), max_size=2),
 )
-keys = ["messages", "contents", "system", "systemInstruction", "schemaVersion", "meta", "prompt"]
+keys = ["messages", "contents", "system", "systemInstruction", "schemaVersion", "meta", "prompt",
+        "completion", "conversations", "instruction", "output", "history", "tools"]  # fmt: skip
 
 
-@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@settings(derandomize=True, deadline=None, max_examples=200, database=None)
 @given(st.dictionaries(st.sampled_from(keys), values | st.lists(turns, max_size=3), max_size=4))
 def test_whatever_a_line_holds_it_is_a_row_or_one_data_error(line):
     extra_keys(line)

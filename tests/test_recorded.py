@@ -51,26 +51,6 @@ def test_any_other_request_goes_to_the_model_at_hand_which_says_so(endpoint, tin
     assert (reply.model, reply.system_fingerprint) == ("tiny", None)
 
 
-def test_requests_that_come_together_are_answered_as_alone(endpoint):
-    texts = [f"Say {word}." for word in ("one", "two", "three", "four", "five", "six")]
-    alone = [ask(endpoint, t, "tiny", max_tokens=6).choices[0].message.content for t in texts]
-    with ThreadPoolExecutor(6) as pool:
-        replies = pool.map(lambda t: ask(endpoint, t, "tiny", max_tokens=6), texts)
-        assert [reply.choices[0].message.content for reply in replies] == alone
-
-
-def test_sampled_answers_do_not_depend_on_who_else_asks(endpoint):
-    def once(number):
-        reply = ask(endpoint, f"Say {number // 2}.", "tiny", max_tokens=6, temperature=1.5,
-                    seed=number)  # fmt: skip
-        return reply.choices[0].message.content
-
-    alone = [once(number) for number in range(6)]
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(once, range(6))) == alone
-    assert len(set(alone)) == 6
-
-
 def test_a_tuned_model_answers_as_it_does_alone(tiny):
     from peft import LoraConfig, get_peft_model
 
