@@ -19,51 +19,36 @@ if TYPE_CHECKING:
         learning_rate,
         reward_config,
         sft_config,
-    )
+    )  # fmt: skip
     from ftlab.training.fast import faster_on_cpu, upper_half
     from ftlab.training.preflight import preflight
 
 __version__ = "0.2.0"
-__all__ = [
-    "FtlabError",
-    "LiveCurve",
-    "check",
-    "dpo_config",
-    "faster_on_cpu",
-    "grpo_config",
-    "hint",
-    "learning_rate",
-    "preflight",
-    "profile",
-    "quiz",
-    "reward_config",
-    "sft_config",
-    "upper_half",
-]
 
 _HOME = {
-    "profile": "ftlab.hardware",
-    "LiveCurve": "ftlab.training.callbacks",
-    "check": "ftlab.teaching.exercises",
-    "hint": "ftlab.teaching.exercises",
-    "quiz": "ftlab.teaching.quizzes",
-    "dpo_config": "ftlab.training.config",
-    "faster_on_cpu": "ftlab.training.fast",
-    "grpo_config": "ftlab.training.config",
-    "learning_rate": "ftlab.training.config",
-    "reward_config": "ftlab.training.config",
-    "sft_config": "ftlab.training.config",
-    "preflight": "ftlab.training.preflight",
-    "upper_half": "ftlab.training.fast",
-}
+    "ftlab.hardware": ("profile",),
+    "ftlab.teaching.exercises": ("check", "hint"),
+    "ftlab.teaching.quizzes": ("quiz",),
+    "ftlab.training.callbacks": ("LiveCurve",),
+    "ftlab.training.config": (
+        "dpo_config", "grpo_config", "learning_rate", "reward_config", "sft_config",
+    ),
+    "ftlab.training.fast": ("faster_on_cpu", "upper_half"),
+    "ftlab.training.preflight": ("preflight",),
+}  # fmt: skip
+_MODULES = {name: module for module, names in _HOME.items() for name in names}
+__all__ = [
+    "FtlabError", "LiveCurve", "check", "dpo_config", "faster_on_cpu", "grpo_config", "hint",
+    "learning_rate", "preflight", "profile", "quiz", "reward_config", "sft_config", "upper_half",
+]  # fmt: skip
 
 # On CPUs with AVX-512-bf16 every import of peft would say that a kernel of the hub is missing.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'ftlab' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -7,7 +7,7 @@
 The facts are in `data/catalogue.yaml`, each model with the pages that they were read from and the
 day. What was not read is blank, and a blank meets no demand.
 
->>> found = choose(catalogue().models, max_parameters=0.5e9, commercial=True, safe=True)
+>>> found = choose(catalogue().models, memory=9e9, method="full", commercial=True, safe=True)
 >>> [model.name for model in found]
 ['HuggingFaceTB/SmolLM2-135M-Instruct', 'Qwen/Qwen2.5-0.5B-Instruct']
 >>> round(held(found[1], "full") / 1e9, 1)
@@ -108,64 +108,39 @@ def held(model: OpenModel, method: str) -> float | None:
 
 
 def misses(
-    model: OpenModel,
-    *,
-    licences: Sequence[str] | None = None,
-    commercial: bool = False,
-    languages: Sequence[str] = (),
-    max_parameters: float | None = None,
-    min_context: int | None = None,
-    kind: str | None = None,
-    safe: bool = False,
-    memory: float | None = None,
-    method: str = "lora",
-) -> list[str]:
+    model: OpenModel, *, commercial: bool = False, languages: Sequence[str] = (),
+    min_context: int = 0, safe: bool = False, memory: float | None = None, method: str = "lora",
+) -> list[str]:  # fmt: skip
     """Return the demands that a model does not meet, or that its entry leaves blank.
 
     Args:
         model: one of the catalogue.
-        licences: short names, as in the file.
         commercial: only licences that permit commercial use, freely or with conditions.
         languages: codes; a page must list each of them.
-        max_parameters: most weights.
         min_context: fewest tokens that fit.
-        kind: "base" or "chat".
         safe: only weights in safetensors that load without code of the model's own.
         memory: bytes that `held(model, method)` must stay below.
         method: one of `METHODS`.
 
     Raises:
-        ConfigError: an unknown licence, kind or method.
+        ConfigError: an unknown method.
     """
-    known = catalogue().licences
-    for name in licences or ():
-        if name not in known:
-            raise_unknown("licence", name, known)
-    if kind not in (None, "base", "chat"):
-        raise_unknown("kind", kind, ("base", "chat"))
     size, lacking = held(model, method), set(languages) - set(model.languages or ())
     checks = {
-        f"licence {model.licence}": not licences or model.licence in licences,
-        "commercial use": not commercial or known[model.licence].commercial != "no",
+        "commercial use": not commercial or catalogue().licences[model.licence].commercial != "no",
         f"languages {', '.join(sorted(lacking))}": not lacking,
-        "size": max_parameters is None or _within(model.parameters, max_parameters),
-        "context": min_context is None or (model.context or 0) >= min_context,
-        f"kind {model.kind}": kind is None or model.kind == kind,
+        "context": (model.context or 0) >= min_context,
         "safe weights": not safe or ("safetensors" in (model.formats or ()) and not model.own_code),
-        f"memory for {method}": memory is None or _within(size, memory),
+        f"memory for {method}": memory is None or (size is not None and size <= memory),
     }
     return [name for name, met in checks.items() if not met]
-
-
-def _within(value: float | None, most: float) -> bool:
-    return value is not None and value <= most
 
 
 def choose(models: Iterable[OpenModel], **demands: Any) -> list[OpenModel]:
     """Return the models that miss no demand, the smallest first; the demands are those of `misses`.
 
     Raises:
-        ConfigError: an unknown licence, kind or method.
+        ConfigError: an unknown method.
     """
     found = [model for model in models if not misses(model, **demands)]
     return sorted(found, key=lambda m: (m.parameters is None, m.parameters or 0, m.name))

@@ -64,7 +64,7 @@ def demo(
         raise DataError(f"The sentence {sentence!r} holds no words to restore.")
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; a folder is wanted. Choose another with --out.")
-    console.print(str(profile()), markup=False, highlight=False)
+    console.print(str(profile()), markup=False, highlight=False, soft_wrap=True)
     examples = examples or profile().examples
     train = punctuation.rows(examples, seed)
     test = punctuation.rows(held_out, seed, "test")

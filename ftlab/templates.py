@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftlab import spans
+from ftlab import rendering
 from ftlab.errors import ConfigError, DataError, ModelError
 from ftlab.mask_view import mask_html, show_mask
 from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
@@ -98,7 +98,7 @@ def encode(tokenizer: Any, row: Any, *, max_length: int | None = None) -> Encode
     """
     if max_length is not None and max_length < 1:
         raise ConfigError(f"max_length must be at least 1, got {max_length}.")
-    text, learned = spans.find(tokenizer, spans.talk(row))
+    text, learned = rendering.find(tokenizer, rendering.talk(row))
     ids, lengths = _tokenised(tokenizer, text, [place for span in learned for place in span])
     mask = [0] * len(ids)
     for begin, end in zip(lengths[::2], lengths[1::2], strict=True):
@@ -219,8 +219,8 @@ def dropped(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
     Raises:
         DataError: the template refuses the row.
     """
-    said = spans.talk(row)
-    return spans.missing(said, spans.find(tokenizer, said)[0])
+    said = rendering.talk(row)
+    return rendering.missing(said, rendering.find(tokenizer, said)[0])
 
 
 # Thoughts: what stands between <think> and </think> before an answer.
@@ -253,7 +253,7 @@ def empty_thought(tokenizer: Any, row: Mapping[str, Any]) -> bool | None:
     Raises:
         DataError: the template refuses the row.
     """
-    text, learned = spans.find(tokenizer, spans.talk(row))
+    text, learned = rendering.find(tokenizer, rendering.talk(row))
     empty = [match.span() for match in _EMPTY.finditer(text)]
     return any(a < end and begin < b for a, b in empty for begin, end in learned) if empty else None
 
@@ -294,13 +294,13 @@ def _system_problems(tokenizer: Any) -> list[str]:
 
 
 def _row_problems(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
-    said = spans.talk(row)
+    said = rendering.talk(row)
     try:
-        text, _ = spans.find(tokenizer, said)
+        text, _ = rendering.find(tokenizer, said)
     except DataError as error:
         return [str(error)]
     found = []
-    if lost := spans.missing(said, text):
+    if lost := rendering.missing(said, text):
         found.append(
             f"The template drops {', '.join(lost)}: the model never sees it. Put its text in a "
             "user message, or take a model whose template has a place for it."
@@ -316,7 +316,7 @@ def _row_problems(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
     if said.learned:
         prompt = said.prompt(tokenizer, said.learned[0])
         if not text.startswith(prompt):
-            at = spans.shared(prompt, text)
+            at = rendering.shared(prompt, text)
             found.append(
                 f"At generation the prompt goes on with {prompt[at : at + 40]!r}, where this row "
                 f"has {text[at : at + 40]!r}: the tuned model is asked in another way than it was "

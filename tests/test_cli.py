@@ -48,13 +48,13 @@ def test_profile_gives_reasons(ftlab):
 
 def test_open_models_meet_the_demands(ftlab):
     code, out, _ = ftlab(
-        "models", "--licence", "apache-2.0", "--fits", 9, "--method", "full", "--safe",
+        "models", "--commercial", "--fits", 9, "--method", "full", "--safe",
     )  # fmt: skip
     assert code == 0 and "HuggingFaceTB/SmolLM2-135M" in out and "1 of " in out
     assert "Llama" not in out and "Qwen3" not in out
     code, out, _ = ftlab("models", "--language", "hi", "--language", "th")
     assert code == 0 and "Llama-3.2-1B" in out and "1 of " in out
-    code, out, _ = ftlab("models", "--fits", "T4", "--method", "qlora", "--kind", "chat")
+    code, out, _ = ftlab("models", "--fits", "T4", "--method", "qlora")
     assert code == 0 and "Olmo-3-7B-Instruct" in out and "gpt-oss" not in out
     code, _, err = ftlab("models", "--fits", "T5")
     assert code == 2 and "Did you mean 'T4'" in err

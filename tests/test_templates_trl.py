@@ -10,8 +10,7 @@ import re
 import pytest
 
 from ftlab.errors import DataError
-from ftlab.rendering import facts, plain, render
-from ftlab.spans import talk
+from ftlab.rendering import facts, plain, render, talk
 from ftlab.templates import encode, problems, prompt_ids
 
 FOLDER = importlib.resources.files("trl") / "chat_templates"
@@ -274,7 +273,9 @@ def test_a_row_is_rendered_twice_at_most(shipped_tokenizer, monkeypatch):
     tokenizer = shipped_tokenizer("qwen3")
     encode(tokenizer, ROWS["one turn"])
     rendered = []
-    monkeypatch.setattr("ftlab.spans.render", lambda *a, **k: rendered.append(1) or render(*a, **k))
+    monkeypatch.setattr(
+        "ftlab.rendering.render", lambda *a, **k: rendered.append(1) or render(*a, **k)
+    )
     encode(tokenizer, ROWS["several turns"])
     assert len(rendered) == 1
     encode(tokenizer, split(ROWS["several turns"]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 from typer import Argument, Option
 
-from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.errors import DataError, ModelError
 
 
 def profile(
@@ -18,25 +18,20 @@ def profile(
 
 
 def estimate(
-    length: int | None = Option(None, "--seq", min=2, help="Tokens in a record."),
-    batch_size: int | None = Option(None, "--batch", min=1, help="Records in a step."),
-    hosted: Path | None = Option(
-        None, help="Instead: what tuning on this file costs at providers, by the token."
-    ),
-    model: str = Option(
-        "smollm2-135m", help="A shipped name, a folder, a config.json or a hub id."
-    ),
+    model: str = Argument("smollm2-135m", help="A name, a folder, a config.json or a hub id."),
+    length: int = Option(512, "--seq", min=2, help="Tokens in a record."),
+    batch_size: int = Option(8, "--batch", min=1, help="Records in a step."),
     method: str = Option("full", help="full, lora or qlora."),
     gpu: str | None = Option(None, help="T4, L4, A10G, A100-40, A100-80, H100; else this machine."),
     records: int | None = Option(None, min=1, help="For time and money."),
     epochs: float = 3,
-    rank: int = Option(32, min=1, help="Of an adapter's matrices."),
-    gradient_accumulation: int = Option(1, min=1, help="Compute a batch in so many parts."),
     gradient_checkpointing: bool = Option(
         False, "--gradient-checkpointing", help="Less memory, more time, same result."
     ),
     weights: str = Option("float32", help="What the weights are held in."),
-    loss_share: float = Option(1.0, help="Part of the tokens that carry loss."),
+    hosted: Path | None = Option(
+        None, help="Instead: what tuning on this file costs at providers, by the token."
+    ),
     table: Path | None = Option(
         None, help="Prices of yours: of GPUs as JSON, of providers (--hosted) as YAML."
     ),
@@ -54,15 +49,12 @@ def estimate(
         rows, tokenizer = read(hosted), models.tokenizer(model)
         print(provider.hosted(rows, tokenizer, epochs=round(epochs), prices=prices))
         return
-    if length is None or batch_size is None:
-        raise ConfigError("--seq and --batch are wanted, or --hosted FILE.")
     gpus = read_table(table)
     print(
         room.estimate(
             model, method, length=length, batch_size=batch_size, gpu=gpu, records=records,
-            epochs=epochs, gpus=gpus, rank=rank, weights=weights,
-            gradient_accumulation=gradient_accumulation,
-            gradient_checkpointing=gradient_checkpointing, loss_share=loss_share,
+            epochs=epochs, gpus=gpus, weights=weights,
+            gradient_checkpointing=gradient_checkpointing,
         )
     )  # fmt: skip
     if gpu and records:
@@ -97,13 +89,11 @@ def models(
     open_models: bool = Option(
         False, "--open", help="Open models from the catalogue; the filters imply it."
     ),
-    licence: list[str] | None = Option(None, help="A licence, as in the catalogue; repeatable."),
     commercial: bool = Option(
         False, "--commercial", help="Only what may earn money, freely or limited."
     ),
     language: list[str] | None = Option(None, help="A language's code, such as de; repeatable."),
-    min_context: int | None = Option(None, min=1, help="Fewest tokens that fit."),
-    kind: str | None = Option(None, help="base or chat."),
+    min_context: int = Option(0, help="Fewest tokens that fit."),
     safe: bool = Option(False, "--safe", help="Only safetensors, and no code of the model's own."),
     fits: str | None = Option(
         None, help="A GPU such as T4, or GB: what --method must fit, with room."
@@ -120,15 +110,13 @@ def models(
     from ftlab.models import cached, shipped, smollm2
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    demands = (licence, commercial, language, min_context, kind, safe, fits)
-    if open_models or any(demands):
+    if open_models or any((commercial, language, min_context, safe, fits)):
         from ftlab import catalogue as room
 
         whole = room.catalogue()
         found = room.choose(
-            whole.models, licences=licence, commercial=commercial, languages=language or (),
-            kind=kind, safe=safe, min_context=min_context,
-            method=method, memory=_memory(fits, room.ROOM),
+            whole.models, commercial=commercial, languages=language or (), safe=safe,
+            min_context=min_context, method=method, memory=_memory(fits, room.ROOM),
         )  # fmt: skip
         # A name cut in two cannot be copied, so what is long shares its column, a line below.
         for column in ("name", "weights", f"GB, {method}"):

@@ -191,8 +191,8 @@ def parameters(file: Path) -> int:
             return sum(prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"{file} is cut short, or no safetensors file ({error}). Download or save it again; of a "
-            "clone with Git LFS, fetch it: git lfs pull."
+            f"{file} is cut short, or no safetensors file ({error}). Download or save it again; in "
+            "a clone with Git LFS: git lfs pull."
         ) from None
 
 

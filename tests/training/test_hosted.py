@@ -33,19 +33,19 @@ def test_every_price_that_ships_has_its_page_and_day():
 def test_the_command_reads_a_file_and_a_table_of_ones_own(command, tmp_path):
     file, prices = tmp_path / "mine.jsonl", tmp_path / "prices.yaml"
     data.write(file, ROWS)
-    code, out, err = command("estimate", "--hosted", file, "--model", "ftlab-1m", "--epochs", 2)
+    code, out, err = command("estimate", "ftlab-1m", "--hosted", file, "--epochs", 2)
     assert code == 0 and "2 rows" in out and "docs.ori.co" in out, err
     job = (
         "jobs: [{provider: X, models: all, per_million: 1000000, source: 'https://x', "
         "seen: 2026-01-02}]"
     )
     prices.write_text(job)
-    code, out, _ = command("estimate", "--hosted", file, "--model", "ftlab-1m", "--table", prices)
+    code, out, _ = command("estimate", "ftlab-1m", "--hosted", file, "--table", prices)
     assert code == 0 and "1,000,000.00 a million, https://x, read 2026-01-02" in out
     prices.write_text(job.replace("1000000", "-1"))
-    code, _, err = command("estimate", "--hosted", file, "--model", "ftlab-1m", "--table", prices)
+    code, _, err = command("estimate", "ftlab-1m", "--hosted", file, "--table", prices)
     assert code == 2 and "jobs.0.per_million" in err
     with pytest.raises(DataError):
         hosted.table(prices)
-    code, _, err = command("estimate", "--model", "ftlab-1m")
-    assert code == 2 and "--hosted FILE" in err
+    code, out, _ = command("estimate", "ftlab-1m")
+    assert code == 0 and "512" in out
