@@ -190,15 +190,7 @@ def read_table(
         made = example(_cell(line, input), _cell(line, output), system=system)
         return check(made | ({"meta": rest} if rest else {}))
 
-    if not is_table(path):
-        return _gather(path, lines(path), row)
-    table = _table(path)
-    try:
-        return _gather(path, ((table.line_num, cells) for cells in table), row)
-    except csv.Error as error:
-        raise DataError(
-            f"{path} is no CSV from line {table.reader.line_num} on: {error}."
-        ) from None
+    return _gather(path, _cells(path) if is_table(path) else lines(path), row)
 
 
 _MISSING = object()
@@ -301,11 +293,12 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 
 
 def columns(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the columns of a CSV or TSV; a DataError if there are none."""
-    return list(_table(path).fieldnames or ())
+    """Return the names of the columns of a CSV or TSV with rows."""
+    return list(next(_cells(path), (0, {}))[1])
 
 
-def _table(path: str | os.PathLike[str]) -> "csv.DictReader[str]":
+def _cells(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of the last line of each row of a table, and its cells by column."""
     text = io.StringIO(read_text(path), newline="")
     first = text.readline()
     text.seek(0)
@@ -314,13 +307,13 @@ def _table(path: str | os.PathLike[str]) -> "csv.DictReader[str]":
     table = csv.DictReader(text, restval=_MISSING, delimiter=tab, strict=True)  # type: ignore[call-overload]
     try:
         names = list(table.fieldnames or ())
+        if len(set(names)) < len(names):
+            raise DataError(f"{path} names two columns alike: {', '.join(names)}. Rename one.")
+        for cells in table:
+            yield table.line_num, cells
     except csv.Error as error:
-        raise DataError(f"{path} is no CSV: {error}.") from None
-    if not names:
-        raise DataError(f"{path} holds no records: it is empty.")
-    if len(set(names)) < len(names):
-        raise DataError(f"{path} names two columns alike: {', '.join(names)}. Rename one.")
-    return table
+        at = table.reader.line_num
+        raise DataError(f"{path} is no CSV from line {at} on: {error}.") from None
 
 
 def write(
