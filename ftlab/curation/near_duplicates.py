@@ -209,7 +209,7 @@ class Repeats:
         if (like := self._held_inputs.get(given)) is not None:
             self._leaked.add(place)
             notes.add("leak_input", line, like=like)
-        elif output in self._held_outputs and len(answer.split()) >= LONG:
+        if output in self._held_outputs and len(answer.split()) >= LONG:
             self._suspects.setdefault(output, []).append(place)
         first = self._first.setdefault(given, place)
         if first == place:

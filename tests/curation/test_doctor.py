@@ -378,15 +378,18 @@ def test_what_is_in_both_files_leaks(tmp_path):
         pc("New?", train[6]["completion"]),
         b"{oops",
     ]
-    rows = [*train, pc(LONG, LONG[:99])]
+    # One answer to several inputs is a label, and no leak.
+    one, two = (row["prompt"] for row in clean(2, 5))
+    held_out.append(pc(one, LONG))
+    rows = [*train, pc(LONG, LONG[:99]), pc(one, LONG), pc(two, LONG)]
     report = examine(
         save(tmp_path / "a.jsonl", rows), eval_path=save(tmp_path / "b.jsonl", held_out)
     )
     assert fired(report) == {
-        "leak_input": [5], "leak_input_near": [41], "leak_output": [7],
+        "leak_input": [5, 42], "leak_input_near": [41], "leak_output": [7],
         "eval_bad_lines": [14],
     }  # fmt: skip
-    assert report.of("leak_input").others == (11,)
+    assert report.of("leak_input").others == (11, 15)
     assert report.of("leak_input_near").others == (12,)
     assert report.of("leak_output").others == (13,)
 
