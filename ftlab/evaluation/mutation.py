@@ -33,7 +33,6 @@ and only a *plain* one is run, that has no means to keep anything from one mutan
 
 import ast
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ from ftlab.evaluation.intervals import Interval, bootstrap
 from ftlab.evaluation.mutants import Mutant
 from ftlab.evaluation.probes import calls_in, probes_near
 from ftlab.tasks import Ratio, unit_tests
-from ftlab.tasks.unit_tests import MODULE, function_of
+from ftlab.tasks.unit_tests import MODULE, function_of, tree_of
 
 STAGES = ("parses", "style", "collects", "passes")
 _TIMEOUT = 10.0
@@ -72,64 +71,43 @@ class Graded:
         return [m for m, dead in zip(self.mutants, self.killed, strict=True) if not dead]
 
 
-# One module.
-
-
-def grade(
-    module: str, target: str, *, reference: str = "", function: str = "",
-    probes: Sequence[Sequence[Any]] = (), most: int = 60,
-) -> Graded:  # fmt: skip
+def grade(module: str, target: str, *, reference: str = "") -> Graded:
     """Judge a test module by the function and its mutants.
 
     Args:
         module: the source of the tests; they import the function from the module `target`.
-        target: the source of the function.
+        target: the source of the function, which is the last that it defines.
         reference: source with calls of the function that make sense, such as tests known to be
             right; the probes are made from them. Without any, from values of all common types.
-        function: its name; the last that `target` defines if empty.
-        probes: further calls, each a list of arguments.
-        most: how many mutants at most.
 
     Raises:
-        DataError: the target does not define the function.
+        DataError: the target does not define a function.
     """
-    function = function or function_of(target)
-    tree = _tree(target)
-    defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] if tree else []
-    if function not in defined:
+    function = function_of(target)
+    if not function:
         raise DataError(
-            f"The target defines no function{f' {function}' if function else ''}: source that "
-            f"opens with def is wanted, got {target[:60]!r}."
+            "The target defines no function: source that opens with def is wanted, got "
+            f"{target[:60]!r}."
         )
-    known = _mutants(target, function, reference, json.dumps(list(probes), default=list), most)
-    rules = unit_tests.style(module, target)
-    parses = bool(module.strip()) and _tree(module) is not None
+    known = _mutants(target, function, reference)
+    style = all(unit_tests.style(module, target).values())
+    parses = bool(module.strip()) and tree_of(module) is not None
     dead = (False,) * len(known)
     if not parses or not unit_tests.plain(module, function):
         why = "not plain: it does more than call and assert" if parses else "does not parse"
-        return Graded(parses, all(rules.values()), False, False, why, target, known, dead)
-    whys = run_on(module, target, known)
-    collects = not whys[0].startswith(("no tests", "does not load"))
-    if not whys[0]:
-        dead = tuple(map(bool, whys[1:]))
-    return Graded(parses, all(rules.values()), collects, not whys[0], whys[0], target, known, dead)
-
-
-def _tree(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+        return Graded(parses, style, False, False, why, target, known, dead)
+    first, *whys = run_on(module, target, known)
+    collects = not first.startswith(("no tests", "does not load"))
+    if not first:
+        dead = tuple(map(bool, whys))
+    return Graded(True, style, collects, not first, first, target, known, dead)
 
 
 @functools.lru_cache(4096)
-def _mutants(
-    target: str, function: str, reference: str, probes: str, most: int
-) -> tuple[Mutant, ...]:
+def _mutants(target: str, function: str, reference: str) -> tuple[Mutant, ...]:
     """Return the mutants that a probe tells from the function; all, if there is no probe."""
-    made = faults.make(target, most=most)
-    given = [*json.loads(probes), *calls_in(reference, function)]
-    whys = told_apart(target, function, given, made)
+    made = faults.make(target)
+    whys = told_apart(target, function, [*calls_in(reference, function)], made)
     if whys is None:
         return made
     return tuple(mutant for mutant, why in zip(made, whys, strict=True) if why)
@@ -175,53 +153,31 @@ def _judge(
     order: dict[str, Any], truth: str, sources: list[str], modules: Mapping[str, str] | None = None
 ) -> list[str]:
     """Judge the true function, then each source; return "" for what passes, else why not."""
-    result = _run(order, [truth, *sources, truth], modules)
-    count = len(sources)
+    fuelled = [faults.fuelled(source) for source in (truth, *sources, truth)]
+    full = {**order, "module": MODULE, "step": faults.STEP, "sources": fuelled}
+    code = f"ORDER = {full!r}\n{_child()}"
+    result = sandbox.run(code, tests=True, timeout=_TIMEOUT, allow_weak=True, modules=modules)
     if result.outcome in ("ok", "failed"):
         passed = {name.rsplit("_", 1)[-1] for name in result.passed}
         reasons = {k.rsplit("_", 1)[-1]: v.partition(": ")[2] for k, v in result.failed.items()}
-        whys = [
-            "" if f"{i:04}" in passed else reasons.get(f"{i:04}", "") or "not run"
-            for i in range(count + 2)
-        ]
+        keys = [f"{i:04}" for i in range(len(fuelled))]
+        whys = ["" if key in passed else reasons.get(key, "") or "not run" for key in keys]
         if whys[-1] and not whys[0]:
             whys[0] = "unstable: on the true function it passed, and then did not"
         return whys[:-1]
-    # The process did not come to its end. Which source it was at, it said where code can write
-    # too: so that is a guess where to cut, and each part is judged anew.
     why = f"ended the run: {result.outcome}"
-    if count == 0:
+    if not sources:
         return [why]
-    if count == 1:
-        alone = _judge(order, truth, [], modules)
-        return [alone[0], alone[0] or why]
-    said = result.stdout.rsplit("@", 1)[-1].strip()
-    guess = int(said) - 1 if said.isdigit() and len(said) < 5 else count // 2
-    if guess < 0 and (alone := _judge(order, truth, [], modules))[0]:
-        return alone * (count + 1)
-    cut = min(max(guess, 0), count - 1)
-    culprit = _judge(order, truth, [sources[cut]], modules)
-    others = _judge(order, truth, sources[:cut] + sources[cut + 1 :], modules)
-    return [others[0], *others[1 : cut + 1], culprit[1], *others[cut + 1 :]]
+    # One of them did, as by counting in C, which takes no steps: each is judged in its own run.
+    (alone,) = _judge(order, truth, [], modules)
+    if alone or len(sources) == 1:
+        return [alone] + [alone or why] * len(sources)
+    return ["", *(_judge(order, truth, [source], modules)[1] for source in sources)]
 
 
 @functools.cache
 def _child() -> str:
-    return (Path(__file__).parent / "mutation_child.py").read_text(encoding="utf-8")
-
-
-def _run(
-    order: dict[str, Any], sources: list[str], modules: Mapping[str, str] | None
-) -> sandbox.SandboxResult:
-    """Run the child with an order on these sources."""
-    known = {source: faults.fuelled(source) for source in sources}
-    full = {
-        **order, "module": MODULE, "step": faults.STEP, "sources": [known[s] for s in sources]
-    }  # fmt: skip
-    return sandbox.run(
-        f"ORDER = {full!r}\n{_child()}", tests=True, timeout=_TIMEOUT, allow_weak=True,
-        modules=modules,
-    )  # fmt: skip
+    return Path(__file__).with_name("mutation_child.py").read_text(encoding="utf-8")
 
 
 # Many modules.
@@ -230,7 +186,7 @@ def _run(
 def grade_all(records: Sequence[data.Row], texts: Sequence[str]) -> list[Graded]:
     """Judge what a model wrote for records of the task `unit_tests`, one text for each.
 
-    Probes come from a record's completion, and from `probes` in its meta if there.
+    Probes come from a record's completion.
 
     Raises:
         ConfigError: there are more of one than of the other.
@@ -241,24 +197,18 @@ def grade_all(records: Sequence[data.Row], texts: Sequence[str]) -> list[Graded]
             f"{len(records)} records, but {len(texts)} texts. Give one text for each record."
         )
     return [
-        grade(unit_tests.parse(text), unit_tests.target_of(record), reference=data.answer(record),
-              probes=data.meta(record).get("probes", ()))
+        grade(unit_tests.parse(text), unit_tests.target_of(record), reference=data.answer(record))
         for record, text in zip(records, texts, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def ratios(graded: Graded) -> dict[str, Ratio]:
     """Return one module's share of each stage, and of the mutants.
 
-    `killed` is of all mutants, where a module that does not pass kills none: the figure to compare
-    models by. `killed_by_passing` is of the mutants of functions whose tests pass.
+    `killed` is of all mutants, where a module that does not pass kills none.
     """
-    mutants, killed = len(graded.mutants), sum(graded.killed)
-    return {
-        **{stage: Ratio(float(getattr(graded, stage)), 1) for stage in STAGES},
-        "killed": Ratio(killed, mutants),
-        "killed_by_passing": Ratio(killed, mutants * graded.passes),
-    }
+    stages = {stage: Ratio(float(getattr(graded, stage)), 1) for stage in STAGES}
+    return {**stages, "killed": Ratio(sum(graded.killed), len(graded.mutants))}
 
 
 def figures(graded: Sequence[Graded], *, seed: int = 0) -> dict[str, Interval]:

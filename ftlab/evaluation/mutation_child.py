@@ -184,9 +184,7 @@ def add(number: int, source: str) -> None:
         first = number == 0
         why = Sources.truth and "not run"
         if not why:
-            # Which one ran last, should the process not come to its end; nobody trusts this.
             stdout, sys.stdout = sys.stdout, Silence()  # type: ignore[assignment]
-            print(f"@{number}", file=stdout, flush=True)
             FUEL.fill(Sources.steps)
             try:
                 why = (examine if "tests" in ORDER else probe)(source, first)

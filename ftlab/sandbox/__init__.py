@@ -12,7 +12,6 @@ in an empty folder that is gone afterwards, for a bounded time, memory, disk and
 
 What contains it depends on the machine; a result says which level it was:
 
-    bubblewrap  Linux with the program bwrap (0.8 or later), which makes namespaces as the next
     namespaces  Linux with user namespaces, or as root: own mounts, network, processes and user,
                 and all of the next
     landlock    Linux in most containers: Landlock for files, seccomp for system calls (no sockets,
@@ -38,8 +37,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,9 +45,9 @@ from typing import Any
 from ftlab.errors import ConfigError, FtlabError, raise_unknown
 from ftlab.sandbox.child import read_receipt
 
-__all__ = ["LEVELS", "SandboxError", "SandboxResult", "level", "reasons", "run", "run_many"]
+__all__ = ["LEVELS", "SandboxError", "SandboxResult", "level", "reasons", "run"]
 
-LEVELS = ("bubblewrap", "namespaces", "landlock", "rlimits")  # from the strongest to the weakest
+LEVELS = ("namespaces", "landlock", "rlimits")  # from the strongest to the weakest
 
 
 class SandboxError(FtlabError):
@@ -105,7 +103,9 @@ def reasons() -> dict[str, str]:
 def level() -> str:
     """Return the strongest level that this machine offers, found by trying them in order."""
     for name in LEVELS[:-1]:
-        if _attempt("", name, 20.0, 256 << 20, 1 << 20, 1 << 10, False, {}).outcome == "ok":
+        tried = _attempt(name, 20.0, 1 << 10, {"code": "", "tests": False, "modules": {},
+                                               "memory": 256 << 20, "disk": 1 << 20})  # fmt: skip
+        if tried.ok:
             return name
     return LEVELS[-1]
 
@@ -160,56 +160,34 @@ def run(
             f"code ({why or 'it was asked for'}). Run on Linux, or, for code that you trust, say "
             "allow_weak=True."
         )
-    result = _attempt(
-        code, chosen, timeout, memory_mb << 20, disk_mb << 20, output_kb << 10, tests, modules
-    )
+    order = {"code": code, "tests": tests, "modules": modules, "memory": memory_mb << 20,
+             "disk": disk_mb << 20}  # fmt: skip
+    result = _attempt(chosen, timeout, output_kb << 10, order)
     if result.outcome == "setup":
         raise SandboxError(f"The sandbox level {chosen!r} cannot be had here: {result.error}.")
     return result
 
 
-def run_many(
-    programs: Iterable[str | Mapping[str, Any]], *, workers: int | None = None, **settings: Any
-) -> list[SandboxResult]:
-    """Run programs side by side, as many at a time as there are processors; results in their order.
-
-    A program is its code, or its keywords for `run` (`code` among them); `settings` hold for all.
-    """
-    calls = [{"code": p} if isinstance(p, str) else dict(p) for p in programs]
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return list(pool.map(lambda call: run(**{**settings, **call}), calls))
-
-
 # One run.
 
 
-def _attempt(
-    code: str, chosen: str, timeout: float, memory: int, disk: int, output: int, tests: bool,
-    modules: Mapping[str, str],
-) -> SandboxResult:  # fmt: skip
+def _attempt(chosen: str, timeout: float, output: int, asked: dict[str, Any]) -> SandboxResult:
     """Run at one level; the outcome "setup" says that the level cannot be had."""
-    start, missing = time.monotonic(), ""
+    start = time.monotonic()
     if chosen != "rlimits" and sys.platform != "linux":
-        missing = f"this is {sys.platform}, not Linux"
-    elif chosen == "bubblewrap" and not shutil.which("bwrap"):
-        missing = "bwrap is not installed"
-    if missing:
-        _refused[chosen] = missing
-        return SandboxResult("setup", "", "", 0.0, chosen, missing)
+        _refused[chosen] = f"this is {sys.platform}, not Linux"
+        return SandboxResult("setup", "", "", 0.0, chosen, _refused[chosen])
     work = os.path.realpath(tempfile.mkdtemp(prefix="ftlab-sandbox-"))
     strong = chosen != "rlimits"
     key = secrets.token_hex(16)
     reading, writing = os.pipe() if strong else (-1, -1)
     order = {
-        "code": code, "level": chosen, "timeout": timeout, "memory": memory, "disk": disk,
-        "tests": tests, "modules": modules, "parent": os.getpid(), "result": writing,
-        "work": "/tmp" if chosen == "bubblewrap" else work, "key": "" if strong else key,
-        "drop": _library_is_public(),
+        **asked, "level": chosen, "timeout": timeout, "parent": os.getpid(), "result": writing,
+        "work": work, "key": "" if strong else key, "drop": _library_is_public(),
     }  # fmt: skip
     try:
         process = subprocess.Popen(
-            [*(_bubblewrap(disk) if chosen == "bubblewrap" else []), *_command()],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            _command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=_environment(work), cwd="/" if strong else work, **_detached(writing),
         )  # fmt: skip
         if strong:
@@ -230,7 +208,7 @@ def _attempt(
         stderr, receipt = read_receipt(stderr, bytes.fromhex(key))
         said = {"status": process.returncode, **receipt}
     else:
-        said = _loads(report)
+        said = json.loads(report or b"{}")
         if not said and not ended:  # not even a report that it failed
             said = {"setup": stderr.decode("utf-8", "replace").strip()[-200:] or "it did not start"}
     if "setup" in said:
@@ -239,10 +217,10 @@ def _attempt(
     out, err = (stream[:output].decode("utf-8", "replace").replace("\r\n", "\n")
                 for stream in (stdout, stderr))  # fmt: skip
     passed = [n for n in said.get("tests", ()) if n not in {*said["failed"], *said["skipped"]}]
+    outcome, error = ended or _outcome(said, asked["tests"]), str(said.get("error", ""))
     return SandboxResult(
-        ended or _outcome(said, tests), out, err, seconds, chosen, str(said.get("error", "")),
-        tuple(passed), dict(said.get("failed", {})),
-    )  # fmt: skip
+        outcome, out, err, seconds, chosen, error, tuple(passed), dict(said.get("failed", {}))
+    )
 
 
 def _outcome(said: dict[str, Any], tests: bool) -> str:
@@ -261,13 +239,6 @@ def _outcome(said: dict[str, Any], tests: bool) -> str:
     return "exited"
 
 
-def _loads(text: bytes) -> dict[str, Any]:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return {}
-
-
 @functools.cache
 def _command() -> list[str]:
     """How the child starts: isolated, without site-packages, its modules compiled once."""
@@ -275,22 +246,6 @@ def _command() -> list[str]:
     start = f"import sys; sys.path.append({here!r}); import child; child.main()"
     python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     return [python, "-I", "-S", "-X", "utf8", "-c", start]
-
-
-def _bubblewrap(disk: int) -> list[str]:
-    """What comes before the command, to have bwrap make the namespaces and the root folder."""
-    from ftlab.sandbox import linux
-
-    bwrap = [str(shutil.which("bwrap")), "--unshare-user", "--unshare-all", "--die-with-parent"]
-    bwrap += ["--uid", "1000", "--gid", "1000", "--cap-drop", "ALL", "--size", str(disk)]
-    bwrap += ["--tmpfs", "/tmp"]
-    for path in [*linux.readable_paths(), _command()[0], str(Path(__file__).resolve().parent)]:
-        if os.path.islink(path) and os.path.dirname(path) == "/":  # /lib -> usr/lib
-            bwrap += ["--symlink", os.readlink(path), path]
-        else:
-            kind = "--dev-bind" if path.startswith("/dev/") else "--ro-bind"
-            bwrap += [kind, os.path.realpath(path), path]
-    return [*bwrap, "--remount-ro", "/", "--"]
 
 
 def _environment(work: str) -> dict[str, str]:

@@ -211,8 +211,7 @@ def _strong(order: dict[str, Any]) -> None:
     """Confine a forked process as Linux allows; report over the channel that it does not have."""
     result = order["result"]
     os.umask(0o022)
-    wrapped = order["level"] == "bubblewrap"  # the parent is bwrap, and / is a new root already
-    linux.die_with_parent(os.getppid() if wrapped else order["parent"])
+    linux.die_with_parent(order["parent"])
 
     def report(content: dict[str, Any]) -> None:
         os.write(result, json.dumps(content).encode())
@@ -221,7 +220,7 @@ def _strong(order: dict[str, Any]) -> None:
     work, own_root = order["work"], order["level"] != "landlock"
     user = 1_800_000_000 + os.getpid()
     try:
-        if own_root and not wrapped:
+        if own_root:
             linux.enter_namespaces()
             work = linux.new_root(work, order["disk"])
             if init := os.fork():  # the first process of the new namespace: all end with it

@@ -100,7 +100,8 @@ def target_of(record: data.Row) -> str:
     return content[at.start() :] + "\n" if at else ""
 
 
-def _tree(source: str) -> ast.Module | None:
+def tree_of(source: str) -> ast.Module | None:
+    """Return the syntax tree of a source, None if it does not parse."""
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -109,7 +110,7 @@ def _tree(source: str) -> ast.Module | None:
 
 def function_of(target: str) -> str:
     """Return the name of the last function that a source defines; "" if there is none."""
-    tree = _tree(target)
+    tree = tree_of(target)
     names = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)] if tree else []
     return names[-1] if names else ""
 
@@ -146,7 +147,7 @@ def _asserts(statement: ast.stmt, function: str, name: str) -> bool:
 
 def style(module: str, target: str) -> dict[str, bool]:
     """Return for each of `RULES` whether a test module keeps it; none where it does not parse."""
-    tree, function = _tree(module), function_of(target)
+    tree, function = tree_of(module), function_of(target)
     if tree is None or not function:
         return dict.fromkeys(RULES, False)
     lines = [ast.unparse(node) for node in tree.body if not isinstance(node, ast.ClassDef)]
@@ -192,7 +193,7 @@ def plain(module: str, function: str) -> bool:
     assertions, of other values what strings and collections have; its functions are tests, setUp
     and tearDown; no underscores, decorators or set attributes; and something is asserted.
     """
-    tree = _tree(module)
+    tree = tree_of(module)
     if tree is None:
         return False
     kept = {"unittest", "math", "self", function} | _CASE
@@ -248,7 +249,7 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
         asserted = all(why.startswith("AssertionError") for why in result.failed.values())
         runs = result.outcome in ("ok", "failed") and right + wrong > 0 and asserted
         passes = result.ok
-    parses = bool(module.strip()) and _tree(module) is not None
+    parses = bool(module.strip()) and tree_of(module) is not None
     kept = all(style(module, target).values())
     return {**marks(passes=passes, parses=parses, style=kept, runs=runs),
             "tests_passed": Ratio(right, right + wrong)}  # fmt: skip
