@@ -87,8 +87,7 @@ def serve(
     from openai.types import Model
     from openai.types.chat import ChatCompletion
 
-    from ftlab.serving.chat import complete
-    from ftlab.serving.chat_request import ChatRequest
+    from ftlab.serving.chat import ChatRequest, complete
     from ftlab.serving.engine import Engine
     from ftlab.serving.protocol import Refused, handle, json_of, list_of
     from ftlab.serving.server import Running
@@ -122,8 +121,8 @@ def serve(
             )
             endpoint.counts[name] += 1
             return answer
-        if given.stream or (given.n or 1) > 1:
-            raise Refused(400, "A recorded reply is neither streamed nor one of several.")
+        if given.stream:
+            raise Refused(400, "A recorded reply is not streamed.")
         await asyncio.sleep(delay)
         endpoint.counts[RECORDED] += 1
         text = found["reply"]

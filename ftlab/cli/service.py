@@ -20,16 +20,13 @@ def serve(
     ),
     model: Model = "smollm2-135m",
     worker: bool = Option(True, help="Start the process that trains; its command is printed."),
-    rate: int = Option(1200, min=1, help="Requests a minute for each key."),
     trace: bool = Option(False, "--trace", help="Store every completion, to be labelled."),
 ) -> None:
     """Serve fine-tuning jobs and chat to the openai client: files, jobs, models, completions."""
-    from ftlab.serving.app import Limits
     from ftlab.serving.server import run
 
     run(
-        data, host=host, port=port, keys=api_key or (), model=model, worker=worker,
-        limits=Limits(requests=rate), trace=trace,
+        data, host=host, port=port, keys=api_key or (), model=model, worker=worker, trace=trace
     )  # fmt: skip
 
 
@@ -110,31 +107,6 @@ def export(
         data.write(path, part, overwrite=overwrite)
         print(f"{len(part)} rows in {path}")
     print("\n".join(told))
-
-
-@traces.command("csv")
-def to_csv(
-    out: Path = Argument(..., help="The file, for a spreadsheet."),
-    model: OfModel = None,
-    base_url: ServiceUrl = HERE,
-    overwrite: Overwrite = False,
-) -> None:
-    """Write traces for reviewers to label: good, bad, and what would have been right."""
-    from ftlab.serving.reviews import write_csv
-
-    found = write_csv(_client(base_url), out, model, overwrite=overwrite)
-    print(f"{found} traces in {out}")
-
-
-@traces.command("import")
-def from_csv(
-    files: list[Path] = Argument(..., help="One from each reviewer."),
-    base_url: ServiceUrl = HERE,
-) -> None:
-    """Label traces as most reviewers do; print how far every two of them agree."""
-    from ftlab.serving.reviews import read_csv
-
-    print(read_csv(_client(base_url), files))
 
 
 @traces.command()

@@ -16,22 +16,16 @@ from ftlab.serving.traces import where_metadata
 
 
 Auto = Literal["auto"]
-Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Beta = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 
 
 class Hyperparameters(Closed):
-    """Of a supervised job."""
+    """Of a job; what is "auto" follows from the number of rows."""
 
     batch_size: Annotated[int, Field(strict=True, ge=1, le=256)] | Auto = "auto"
-    learning_rate_multiplier: Rate | Auto = "auto"
+    learning_rate_multiplier: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | Auto = (
+        "auto"
+    )
     n_epochs: Annotated[int, Field(strict=True, ge=1, le=50)] | Auto = "auto"
-
-
-class DpoHyperparameters(Hyperparameters):
-    """Of a job on preferences."""
-
-    beta: Beta | Auto = "auto"
 
 
 class Supervised(Closed):
@@ -40,18 +34,11 @@ class Supervised(Closed):
     hyperparameters: Hyperparameters = Hyperparameters()
 
 
-class Dpo(Closed):
-    """Learn preferences."""
-
-    hyperparameters: DpoHyperparameters = DpoHyperparameters()
-
-
 class Method(Closed):
     """How a job learns."""
 
-    type: Literal["supervised", "dpo"]
-    supervised: Supervised | None = None
-    dpo: Dpo | None = None
+    type: Literal["supervised"] = "supervised"
+    supervised: Supervised = Supervised()
 
 
 class JobRequest(Closed):
@@ -64,7 +51,6 @@ class JobRequest(Closed):
     method: Method | None = None
     suffix: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
-    integrations: Annotated[list[Any], Field(max_length=0)] | None = None
     metadata: Metadata = None
 
 
@@ -76,31 +62,23 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
     def create_job(owner: Owner, asked: JobRequest) -> Response:
         asked.model = service.named(owner, asked.model)
         folder = service.folder_of(owner, asked.model)
-        method = asked.method or Method(type="supervised")
-        dpo = method.type == "dpo"
-        if (method.supervised if dpo else method.dpo) is not None:
-            raise Refused(400, f"The method is {method.type}.", param="method")
         files = [asked.training_file, *([asked.validation_file] if asked.validation_file else [])]
         for param, name in zip(("training_file", "validation_file"), files, strict=False):
-            kind = service.file(owner, name, param)["kind"]
-            if kind != ("dpo" if dpo else "sft"):
-                raise Refused(
-                    400, f"{name} holds {'preferences' if kind == 'dpo' else 'no preferences'}, "
-                    f"and the method is {method.type}.", param=param, code="invalid_file_format",
-                )  # fmt: skip
+            if service.file(owner, name, param)["purpose"] != "fine-tune":
+                raise Refused(400, f"{name} holds results, and no rows.", param=param,
+                              code="invalid_file_format")  # fmt: skip
         if len(files) == 2 and store.path_of(files[0]) == store.path_of(files[1]):
             raise Refused(400, "The validation file is the training file.", param="validation_file")
         with store.path_of(files[0]).open("rb") as stream:
             rows = sum(bool(line.strip()) for line in stream)
         if asked.hyperparameters is not None and asked.method is not None:
             raise Refused(400, "Give hyperparameters or method, not both.", param="hyperparameters")
-        given = (method.dpo if dpo else method.supervised) or (Dpo() if dpo else Supervised())
-        settings = (asked.hyperparameters or given.hyperparameters).model_dump()
+        given = asked.hyperparameters or (asked.method or Method()).supervised.hyperparameters
         usual = {
-            "batch_size": max(1, min(8, rows)), "learning_rate_multiplier": 1.0, "beta": 0.1,
+            "batch_size": max(1, min(8, rows)), "learning_rate_multiplier": 1.0,
             "n_epochs": 3 if rows <= 300 else 2 if rows <= 1000 else 1,
         }  # fmt: skip
-        settings = {k: usual[k] if v == "auto" else v for k, v in settings.items()}
+        settings = {k: usual[k] if v == "auto" else v for k, v in given.model_dump().items()}
         name = new_id("ftjob")
         job = FineTuningJob.model_validate({
             "id": name, "object": "fine_tuning.job", "created_at": int(time.time()),
@@ -108,8 +86,8 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
             "seed": int.from_bytes(os.urandom(4), "big") >> 1 if asked.seed is None else asked.seed,
             "training_file": files[0], "validation_file": asked.validation_file,
             "result_files": [], "integrations": [], "metadata": asked.metadata,
-            "hyperparameters": {k: v for k, v in settings.items() if k != "beta"},
-            "method": {"type": method.type, method.type: {"hyperparameters": settings}},
+            "hyperparameters": settings,
+            "method": {"type": "supervised", "supervised": {"hyperparameters": settings}},
         })  # fmt: skip
         plan = {
             "base": service.base, "folder": folder and folder.name,

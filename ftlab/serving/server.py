@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError
-from ftlab.serving.app import Limits, Service, make_app
+from ftlab.serving.app import Service, make_app
 from ftlab.serving.store import Store
 
 
@@ -85,7 +85,7 @@ class Worker:
 def run(
     data: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 8000,
     keys: Sequence[str] = (), model: str = "smollm2-135m", worker: bool = True,
-    limits: Limits | None = None, trace: bool = False,
+    trace: bool = False,
 ) -> None:  # fmt: skip
     """Serve until Ctrl-C.
 
@@ -96,7 +96,6 @@ def run(
         keys: who may ask; without one, anybody on this machine.
         model: the base that is tuned and asked.
         worker: start the process that trains; else start it yourself, by the command printed.
-        limits: what a key may do.
         trace: store every completion, whether it is asked or not.
 
     Raises:
@@ -116,7 +115,7 @@ def run(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     store = Store(data)
-    service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
+    service = Service(store, model, tuple(keys), trace=trace)
     models.get(model)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

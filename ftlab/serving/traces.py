@@ -78,8 +78,6 @@ def where_metadata(request: Request) -> tuple[str, list[str]]:
                 "where key = ? and value = ?)"
             )
             values += [name[9:-1], value]
-    if request.query_params.get("metadata") == "null":
-        where += " and json_extract(body, '$.metadata') is null"
     return where, values
 
 
