@@ -25,7 +25,7 @@ from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
 __all__ = [
     "Encoded", "dropped", "empty_thought", "encode", "end_of_turn_ids", "mask_html",
     "opens_thought", "problems", "prompt_ids", "prompt_text", "removes_thoughts", "show_mask",
-    "tokenizer_problems",
+    "takes_system", "tokenizer_problems",
 ]  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def tokenizer_problems(tokenizer: Any) -> dict[str, str]:
     return found
 
 
-def problems(tokenizer: Any, row: Mapping[str, Any] | None = None) -> list[str]:
+def problems(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
     """Return what is wrong or unusual with a tokenizer for fine-tuning, in plain words.
 
     Args:
@@ -210,7 +210,35 @@ def problems(tokenizer: Any, row: Mapping[str, Any] | None = None) -> list[str]:
     found = list(known.values())
     if "no_template" in known:
         return found
-    return found + (_system_problems(tokenizer) if row is None else _row_problems(tokenizer, row))
+    said = rendering.talk(row)
+    try:
+        text, _ = rendering.find(tokenizer, said)
+    except DataError as error:
+        return [*found, str(error)]
+    if lost := rendering.missing(said, text):
+        found.append(
+            f"The template drops {', '.join(lost)}: the model never sees it. Put its text in a "
+            "user message, or take a model whose template has a place for it."
+        )
+    if (carries := empty_thought(tokenizer, row)) is not None:
+        found.append(
+            "There is an empty thought before an answer, and it carries loss: the model learns not "
+            'to think. Give the row "chat_template_kwargs": {"enable_thinking": false}, if the '
+            "template knows it, and generate with the same; or write thoughts."
+            if carries
+            else "There is an empty thought before an answer; it is in the prompt, without loss."
+        )
+    if said.learned:
+        prompt = said.prompt(tokenizer, said.learned[0])
+        if not text.startswith(prompt):
+            at = rendering.shared(prompt, text)
+            found.append(
+                f"At generation the prompt goes on with {prompt[at : at + 40]!r}, where this row "
+                f"has {text[at : at + 40]!r}: the tuned model is asked in another way than it was "
+                "taught. Put thoughts before the answer, or give the template the option that "
+                "leaves them out."
+            )
+    return found
 
 
 def dropped(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
@@ -221,6 +249,16 @@ def dropped(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
     """
     said = rendering.talk(row)
     return rendering.missing(said, rendering.find(tokenizer, said)[0])
+
+
+def takes_system(tokenizer: Any) -> bool:
+    """Return whether a template writes a system message, and the same with an answer behind it."""
+    asked = [{"role": "system", "content": PROBE}, HELLO]
+    try:
+        said = {"prompt": asked, "completion": [{"role": "assistant", "content": "hi"}]}
+        return not dropped(tokenizer, said)
+    except DataError:
+        return False
 
 
 # Thoughts: what stands between <think> and </think> before an answer.
@@ -273,54 +311,3 @@ def _marker_problems(tokenizer: Any) -> dict[str, str]:
             "TRL's assistant_only_loss the tuned model never stops."
         )}  # fmt: skip
     return {}
-
-
-def _system_problems(tokenizer: Any) -> list[str]:
-    """Say whether a system message is refused, lost, or moved when the answer follows."""
-    asked = [{"role": "system", "content": PROBE}, HELLO]
-    try:
-        if PROBE not in prompt_text(tokenizer, asked):
-            return ["The template drops a system message without a word."]
-    except DataError:
-        return ["The template refuses a system message: put its text in the first user message."]
-    try:
-        encode(tokenizer, {"prompt": asked, "completion": [{"role": "assistant", "content": "hi"}]})
-    except DataError:
-        return [
-            "The template moves or drops a system message once the answer is there, so records "
-            "with one cannot be masked: put its text in the first user message."
-        ]
-    return []
-
-
-def _row_problems(tokenizer: Any, row: Mapping[str, Any]) -> list[str]:
-    said = rendering.talk(row)
-    try:
-        text, _ = rendering.find(tokenizer, said)
-    except DataError as error:
-        return [str(error)]
-    found = []
-    if lost := rendering.missing(said, text):
-        found.append(
-            f"The template drops {', '.join(lost)}: the model never sees it. Put its text in a "
-            "user message, or take a model whose template has a place for it."
-        )
-    if (carries := empty_thought(tokenizer, row)) is not None:
-        found.append(
-            "There is an empty thought before an answer, and it carries loss: the model learns not "
-            'to think. Give the row "chat_template_kwargs": {"enable_thinking": false}, if the '
-            "template knows it, and generate with the same; or write thoughts."
-            if carries
-            else "There is an empty thought before an answer; it is in the prompt, without loss."
-        )
-    if said.learned:
-        prompt = said.prompt(tokenizer, said.learned[0])
-        if not text.startswith(prompt):
-            at = rendering.shared(prompt, text)
-            found.append(
-                f"At generation the prompt goes on with {prompt[at : at + 40]!r}, where this row "
-                f"has {text[at : at + 40]!r}: the tuned model is asked in another way than it was "
-                "taught. Put thoughts before the answer, or give the template the option that "
-                "leaves them out."
-            )
-    return found

@@ -466,12 +466,12 @@ def test_the_hub_serves_where_pip_has_no_wheel(hub, unplugged, own, monkeypatch,
 def test_what_ships_loads(name):
     if name == "none":
         pytest.skip("no models are shipped here")
-    from ftlab.templates import problems
+    from ftlab.templates import tokenizer_problems
 
     (card,) = [card for card in models.shipped() if card.name == name]
     model, tokenizer = models.load(name, device="cpu")
     assert sum(p.numel() for p in model.parameters()) == card.parameters
-    assert problems(tokenizer) == []
+    assert tokenizer_problems(tokenizer) == {}
     assert card.licence == "apache-2.0" and card.description and card.context >= 512
     front = (card.path / "README.md").read_text().split("---\n")[1]
     assert yaml.safe_load(front)["description"] == card.description

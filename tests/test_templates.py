@@ -21,6 +21,8 @@ from ftlab.templates import (
     prompt_text,
     removes_thoughts,
     show_mask,
+    takes_system,
+    tokenizer_problems,
 )
 
 SHORT = example("Say hi", "Hello, there.")
@@ -204,7 +206,7 @@ def test_a_template_without_an_end_gets_eos(make_tokenizer):
         "user: Say hi\nassistant: Hello, there.\n<|im_end|>"
     )
     assert made.loss_mask[-1] == 1
-    assert any("no special token" in problem for problem in problems(tokenizer))
+    assert any("no special token" in problem for problem in tokenizer_problems(tokenizer).values())
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="Nothing ends a turn"):
         end_of_turn_ids(tokenizer)
@@ -231,22 +233,23 @@ def test_without_a_template(make_tokenizer):
         with pytest.raises(ModelError, match="no chat template"):
             call()
     assert end_of_turn_ids(tokenizer) == [tokenizer.eos_token_id]
-    assert any("no chat template" in problem for problem in problems(tokenizer))
+    assert any("no chat template" in problem for problem in tokenizer_problems(tokenizer).values())
 
 
 def test_problems_in_plain_words(make_tokenizer):
-    assert problems(make_tokenizer("chatml")) == []
-    assert problems(make_tokenizer("qwen2.5")) == []  # TRL has a twin with markers
-    found = {family: " ".join(problems(make_tokenizer(family))) for family in FAMILIES[1:]}
+    found = {
+        family: " ".join(tokenizer_problems(make_tokenizer(family)).values()) for family in FAMILIES
+    }
+    assert found["chatml"] == found["qwen2.5"] == ""  # TRL has a twin with markers
     assert "no {% generation %} markers" in found["mistral"]
     assert "tokenizer adds another" in found["llama3"]
-    assert "refuses a system message" in found["gemma"]
+    takes = {family: takes_system(make_tokenizer(family)) for family in FAMILIES}
+    assert takes == {name: name not in ("gemma", "mistral") for name in FAMILIES}
     assert "ends with <end_of_turn>, but eos is <eos>" in found["gemma"]
-    assert "moves or drops a system message" in found["mistral"]
     same = make_tokenizer("chatml", pad_token="<|im_end|>")
-    assert "never stops" in " ".join(problems(same))
+    assert "never stops" in tokenizer_problems(same)["pad_is_eos"]
     none = make_tokenizer("chatml", pad_token=None, eos_token=None)
-    assert len(problems(none)) == 3  # no pad, no eos, and an end that is not eos
+    assert len(tokenizer_problems(none)) == 3  # no pad, no eos, and an end that is not eos
 
 
 def test_the_terminal_view_marks_what_carries_loss(make_tokenizer):

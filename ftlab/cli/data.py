@@ -197,7 +197,7 @@ def show(
     from rich.console import Console
 
     from ftlab import data, models
-    from ftlab.templates import encode, problems, show_mask
+    from ftlab.templates import encode, problems, show_mask, tokenizer_problems
 
     rows = data.read(file)
     if record > len(rows):
@@ -209,7 +209,7 @@ def show(
         return
     console = Console(highlight=False)
     console.print(show_mask(tokenizer, encoded))
-    known = problems(tokenizer)
+    known = tokenizer_problems(tokenizer).values()
     for line in problems(tokenizer, row):
         if line not in known:  # the doctor tells what is the tokenizer's own
             console.print(line, style="yellow", markup=False)

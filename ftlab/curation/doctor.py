@@ -160,8 +160,7 @@ class _Rendered:
             thoughts = {"opens_thought": templates.opens_thought,
                         "removes_thoughts": templates.removes_thoughts}  # fmt: skip
             self.faults |= {name: "" for name, has in thoughts.items() if has(tokenizer)}
-        # What else is said of a template is about system messages.
-        self._system = not set(templates.problems(tokenizer)) - set(problems.values())
+        self._system = not self._renders or templates.takes_system(tokenizer)
         self._ends = set(templates.end_of_turn_ids(tokenizer, required=False))
         special = map(str, [*tokenizer.get_added_vocab(),
                             *getattr(tokenizer, "all_special_tokens", [])])  # fmt: skip
