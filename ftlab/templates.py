@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftlab import rendering
+from ftlab.display import mask_html, show_mask
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.mask_view import mask_html, show_mask
 from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
 
 __all__ = [
