@@ -55,14 +55,12 @@ def random_model(name):
     from transformers import AutoModelForCausalLM
 
     from ftlab import models
-    from ftlab.training import dryrun
+    from ftlab.training.shapes import config_of
 
     folder = Path(tempfile.gettempdir()) / f"ftlab-shape-{name}"
     if not (folder / "tokenizer.json").exists():
         with torch.device("cuda"):
-            model = AutoModelForCausalLM.from_config(
-                dryrun.read(SHAPES[name]), dtype=torch.bfloat16
-            )
+            model = AutoModelForCausalLM.from_config(config_of(SHAPES[name]), dtype=torch.bfloat16)
         model.save_pretrained(folder)
         models.tokenizer("ftlab-1m").save_pretrained(folder)
     return folder
@@ -103,9 +101,8 @@ def run(name, method, length, batch, timed, pipe):
 
     from ftlab import models
     from ftlab.hardware import profile
-    from ftlab.training import gpus
     from ftlab.training.config import sft_config
-    from ftlab.training.estimate import CUDA_BYTES, estimate
+    from ftlab.training.estimate import CUDA_BYTES, estimate, matmul_flops
     from ftlab.training.fast import faster_on_cpu
     from ftlab.training.finetune import encoded
 
@@ -147,7 +144,7 @@ def run(name, method, length, batch, timed, pipe):
             def by_turns():
                 now = clock()
                 seconds.extend([now - last[0]] if last else [])
-                rates.append(gpus.timed(here.device, here.dtype, clock))
+                rates.append(matmul_flops(here.device, here.dtype, clock))
                 last[:] = [clock()]
 
             train(5, by_turns)

@@ -38,7 +38,6 @@ def estimate(
 ) -> None:
     """Predict a fine-tune's memory, time and cost, here or at a provider; no weights are read."""
     from ftlab.training import estimate as room
-    from ftlab.training.gpus import table as read_table
 
     if hosted:
         from ftlab import models
@@ -49,7 +48,7 @@ def estimate(
         rows, tokenizer = read(hosted), models.tokenizer(model)
         print(provider.hosted(rows, tokenizer, epochs=round(epochs), prices=prices))
         return
-    gpus = read_table(table)
+    gpus = room.gpu_table(table)
     print(
         room.estimate(
             model, method, length=length, batch_size=batch_size, gpu=gpu, records=records,
@@ -169,9 +168,9 @@ def _memory(text: str | None, room: float) -> float | None:
     if text is None:
         return None
     from ftlab.errors import raise_unknown
-    from ftlab.training.gpus import table
+    from ftlab.training.estimate import gpu_table
 
-    known = table().gpus
+    known = gpu_table().gpus
     try:
         gigabytes = known[text].memory_gb if text in known else float(text)
     except ValueError:

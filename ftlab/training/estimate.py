@@ -1,6 +1,7 @@
 """What a fine-tune takes before it is run: memory by part, time, money, and what makes it fit.
 
-With P weights, of which P_t move, and b bytes for each (4 in float32, 2 in half precision):
+The weights are counted in the model itself (`ftlab.training.shapes`), the rest follows from the
+shapes. With P weights, of which P_t move, and b bytes for each (4 in float32, 2 in half precision):
 
 | part | bytes | source |
 |---|---|---|
@@ -9,24 +10,31 @@ With P weights, of which P_t move, and b bytes for each (4 in float32, 2 in half
 | adapters | b r (in + out) a layer; b is 2 for QLoRA in bf16, else 4 | Hu et al. 2021 |
 | gradients | b P_t; at the loss there are none yet | Rajbhandari et al. 2019 |
 | optimiser | 2 b P_t: the two moments of AdamW | Loshchilov and Hutter 2017 |
-| activations | what autograd keeps, about 16 to 34 numbers a token, layer and unit of width, and \
-heads × tokens more where attention is not fused; counted by `ftlab.training.dryrun` | \
-Korthikanti et al. 2022 |
+| activations | tokens × layers × what a layer keeps (`_kept_by_a_layer`); with checkpointing \
+each layer's input, and one layer in full | Korthikanti et al. 2022, section 4 |
 | casts | 2 a weight that mixed precision holds in half precision too | Micikevicius et al. 2017 |
-| logits | tokens with loss × vocabulary × (2 or 4 for the logits, 4 for each copy of the loss) | |
+| logits | tokens with loss × vocabulary × 12: the logits in float32, their logarithms and the \
+gradient | |
 | fragmentation | on a GPU 4 % and 0.6 GB for CUDA itself: an allowance, not a law | |
 
-The parts are those at the peak, which comes at the loss (many activations) or at the last gradient
-(many weights). On a CPU they are torch's tensors; Python and its libraries come on top.
+The parts are those at the fullest of three moments: at the loss (all activations, and the logits),
+when the backward pass begins, and when it ends (all gradients). On a CPU they are torch's tensors;
+Python and its libraries come on top.
 
-The backward pass costs two forward passes (Kaplan et al. 2020), less what frozen weights need not:
+How near it comes: SmolLM2-135M's real peaks (three methods, two lengths, two batch sizes, bf16 on a
+CPU: experiments/estimate.md) are met within 2 %. When the formula was made, 288 steps of Llama,
+Qwen2, Qwen3 and Gemma 3 were followed tensor by tensor on torch's fake tensors: 0.6 % off in the
+middle, nine tenths within 3.8 %, 13 % at worst (tiny layers). A test holds what a layer keeps to
+autograd itself, a mixture of experts among them. GPT-2, whose feed-forward is of another kind, can
+take half as much again.
+
+A forward pass costs two operations a weight and token, the backward pass two to the inputs and two
+to the weights that move (Kaplan et al. 2020); checkpointing adds a forward pass:
 
     FLOPs a token = 2 P forward + 2 P to the inputs + 2 P_t to the weights + attention
     seconds       = FLOPs / (peak FLOP/s · the share of it that training reaches)
 
-Checkpointing adds one more forward pass. The FLOPs are counted in the same step as the memory. The
-share is measured for a CPU and an assumption for a GPU (`gpus.json`), so the time is a rough one.
-No weights are read: any `config.json` that transformers can build will do.
+The share is measured for a CPU and an assumption for a GPU (`gpus.json`), so the time is rough.
 
 >>> made = estimate("ftlab-1m", "lora", length=64, batch_size=8, gpu="T4")
 >>> made.fits, made.plan.rank
@@ -34,25 +42,87 @@ No weights are read: any `config.json` that transformers can build will do.
 """
 
 import functools
-import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ftlab.errors import ConfigError, DataError, ModelError, OfflineError, raise_unknown
-from ftlab.files import read_text
-from ftlab.training import dryrun
-from ftlab.training.gpus import Table, matmul_rate, table
-from ftlab.training.ledger import Step
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Estimate", "Plan", "cheaper", "config_of", "estimate"]
+from ftlab.errors import ConfigError, raise_unknown
+from ftlab.files import read_json
+from ftlab.training import shapes
+from ftlab.training.shapes import Sizes
+
+__all__ = ["Estimate", "Plan", "Table", "cheaper", "estimate", "gpu_table"]
 
 NF4_BYTES = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 CUDA_BYTES, SLACK = 0.6e9, 0.04
 METHODS = ("full", "lora", "qlora")
 DTYPES = ("float32", "bfloat16", "float16")
+WHY = {
+    "weights": "the base, held in {plan.weights}",
+    "quantised": "weights in NF4",
+    "adapters": "rank {plan.rank}",
+    "gradients": "as far as made at the peak",
+    "optimiser": "2 moments of {made.trainable:,} weights",
+    "activations": "{records} × {plan.length} tokens: {kept}",
+    "casts": "weights once more, in half precision",
+    "logits": "tokens that carry loss ({plan.loss_share:.0%}) × the vocabulary",
+    "fragmentation": f"{SLACK:.0%} and {CUDA_BYTES / 1e9:.1f} GB for CUDA, an allowance",
+}
+
+
+class Gpu(BaseModel):
+    """What a GPU has and costs."""
+
+    model_config = ConfigDict(extra="forbid")
+    memory_gb: float = Field(gt=0, allow_inf_nan=False)
+    dtype: str = Field(default="bfloat16", pattern="^(bfloat16|float16|float32)$")
+    tflops: float = Field(gt=0, allow_inf_nan=False)
+    per_hour: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Table(BaseModel):
+    """A table of GPUs, as a JSON file holds it."""
+
+    model_config = ConfigDict(extra="forbid")
+    date: date
+    """When the prices were written down."""
+    note: str = ""
+    currency: str = "USD"
+    share_of_peak: float = Field(gt=0, le=1)
+    """Of the makers' FLOP/s that training reaches on a GPU of the table: an assumption."""
+    share_of_matmul: float = Field(default=0.65, gt=0, le=1)
+    """Of a matrix product timed on this machine: measured on a CPU (experiments/estimate.md)."""
+    gpus: dict[str, Gpu]
+
+
+def gpu_table(path: str | os.PathLike[str] | None = None) -> Table:
+    """Read a table of GPUs; without a path, the one beside this module.
+
+    Raises:
+        DataError: the file cannot be read, or is no such table; every fault is listed.
+    """
+    path = Path(path) if path else Path(__file__).with_name("gpus.json")
+    return read_json(
+        path, Table, what="table of GPUs", advice="Copy ftlab/training/gpus.json and change it."
+    )
+
+
+def matmul_flops(device: str, dtype: str, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the FLOP/s of one matrix product, as fast or slow as this machine is now."""
+    import torch
+
+    size = 4096 if device == "cuda" else 512
+    left = torch.ones(size, size, dtype=getattr(torch, dtype), device=device)
+    (left @ left)[0, 0].item()  # the first builds the kernel; .item() waits for the device
+    start = clock()
+    (left @ left)[0, 0].item()
+    return 2 * size**3 / (clock() - start)
 
 
 @dataclass(frozen=True)
@@ -107,14 +177,14 @@ class Estimate:
     """Bytes of the device; None where they are not known."""
     parts: dict[str, float]
     """Bytes by part when the peak comes."""
-    reasons: dict[str, str]
-    """How each part comes about."""
     parameters: int
     trainable: int
     step_flops: float
     step_seconds: float
     steps: int | None = None
-    per_hour: float | None = None
+    """Of the whole run; None without a number of records."""
+    cost: float | None = None
+    """Money for the whole run; None without a price."""
     currency: str = "USD"
     changes: tuple[tuple[str, float], ...] = ()
     """If it does not fit: what would make it fit, the cheapest first, and the bytes then."""
@@ -129,31 +199,27 @@ class Estimate:
         """Whether the device holds it; None where its memory is not known."""
         return None if self.capacity is None else self.total <= self.capacity
 
-    @property
-    def seconds(self) -> float | None:
-        """Seconds of the whole run; None without a number of records."""
-        return None if self.steps is None else self.steps * self.step_seconds
-
-    @property
-    def cost(self) -> float | None:
-        """Money for the whole run; None without a price."""
-        known = self.seconds is not None and self.per_hour is not None
-        return self.seconds / 3600 * self.per_hour if known else None  # type: ignore[operator]
-
     def __str__(self) -> str:
-        lines = [f"{name:<14}{size_text(size):>10}   {self.reasons[name]}"
-                 for name, size in self.parts.items() if size]  # fmt: skip
-        verdict = f"{'together':<14}{size_text(self.total):>10}"
+        plan = self.plan
+        kept = "each layer's input" if plan.gradient_checkpointing else "kept for backward"
+        records = plan.batch_size // plan.gradient_accumulation
+        lines = []
+        for name, size in self.parts.items():
+            if size:
+                why = WHY[name].format(made=self, plan=plan, records=records, kept=kept)
+                lines.append(f"{name:<14}{size_text(size):>10}   {why}")
+        lines.append(f"{'together':<14}{size_text(self.total):>10}")
         if self.capacity is not None:
             fits = "fits" if self.fits else "does not fit"
-            verdict += f"   {fits} {self.device} ({size_text(self.capacity)})"
+            lines[-1] += f"   {fits} {self.device} ({size_text(self.capacity)})"
         lines += [
-            verdict, f"{self.trainable:,} of {self.parameters:,} parameters move",
+            f"{self.trainable:,} of {self.parameters:,} parameters move",
             f"a step: {self.step_flops / 1e12:.3g} TFLOP, about {time_text(self.step_seconds)}",
-        ]  # fmt: skip
-        if self.steps is not None and self.seconds is not None:
+        ]
+        if self.steps is not None:
             money = "" if self.cost is None else f", {self.cost:.2f} {self.currency}"
-            lines.append(f"{self.steps:,} steps: about {time_text(self.seconds)}{money}")
+            seconds = time_text(self.steps * self.step_seconds)
+            lines.append(f"{self.steps:,} steps: about {seconds}{money}")
         if self.fits is False:
             lines.append("What would make it fit, the cheapest first:")
             lines += [f"- {what}: {size_text(size)}" for what, size in self.changes]
@@ -163,20 +229,12 @@ class Estimate:
 
 
 def size_text(size: float) -> str:
-    """Return bytes in words.
-
-    >>> size_text(2.5e9), size_text(3e6)
-    ('2.50 GB', '3.0 MB')
-    """
+    """Return bytes in words, such as 2.50 GB or 3.0 MB."""
     return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def time_text(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> time_text(0.25), time_text(600), time_text(9000)
-    ('0.25 s', '10 min', '2.5 h')
-    """
+    """Return a time in words, such as 0.25 s, 10 min or 2.5 h."""
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -199,7 +257,7 @@ def estimate(
     Args:
         model: a shipped name, a folder, a `config.json`, a hub id (its config alone is fetched), a
             dict or a transformers config.
-        method: full, lora or qlora.
+        method: full, lora or qlora; an adapter is on every linear layer.
         length: tokens in a record.
         batch_size: records in a step.
         gpu: a name in the table; by default this machine.
@@ -217,10 +275,8 @@ def estimate(
     plan.check()
     if (records is not None and records < 1) or not epochs > 0:
         raise ConfigError(f"records={records} and epochs={epochs}: both must be positive.")
-    gpus = gpus or table()
-    if gpu is not None and gpu not in gpus.gpus:
-        raise_unknown("GPU", gpu, gpus.gpus)
-    text = json.dumps(config_of(model), sort_keys=True, default=str)
+    gpus = gpus or gpu_table()
+    config = shapes.config_of(model)
     per_hour = None
     if gpu is None:
         from ftlab.hardware import profile
@@ -228,36 +284,43 @@ def estimate(
         here = profile()
         name, compute, cuda = here.gpu or f"this {here.device}", here.dtype, here.device == "cuda"
         capacity = here.memory_gb * 1e9 or None
-        rate = matmul_rate(here.device, compute) * gpus.share_of_matmul
+        rate = max(matmul_flops(here.device, compute) for _ in range(5)) * gpus.share_of_matmul
+    elif gpu not in gpus.gpus:
+        raise_unknown("GPU", gpu, gpus.gpus)
     else:
         card = gpus.gpus[gpu]
         name, compute, cuda = gpu, card.dtype, True
         capacity, per_hour = card.memory_gb * 1e9, card.per_hour
         rate = card.tflops * 1e12 * gpus.share_of_peak
-    step = _step(text, plan, compute, cuda)
-    parts, reasons = _parts(step, plan, cuda)
+
+    @functools.cache
+    def sizes_of(method: str, rank: int, weights: str) -> Sizes:
+        return shapes.sizes(config, method, rank=rank, weights=weights, compute=compute)
+
+    def parts_of(plan: Plan) -> dict[str, float]:
+        return _parts(sizes_of(plan.method, plan.rank, plan.weights), plan, compute, cuda)
+
+    sizes = sizes_of(method, plan.rank, plan.weights)
+    flops = _flops(sizes, plan)
+    steps = None if records is None else max(1, round(-(-records // batch_size) * epochs))
+    hours = (steps or 0) * flops / rate / 3600
     made = Estimate(
-        plan=plan, device=name, capacity=capacity, parts=parts, reasons=reasons,
-        parameters=step.parameters, trainable=step.trainable, step_flops=step.flops,
-        step_seconds=step.flops / rate,
-        steps=None if records is None else max(1, round(-(-records // batch_size) * epochs)),
-        per_hour=per_hour, currency=gpus.currency,
+        plan=plan, device=name, capacity=capacity, parts=parts_of(plan),
+        parameters=sizes.parameters, trainable=sizes.trainable, step_flops=flops,
+        step_seconds=flops / rate, steps=steps, currency=gpus.currency,
+        cost=None if steps is None or per_hour is None else hours * per_hour,
     )  # fmt: skip
-    if made.fits is not False:
+    if capacity is None or made.fits:
         return made
-    found = []
-    for what, other in cheaper(plan):
-        size = sum(_parts(_step(text, other, compute, cuda), other, cuda)[0].values())
-        if size <= (capacity or 0):
-            found.append((what, size))
-        if len(found) == 3:
-            return replace(made, changes=tuple(found))
-    for other_name, card in sorted(gpus.gpus.items(), key=lambda pair: pair[1].per_hour):
-        if card.memory_gb * 1e9 >= max(made.total, (capacity or 0) + 1):
-            price = f"{card.per_hour:.2f} {gpus.currency} an hour"
-            found.append((f"another GPU, {other_name}, {price}", made.total))
-            break
-    return replace(made, changes=tuple(found))
+    tries = [(what, sum(parts_of(other).values())) for what, other in cheaper(plan)]
+    fitting = [(what, size) for what, size in tries if size <= capacity][:3]
+    larger = [(card.per_hour, name) for name, card in gpus.gpus.items()
+              if card.memory_gb * 1e9 >= max(made.total, capacity + 1)]  # fmt: skip
+    if larger and len(fitting) < 3:
+        price, name = min(larger)
+        what = f"another GPU, {name}, {price:.2f} {gpus.currency} an hour"
+        fitting.append((what, made.total))
+    return replace(made, changes=tuple(fitting))
 
 
 def cheaper(plan: Plan) -> list[tuple[str, Plan]]:
@@ -290,82 +353,63 @@ def cheaper(plan: Plan) -> list[tuple[str, Plan]]:
     return [(what, other) for other, what in tries.items() if other != plan]
 
 
-@functools.lru_cache(maxsize=512)
-def _step(text: str, plan: Plan, compute: str, cuda: bool) -> Step:
-    return dryrun.step(
-        dryrun.read(json.loads(text)), plan.method, batch_size=plan.batch_size, length=plan.length,
-        parts=plan.gradient_accumulation, compute=compute, weights=plan.weights, eager=not cuda,
-        rank=plan.rank, checkpointing=plan.gradient_checkpointing, loss_share=plan.loss_share,
-    )  # fmt: skip
+def _kept_by_a_layer(sizes: Sizes, plan: Plan, compute: str, eager: bool) -> float:
+    """Return the bytes a token that a layer with a gated feed-forward keeps for its backward pass.
 
-
-def _parts(step: Step, plan: Plan, cuda: bool) -> tuple[dict[str, float], dict[str, str]]:
-    """Return bytes by part, and how each comes about."""
-    wide = round(step.trainable_bytes / step.trainable)
-    at_once = plan.batch_size // plan.gradient_accumulation
-    kept = "kept for backward"
-    if plan.gradient_checkpointing:
-        kept = "each layer's input, the rest made again"
-    made = {
-        "weights": (step.weights, f"the base, held in {plan.weights}"),
-        "quantised": (
-            step.quantised * NF4_BYTES, f"{NF4_BYTES:.3f} bytes × {step.quantised:,} weights in NF4"
-        ),
-        "adapters": (step.adapters, f"rank {plan.rank}"),
-        "gradients": (
-            step.peak["gradients"],
-            f"{wide} bytes × {step.trainable:,} that move, as far as made at the peak",
-        ),
-        "optimiser": (2 * step.trainable_bytes, f"2 moments × {wide} bytes × {step.trainable:,}"),
-        "activations": (step.peak["activations"], f"{at_once} × {plan.length} tokens: {kept}"),
-        "casts": (step.peak["casts"], "weights once more, in half precision"),
-        "logits": (
-            step.peak["logits"], f"tokens that carry loss ({plan.loss_share:.0%}) × the vocabulary"
-        ),
-    }  # fmt: skip
-    slack = sum(size for size, _ in made.values()) * SLACK + CUDA_BYTES if cuda else 0.0
-    why = f"{SLACK:.0%} and {CUDA_BYTES / 1e9:.1f} GB for CUDA, an allowance"
-    made["fragmentation"] = (slack, why)
-    return {k: size for k, (size, _) in made.items()}, {k: why for k, (_, why) in made.items()}
-
-
-def config_of(model: Any) -> dict[str, Any]:
-    """Return a model's config as a dict, and read no weights.
-
-    Args:
-        model: a shipped name, a folder, a `config.json`, a hub id, a dict or a config.
-
-    Raises:
-        ModelError: there is none.
+    Norms compute in float32: a frozen one keeps its input, one that moves its output too. In half
+    precision each linear layer keeps an input of its own. 4-bit layers hand on float32.
     """
-    if isinstance(model, Mapping):
-        return dict(model)
-    if hasattr(model, "to_dict"):
-        return model.to_dict()
-    from ftlab import models
-
-    path = Path(os.fspath(model)).expanduser()
-    path = path / "config.json" if path.is_dir() else path
-    if not path.is_file():
-        found = models.locate(model)
-        path = found / "config.json" if isinstance(found, Path) else _from_hub(found)
-    try:
-        held = json.loads(read_text(path))
-    except (ValueError, DataError) as error:
-        raise ModelError(f"{path} is no config.json: {error}") from None
-    if not isinstance(held, dict):
-        raise ModelError(f"{path} must hold a JSON object, got {type(held).__name__}.")
-    return held
+    full, b = plan.method == "full", 4 if compute == "float32" else 2
+    norms = 4 * sizes.normed / sizes.layers * (2 if full else 1)
+    inputs = 2 * sizes.width + sizes.feed_forward  # of linear layers, the attention's output apart
+    if b == 2:
+        inputs += 3 * sizes.width + sizes.attention
+    attention = 4 * sizes.attention  # queries, keys and values for each head, and what comes out
+    gathered = 2 * sizes.experts * sizes.width  # rows for the experts, and their answers
+    adapters = 0 if full else 7 * plan.rank
+    gated = 3 * sizes.feed_forward * (4 if plan.method == "qlora" else b)
+    scores = (4 if b == 4 else 6) * sizes.heads * plan.length if eager else 0
+    return norms + b * (inputs + attention + gathered + adapters) + gated + scores
 
 
-def _from_hub(name: str) -> Path:
-    """Return a hub model's config.json, and nothing else of it."""
-    from huggingface_hub import hf_hub_download
+def _parts(sizes: Sizes, plan: Plan, compute: str, cuda: bool) -> dict[str, float]:
+    """Return bytes by part at the fullest moment; a GPU's attention keeps no scores."""
+    records = plan.batch_size // plan.gradient_accumulation
+    tokens = records * plan.length
+    layer = tokens * _kept_by_a_layer(sizes, plan, compute, eager=not cuda) + sizes.merged
+    again = plan.gradient_checkpointing
+    activations = 12.0 * tokens * sizes.width  # the last norm, and what the output layer reads
+    activations += sizes.layers * (tokens * 4 * sizes.width if again else layer)
+    counted = max(1, round(records * (plan.length - 1) * plan.loss_share))
+    casts = 0
+    if compute not in ("float32", plan.weights):
+        casts = 2 * (sizes.head if again else sizes.linear)
+    moving = sizes.trainable_bytes
+    waiting = moving if plan.gradient_accumulation > 1 else 0  # from the parts before
+    head = 4 * sizes.head if plan.method == "full" else 0  # the gradient of the output layer
+    moments: list[dict[str, float]] = [
+        {"gradients": waiting, "activations": activations, "casts": casts,
+         "logits": 12 * counted * sizes.vocabulary},
+        {"gradients": max(waiting, head), "activations": activations + (layer if again else 0),
+         "casts": casts, "logits": 0},
+        {"gradients": moving, "activations": layer + (head if sizes.tied else 0), "casts": 0,
+         "logits": 0},
+    ]  # fmt: skip
+    peak = max(moments, key=lambda moment: sum(moment.values()))
+    parts: dict[str, float] = {
+        "weights": sizes.base_bytes, "quantised": NF4_BYTES * sizes.quantised,
+        "adapters": sizes.adapter_bytes, "gradients": peak.pop("gradients"),
+        "optimiser": 2 * moving, **peak,
+    }  # fmt: skip
+    parts["fragmentation"] = sum(parts.values()) * SLACK + CUDA_BYTES if cuda else 0
+    return parts
 
-    try:
-        return Path(hf_hub_download(name, "config.json"))
-    except Exception as error:  # no network, no such model, gated
-        raise OfflineError(
-            f"The config.json of {name} cannot be had ({str(error).splitlines()[0][:200]}). Save "
-            "it where there is a network, and give its path."
-        ) from None
+
+def _flops(sizes: Sizes, plan: Plan) -> float:
+    """Return the operations of one step, two for each multiplication with its addition."""
+    tokens = plan.batch_size * plan.length
+    weights = tokens * (sizes.multiplied + sizes.head * plan.loss_share)
+    moving = weights if plan.method == "full" else tokens * sizes.trainable
+    scores = tokens * 2 * plan.length * sizes.attention * sizes.layers
+    again = 1 if plan.gradient_checkpointing else 0
+    return 2 * ((2 + again) * weights + moving + (3 + again) * scores)
