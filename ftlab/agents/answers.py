@@ -13,7 +13,8 @@ def tests_in_answer(text: str, function: str, style: Standards) -> tuple[dict[st
     """Return the tests in an answer that call a function, and its imports.
 
     A test stands by itself: helpers, set-up methods and decorated tests are not taken, and of the
-    imports only those of the standard library. An answer that was cut off loses its last lines.
+    imports only those of the standard library. An answer that was cut off loses its last lines, and
+    all lose their comments.
 
     >>> tests_in_answer("def test_it():\\n    assert f(2) == 4  # two\\nf(", "f", Standards())
     ({'test_it': 'def test_it(self):\\n    assert f(2) == 4\\n'}, set())
@@ -39,30 +40,10 @@ def tests_in_answer(text: str, function: str, style: Standards) -> tuple[dict[st
             body = "\n".join(map(ast.unparse, node.body))
             if called and not node.decorator_list and body not in bodies:
                 bodies.add(body)
-                tests[node.name] = _standing(node, lines, style)
+                if ast.unparse(node.args) in ("", "self"):
+                    node.args.args = [ast.arg("self")] * (style.classes or "self." in body)
+                tests[node.name] = ast.unparse(node) + "\n"
     return tests, imports - {"import unittest"}
-
-
-def _standing(node: ast.FunctionDef, lines: list[str], style: Standards) -> str:
-    """Return a test's source by itself, with `self` where the standards want classes."""
-    own = lines[node.lineno - 1 : node.end_lineno]
-    text = "\n".join(line[node.col_offset :] for line in own) + "\n"
-    before = ast.unparse(node.args)
-    after = "self" if style.classes or "self." in text else ""
-    multiline = any("\n" in n.value for n in ast.walk(node)
-                    if isinstance(n, ast.Constant) and isinstance(n.value, str))  # fmt: skip
-    try:
-        if (
-            before == after
-            and not multiline
-            and ast.dump(ast.parse(text).body[0]) == ast.dump(node)
-        ):
-            return text  # as it was written, comments included
-    except SyntaxError:
-        pass
-    if before in ("", "self"):
-        node.args.args = [ast.arg("self")] if after else []
-    return ast.unparse(node) + "\n"
 
 
 def calls_in_answer(text: str, function: str) -> list[str]:

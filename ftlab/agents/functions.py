@@ -23,7 +23,6 @@ class Function:
 
     name: str
     source: str
-    signature: str
     module: str  # where tests import it from, as in "shop.cart"
     path: Path
     line: int
@@ -114,10 +113,8 @@ def _read(source: Source) -> str:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             lines = "\n".join(text.split("\n")[first - 1 : node.end_lineno]) + "\n"
-            returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-            signature = f"{node.name}({ast.unparse(node.args)}){returns}"
             made[node.name] = Function(  # of two with one name, the last one is there
-                node.name, lines, signature, source.module, source.path, first, names
+                node.name, lines, source.module, source.path, first, names
             )
     source.functions = list(made.values())
     inner = [n for top in tree.body for n in ast.walk(top) if isinstance(n, ast.FunctionDef)]

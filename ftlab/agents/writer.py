@@ -7,6 +7,7 @@ or the endpoint is said first.
 import ast
 import difflib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -306,5 +307,5 @@ def _backup(file: Path) -> Path:
     places = (file.with_name(f"{file.name}.bak{n}") for n in ("", *range(2, 10**6)))
     place = next(place for place in places if not place.exists())
     with writing(place) as temporary:
-        temporary.write_bytes(file.read_bytes())
+        shutil.copyfile(file, temporary)
     return place

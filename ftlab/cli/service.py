@@ -87,7 +87,6 @@ def export(
     held_out: Path | None = Option(
         None, help="A fifth of the conversations, not to be trained on."
     ),
-    label: str | None = Option(None, help="good, or bad (corrected); else both."),
     model: OfModel = None,
     base_url: ServiceUrl = HERE,
     overwrite: Overwrite = False,
@@ -98,7 +97,7 @@ def export(
     from ftlab.curation.splits import split
     from ftlab.serving import loop
 
-    rows, told = loop.checked(loop.rows_from_traces(_client(base_url), model, label=label))
+    rows, told = loop.checked(loop.rows_from_traces(_client(base_url), model))
     parts = {out: rows}
     if held_out is not None:
         found = split(rows, [0.8, 0.2], by=["group"], label="", seed=seed)

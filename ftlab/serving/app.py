@@ -40,7 +40,6 @@ class Limits:
     stored: int = 1024 * MB  # bytes of all its files
     body: int = 4 * MB  # bytes of any other request
     jobs: int = 20  # jobs that wait or run
-    traces: int = 50_000  # stored completions without a label
 
 
 @dataclass
@@ -219,7 +218,7 @@ def make_app(service: Service) -> FastAPI:
         asked.model = await asyncio.to_thread(service.named, owner, asked.model)
         folder = await asyncio.to_thread(service.folder_of, owner, asked.model)
         wanted = service.trace if asked.store is None else asked.store
-        keep = partial(traces.keep, store, owner, asked, limits.traces) if wanted else None
+        keep = partial(traces.keep, store, owner, asked) if wanted else None
         return await complete(request, asked, service.engine, folder, keep=keep)
 
     # The service itself.

@@ -31,7 +31,6 @@ class Drift:
     chance."""
     share: Interval
     """The share of traced inputs that are less like them than 95 % of their own kind."""
-    windows: list[Interval]  # the same share over time, the oldest inputs first
     first: list[int]
     """Places of traced inputs, the least like the training inputs first: for people to look at."""
 
@@ -44,14 +43,12 @@ class Drift:
         told = "drift" if self.shown else "no drift shown"
         return (
             f"{told}: AUC {self.auc} (0.5 is chance). Unlike the training inputs: {self.share}, "
-            f"where {USUAL} is usual; over time {', '.join(map(str, self.windows))}."
+            f"where {USUAL} is usual."
         )
 
 
-def drift(
-    training: Sequence[str], traced: Sequence[str], *, windows: int = 4, seed: int = 0
-) -> Drift:
-    """Compare inputs that a model gets, the oldest first, with inputs that it was trained on.
+def drift(training: Sequence[str], traced: Sequence[str], *, seed: int = 0) -> Drift:
+    """Compare inputs that a model gets with inputs that it was trained on.
 
     The classifier is a logistic regression over TF-IDF of words and pairs of words, and marks only
     texts that it was not taught on (five folds). The interval is Hanley and McNeil's (1982).
@@ -59,7 +56,6 @@ def drift(
     Args:
         training: inputs that the model was trained on.
         traced: inputs that it gets.
-        windows: parts of equal size, over time.
         seed: of the folds.
 
     Raises:
@@ -94,7 +90,5 @@ def drift(
     return Drift(
         with_edges(interval, min(n, m)),
         wilson_interval(int(beyond.sum()), m),
-        [wilson_interval(int(part.sum()), len(part))
-         for part in np.array_split(beyond, min(windows, m))],
         np.argsort(-unlike[n:], kind="stable").tolist(),
     )  # fmt: skip

@@ -136,13 +136,7 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
         return list_of([event_of(row) for row in found], more)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
-    def list_checkpoints(
-        owner: Owner, job_id: str, after: str | None = None, limit: Limit = 10
-    ) -> Response:
+    def list_checkpoints(owner: Owner, job_id: str) -> Response:
         own_job(owner, job_id)
-        if after is not None:  # a checkpoint's id is not its model's
-            rows = store.rows("select * from models where job = ? and step is not null", job_id)
-            after = next((row["id"] for row in rows if checkpoint_of(row).id == after), "")
-        where = "job = ? and step is not null"
-        found, more = store.page("models", where, (job_id,), after, limit)
-        return list_of([checkpoint_of(row) for row in found], more)
+        sql = "select * from models where job = ? and step is not null order by seq desc"
+        return list_of([checkpoint_of(row) for row in store.rows(sql, job_id)], False)

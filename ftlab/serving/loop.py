@@ -82,20 +82,17 @@ def label(client: Any, trace: str, **changes: str) -> None:
     client.chat.completions.update(trace, metadata=kept)
 
 
-def rows_from_traces(
-    client: Any, model: str | None = None, *, label: str | None = None
-) -> list[data.Row]:
+def rows_from_traces(client: Any, model: str | None = None) -> list[data.Row]:
     """Return labelled traces as rows: answers called good, and corrected ones; one per question.
 
     Where a question was traced twice, the row is of the newest. Turns of one conversation have the
-    same `group` in their meta, so that `ftlab.curation.splits` keeps them together. `label` good or
-    bad takes these alone; a bad answer is a row only if it was corrected.
+    same `group` in their meta, so that `ftlab.curation.splits` keeps them together.
     """
     rows = {}
     for trace in traces(client, model):
         held, turns = trace["metadata"], trace["messages"]
         mark, better = held.get("label"), held.get("correction")
-        if (label and mark != label) or not (better or mark == "good"):
+        if not (better or mark == "good"):
             continue
         answer = {"role": "assistant", "content": better} if better else trace["answer"]
         first = next((i for i, turn in enumerate(turns) if turn["role"] == "user"), 0)

@@ -12,7 +12,6 @@ from ftlab import data, models
 from ftlab.cli import app
 from ftlab.errors import DataError, ModelError
 from ftlab.serving import loop
-from ftlab.serving.app import Limits
 from ftlab.serving.drift import drift
 from ftlab.serving.engine import Engine
 
@@ -83,13 +82,11 @@ def test_no_secret_and_no_address_is_stored(routes, engine, tmp_path):
     assert not any(hint in held for hint in (KEY[9:30].encode(), b"ann.lee", b"7911"))
 
 
-def test_with_trace_all_is_stored_and_the_oldest_without_a_label_go(routes, engine):
-    client = connect(routes(engine=engine, trace=True, limits=Limits(traces=2)))
-    first = ask(client, "one", store=None)
-    loop.label(client, first.id, label="good")
-    ids = [ask(client, text, store=None).id for text in ("two", "three", "four")]
-    ask(client, "five", store=False)
-    assert [trace["id"] for trace in loop.traces(client)] == [first.id, *ids[1:]]
+def test_with_trace_all_is_stored_that_is_not_refused(routes, engine):
+    client = connect(routes(engine=engine, trace=True))
+    ids = [ask(client, text, store=None).id for text in ("one", "two")]
+    ask(client, "three", store=False)
+    assert [trace["id"] for trace in loop.traces(client)] == ids
 
 
 def test_rows_are_of_good_and_corrected_answers_once_a_question(routes, engine):
@@ -122,7 +119,6 @@ def test_drift_is_found_where_it_is_and_not_where_it_is_not():
     new = [f"Please delete account {i} and all that you know of me" for i in range(10)]
     found = drift(known, [*same[:20], *new])
     assert found.shown and min(found.first[:8]) >= 20
-    assert found.windows[-1].value > found.windows[0].value + 0.5
     assert str(found).startswith("drift: AUC")
     with pytest.raises(DataError, match="10 of each"):
         drift(known, new[:9])
