@@ -134,17 +134,6 @@ def run(module: str, names: Sequence[str], function: Function, modules: Mapping[
     return Ran([name.rsplit(".", 1)[-1] for name in done.passed], failed, seen)
 
 
-def run_file(text: str, modules: Mapping[str, str]) -> str:
-    """Run a whole file of tests as it will stand in the project; return what is wrong, or ""."""
-    if not _contained(False):
-        return f"was not run as a whole: {_WEAK}"
-    done = sandbox.run(text + _COLLECT, tests=True, modules=_inside(modules, ""), timeout=20.0)
-    if done.outcome not in ("ok", "failed"):
-        return f"was not run as a whole: {last_line(done)}"
-    wrong = [f"{name}: {why}" for name, why in done.failed.items()]
-    return f"has {len(wrong)} tests that fail, the first {wrong[0]}" if wrong else ""
-
-
 def counted(function: Function) -> tuple[str, set[int]]:
     """Return the target with its statements' lines counted as they run, and those lines."""
     tree = ast.parse(function.source)

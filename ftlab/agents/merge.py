@@ -2,7 +2,7 @@
 
 Lines are only ever put between the lines of the file, which stay byte for byte: missing imports
 behind its imports, the tests of a function into its class, or in a new one before the closing
-lines. If that would not parse or would change a definition, all goes to the end.
+lines. If that would not parse or would change a definition, nothing is added.
 """
 
 import ast
@@ -72,16 +72,15 @@ def merge(old: str, additions: Sequence[Addition], standards: Standards) -> str:
         fresh += [replace(one, tests=tests)] * bool(tests)
     if not fresh:
         return old
-    before = _definitions(tree)
-    for gently in (True, False):
-        new = _insert(text, tree, fresh, standards, gently)
-        try:
-            after = _definitions(_tree(new))
-        except (SyntaxError, ValueError):
-            continue
-        if not before - after and sum(len(one.tests) for one in fresh) == (after - before).total():
-            return new
-    raise DataError("Tests cannot be added to this file without changing it. Give another --out.")
+    new, before = _insert(text, tree, fresh, standards), _definitions(tree)
+    try:
+        after = _definitions(_tree(new))
+    except (SyntaxError, ValueError):
+        after = Counter()
+    if before - after or sum(len(one.tests) for one in fresh) != (after - before).total():
+        text = "Tests cannot be added to this file without changing it. Give another --out."
+        raise DataError(text)
+    return new
 
 
 def _body(node: ast.stmt) -> str:
@@ -115,9 +114,9 @@ def _renamed(tests: Sequence[str], taken: set[str]) -> list[str]:
 
 
 def _insert(
-    text: str, tree: ast.Module, additions: Sequence[Addition], standards: Standards, gently: bool
+    text: str, tree: ast.Module, additions: Sequence[Addition], standards: Standards
 ) -> str:
-    """Put imports and tests between the lines of a file; with `gently` where a person would."""
+    """Put imports and tests between the lines of a file."""
     # Python's own idea of a line: a form feed or a separator of Unicode ends none.
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     newline = "\r\n" if any(line.endswith("\r\n") for line in lines) else "\n"
@@ -127,15 +126,14 @@ def _insert(
     doc = [tree.body[0].end_lineno or 0] if ast.get_docstring(tree) is not None else []
     closing = [n.lineno - 1 for n in tree.body
                if isinstance(n, ast.If) and "__name__" in ast.unparse(n.test)]  # fmt: skip
-    last = closing[-1] if closing and gently else len(lines)
-    place = max([*imports, *doc, 0]) if gently else last
-    last = max(place, last)
+    place = max([*imports, *doc, 0])
+    last = max(place, closing[-1] if closing else len(lines))
     classes: dict[str, Any] = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
     behind: defaultdict[int, str] = defaultdict(str)  # line -> what comes behind it
     blocks, top = [], {node.name for node in _functions(tree)}
     for one in additions:
         name = class_name(one.function)
-        node = classes.get(name) if gently and standards.classes else None
+        node = classes.get(name) if standards.classes else None
         if node and node.body[0].lineno > node.lineno and "TestCase" in ast.unparse(node.bases[0]):
             first = lines[node.body[0].lineno - 1]
             indent = first[: len(first) - len(first.lstrip())]

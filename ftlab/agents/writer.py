@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.agents import bench, merge
-from ftlab.agents.answers import calls_in_answer, tests_in_answer
 from ftlab.agents.functions import Source, project_modules, sources_of
 from ftlab.agents.report import Outcome, Report
-from ftlab.agents.standards import Case, Standards, read_standards
+from ftlab.agents.standards import (
+    Case,
+    Standards,
+    calls_in_answer,
+    read_standards,
+    tests_in_answer,
+)
 from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.endpoint import Answer, NoAnswer, reach
 from ftlab.errors import ConfigError, DataError, ModelError, raise_unknown
@@ -46,8 +51,7 @@ def write_tests(
 
     Args:
         paths: Python files and folders.
-        client: an `openai.OpenAI`, of any endpoint.
-        model: its name there.
+        client, model: an `openai.OpenAI` of any endpoint, and the model's name there.
         out: folder of the test files, one for each source file; what is in them stays.
         expect: "model": it writes whole tests, expected values included. "run": it proposes calls,
             and running the function gives the values, marked for a person to confirm.
@@ -56,9 +60,8 @@ def write_tests(
         dry_run: write no test file.
         samples: answers to each function, with "run".
         answers_file: where answers are kept, so that none is paid for twice; None keeps none.
-        at_once: most requests at one time.
-        answer_tokens: most tokens in an answer.
-        most_mutants: small faults put into each function.
+        at_once, answer_tokens, most_mutants: most requests at one time, tokens in an answer, and
+            small faults put into each function.
 
     Raises:
         ConfigError, ModelError, OfflineError: an option, the key, the model's name or the endpoint
@@ -291,8 +294,6 @@ def _write(style: Standards, report: Report, dry_run: bool) -> None:
             continue
         before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
         report.diff += "".join(difflib.unified_diff(before, after, str(file), str(file)))
-        if why := bench.run_file(new, {k: v for one in mine for k, v in one.modules.items()}):
-            report.notes.append(f"{file} {why}")
         report.files[file] = "would be written" if dry_run else "written"
         if dry_run:
             continue

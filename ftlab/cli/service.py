@@ -19,15 +19,12 @@ def serve(
         None, envvar="FTLAB_API_KEY", help="One per user; each sees only its own."
     ),
     model: Model = "smollm2-135m",
-    worker: bool = Option(True, help="Start the process that trains; its command is printed."),
     trace: bool = Option(False, "--trace", help="Store every completion, to be labelled."),
 ) -> None:
     """Serve fine-tuning jobs and chat to the openai client: files, jobs, models, completions."""
     from ftlab.serving.server import run
 
-    run(
-        data, host=host, port=port, keys=api_key or (), model=model, worker=worker, trace=trace
-    )  # fmt: skip
+    run(data, host=host, port=port, keys=api_key or (), model=model, trace=trace)
 
 
 def generate(

@@ -68,13 +68,9 @@ async def complete(
     """Answer a request, as a whole or as server-sent events, while its connection is open.
 
     Args:
-        request: the connection.
-        asked: what was asked for.
-        engine: what answers.
-        folder: of the adapter; None for the base.
-        temperature: where the request names none; OpenAI's is 1.
-        most: tokens of an answer where the request says nothing.
-        seed: where the request names none; by default another one each time.
+        request, asked: the connection, and what was asked for.
+        engine, folder: what answers, and the folder of the adapter; None for the base.
+        temperature, most, seed: where the request names none; the seed is another one each time.
         name: the model's name in the answer, by default the one asked for.
         keep: stores the answer with its messages, before its end is sent; None stores nothing.
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from ftlab.errors import DataError
-from ftlab.evaluation.intervals import Interval, wilson_interval, with_edges
+from ftlab.evaluation.intervals import Interval, with_edges
 
 FEWEST = 10  # texts of each kind
-USUAL = 0.05  # of the training inputs themselves lie beyond the mark
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,6 @@ class Drift:
     auc: Interval
     """How often a traced input is found less like the training inputs than one of these; 0.5 is
     chance."""
-    share: Interval
-    """The share of traced inputs that are less like them than 95 % of their own kind."""
     first: list[int]
     """Places of traced inputs, the least like the training inputs first: for people to look at."""
 
@@ -40,11 +37,7 @@ class Drift:
         return self.auc.low > 0.5
 
     def __str__(self) -> str:
-        told = "drift" if self.shown else "no drift shown"
-        return (
-            f"{told}: AUC {self.auc} (0.5 is chance). Unlike the training inputs: {self.share}, "
-            f"where {USUAL} is usual."
-        )
+        return f"{'drift' if self.shown else 'no drift shown'}: AUC {self.auc} (0.5 is chance)."
 
 
 def drift(training: Sequence[str], traced: Sequence[str], *, seed: int = 0) -> Drift:
@@ -82,13 +75,9 @@ def drift(training: Sequence[str], traced: Sequence[str], *, seed: int = 0) -> D
     except ValueError as error:
         raise DataError(f"The inputs cannot be compared: {error}.") from None
     auc = float(roc_auc_score(kinds, unlike))
-    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (m - 1) * (first - auc**2) + (n - 1) * (second - auc**2)
+    one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (m - 1) * (one - auc**2) + (n - 1) * (two - auc**2)
     half = NormalDist().inv_cdf(0.975) * math.sqrt(max(0.0, spread) / (n * m))
     interval = Interval(auc, max(0.0, auc - half), min(1.0, auc + half))
-    beyond = unlike[n:] > np.quantile(unlike[:n], 1 - USUAL)
-    return Drift(
-        with_edges(interval, min(n, m)),
-        wilson_interval(int(beyond.sum()), m),
-        np.argsort(-unlike[n:], kind="stable").tolist(),
-    )  # fmt: skip
+    first = np.argsort(-unlike[n:], kind="stable").tolist()
+    return Drift(with_edges(interval, min(n, m)), first)

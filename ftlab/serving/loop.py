@@ -148,11 +148,9 @@ def next_round(
         replay: rows that were trained on before, so that they are not forgotten.
         held_out: rows on which both models answer; what of them is in the others is left out there.
         score: the name of a task, or a function of a row and an answer; 1 is the best.
-        suffix: part of the new model's name.
-        model: the model in service.
+        suffix, model: part of the new model's name, and the model in service.
         hyperparameters: of the job; by default the service's own choice.
-        max_tokens: of an answer to a held-out row.
-        folder: where answers are kept, so that none is asked for twice.
+        max_tokens, folder: of an answer, and where answers are kept: none is asked for twice.
         say: called with each line of progress.
 
     Raises:

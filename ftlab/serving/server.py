@@ -4,7 +4,6 @@ import contextlib
 import ipaddress
 import logging
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -47,16 +46,11 @@ class Running:
         self._listener.close()
 
 
-def worker_command(data: str | os.PathLike[str]) -> list[str]:
-    """Return the command that trains the jobs of a folder."""
-    return [sys.executable, "-m", "ftlab.serving.worker", "--data", str(Path(data).resolve())]
-
-
 class Worker:
     """The worker's process, started again whenever it ends, until `close()`."""
 
     def __init__(self, data: str | os.PathLike[str]) -> None:
-        self._command = [*worker_command(data), "--child"]
+        self._command = [sys.executable, "-m", "ftlab.serving.worker", str(Path(data).resolve())]
         self._over = threading.Event()
         self.process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, daemon=True)
@@ -84,8 +78,7 @@ class Worker:
 
 def run(
     data: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 8000,
-    keys: Sequence[str] = (), model: str = "smollm2-135m", worker: bool = True,
-    trace: bool = False,
+    keys: Sequence[str] = (), model: str = "smollm2-135m", trace: bool = False,
 ) -> None:  # fmt: skip
     """Serve until Ctrl-C.
 
@@ -95,7 +88,6 @@ def run(
         port: the port; 0 takes a free one.
         keys: who may ask; without one, anybody on this machine.
         model: the base that is tuned and asked.
-        worker: start the process that trains; else start it yourself, by the command printed.
         trace: store every completion, whether it is asked or not.
 
     Raises:
@@ -130,10 +122,9 @@ def run(
 
     service.engine = Engine(model)
     app = make_app(service)
-    own = Worker(data) if worker else None
+    worker = Worker(data)
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    print(f"base_url  {url}/v1\npage      {url}/")
-    print(f"worker    {shlex.join(worker_command(data))}", flush=True)
+    print(f"base_url  {url}/v1\npage      {url}/", flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
     # uvicorn has a handler of its own, and raises the signal again at the end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -141,8 +132,7 @@ def run(
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run([listener])
     finally:
-        if own is not None:
-            own.close()
+        worker.close()
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,12 +1,12 @@
 """The process that trains the service's jobs, one after the other.
 
-    python -m ftlab.serving.worker --data DIR
+    python -m ftlab.serving.worker DIR
 
-It is the one that holds DIR/worker.lock, so a job is never run twice. Killed at any moment and
-started again, it goes on with the job that was running, from its newest whole checkpoint.
+`ftlab serve` starts it, again whenever it ends, and it ends with its stdin. It is the one that
+holds DIR/worker.lock, so a job is never run twice. Killed at any moment and started again, it goes
+on with the job that was running, from its newest whole checkpoint.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -217,29 +217,21 @@ def _end_with_stdin() -> None:
     os._exit(0)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Train jobs until the process is ended."""
     from filelock import FileLock
 
-    parser = argparse.ArgumentParser(description="Train the jobs of ftlab serve.")
-    parser.add_argument("--data", required=True, help="the service's folder")
-    parser.add_argument("--once", action="store_true", help="end when nothing waits any more")
-    parser.add_argument("--child", action="store_true", help="end when stdin does")
-    options = parser.parse_args(arguments)
-    if options.child:
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(max(0, 5 - os.nice(0)))  # chat answers go first
     from trl import SFTTrainer  # noqa: F401  (takes seconds: before a job waits)
 
-    store = Store(options.data)
+    store = Store(sys.argv[1])
     with FileLock(store.folder / "worker.lock"):
         _tidy(store)
         while True:
             job = claim(store)
             if job is None:
-                if options.once:
-                    return
                 time.sleep(POLL)
                 continue
             over = threading.Event()

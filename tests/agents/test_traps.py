@@ -65,8 +65,6 @@ TRAPS = {
     "tests in pytest's style": ({"shop.py": ONE, "tests/test_shop.py": PYTEST}, 1, ""),
     "tests with a form feed and odd separators": (
         {"shop.py": ONE, "tests/test_shop.py": f"A = 'x\u2028y'\n\f\n{OLD}"}, 1, ""),
-    "an import that shares its line": (
-        {"shop.py": ONE, "tests/test_shop.py": "import math; A = '''\n'''\n" + PYTEST}, 1, ""),
     "tests that do not parse": (
         {"shop.py": ONE, "tests/test_shop.py": OLD + "def f(:"}, 0, "mend it first"),
     "tests that use the name": (
@@ -77,8 +75,6 @@ TRAPS = {
         {"shop.py": ONE, "tests/test_shop.py": OLD.replace("    ", "\t")}, 1, "shop.py.bak"),
     "a class on one line": (
         {"shop.py": ONE, "tests/test_shop.py": PYTEST + "class TestDouble: x = 1\n"}, 1, ""),
-    "tests that need what is not here": (
-        {"shop.py": ONE, "tests/test_shop.py": "import nowhere\n" + OLD}, 1, "not run as a whole"),
 }  # fmt: skip
 
 
@@ -113,6 +109,15 @@ def test_nothing_is_lost(name, tmp_path, client):
     again = agents.write_tests([tmp_path], **options)
     assert "has these tests already" in str(again)
     assert b"".join(path.read_bytes() for path in out.glob("test_*.py")) == after
+
+
+def test_a_file_that_would_be_changed_is_left_as_it_is(tmp_path, client):
+    (tmp_path / "shop.py").write_text(ONE)
+    (tmp_path / "tests").mkdir()
+    file, odd = tmp_path / "tests" / "test_shop.py", "import math; A = '''\n'''\n" + PYTEST
+    file.write_text(odd)
+    report = agents.write_tests(tmp_path, client=client, model="tiny", out=tmp_path / "tests")
+    assert "without changing it" in str(report) and not report.ok and file.read_text() == odd
 
 
 def test_3000_lines(tmp_path, client):
