@@ -126,7 +126,8 @@ def _insert(
     doc = [tree.body[0].end_lineno or 0] if ast.get_docstring(tree) is not None else []
     closing = [n.lineno - 1 for n in tree.body
                if isinstance(n, ast.If) and "__name__" in ast.unparse(n.test)]  # fmt: skip
-    place = max([*imports, *doc, 0])
+    place = max([*imports, *doc, 0])  # or the end of what shares that line
+    place = max([place, *(n.end_lineno or 0 for n in tree.body if n.lineno <= place)])
     last = max(place, closing[-1] if closing else len(lines))
     classes: dict[str, Any] = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
     behind: defaultdict[int, str] = defaultdict(str)  # line -> what comes behind it
