@@ -49,7 +49,7 @@ def test_a_job_from_upload_to_model(served, client):
 
 
 def test_a_tuned_model_is_tuned_again_and_models_are_deleted(served, client):
-    once = {"training_file": upload(client), "hyperparameters": {"n_epochs": 1}}
+    once = {"training_file": upload(client), "seed": 0, "hyperparameters": {"n_epochs": 4}}
     first = ended(client, client.fine_tuning.jobs.create(model=MODEL, **once).id)
     job = client.fine_tuning.jobs.create(model=first.fine_tuned_model, **once)
     job = ended(client, job.id)
