@@ -1,47 +1,61 @@
-"""Lesson 04, LoRA and QLoRA: its exercises, as data.
+"""Lesson 04, LoRA and QLoRA: its exercises, as data, and its grid, run by run.
 
 >>> [exercise.id for exercise in EXERCISES]
 ['04.1', '04.2', '04.3', '04.4']
+>>> gap("lora", "lora").value
+0.0
 """
 
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ftlab.evaluation.intervals import Interval, paired_bootstrap
+from ftlab.files import data_path
 from ftlab.teaching.exercises import exercise
 
 if TYPE_CHECKING:
+    import pandas
     from peft import LoraConfig
 
-Shapes = dict[str, tuple[int, int]]
+
+@cache
+def _grid() -> "pandas.DataFrame":
+    import pandas
+
+    return pandas.read_csv(data_path("grids/adapters.csv"), comment="#")
+
+
+def items(name: str, column: str = "f1_items") -> list[list[float]]:
+    """Return the numerators and the denominators of each held-out text, added up over the seeds.
+
+    Args:
+        name: of the runs in `grids/adapters.csv`.
+        column: "f1_items", or "general_items": bits and characters of general text.
+    """
+    grid = _grid()
+    texts = grid.loc[grid.name == name, column]
+    runs = [[pair.split("/") for pair in text.split()] for text in texts]
+    same = list(zip(*runs, strict=True))
+    return [[sum(float(pair[part]) for pair in text) for text in same] for part in (0, 1)]
+
+
+def gap(a: str, b: str, column: str = "f1_items") -> Interval:
+    """Return how much the runs of `b` have more than those of `a`, paired text by text."""
+    return paired_bootstrap(*items(a, column), *items(b, column))
 
 
 def _adapted(x: Any, W: Any, A: Any, B: Any, alpha: float) -> Any:
     return x @ W.T + alpha / len(A) * (x @ A.T @ B.T)
 
 
-def _largest(budget: int, each: int) -> int:
-    """Return the largest power of two that costs no more than the budget."""
-    return 2 ** ((budget // each).bit_length() - 1)
-
-
-def _config(rank: int, shapes: Shapes, alpha: int | None = None) -> "LoraConfig":
+def _within(budget: int, layers: int, shapes: dict[str, tuple[int, int]]) -> "LoraConfig":
     from peft import LoraConfig
 
-    return LoraConfig(r=rank, lora_alpha=alpha or 2 * rank, target_modules=list(shapes))
-
-
-def _within(budget: int, layers: int, shapes: Shapes) -> "LoraConfig":
-    return _config(_largest(budget, layers * sum(a + b for a, b in shapes.values())), shapes)
-
-
-def _what_counts(config: Any) -> dict[str, Any]:
-    """Return what the exercise asks of a LoraConfig."""
-    return {
-        "r": config.r, "lora_alpha": config.lora_alpha,
-        "target_modules": sorted(config.target_modules or ()),
-    }  # fmt: skip
+    each = layers * sum(inputs + outputs for inputs, outputs in shapes.values())
+    rank = 2 ** ((budget // each).bit_length() - 1)
+    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(shapes))
 
 
 def _coarse(weights: list[float], levels: list[float]) -> list[float]:
@@ -49,24 +63,20 @@ def _coarse(weights: list[float], levels: list[float]) -> list[float]:
     return [top * min(levels, key=lambda level: abs(w / top - level)) for w in weights]
 
 
-def _for_t4(rows: int, *, at_once: int = 2, steps: int | None = None, **changed: Any) -> Any:
-    """Return the reference's two configurations, or with some values changed."""
+def _for_t4(rows: int) -> Any:
     from transformers import BitsAndBytesConfig
 
     import ftlab
 
-    four: dict[str, Any] = {
-        "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True,
-        "bnb_4bit_compute_dtype": "float16",
-    }  # fmt: skip
-    half = {"fp16": True, "gradient_checkpointing": True}
-    for name, value in changed.items():
-        (four if name in four else half)[name] = value
-    parts = rows // at_once if steps is None else steps
+    four_bit = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype="float16",
+    )  # fmt: skip
     args = ftlab.sft_config(
-        per_device_train_batch_size=at_once, gradient_accumulation_steps=parts, **half
-    )
-    return BitsAndBytesConfig(**{k: v for k, v in four.items() if v is not None}), args
+        fp16=True, gradient_checkpointing=True, per_device_train_batch_size=2,
+        gradient_accumulation_steps=rows // 2,
+    )  # fmt: skip
+    return four_bit, args
 
 
 def _what_a_t4_needs(pair: Any) -> dict[str, Any]:
@@ -96,72 +106,13 @@ _LORA = [
 _QV = {"q_proj": (576, 576), "v_proj": (576, 192)}
 
 EXERCISES = (
-    exercise(
-        "04.1",
-        solution=_adapted,
-        cases=tuple(_LORA),
-        mistakes={
-            "the scale is missing": lambda x, W, A, B, alpha: x @ W.T + x @ A.T @ B.T,
-            "the scale is alpha alone": lambda x, W, A, B, alpha: x @ W.T + alpha * (x @ A.T @ B.T),
-            "the scale is that of rsLoRA": lambda x, W, A, B, alpha: (
-                x @ W.T + alpha / len(A) ** 0.5 * (x @ A.T @ B.T)
-            ),
-            "the frozen weight is missing": lambda x, W, A, B, alpha: (
-                alpha / len(A) * (x @ A.T @ B.T)
-            ),
-        },
-    ),
+    exercise("04.1", solution=_adapted, cases=tuple(_LORA)),
     exercise(
         "04.2",
         solution=_within,
         cases=((1_000_000, 30, _QV), (300_000, 15, _QV), (5_000_000, 24, {"up_proj": (896, 4864)})),
-        view=_what_counts,
-        mistakes={
-            "it goes over the budget": lambda b, n, s: _config(2 * _within(b, n, s).r, s),
-            "the layers are not counted": lambda budget, layers, shapes: _config(
-                _largest(budget, sum(a + b for a, b in shapes.values())), shapes
-            ),
-            "one of the two matrices is counted": lambda budget, layers, shapes: _config(
-                _largest(budget, layers * sum(a for a, _ in shapes.values())), shapes
-            ),
-            "alpha is the rank": lambda b, n, s: _config(_within(b, n, s).r, s, _within(b, n, s).r),
-        },
+        view=("r", "lora_alpha", "target_modules"),
     ),
-    exercise(
-        "04.3",
-        solution=_coarse,
-        cases=tuple((block, _LEVELS) for block in _BLOCKS),
-        mistakes={
-            "the block is not scaled": lambda ws, levels: [
-                min(levels, key=lambda level: abs(w - level)) for w in ws
-            ],
-            "the scale does not come back": lambda ws, levels: [
-                c / max(map(abs, ws)) for c in _coarse(ws, levels)
-            ],
-            "the largest is taken without its sign removed": lambda ws, levels: [
-                max(ws) * min(levels, key=lambda level: abs(w / max(ws) - level)) for w in ws
-            ],
-            "it takes the next level below": lambda ws, levels: [
-                max(map(abs, ws)) * max(lv for lv in levels if lv <= w / max(map(abs, ws)))
-                for w in ws
-            ],
-        },
-    ),
-    exercise(
-        "04.4",
-        solution=_for_t4,
-        cases=((16,), (32,)),
-        view=_what_a_t4_needs,
-        mistakes={
-            "the layers compute in float32": partial(_for_t4, bnb_4bit_compute_dtype=None),
-            "the layers compute in bfloat16": partial(_for_t4, bnb_4bit_compute_dtype="bfloat16"),
-            "the levels are those of FP4": partial(_for_t4, bnb_4bit_quant_type="fp4"),
-            "the scales stay in 32 bits": partial(_for_t4, bnb_4bit_use_double_quant=False),
-            "training is in bf16": partial(_for_t4, fp16=False, bf16=True),
-            "training is in float32": partial(_for_t4, fp16=False, bf16=False),
-            "all rows of a step are in memory at once": lambda rows: _for_t4(rows, at_once=rows),
-            "a step has two rows": partial(_for_t4, steps=1),
-            "nothing is checkpointed": partial(_for_t4, gradient_checkpointing=False),
-        },
-    ),
+    exercise("04.3", solution=_coarse, cases=tuple((block, _LEVELS) for block in _BLOCKS)),
+    exercise("04.4", solution=_for_t4, cases=((16,), (32,)), view=_what_a_t4_needs),
 )

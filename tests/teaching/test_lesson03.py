@@ -59,7 +59,7 @@ def test_the_pairs_of_the_shift_give_the_loss_that_the_model_gives(make_model):
     model, tokenizer = make_model("chatml")
     ids = tokenizer("What is the capital of France? Paris.")["input_ids"]
     labels = [-100] * 3 + ids[3:]
-    pairs = find("03.3").solution(labels)
+    pairs = find("03.2").solution(labels)
     with torch.no_grad():
         row = torch.tensor([ids])
         logits = model(input_ids=row).logits[0].log_softmax(-1)

@@ -11,7 +11,7 @@ import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from datasets import Dataset
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 import ftlab
 from ftlab import data, hardware
@@ -66,6 +66,7 @@ def recipe():
         "hardware": hardware, "torch": torch, "PROFILE": hardware.profile(),
         "ftlab": ftlab, "AutoModelForCausalLM": AutoModelForCausalLM,
         "LoraConfig": peft.LoraConfig, "SFTTrainer": trl.SFTTrainer, "Dataset": Dataset,
+        "BitsAndBytesConfig": BitsAndBytesConfig,
     }  # fmt: skip
     for code in [*cells("T4_BASE = "), *cells("def t4_trainer")]:
         exec(code.partition("\nif PROFILE.device")[0], names)
