@@ -6,9 +6,8 @@
 ['Where is it?', 'Is it lost?']
 """
 
-import json
+import json  # noqa: F401  for the usual mistakes
 import re
-from functools import partial
 from typing import Any
 
 from ftlab import data, tasks
@@ -81,17 +80,12 @@ def _echo(reason: str) -> Client:
     return Client(respond)
 
 
-def text_of(client: Any, model: str, prompt: str, most: int, *, role: str = "user") -> str | None:
+def text_of(client: Any, model: str, prompt: str, most: int) -> str | None:
     """Return the text of an answer to one prompt, or None if the limit cut it off."""
-    messages = [{"role": role, "content": prompt}]
+    messages = [{"role": "user", "content": prompt}]
     reply = client.chat.completions.create(model=model, messages=messages, max_tokens=most)
     choice = reply.choices[0]
     return None if choice.finish_reason == "length" else choice.message.content
-
-
-def _asked(client: Any, model: str, prompt: str, **limit: int) -> Any:
-    messages = [{"role": "user", "content": prompt}]
-    return client.chat.completions.create(model=model, messages=messages, **limit)
 
 
 def messages_in(reply: str) -> list[str]:
@@ -106,28 +100,14 @@ def leaking(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> int:
     return sum(record["group"] in groups for record in test)
 
 
-def tool_record(
-    sentence: str, call: dict[str, Any], tools: list[Any], *, nulls: bool = False
-) -> dict[str, Any]:
+def tool_record(sentence: str, call: dict[str, Any], tools: list[Any]) -> dict[str, Any]:
     """Return a row whose answer is a tool call; `call` has the keys "tool" and "arguments"."""
-    given = {key: it for key, it in call["arguments"].items() if nulls or it is not None}
-    function = {"name": call["tool"], "arguments": given}
-    turn = {"role": "assistant", "content": "", "tool_calls": [
-        {"type": "function", "function": function}
-    ]}  # fmt: skip
-    return {"messages": [{"role": "user", "content": sentence}, turn], "tools": tools}
-
-
-def _as_string(*given: Any) -> dict[str, Any]:
-    record = tool_record(*given)
-    function = record["messages"][-1]["tool_calls"][0]["function"]
-    function["arguments"] = json.dumps(function["arguments"])
-    return record
-
-
-def _as_text(sentence: str, call: dict[str, Any], tools: list[Any]) -> dict[str, Any]:
-    turns = [{"role": "user", "content": sentence},
-             {"role": "assistant", "content": json.dumps(call)}]  # fmt: skip
+    given = {key: it for key, it in call["arguments"].items() if it is not None}
+    asked = {"type": "function", "function": {"name": call["tool"], "arguments": given}}
+    turns = [
+        {"role": "user", "content": sentence},
+        {"role": "assistant", "content": "", "tool_calls": [asked]},
+    ]
     return {"messages": turns, "tools": tools}
 
 
@@ -148,23 +128,6 @@ EXERCISES = (
         "05.1",
         solution=text_of,
         cases=((_echo("stop"), "small", "Say hello.", 20), (_echo("length"), "big", "Go on.", 8)),
-        mistakes={
-            "an answer that was cut off is kept": lambda client, model, prompt, most: (
-                _asked(client, model, prompt, max_tokens=most).choices[0].message.content
-            ),
-            "the whole reply comes back": lambda client, model, prompt, most: _asked(
-                client, model, prompt, max_tokens=most
-            ),
-            "a message comes back, not its text": lambda client, model, prompt, most: (
-                _asked(client, model, prompt, max_tokens=most).choices[0].message
-            ),
-            "nothing limits the answer": lambda client, model, prompt, most: (
-                None
-                if (reply := _asked(client, model, prompt)).choices[0].finish_reason == "length"
-                else reply.choices[0].message.content
-            ),
-            "the prompt is sent as the system's": partial(text_of, role="system"),
-        },
     ),
     exercise(
         "05.2",
@@ -174,32 +137,6 @@ EXERCISES = (
             ("Sure, here are two more:\n\n1. i want 2 of them\n2. Is it lost?",),
             ('"Two came, not one."\n\n"Why - is it late?"',),
         ),
-        mistakes={
-            "the preamble is kept": lambda reply: [
-                re.sub(r"^(-|\d+\.) +", "", line.strip()).strip('"')
-                for line in reply.splitlines() if line.strip()
-            ],
-            "empty lines are kept": lambda reply: [
-                re.sub(r"^(-|\d+\.) +", "", line.strip()).strip('"')
-                for line in reply.splitlines() if not line.strip().endswith(":")
-            ],
-            "the numbers stay": lambda reply: [
-                re.sub("^- +", "", line.strip()).strip('"')
-                for line in reply.splitlines() if line.strip() and not line.endswith(":")
-            ],
-            "the dashes stay": lambda reply: [
-                re.sub(r"^\d+\. +", "", line.strip()).strip('"')
-                for line in reply.splitlines() if line.strip() and not line.endswith(":")
-            ],
-            "the quotation marks stay": lambda reply: [
-                re.sub(r"^(-|\d+\.) +", "", line.strip())
-                for line in reply.splitlines() if line.strip() and not line.endswith(":")
-            ],
-            "all digits and dashes go": lambda reply: [
-                re.sub(r"\d+\. +|\d+ *|- *", "", line.strip()).strip('"')
-                for line in reply.splitlines() if line.strip() and not line.endswith(":")
-            ],
-        },
     ),
     exercise(
         "05.3",
@@ -212,16 +149,6 @@ EXERCISES = (
             ([{"group": "a"}], [{"group": "b"}, {"group": "c"}]),
             ([{"group": "x"}, {"group": "x"}], [{"group": "x"}]),
         ),
-        mistakes={
-            "it counts groups": lambda train, test: len(
-                {r["group"] for r in train} & {r["group"] for r in test}
-            ),
-            "it counts training records": lambda train, test: leaking(test, train),
-            "it counts clean records": lambda train, test: len(test) - leaking(train, test),
-            "it counts pairs": lambda train, test: sum(
-                a["group"] == b["group"] for a in train for b in test
-            ),
-        },
     ),
     exercise(
         "05.4",
@@ -231,11 +158,5 @@ EXERCISES = (
             ("When?", {"tool": "opening_hours", "arguments": {"day": None}}, _TOOLS),
         ),
         view=_what_counts,
-        mistakes={
-            "the call is written as text": _as_text,
-            "what the guest did not say is learned": partial(tool_record, nulls=True),
-            "the arguments are a string": _as_string,
-            "the tools are missing": lambda *given: {"messages": tool_record(*given)["messages"]},
-        },
     ),
-)  # fmt: skip
+)

@@ -4,8 +4,7 @@
 ['06.1', '06.2', '06.3', '06.4']
 """
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,22 +62,11 @@ def _suspects(chances: Chances, labels: list[str]) -> list[int]:
     return _above(chances, labels, _thresholds(chances, labels))
 
 
-def _over_all_rows(chances: Chances, labels: list[str]) -> list[int]:
-    means = {name: sum(row[name] for row in chances) / len(chances) for name in set(labels)}
-    return _above(chances, labels, means)
-
-
-def _mixed(trusted: Any, others: Any, share: float, seed: int, **how: Any) -> Any:
+def _mixed(trusted: Any, others: Any, share: float, seed: int) -> Any:
     from datasets import interleave_datasets
 
-    how = {"probabilities": [share, 1 - share], "stopping_strategy": "all_exhausted"} | how
-    return interleave_datasets([trusted, others], seed=seed, **how)
-
-
-def _joined(trusted: Any, others: Any, share: float, seed: int) -> Any:
-    from datasets import concatenate_datasets
-
-    return concatenate_datasets([trusted, others]).shuffle(seed=seed)
+    return interleave_datasets([trusted, others], probabilities=[share, 1 - share], seed=seed,
+                               stopping_strategy="all_exhausted")  # fmt: skip
 
 
 def _what_a_mixture_holds(mixture: Any) -> dict[str, Any]:
@@ -108,18 +96,9 @@ def _weighted(losses: Any, labels: Any, weights: Any) -> Any:
     return (losses * each).sum() / each.sum()
 
 
-def _in_two_steps(losses: Any, labels: Any, weights: Any) -> Any:
-    learned = labels != -100
-    return (weights * (losses * learned).sum(1) / learned.sum(1)).sum() / weights.sum()
-
-
 def _least_sure(chances: list[list[float]], k: int) -> list[int]:
     margins = [sorted(row)[-1] - sorted(row)[-2] for row in chances]
     return sorted(range(len(chances)), key=lambda i: margins[i])[:k]
-
-
-def _by(chances: Sequence[Sequence[float]], k: int, key: Any) -> list[int]:
-    return sorted(range(len(chances)), key=lambda i: key(chances[i]))[:k]
 
 
 def _row(**chances: float) -> dict[str, float]:
@@ -142,18 +121,6 @@ EXERCISES = (
         "06.1",
         solution=_suspects,
         cases=((_CHANCES, _LABELS), (_CHANCES[:5], _LABELS[:5]), (_CHANCES[1:], _LABELS[1:])),
-        mistakes={
-            "every row whose likeliest label is another": lambda chances, labels: [
-                i for i, row in enumerate(chances) if max(row, key=row.__getitem__) != labels[i]
-            ],
-            "the threshold is the mean over all rows": _over_all_rows,
-            "the threshold is one half": lambda c, y: _above(c, y, dict.fromkeys(set(y), 0.5)),
-            "it returns the rows below their own threshold": lambda chances, labels: [
-                i
-                for i, row in enumerate(chances)
-                if row[labels[i]] < _thresholds(chances, labels)[labels[i]]
-            ],
-        },
     ),
     exercise(
         "06.2",
@@ -163,16 +130,6 @@ EXERCISES = (
             (_Drawer("trusted", 60), _Drawer("other", 200), 0.3, 1),
         ),
         view=_what_a_mixture_holds,
-        mistakes={
-            "rows of the larger part are lost": partial(
-                _mixed, stopping_strategy="first_exhausted"
-            ),
-            "both parts are drawn equally often": partial(_mixed, probabilities=[0.5, 0.5]),
-            "the shares are exchanged": lambda trusted, others, share, seed: _mixed(
-                trusted, others, 1 - share, seed
-            ),
-            "nothing is read twice": _joined,
-        },
     ),
     exercise(
         "06.3",
@@ -182,34 +139,6 @@ EXERCISES = (
             (_LOSSES, _TOKENS, np.array([1.0, 1.0])),
             (_LOSSES[:, ::-1], _TOKENS[:, ::-1], np.array([0.5, 2.0])),
         ),
-        mistakes={
-            "it divides by the number of tokens": lambda losses, labels, weights: (
-                (losses * weights[:, None] * (labels != -100)).sum() / (labels != -100).sum()
-            ),
-            "every row counts the same, however long": _in_two_steps,
-            "the tokens without loss are counted": lambda losses, labels, weights: (
-                (losses * weights[:, None]).sum() / (weights[:, None] + 0 * losses).sum()
-            ),
-            "the weights are left out": lambda losses, labels, weights: _weighted(
-                losses, labels, 0 * weights + 1
-            ),
-        },
     ),
-    exercise(
-        "06.4",
-        solution=_least_sure,
-        cases=((_SURE, 2), (_SURE, 1), (_SURE[::-1], 3)),
-        mistakes={
-            "the surest come first": lambda chances, k: _by(
-                chances, k, lambda row: sorted(row)[-2] - sorted(row)[-1]
-            ),
-            "it looks at the largest chance alone": lambda chances, k: _by(chances, k, max),
-            "it looks at the spread from largest to smallest": lambda chances, k: _by(
-                chances, k, lambda row: max(row) - min(row)
-            ),
-            "it returns the margins": lambda chances, k: sorted(
-                sorted(row)[-1] - sorted(row)[-2] for row in chances
-            )[:k],
-        },
-    ),
+    exercise("06.4", solution=_least_sure, cases=((_SURE, 2), (_SURE, 1), (_SURE[::-1], 3))),
 )

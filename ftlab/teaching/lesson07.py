@@ -4,10 +4,7 @@
 ['07.1', '07.2', '07.3', '07.4']
 """
 
-import math
-import re
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,31 +28,20 @@ def _judged(model: str, messages: Any, settings: dict[str, Any]) -> tuple[str | 
     return reply, "stop"
 
 
-# The solutions and the mistakes, as functions.
-
-
-def _middle(draws: list[float], cut: float = 0.025) -> list[float]:
+def _middle(draws: list[float]) -> list[float]:
     ordered = sorted(draws)
-    k = round(cut * len(ordered))
+    k = round(0.025 * len(ordered))
     return [ordered[k], ordered[-1 - k]]
 
 
-def _reply(client: Any, model: str, text: str, temperature: float = 0) -> str:
-    prompt = f"Is this sentence correct? Answer with 1 or 0 on the first line.\n\n{text}"
+def _judge(client: Any, model: str, sentence: str) -> int | None:
+    prompt = f"Is this sentence correct? Answer with 1 or 0 on the first line.\n\n{sentence}"
     reply = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": prompt}], temperature=temperature
+        model=model, messages=[{"role": "user", "content": prompt}], temperature=0
     )
-    return reply.choices[0].message.content or ""
-
-
-def _read(reply: str, without: int | None = None) -> int | None:
-    line = reply.strip().split("\n")[0].strip()
-    return int(line) if line in ("0", "1") else without
-
-
-def _any_digit(reply: str) -> int | None:
-    found = re.search("[01]", reply)
-    return int(found[0]) if found else None
+    text = reply.choices[0].message.content or ""
+    line = text.strip().split("\n")[0].strip()
+    return int(line) if line in ("0", "1") else None
 
 
 def _preferred(first: str | None, second: str | None) -> str | None:
@@ -66,27 +52,19 @@ def _preferred(first: str | None, second: str | None) -> str | None:
     return "base" if first == "A" else "tuned"
 
 
-def _battery(ask: Callable[[Any], Any], event: str = "on_save", **faults: bool) -> Any:
-    """Return the callback, or one that makes some of the usual mistakes."""
+def _battery(ask: Callable[[Any], Any]) -> Any:
     from transformers import TrainerCallback
 
     class Battery(TrainerCallback):
         def __init__(self) -> None:
             self.answers: dict[int, Any] = {}
 
-    def keep(
-        self: Any, args: Any, state: Any, control: Any, model: Any = None, **more: Any
-    ) -> None:
-        was = model.training
-        if not faults.get("trains"):
+        def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            was = model.training
             model.eval()
-        if faults.get("last"):
-            self.answers = {}
-        self.answers[state.global_step] = ask(model)
-        if not faults.get("stays"):
+            self.answers[state.global_step] = ask(model)
             model.train(was)
 
-    setattr(Battery, event, keep)
     return Battery()
 
 
@@ -132,59 +110,17 @@ EXERCISES = (
         "07.1",
         solution=_middle,
         cases=((_DRAWS,), (_SKEWED,), ([-x for x in _SKEWED],)),
-        mistakes={
-            "it cuts 5 % at each end": lambda draws: _middle(draws, 0.05),
-            "it cuts 5 % at the upper end alone": lambda d: [min(d), _middle(d, 0.05)[1]],
-            "it cuts 5 % at the lower end alone": lambda d: [_middle(d, 0.05)[0], max(d)],
-            "it cuts nothing": lambda draws: [min(draws), max(draws)],
-            "it does not sort": lambda d: [d[round(0.025 * len(d))], d[-1 - round(0.025 * len(d))]],
-            "it is the mean and two standard deviations": lambda draws: [
-                (mean := sum(draws) / len(draws))
-                - 1.96 * (sd := math.sqrt(sum((x - mean) ** 2 for x in draws) / len(draws))),
-                mean + 1.96 * sd,
-            ],
-        },
         tolerance=0.003,
     ),
     exercise(
         "07.2",
-        solution=lambda client, model, text: _read(_reply(client, model, text)),
+        solution=_judge,
         cases=tuple((Client(_judged), "judge", text) for text in REPLIES),
-        mistakes={
-            "what cannot be read counts as 0": lambda c, m, t: _read(_reply(c, m, t), 0),
-            "it takes the first digit anywhere": lambda c, m, t: _any_digit(_reply(c, m, t)),
-            "the temperature is not 0": lambda c, m, t: _read(_reply(c, m, t, temperature=1)),
-            "the text is not in the prompt": lambda c, m, t: _read(_reply(c, m, "")),
-            "the verdict is text": lambda c, m, t: (
-                None if (v := _read(_reply(c, m, t))) is None else str(v)
-            ),
-        },
     ),
     exercise(
         "07.3",
         solution=_preferred,
         cases=(("A", "B"), ("B", "A"), ("A", "A"), ("B", "B"), (None, "A"), ("B", None)),
-        mistakes={
-            "it looks at the first order only": lambda first, second: _preferred(
-                first, "B" if first == "A" else "A"
-            ),
-            "the letters of the second order are not swapped": lambda first, second: _preferred(
-                first, {"A": "B", "B": "A"}.get(second or "")
-            ),
-            "an unreadable reply counts as a tie": lambda f, s: _preferred(f, s) or "tie",
-            "base and tuned are exchanged": lambda first, second: _preferred(second, first),
-        },
     ),
-    exercise(
-        "07.4",
-        solution=_battery,
-        cases=((_asked,),),
-        view=_two_checkpoints,
-        mistakes={
-            "it asks while dropout is on": partial(_battery, trains=True),
-            "the model does not train on": partial(_battery, stays=True),
-            "only the last checkpoint is kept": partial(_battery, last=True),
-            "it asks after every step": lambda ask: _battery(ask, "on_step_end"),
-        },
-    ),
+    exercise("07.4", solution=_battery, cases=((_asked,),), view=_two_checkpoints),
 )

@@ -180,9 +180,7 @@ def test_a_lesson_runs_with_the_model_of_another_profile(
     lesson = path.name[:2]
     shape = {"num_hidden_layers": LAYERS[lesson], **packable} if lesson in LAYERS else {}
     base = hub(family, shape)
-    profile = dataclasses.replace(
-        hardware.profile(), name="t4", default_model=base, batch_size=4, records=12
-    )
+    profile = dataclasses.replace(hardware.profile(), name="t4", default_model=base, batch_size=4)
     monkeypatch.delenv("FTLAB_PROFILE", raising=False)
     monkeypatch.setitem(hardware._found, "", profile)
     monkeypatch.setattr(generation, "generate", sparingly)
