@@ -90,7 +90,10 @@ print(f"{len(seeds)} messages, {len(words['topics'])} topics")
 
 # %%
 import os
+import time
+from functools import partial
 
+from ftlab.curation.answer_cache import AnswerCache
 from openai import OpenAI
 
 model, tokenizer = models.load(BASE)
@@ -166,7 +169,6 @@ def fault(text, source, others=()):
 
 # %%
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from rich.progress import track
 
@@ -200,8 +202,6 @@ for name, who in {"small": local, TEACHER: client}.items():
 # **Predict.** Sixteen requests, one after another and then eight at once. How many times faster?
 
 # %%
-import time
-
 slow = recorded.serve(delay=0.2)
 distant = OpenAI(base_url=slow.url, api_key="none")
 ask = partial(lesson05.text_of, distant, recorded.RECORDED, most=400)
@@ -219,7 +219,7 @@ slow.close()
 # disk at once, under a **hash** of its request: a short code that is the same for the same text.
 
 # %%
-from ftlab.curation.answer_cache import AnswerCache
+file = tempfile.mkdtemp() + "/answers.jsonl"
 
 
 def ask_once(prompt):
@@ -240,7 +240,6 @@ def ask_once(prompt):
 # sections 5 and 10.
 
 # %%
-file = tempfile.mkdtemp() + "/answers.jsonl"
 cache = AnswerCache(file)
 ask_all(ask_once, asked["paraphrase"][:20])
 cache = AnswerCache(file)  # as after a kill
@@ -498,6 +497,7 @@ claims.record(30, gap(runs["seeds"], runs["paraphrase"]))
 
 # %%
 from datasets import Dataset
+from ftlab.generation import generate
 from peft import LoraConfig
 from trl import SFTTrainer
 
@@ -519,8 +519,6 @@ def fine_tune(rows, steps):
 
 
 # %%
-from ftlab.generation import generate
-
 new = [row for row in rows if data.meta(row)["way"] == "new"]
 random.Random(SEED).shuffle(new)
 by_topic = {t: [row for row in new if data.answer(row) == t] for t in words["topics"]}

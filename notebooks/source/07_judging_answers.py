@@ -59,6 +59,7 @@ transformers.utils.logging.disable_progress_bar()
 # %%
 from ftlab import data, models
 from ftlab.display import wrap
+from ftlab.files import data_path
 from ftlab.tasks import punctuation, unit_tests
 
 base, tokenizer = models.load(BASE)
@@ -71,6 +72,7 @@ asked = [row["prompt"] for row in held_out]
 
 # %%
 from datasets import Dataset
+from ftlab.evaluation import mutation
 from peft import LoraConfig
 from trl import SFTTrainer
 
@@ -162,7 +164,6 @@ pandas.DataFrame(each, index=said).round(2)
 # - `spoilt`: the reference with one expected value changed; `right`: the reference itself.
 
 # %%
-from ftlab.files import data_path
 from ftlab.recorded import read_recorded
 
 judged = pandas.read_json(data_path("lessons/judged.jsonl"), lines=True)
@@ -183,7 +184,6 @@ for row in read_recorded(data_path("recorded/teacher.jsonl")):
 # do the reference tests kill?
 
 # %%
-from ftlab.evaluation import mutation
 from sacrebleu import sentence_bleu as bleu
 
 tested = pandas.read_json(data_path("lessons/tested.jsonl"), lines=True)
@@ -223,6 +223,7 @@ pandas.DataFrame(table)
 # %%
 import numpy
 from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
+from ftlab.teaching import claims, plots_evaluation
 from scipy.stats import bootstrap
 
 
@@ -243,8 +244,6 @@ def told_apart(score, right):
 
 
 # %%
-from ftlab.teaching import claims, plots_evaluation
-
 written = frame[frame.who != "right"]
 claims.record(40, told_apart(written.bleu, written.passes))
 of = frame.groupby("who").passes
