@@ -69,7 +69,8 @@ def _tool_row(question: str, time: str, result: str, reply: str, description: An
     return {"messages": turns, "tools": [description]}
 
 
-TOOL_ROW = _tool_row(*TALKS[0], TOOL)
+question, time, result, reply = TALKS[0]
+TOOL_ROW = _tool_row(question, time, result, reply, TOOL)
 """A row with a tool, its call and its result."""
 
 
