@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -288,18 +287,12 @@ def keep_unpacked(model: Any) -> Any:
 
 def cache_folder() -> Path:
     """Return the folder for what can be had again: FTLAB_HOME, else by each system's custom."""
-    if os.environ.get("FTLAB_HOME"):
-        return Path(os.path.expanduser(os.environ["FTLAB_HOME"])).absolute()
-    chosen = Path(os.environ.get("XDG_CACHE_HOME") or ".")
-    if chosen.is_absolute():  # the standard says to ignore a relative one
-        return chosen / "ftlab"
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home
-        return Path(tempfile.gettempdir()) / "ftlab"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "ftlab"
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "ftlab"
+    if own := os.environ.get("FTLAB_HOME"):
+        return Path(own).expanduser().absolute()
+    home = Path.home()
+    usual = {"win32": home / "AppData" / "Local", "darwin": home / "Library" / "Caches"}
+    chosen = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(chosen or usual.get(sys.platform, home / ".cache")).absolute() / "ftlab"
 
 
 def _ram_gb() -> float:

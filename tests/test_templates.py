@@ -122,18 +122,6 @@ def test_only_the_last_answer_carries_loss(make_tokenizer):
     assert decode(tokenizer, carried) == "Hello.<|im_end|>"
 
 
-def test_the_mask_is_that_of_the_generation_markers(make_tokenizer):
-    tokenizer = make_tokenizer("chatml")
-    made = encode(tokenizer, SHORT)
-    talk = [*SHORT["prompt"], *SHORT["completion"]]
-    theirs = tokenizer.apply_chat_template(
-        talk, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-    )
-    n = len(made.input_ids)
-    assert theirs["input_ids"][:n] == made.input_ids
-    assert theirs["assistant_masks"] == [*made.loss_mask, 0]  # and the newline that is cut off
-
-
 def test_an_answer_that_would_merge_with_the_prompt(make_tokenizer):
     tokenizer = make_tokenizer("chatml")
     record = example("a", "\n    return a")  # "\n\n   " is one token where it stands together

@@ -11,32 +11,6 @@ from ftlab.files import sha256
 from ftlab.models import smollm2
 from ftlab.serving import gguf
 
-NAMES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
-
-
-def interleaved(weight: Any, heads: int) -> Any:
-    """Put query or key rows in llama.cpp's order: first of each half, second of each half, …"""
-    rows = weight.reshape(heads, 2, -1, weight.shape[-1])
-    return rows.swapaxes(1, 2).reshape(weight.shape)
-
-
-def gguf_name(name: str) -> str:
-    outside = {"model.embed_tokens.weight": "token_embd", "model.norm.weight": "output_norm"}
-    if name in outside:
-        return f"{outside[name]}.weight"
-    _, _, layer, part = name.removesuffix(".weight").split(".", 3)
-    return f"blk.{layer}.{NAMES[part]}.weight"
-
 
 def write_gguf(file: Path, model: Any, tokenizer: Any, pre: str = "smollm") -> None:
     """Write a Llama as the real file is: Q4_1, embeddings Q8_0, padded with the end of a turn."""

