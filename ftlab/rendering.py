@@ -43,8 +43,6 @@ class Facts(NamedTuple):
     """The special token that ends an assistant's turn; None if the template writes none."""
     blocks: bool
     """Whether a message's content must be a list of parts, as for models that see images."""
-    special: re.Pattern[str]
-    """Any token that was added to the vocabulary, as text."""
 
 
 def render(
@@ -154,8 +152,8 @@ def facts(tokenizer: Any) -> Facts:
 def _examined(tokenizer: Any) -> Facts:
     marked = _marked(tokenizer)
     names = sorted(added_tokens(tokenizer).values(), key=len, reverse=True)
-    special = re.compile("|".join(map(re.escape, names)) or r"(?!)")
-    run = re.compile(f"(?:{special.pattern})*({special.pattern})")
+    special = "|".join(map(re.escape, names)) or r"(?!)"
+    run = re.compile(f"(?:{special})*({special})")
     asked = [HELLO, {"role": "assistant", "content": PROBE}]
     for blocks in (False, True):
         try:
@@ -164,8 +162,8 @@ def _examined(tokenizer: Any) -> Facts:
             continue
         if PROBE in text:
             end = run.search(text.rpartition(PROBE)[2])  # the last of the first that stand together
-            return Facts(marked, end.group(1) if end else None, blocks, special)
-    return Facts(marked, None, False, special)
+            return Facts(marked, end.group(1) if end else None, blocks)
+    return Facts(marked, None, False)
 
 
 def _marked(tokenizer: Any) -> str | None:
@@ -313,16 +311,15 @@ def _after_prompts(tokenizer: Any, said: Talk, *, exact: bool) -> tuple[str, lis
 
 def _stop(tokenizer: Any, text: str, begin: int, end: int) -> int:
     """Return where an answer ends: behind the token that ends its turn."""
-    known, body = facts(tokenizer), text[begin:end]
-    if known.end and text.startswith(known.end, end) and not body.rstrip().endswith(known.end):
-        return end + len(known.end)  # the markers leave it out
-    if known.end and known.end in body:
-        rest = body[: body.rindex(known.end)]
-        while rest.rstrip().endswith(known.end):  # some write it twice at the end of all
-            rest = rest.rstrip().removesuffix(known.end)
-        return begin + len(rest) + len(known.end)
-    last = [match.end() for match in known.special.finditer(body)][-1:]
-    return begin + last[0] if last and not body[last[0] :].strip() else end
+    mark, body = facts(tokenizer).end, text[begin:end]
+    if mark and text.startswith(mark, end) and not body.rstrip().endswith(mark):
+        return end + len(mark)  # the markers leave it out
+    if mark and mark in body:
+        rest = body[: body.rindex(mark)]
+        while rest.rstrip().endswith(mark):  # some write it twice at the end of all
+            rest = rest.rstrip().removesuffix(mark)
+        return begin + len(rest) + len(mark)
+    return end
 
 
 def shared(one: str, other: str) -> int:
