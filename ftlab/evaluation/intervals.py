@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SAMPLES = 2000
+LEVEL = 0.95
+_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 class Interval(NamedTuple):
@@ -34,7 +36,7 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
-    level: float = 0.95
+    level: float = LEVEL
 
     @property
     def covers_zero(self) -> bool:
@@ -52,9 +54,8 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 def bootstrap(
-    nums: Sequence[float], dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0,
-    level: float = 0.95,
-) -> Interval:  # fmt: skip
+    nums: Sequence[float], dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0
+) -> Interval:
     """Return sum(nums) / sum(dens) with its percentile bootstrap interval.
 
     Args:
@@ -62,21 +63,20 @@ def bootstrap(
         dens: the denominator of each example.
         samples: how many times the examples are drawn anew.
         seed: of the draws.
-        level: the share of the draws that the interval holds.
 
     Raises:
-        ConfigError: the lengths differ, there is no example, or `samples` or `level` is no good.
+        ConfigError: the lengths differ, there is no example, or no sample.
 
     >>> bootstrap([1, 0, 1, 1], [1, 1, 1, 1]).value
     0.75
     """
-    figures, draws = ratios([nums], [dens], samples=samples, seed=seed, level=level)
-    return edged(figures[0], draws[:, 0], zip(nums, dens, strict=True), level=level)
+    figures, draws = ratios([nums], [dens], samples=samples, seed=seed)
+    return edged(figures[0], draws[:, 0], zip(nums, dens, strict=True))
 
 
 def paired_bootstrap(
     a_nums: Sequence[float], a_dens: Sequence[float], b_nums: Sequence[float],
-    b_dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0, level: float = 0.95,
+    b_dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0,
 ) -> Interval:  # fmt: skip
     """Return b's ratio less a's, over the same examples, with its interval.
 
@@ -85,37 +85,36 @@ def paired_bootstrap(
     >>> print(paired_bootstrap([0, 1] * 30, [1] * 60, [0, 1] * 30, [1] * 60))
     0.00 [-0.06, 0.06]
     """
-    figures, draws = ratios(
-        [a_nums, b_nums], [a_dens, b_dens], samples=samples, seed=seed, level=level
-    )
+    figures, draws = ratios([a_nums, b_nums], [a_dens, b_dens], samples=samples, seed=seed)
     rows = zip(a_nums, a_dens, strict=True), zip(b_nums, b_dens, strict=True)
-    return edged(figures[1] - figures[0], draws[:, 1] - draws[:, 0], *rows, level=level)
+    return edged(figures[1] - figures[0], draws[:, 1] - draws[:, 0], *rows)
 
 
-def edged(
-    value: float, draws: "np.ndarray", *systems: Iterable[tuple[float, float]], level: float = 0.95
-) -> Interval:
+def edged(value: float, draws: "np.ndarray", *systems: Iterable[tuple[float, float]]) -> Interval:
     """Return the interval of one system's figure, or of two systems' difference, with edges.
 
     `draws` are the same figure of the examples drawn anew; each of `systems` gives the numerator
     and denominator of each example.
     """
-    least = 0 if len(systems) == 1 else -1
-    return with_edges(interval(value, draws, level), cases(*systems), least=least)
+    import numpy as np
 
-
-def cases(*systems: Iterable[tuple[float, float]]) -> int:
-    """Return of how many examples every system has a case; 0 where a ratio is no share."""
+    # A draw without a single case says nothing. Rounding keeps the difference of equals at zero,
+    # whatever order a matrix product adds its terms in.
+    value, draws = round(float(value), 12), np.round(draws[~np.isnan(draws)], 12)
+    if math.isnan(value) or not len(draws):
+        return UNKNOWN
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     known = [list(system) for system in systems]
-    if not all(0 <= num <= den for system in known for num, den in system):
-        return 0
-    return min(sum(den > 0 for _, den in system) for system in known)
+    shares = all(0 <= num <= den for system in known for num, den in system)
+    cases = min(sum(den > 0 for _, den in system) for system in known)
+    least = 0 if len(systems) == 1 else -1
+    found = Interval(value, float(low), float(high))
+    return with_edges(found, cases, least=least) if shares else found
 
 
 def ratios(
-    nums: Sequence[Sequence[float]], dens: Sequence[Sequence[float]], *, samples: int, seed: int,
-    level: float = 0.95,
-) -> "tuple[np.ndarray, np.ndarray]":  # fmt: skip
+    nums: Sequence[Sequence[float]], dens: Sequence[Sequence[float]], *, samples: int, seed: int
+) -> "tuple[np.ndarray, np.ndarray]":
     """Return the ratios of k metrics (k,) and those of the same draws of records (samples, k)."""
     import numpy as np
 
@@ -125,11 +124,8 @@ def ratios(
             f"The bootstrap got {lengths} values for the same examples. Give one numerator and "
             "one denominator for each example, and at least one example."
         )
-    if samples < 1 or not 0 < level < 1:
-        raise ConfigError(
-            f"samples={samples}, level={level}: at least 1 sample and a level between 0 and 1, "
-            "such as 2000 and 0.95, are wanted."
-        )
+    if samples < 1:
+        raise ConfigError(f"samples={samples}: at least 1 is wanted, such as 2000.")
     n = lengths[0]
     parts = np.asarray([*nums, *dens], dtype=float).T  # (n, 2k)
     rng = np.random.default_rng(seed)
@@ -143,19 +139,6 @@ def ratios(
     found = np.full_like(top, np.nan)
     np.divide(top, bottom, out=found, where=bottom != 0)
     return found[0], found[1:]
-
-
-def interval(value: float, draws: "np.ndarray", level: float) -> Interval:
-    """Return a figure with the middle `level` of its draws, nan where there is no case of it."""
-    import numpy as np
-
-    # A draw without a single case says nothing. Rounding keeps the difference of equals at zero,
-    # whatever order a matrix product adds its terms in.
-    value, draws = round(float(value), 12), np.round(draws[~np.isnan(draws)], 12)
-    if math.isnan(value) or not len(draws):
-        return UNKNOWN._replace(level=level)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), level)
 
 
 def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
@@ -176,13 +159,12 @@ def with_edges(found: Interval, n: int, *, least: float = 0.0) -> Interval:
     """
     if not n or found.low != found.high:
         return found
-    square = NormalDist().inv_cdf((1 + found.level) / 2) ** 2
-    unseen = square / (n + square)
+    unseen = _Z**2 / (n + _Z**2)
     low, high = found.low - unseen * (found.low - least), found.high + unseen * (1 - found.high)
     return found._replace(low=low, high=high)
 
 
-def wilson_interval(kept: float, n: int, *, level: float = 0.95) -> Interval:
+def wilson_interval(kept: float, n: int) -> Interval:
     """Return the share kept / n with Wilson's interval, which holds at 0 and at n too.
 
     Formula (4) of Wilson, Probable Inference, JASA 1927. `kept` may be a mean of shares times n;
@@ -192,12 +174,11 @@ def wilson_interval(kept: float, n: int, *, level: float = 0.95) -> Interval:
     Interval(value=0.5, low=0.187..., high=0.812..., level=0.95)
     """
     if n == 0:
-        return UNKNOWN._replace(level=level)
-    if not 0 <= kept <= n or not 0 < level < 1:
-        raise ConfigError(f"kept={kept}, n={n}, level={level}: kept must lie from 0 to n.")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = kept / n
+        return UNKNOWN
+    if not 0 <= kept <= n:
+        raise ConfigError(f"kept={kept}, n={n}: kept must lie from 0 to n.")
+    z, share = _Z, kept / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = 0.0 if kept == 0 else middle - half
-    return Interval(share, low, 1.0 if kept == n else middle + half, level)
+    return Interval(share, low, 1.0 if kept == n else middle + half)

@@ -25,10 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ftlab.evaluation.intervals import SAMPLES, Interval, edged, ratios
-from ftlab.evaluation.power import examples_needed, smallest_difference
+from ftlab.evaluation.power import ALPHA, examples_needed, smallest_difference
 from ftlab.tasks import Ratio
 
-ALPHA = 0.05
 ASKED = (0.1, 0.05, 0.02, 0.01)
 """The differences for which a verdict says how many examples they need."""
 

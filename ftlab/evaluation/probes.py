@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ftlab.evaluation.mutants import spread
+from ftlab.tasks.unit_tests import tree_of
 
 MOST = 200  # probes made for a function, beside the given calls
 COMMON: tuple[Any, ...] = (
@@ -30,14 +31,8 @@ def calls_in(source: str, function: str) -> Iterator[list[Any]]:
     >>> list(calls_in("assert f(2, 'a') == f(x, 1)", "f"))
     [[2, 'a']]
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-            continue
-        if node.func.id == function and not node.keywords:
+    for node in ast.walk(tree_of(source) or ast.Module([], [])):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == function and not node.keywords:
             try:
                 yield [ast.literal_eval(argument) for argument in node.args]
             except (ValueError, TypeError):

@@ -109,12 +109,10 @@ def test_paired_difference_has_a_direction():
     assert down == (-1.0, -1.0, pytest.approx(-up.low), 0.95)
 
 
-def test_bootstrap_depends_on_the_seed_and_the_level():
+def test_bootstrap_depends_on_the_seed():
     nums, ones = np.arange(30.0), np.ones(30)
     assert bootstrap(nums, ones, seed=1) == bootstrap(nums, ones, seed=1)
     assert bootstrap(nums, ones, seed=1) != bootstrap(nums, ones, seed=2)
-    narrow, wide = (bootstrap(nums, ones, level=level) for level in (0.5, 0.99))
-    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
 def test_no_case_at_all_is_not_a_number():
@@ -129,7 +127,6 @@ def test_no_case_at_all_is_not_a_number():
         lambda: bootstrap([1], [1, 2]),
         lambda: paired_bootstrap([1, 2], [1, 2], [1], [1]),
         lambda: bootstrap([1], [1], samples=0),
-        lambda: bootstrap([1], [1], level=95),
     ],
 )
 def test_bootstrap_refuses_bad_input(call):
