@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ftlab.agents.functions import Function
 from ftlab.errors import ConfigError
 from ftlab.evaluation import words
-from ftlab.evaluation.intervals import Interval, bootstrap
-from ftlab.evaluation.pairs import pairs
+from ftlab.evaluation.intervals import Interval, bootstrap, pairs
 from ftlab.tasks import Ratio, total
 
 if TYPE_CHECKING:

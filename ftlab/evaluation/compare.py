@@ -1,8 +1,8 @@
 """The verdict: did training help, by how much, and how sure can we be?
 
 Every system answers the same held-out records. Figures come with intervals, differences are paired
-record by record and tested (`ftlab.evaluation.pairs`), and the sentence on top is derived from the
-figures (`ftlab.evaluation.words`): it says "no difference shown" where that is so.
+record by record and tested (`ftlab.evaluation.intervals`), and the sentence on top is derived from
+the figures (`ftlab.evaluation.words`): it says "no difference shown" where that is so.
 
 >>> from ftlab import tasks
 >>> task = tasks.get("triage")
@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import words
-from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, edged, ratios
-from ftlab.evaluation.pairs import Pair, pairs
+from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, Pair, edged, pairs, ratios
 from ftlab.files import write_text
 from ftlab.generation import split_thought
 from ftlab.tasks import Ratio, Task

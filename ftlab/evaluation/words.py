@@ -1,15 +1,14 @@
 """What the figures say, in plain words, and no more than they say.
 
 Every sentence here is derived from figures by a rule that can be read below. A difference is called
-better or worse only where it is shown (`ftlab.evaluation.pairs`); elsewhere the words are "no
+better or worse only where it is shown (`ftlab.evaluation.intervals`); elsewhere the words are "no
 difference shown".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ftlab.evaluation.intervals import Interval
-from ftlab.evaluation.pairs import Pair
+from ftlab.evaluation.intervals import Interval, Pair
 
 FEW = 30  # below so many examples, an interval is a rough guide
 

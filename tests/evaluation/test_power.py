@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from ftlab.errors import ConfigError
-from ftlab.evaluation.intervals import paired_bootstrap
-from ftlab.evaluation.pairs import sign_test
+from ftlab.evaluation.intervals import paired_bootstrap, sign_test
 from ftlab.evaluation.power import examples_needed, smallest_difference, votes_needed
 
 
