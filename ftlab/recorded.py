@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ftlab.endpoint import request_hash
@@ -46,13 +46,10 @@ def read_recorded(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 class Endpoint:
-    """A running server: `url` for a client's base_url, `counts` of who answered, `close()`."""
+    """A running server: `url` for a client's base_url, and `close()`."""
 
-    def __init__(self, url: str, stop: Any) -> None:
-        self.url = url
-        self.counts: Counter[str] = Counter()
-        """Replies so far, by the name of the model that wrote them."""
-        self.close = stop
+    def __init__(self, url: str, close: Callable[[], None]) -> None:
+        self.url, self.close = url, close
 
     def __enter__(self) -> "Endpoint":
         return self
@@ -116,15 +113,12 @@ def serve(
                 raise Refused(404, "This request is not recorded, and no model stands behind.")
             engine.load().eval()  # whoever trains it may have left it otherwise
             again, asked[key] = asked[key], asked[key] + 1
-            answer = await complete(
+            return await complete(
                 request, given, engine, None, temperature=0.0, most=256, seed=again, name=name
             )
-            endpoint.counts[name] += 1
-            return answer
         if given.stream:
             raise Refused(400, "A recorded reply is not streamed.")
         await asyncio.sleep(delay)
-        endpoint.counts[RECORDED] += 1
         text = found["reply"]
         into = sum(len(str(message.get("content"))) for message in given.messages) // 4
         out = len(text) // 4  # four characters to a token
@@ -138,10 +132,9 @@ def serve(
 
     running = Running(app)
 
-    def stop() -> None:
+    def close() -> None:
         running.close()
         if engine is not None:
             engine.close()
 
-    endpoint = Endpoint(f"{running.url}/v1", stop)
-    return endpoint
+    return Endpoint(f"{running.url}/v1", close)
