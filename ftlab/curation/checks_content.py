@@ -18,7 +18,6 @@ A list of words (`data/words.yaml`) finds what is worth reading; it proves nothi
 """
 
 import functools
-import itertools
 import re
 from array import array
 from collections import Counter
@@ -225,13 +224,14 @@ class ContentChecks:
             for line in broken:
                 notes.add("invalid_json", line)
         for name in ("json", "xml", "fenced"):
-            mine = forms.get(name, array("Q"))
-            share = len(mine) / (seen - len(broken) or 1)
-            if 0.2 <= share < 1:
-                rest = (lines for other, lines in forms.items() if other != name)
-                for line in mine if share < 0.5 else sorted(itertools.chain(*rest)):
-                    notes.add("mixed_outputs", line, f"{share:.0%} of the outputs are {name}.")
-                return
+            share = len(forms.get(name, ())) / (seen - len(broken) or 1)
+            if not 0.2 <= share < 1:
+                continue
+            for other, lines in forms.items():
+                if (other == name) == (share < 0.5):  # the fewer are the fault
+                    for line in lines:
+                        notes.add("mixed_outputs", line, f"{share:.0%} of the outputs are {name}.")
+            return
 
     def _judge_labels(self, labels: dict[str, int], notes: Notes) -> None:
         alike: dict[str, list[str]] = {}

@@ -87,35 +87,26 @@ class NearIndex:
 
     def add(self, text: str) -> None:
         """Sign a text; its number is that of texts added before."""
-        found = pairs_of_words(text)
-        if self._common is not None:
-            self._sign(found)
-            return
-        self._waiting.append(found)
-        if len(self._waiting) >= SAMPLE:
-            self._learn()
+        self._waiting.append(pairs_of_words(text))
+        if self._common is not None or len(self._waiting) >= SAMPLE:
+            self._sign()
 
-    def _learn(self) -> None:
-        """Settle what is scaffolding, and sign the texts that waited for it."""
-        if self._common is not None:
-            return
-        seen = Counter(pair for found in self._waiting for pair in found)
-        least = max(COMMON * len(self._waiting), 10)
-        self._common = {pair for pair, count in seen.items() if count > least}
-        waiting, self._waiting = self._waiting, []
-        for found in waiting:
-            self._sign(found)
-
-    def _sign(self, found: set[int]) -> None:
-        number, self._added = self._added, self._added + 1
-        # A text of scaffolding alone counts whole: such are copies of each other.
-        left = found - self._common or found if self._common else found
-        if len(left) < LEAST:
-            return
-        self._minhash.clear()
-        self._minhash.update_batch(left)
-        self._rows.append(self._minhash.hashvalues.astype("uint32"))
-        self._numbers.append(number)
+    def _sign(self) -> None:
+        """Sign the texts that wait; the first time, settle what is scaffolding."""
+        if self._common is None:
+            seen = Counter(pair for found in self._waiting for pair in found)
+            least = max(COMMON * len(self._waiting), 10)
+            self._common = {pair for pair, count in seen.items() if count > least}
+        for found in self._waiting:
+            # A text of scaffolding alone counts whole: such are copies of each other.
+            left = found - self._common or found
+            if len(left) >= LEAST:
+                self._minhash.clear()
+                self._minhash.update_batch(left)
+                self._rows.append(self._minhash.hashvalues.astype("uint32"))
+                self._numbers.append(self._added)
+            self._added += 1
+        self._waiting.clear()
 
     def pairs(self) -> Any:
         """Return pairs (earlier, later) of near texts, as an array of shape (pairs, 2), sorted.
@@ -125,7 +116,7 @@ class NearIndex:
         """
         import numpy as np
 
-        self._learn()
+        self._sign()
         rows = np.array(self._rows, np.uint32).reshape(-1, PLACES)
         found = [np.empty((0, 2), np.int64)]
         for band in range(BANDS):
