@@ -11,10 +11,19 @@ import time
 import typer
 
 from ftlab.cli.course import board, capstone, progress, rehearse
-from ftlab.cli.data import convert, diversity, doctor, mix, show, split, tasks
+from ftlab.cli.data import (
+    amplify,
+    convert,
+    diversity,
+    doctor,
+    mix,
+    show,
+    split,
+    synth,
+    tasks,
+)
 from ftlab.cli.models import estimate, get, merge, models, profile
 from ftlab.cli.service import generate, loop, rollback, serve, traces, write_tests
-from ftlab.cli.synthesis import amplify, synth
 from ftlab.cli.tuning import compare, demo, train
 from ftlab.errors import FtlabError
 

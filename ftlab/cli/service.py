@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
-from ftlab.cli.options import MaxNewTokens, Model, Seed
-from ftlab.cli.synthesis import AnswerTokens, BaseUrl, Concurrency
+from ftlab.cli.options import AnswerTokens, BaseUrl, Concurrency, MaxNewTokens, Model, Seed
 
 
 def serve(
