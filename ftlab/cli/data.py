@@ -286,7 +286,7 @@ def mix(
     seed: Seed = 0,
 ) -> None:
     """Sample files up or down into one, shuffled."""
-    from ftlab.curation import mixture
+    from ftlab.curation import splits
     from ftlab.data import read, write
 
     factors = [1.0] * len(data) if weights is None else _numbers(weights)
@@ -296,7 +296,7 @@ def mix(
         raise ConfigError("A file is named twice. Give it a larger weight instead.")
     sources = {str(path): read(path) for path in data}
     by_file = dict(zip(sources, factors, strict=True))
-    result = mixture.mix(sources, by_file, size=size, seed=seed)
+    result = splits.mix(sources, by_file, size=size, seed=seed)
     print(result)
     write(out, result.records)
     print(f"\n{len(result.records):,} records in {out}")

@@ -1,4 +1,4 @@
-"""Divide records into train, val and test, so that no sibling of a record crosses.
+"""Divide records into train, val and test, so that no sibling of a record crosses; or mix them.
 
     a   Where is my card?            group ticket-1     ┐ one cluster: a and b share the group,
     b   It says delivered. Is it?    group ticket-1     │ b and c are nearly the same text
@@ -12,18 +12,18 @@ shares (the greedy method of scikit-learn's StratifiedGroupKFold, for parts of a
 of the records does not matter.
 """
 
+import hashlib
 import json
 import math
 import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ftlab import data
-from ftlab.curation.mixture import shuffled, table
 from ftlab.curation.near_duplicates import NearIndex, asked
 from ftlab.errors import ConfigError, DataError, raise_unknown
 from ftlab.files import write_text
@@ -34,6 +34,28 @@ NONE = "(none)"
 STRATA = ("slice", "difficulty", "completion")
 """Fields by which records are stratified where nobody says by which, the first that serves."""
 _WORDS = re.compile(r"\w+")
+
+
+def shuffled(records: Sequence[data.Row], seed: int, salt: str = "") -> list[int]:
+    """Return the places of the records in an order that their content, seed and salt decide."""
+    copies: Counter[str] = Counter()
+    keys = []
+    for record in records:
+        print_ = data.fingerprint([record])
+        copies[print_] += 1
+        keys.append(hashlib.sha256(f"{salt} {seed} {print_} {copies[print_]}".encode()).digest())
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return rows as plain text in columns: the first to the left, the others to the right."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for first, *rest in cells:
+        right = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join([first.ljust(widths[0]), *right]).rstrip())
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -125,10 +147,8 @@ def split(
             f"{len(part_of):,} clusters, the largest of {max(Counter(cluster).values()):,}. "
             "Take another field to keep together, or a larger share."
         )
-    rows = [
-        [name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / len(records):.1%}",
-         f"{whole[name]:,}"] for name, part in parts.items()
-    ]  # fmt: skip
+    rows = [[name, f"{goals[name]:,}", f"{len(part):,}", f"{len(part) / len(records):.1%}",
+             f"{whole[name]:,}"] for name, part in parts.items()]  # fmt: skip
     shown = table(["part", "wanted", "records", "share", "clusters"], rows)
     how = f"Seed {seed}, {f'stratified by {label}' if label else 'not stratified'}."
     return Split(parts, whole, "\n".join([*steps, shown, how]))
@@ -167,8 +187,8 @@ def clusters(
         if sets.n_subsets < before:
             steps.append(f"- {before - sets.n_subsets:,}  linked by {what}")
     found = [sets[i] for i in range(len(records))]
-    largest = max(Counter(found).values(), default=0)
-    return found, [*steps, f"= {sets.n_subsets:,}  clusters, the largest of {largest:,}"]
+    sizes = [*Counter(found).values(), 0]
+    return found, [*steps, f"= {sets.n_subsets:,}  clusters, the largest of {max(sizes):,}"]
 
 
 def values(records: Sequence[data.Row], field: str) -> list[str | None]:
@@ -246,3 +266,84 @@ def _deal(
         part_of[number] = name
         have[name] += counts
     return part_of
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Records, and the arithmetic that led to them; `print` shows it."""
+
+    records: list[data.Row]
+    """What is to be read, shuffled."""
+    counts: dict[str, int]
+    """How many of them came from each source."""
+    arithmetic: str
+
+    def __str__(self) -> str:
+        return self.arithmetic
+
+
+def mix(
+    sources: Mapping[str, Sequence[data.Row]], weights: Mapping[str, float], *,
+    size: int | None = None, seed: int = 0,
+) -> Mixture:  # fmt: skip
+    """Mix sources, each record read as often as the weight of its source says: 9 up-samples.
+
+    Where a weight is not whole, some records are read once more than others; which ones follows
+    from their content and the seed alone. Split first and up-sample the training part alone, or
+    copies stand on both sides.
+
+    Args:
+        sources: records by the name of their source.
+        weights: how often each record of a source is read; with `size`, relative to the others.
+        size: records in all; None for what the weights give.
+        seed: decides which records a broken weight takes, and the order.
+
+    Raises:
+        ConfigError: a weight is negative or no number, or nothing is left.
+        DataError: a source is empty.
+
+    >>> senior = [data.example(f"diff {i}", "Good.") for i in range(2)]
+    >>> junior = [data.example(f"diff {i}", "LGTM") for i in range(2, 8)]
+    >>> print(mix({"senior": senior, "junior": junior}, {"senior": 3, "junior": 1}))
+    source  have  weight  records  share
+    senior     2       3        6  50.0%
+    junior     6       1        6  50.0%
+    total      8              12
+    12 records, 8 of them different
+    """
+    for name, records in sources.items():
+        if not 0 <= weights[name] < math.inf:
+            raise ConfigError(
+                f"The weight of {name!r} is {weights[name]}. Give a number from 0 up: how often "
+                "each of its records is read."
+            )
+        if not records:
+            raise DataError(f"The source {name!r} holds no records.")
+    wanted = {name: weights[name] * len(records) for name, records in sources.items()}
+    total = sum(wanted.values())
+    scale = 1.0 if size is None else size / (total or 1)
+    if round(total * scale) < 1:
+        raise ConfigError("The mixture would be empty. Raise a weight.")
+    counts = _whole({name: count * scale for name, count in wanted.items()})
+    chosen, rows = [], []
+    for name, records in sources.items():
+        times, rest = divmod(counts[name], len(records))
+        order = shuffled(records, seed, "taken")  # a larger count takes the same and more
+        chosen += [records[i] for i in order * times + order[:rest]]
+        part = counts[name] / sum(counts.values())
+        rows.append([name, f"{len(records):,}", f"{weights[name] * scale:.3g}",
+                     f"{counts[name]:,}", f"{part:.1%}"])  # fmt: skip
+    rows.append(["total", f"{sum(map(len, sources.values())):,}", "", f"{len(chosen):,}", ""])
+    told = table(["source", "have", "weight", "records", "share"], rows)
+    different = len({data.fingerprint([record]) for record in chosen})
+    told += f"\n{len(chosen):,} records, {different:,} of them different"
+    return Mixture([chosen[i] for i in shuffled(chosen, seed, "mixed")], counts, told)
+
+
+def _whole(wanted: dict[str, float]) -> dict[str, int]:
+    """Round to whole numbers that add up, the largest fractions up (Hamilton's method)."""
+    counts = {name: math.floor(count + 1e-9) for name, count in wanted.items()}
+    short = round(sum(wanted.values())) - sum(counts.values())
+    for name in sorted(wanted, key=lambda name: counts[name] - wanted[name])[:short]:
+        counts[name] += 1
+    return counts

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from ftlab import data
-from ftlab.curation.mixture import mix, shuffled, table
+from ftlab.curation.splits import mix, shuffled, table
 from ftlab.errors import ConfigError, DataError
 
 

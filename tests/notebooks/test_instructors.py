@@ -12,7 +12,7 @@ import pytest
 
 from ftlab import data, hardware, models, tasks, templates
 from ftlab.catalogue import catalogue, choose
-from ftlab.curation import doctor, mixture, splits, synthesis
+from ftlab.curation import doctor, splits, synthesis
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.systems import System, answer, few_shot_examples
 from ftlab.teaching import plots
@@ -68,7 +68,7 @@ def names():
         "answer": answer, "catalogue": catalogue, "check": check, "choose": choose,
         "compare": compare, "copy": copy, "doctor": doctor, "hardware": hardware,
         "held_out": task.examples(8, 0, split="test"), "hint": hint, "math": math,
-        "mixture": mixture, "model": model, "models": models,
+        "model": model, "models": models,
         "os": os, "plots": plots, "record": data.example("where is anna", "Where is Anna?"),
         "data": data, "splits": splits,
         "few_shot_examples": few_shot_examples,
