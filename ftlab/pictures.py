@@ -10,14 +10,10 @@ Loss curve over 9 steps, from 3.00 to 1.50.
 
 import io
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from ftlab.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,12 +32,6 @@ class Picture:
 
     figure: "Figure"
     alt: str
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the picture as PNG."""
-        with writing(path, overwrite=overwrite) as temporary:
-            temporary.write_bytes(self.png())
-        return Path(path)
 
     def png(self) -> bytes:
         """Return the picture as PNG, the same bytes for the same figure."""
