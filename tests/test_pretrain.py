@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ftlab.tasks import punctuation, written
+from ftlab.tasks import pydocs
 
 
 @pytest.mark.slow
@@ -16,9 +16,7 @@ def test_a_small_corpus_becomes_a_model_that_loads(tmp_path, monkeypatch):
     import train
     from transformers import AutoModelForCausalLM
 
-    rows = [r for r in written(punctuation.FILE)["test"] if r["slice"] == "docstrings"]
-    packages = {row["group"].split("/")[0].removesuffix(".py") for row in rows}
-    assert packages <= set(corpus.LESSONS_ONLY)  # what lessons evaluate on
+    assert set(pydocs.SET_ASIDE) <= set(corpus.LESSONS_ONLY)  # what lessons evaluate on
     words = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
     text = "\n\n".join(f"The {word} rivers run down to the sea at the {word}." for word in words)
     known = [{"source": "prose", "text": text, "split": "train"}]

@@ -3,8 +3,8 @@
     in   note that it is unnecessary to include the source code for the expression that failed
     out  Note that it is unnecessary to include the source code for the expression that failed.
 
-The text is the documentation of Python 3.11, cut into passages (`scripts/passages.py`), with
-everyday sentences among them.
+The text is English prose that is on every machine: the documentation of the running Python
+(`ftlab.tasks.pydocs`), of which another version has slightly other text.
 
 >>> strip('"Well," she said, "it\\'s half-done (almost)."')
 "well she said it's half-done almost"
@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftlab import data
+from ftlab.errors import ConfigError
 from ftlab.files import read_data
-from ftlab.tasks import Ratio, Task, asked_for, asking, digest, sizes, written
+from ftlab.tasks import Ratio, Task, asking, digest, pydocs
 
 SYSTEM = "Restore punctuation and capitals."
 """The task's own system message: without one, a template may add a longer one of its own."""
-FILE = "punctuation.jsonl"
 MARKS = {
     ".": "period", ",": "comma", ";": "semicolon", ":": "colon", "?": "question",
     "!": "exclamation", "-": "dash", '"': "quote", "(": "parenthesis", ")": "parenthesis",
@@ -155,15 +155,18 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     Raises:
         ConfigError: there is no such split, `n` is not positive, or there are fewer passages.
     """
-    asked_for(n, split, sizes(FILE).get(split), FILE)
-    pool, rng = list(written(FILE)[split]), random.Random(f"{seed} {split}")
+    pool, rng = list(pydocs.passages(split)), random.Random(f"{seed} {split}")
+    if not 1 <= n <= len(pool):
+        raise ConfigError(
+            f"{n} {split} examples were asked for; punctuation has {len(pool)} of them in this "
+            f"Python's documentation. Ask for 1 to {len(pool)}."
+        )
     everyday = list(read_data("tasks/punctuation.yaml")["everyday"])
     everyday = everyday[:48] if split == "train" else everyday[48:]
     rng.shuffle(everyday)
     made = [row(text, slice="everyday", group=text) for text in everyday[: n * 3 // 10]]
     random.Random(seed).shuffle(pool)
-    passages = pool[: n - len(made)]
-    made += [row(one["text"], slice=one["slice"], group=one["group"]) for one in passages]
+    made += [row(p.text, slice=p.slice, group=p.group) for p in pool[: n - len(made)]]
     rng.shuffle(made)
     return made
 
@@ -218,10 +221,9 @@ TASK = Task(
     describe=(
         "Restore the punctuation and capitals of English prose. In goes a passage of 8 to 45 words "
         "in lower case without marks; out comes the passage as its author wrote it. The passages "
-        "are sentences from the documentation topics and docstrings of Python 3.11."
+        "are sentences from the documentation topics and docstrings of the running Python."
     ),
     headline="f1",
     licence="PSF-2.0 (Python documentation and standard library)",
-    examples=rows, prompt=question, parse=parse, score=score, sizes=sizes(FILE),
-    baseline=baseline,
+    examples=rows, prompt=question, parse=parse, score=score, baseline=baseline,
 )  # fmt: skip

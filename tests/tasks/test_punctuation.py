@@ -4,7 +4,7 @@ import re
 import pytest
 
 from ftlab import data, tasks
-from ftlab.tasks import punctuation, written
+from ftlab.tasks import punctuation, pydocs
 from ftlab.tasks.punctuation import parse, question, read, score, strip
 
 
@@ -109,35 +109,76 @@ def test_rows_ask_what_question_asks():
         assert set(data.meta(row)) == {"id", "slice", "group"}
 
 
-PASSAGES = written(punctuation.FILE)
+def test_pool_is_large_enough():
+    train, test = pydocs.passages("train"), pydocs.passages("test")
+    assert len(train) >= 2500
+    assert len(test) >= 400
+    for split in (train, test):
+        for name in ("topics", "docstrings"):
+            assert sum(p.slice == name for p in split) >= 150
 
 
 def test_splits_share_no_eight_words():
     def grams(split):
-        for passage in PASSAGES[split]:
-            words = re.findall(r"[a-z0-9']+", passage["text"].lower())
+        for passage in pydocs.passages(split):
+            words = re.findall(r"[a-z0-9']+", passage.text.lower())
             yield from (" ".join(words[i : i + 8]) for i in range(len(words) - 7))
 
     assert not set(grams("train")) & set(grams("test"))
 
 
-def test_splits_share_no_package_and_no_section():
-    groups = {split: {row["group"] for row in rows} for split, rows in PASSAGES.items()}
-    assert not groups["train"] & groups["test"]
-    packages = {row["group"].split("/")[0] for row in PASSAGES["test"]}
-    assert {"unittest", "logging", "email"} <= packages
-    assert not packages & {row["group"].split("/")[0] for row in PASSAGES["train"]}
+def test_packages_set_aside_are_in_the_test_split_only():
+    def packages(split):
+        files = {p.group for p in pydocs.passages(split) if p.slice == "docstrings"}
+        return {file.split("/")[0].removesuffix(".py") for file in files}
+
+    assert packages("test") <= set(pydocs.SET_ASIDE)
+    assert not packages("train") & set(pydocs.SET_ASIDE)
+    assert {"unittest", "logging", "email"} <= packages("test")
 
 
 def test_passages_are_natural_text():
-    for passage in (*PASSAGES["train"], *PASSAGES["test"]):
-        text = passage["text"]
+    for passage in (*pydocs.passages("train"), *pydocs.passages("test")):
+        text = passage.text
         assert 8 <= len(text.split()) <= 45
         assert re.fullmatch(r"[A-Za-z0-9 ,.;:?!'\"()-]+", text)
         assert text[0].isupper() or text[0] in '"('
         assert re.search(r"[.?!][\")]?$", text)
         assert sum(c.isalpha() or c == " " for c in text) > 0.88 * len(text)
         assert " ".join(text.split()) == text
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        ">>> print(1)",
+        "x = [1, 2, 3]",
+        "    return self.value if it is not None.",
+        "stmt ::= expression and more of the grammar.",
+        "See https://example.org for the rest of it.",
+        "The *first* and the *second* and the *third* are all stressed.",
+        "Too short here.",
+        "The foo_bar is what the function calls first.",
+        "no capital at the start of this sentence here.",
+        "Set ``a[0]`` and the rest is as it was.",
+    ],
+)
+def test_junk_is_left_out(junk):
+    assert list(pydocs._cut(junk)) == []
+
+
+def test_markup_is_taken_off_and_paragraphs_stay_apart():
+    text = "The `first` call returns *nothing* at all,\nas described in section two.\n\nNext one."
+    first, second = pydocs._blocks(text)
+    assert list(pydocs._cut(first)) == [
+        "The first call returns nothing at all, as described in section two."
+    ]
+    assert second == "Next one."
+
+
+def test_a_rejected_sentence_breaks_the_run():
+    first, last = "This is the first sentence of the text.", "This is the last sentence of it all."
+    assert list(pydocs._cut(f"{first} Call foo_bar() here. {last}")) == [first, last]
 
 
 def test_sentences_are_not_cut_at_an_abbreviation():

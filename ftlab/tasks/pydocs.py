@@ -1,11 +1,8 @@
-"""The passages of the task `punctuation`, out of the documentation inside the running Python.
-
-    python scripts/passages.py      # writes data/tasks/punctuation.jsonl; last made by 3.11.7
+"""English prose that is on every machine: the documentation inside the running Python.
 
 Two sources, read as text and never imported for their effects: the topics behind `help("topics")`
 (`pydoc_data`) and the docstrings of the standard library. They become short passages of natural
-sentences in plain ASCII, with code, tables, lists of parameters and markup left out. Another
-version of Python has slightly other text, and so the passages are kept as a file.
+sentences in plain ASCII, with code, tables, lists of parameters and markup left out.
 
 The test split is half of the topics, by section, and the docstrings of the packages in `SET_ASIDE`;
 ftlab's own base model was trained without either. A train passage that shares any eight words in
@@ -17,7 +14,6 @@ import functools
 import hashlib
 import inspect
 import itertools
-import json
 import os
 import re
 import sys
@@ -26,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ftlab.files import data_path, write_text
+from ftlab.errors import raise_unknown
 
 SET_ASIDE = (
     "unittest", "statistics", "json", "email", "logging",
@@ -54,8 +50,15 @@ class Passage(NamedTuple):
 _Paragraph = tuple[str, str, str, bool]  # text, slice, group, whether it is for the test split
 
 
+@functools.cache
 def passages(split: str) -> tuple[Passage, ...]:
-    """Return all passages of the split "train" or "test"."""
+    """Return all passages of the split "train" or "test", a few seconds' work the first time.
+
+    Raises:
+        ConfigError: there is no such split.
+    """
+    if split not in ("train", "test"):
+        raise_unknown("split", split, ["train", "test"])
     if split == "test":
         return tuple(passage for passage, test in _all() if test)
     held_out = {gram for passage in passages("test") for gram in _grams(passage.text)}
@@ -231,10 +234,3 @@ def _pack(sentences: Iterable[str]) -> Iterator[str]:
         words += size
     if words >= SHORTEST:
         yield " ".join(passage)
-
-
-if __name__ == "__main__":
-    rows = [{"split": split, "slice": one.slice, "group": one.group, "text": one.text}
-            for split in ("train", "test") for one in passages(split)]  # fmt: skip
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    write_text(data_path("tasks/punctuation.jsonl"), lines, overwrite=True)
