@@ -30,7 +30,7 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# `MICROSCOPE` is a tiny model of the course with its original weights. One measurement needs it.
+# `MICROSCOPE` is a tiny model of the course with its original weights. One picture needs it.
 
 # %%
 import warnings
@@ -39,16 +39,15 @@ import datasets
 import ftlab
 import torch
 import transformers
-from ftlab import check, hardware
+from ftlab import check, data, hardware
 
-SEED = 0
-BASE, MICROSCOPE = "smollm2-135m", "ftlab-1m"
+SEED, BASE, MICROSCOPE = 0, "smollm2-135m", "ftlab-1m"
 PROFILE = ftlab.profile()
 TRAIN, TEST, EPOCHS, BATCH = 50, 50, 2, 4
 FEW = 24  # rows of the two short runs
 
 hardware.seed_everything(SEED)
-warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
+warnings.filterwarnings("ignore", ".*gradient_checkpointing|Merge lora module")
 datasets.disable_progress_bars()
 transformers.utils.logging.disable_progress_bar()
 FOUR_BIT, why = hardware.four_bit_works(PROFILE.device)
@@ -64,7 +63,7 @@ print("4-bit layers:", "work here" if FOUR_BIT else f"do not work here, {why}")
 from datasets import Dataset
 from ftlab import models
 from ftlab.tasks import punctuation
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 folder = models.get(BASE)
 tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -94,7 +93,7 @@ asked = [row["prompt"] for row in held_out]
 # **Predict.** What share of the weights will be trained?
 
 # %%
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, inject_adapter_in_model
 
 base = fresh()
 marks = LoraConfig(r=16, lora_alpha=32, task_type="CAUSAL_LM", **ftlab.upper_half(base))
@@ -117,11 +116,9 @@ def trainer_for(model, rows, epochs=EPOCHS, rate=RATE):
     args = ftlab.sft_config(
         num_train_epochs=epochs, learning_rate=rate, per_device_train_batch_size=BATCH
     )
-    data = Dataset.from_list(rows).select_columns(["prompt", "completion"])
-    bars = [ftlab.LiveCurve()]
-    trainer = SFTTrainer(
-        model, args, train_dataset=data, processing_class=tokenizer, callbacks=bars
-    )
+    rows = Dataset.from_list(rows).select_columns(["prompt", "completion"])
+    trainer = SFTTrainer(model, args, train_dataset=rows, processing_class=tokenizer)
+    trainer.add_callback(ftlab.LiveCurve())
     for weight in trainer.model.parameters():
         weight.data = weight.data.float() if weight.requires_grad else weight.data
     quiet(trainer)
@@ -129,20 +126,20 @@ def trainer_for(model, rows, epochs=EPOCHS, rate=RATE):
 
 
 # %%
-from ftlab.display import wrap
-from ftlab.evaluation.intervals import bootstrap
+from ftlab.evaluation.intervals import Interval, bootstrap, paired_bootstrap
 from ftlab.generation import generate
 
-before = generate(model, tokenizer, asked[:1], max_new_tokens=60)
+
+def f1(model, n=TEST):
+    """The F1 of the first held-out sentences: a part and a whole for each."""
+    texts = generate(model, tokenizer, asked[:n], max_new_tokens=80)
+    return [punctuation.score(row, text)["f1"] for row, text in zip(held_out, texts)]
+
+
 trainer = trainer_for(model, train_rows)
 ftlab.preflight(trainer)
-result = trainer.train()
-after = generate(model, tokenizer, asked, max_new_tokens=80)
-scores = [punctuation.score(row, text)["f1"] for row, text in zip(held_out, after)]
-print(f"{result.metrics['train_runtime']:.0f} seconds")
-print(wrap(asked[0][-1]["content"], "asked:   "))
-print(wrap(before[0], "base:    "))
-print(wrap(after[0], "adapter: "))
+trainer.train()
+scores = f1(model)
 print("F1 on the held-out sentences:", bootstrap(*zip(*scores)))
 
 # %% [markdown]
@@ -178,14 +175,12 @@ check("04.1", adapted)
 # The same as a module that can be trained. `A` begins at random and `B` at zero. **Predict.** What
 # does the adapted layer give before the first step?
 #
-# And is it what peft does? Both go beside the same layer of the real model, begin with the same
-# `A`, and take twenty steps towards the same outputs.
+# And is it what peft does? Both go beside the same layer of the real model, with the same `A` and
+# the same `B`.
 
 
 # %%
 class LoRALinear(torch.nn.Module):
-    """A frozen linear layer, and two thin matrices beside it."""
-
     def __init__(self, base, rank, alpha):
         super().__init__()
         self.base, self.scale = base.requires_grad_(False), alpha / rank
@@ -199,23 +194,13 @@ class LoRALinear(torch.nn.Module):
 # %% tags=["nbval-check-output"]
 import copy
 
-from peft import inject_adapter_in_model
-
 layer = copy.deepcopy(base.model.layers[0].self_attn.q_proj).cpu()
-ours = LoRALinear(layer, rank=8, alpha=16)
-config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj"])
-theirs = inject_adapter_in_model(config, torch.nn.ModuleDict({"q_proj": layer})).q_proj
-ours.A.data = theirs.lora_A["default"].weight.data.clone()
-x, wanted = torch.randn(64, layer.in_features), torch.randn(64, layer.out_features)
+ours, x = LoRALinear(layer, rank=8, alpha=16), torch.randn(64, layer.in_features)
 print("before the first step, as the frozen layer:", torch.equal(ours(x), layer(x)))
-for mine in (ours, theirs):
-    optimizer = torch.optim.AdamW(mine.parameters(), lr=1e-2)
-    for _ in range(20):
-        optimizer.zero_grad()
-        (mine(x) - wanted).square().mean().backward()
-        optimizer.step()
-apart = (ours(x) - theirs(x)).abs().max().item()
-print("after twenty steps, apart by less than 1e-5:", apart < 1e-5)
+lora = LoraConfig(r=8, lora_alpha=16, target_modules="q_proj", init_lora_weights=False)
+theirs = inject_adapter_in_model(lora, torch.nn.ModuleDict({"q_proj": layer})).q_proj
+ours.A, ours.B = theirs.lora_A["default"].weight, theirs.lora_B["default"].weight
+print("peft's, with the same A and B:", torch.allclose(ours(x), theirs(x), atol=1e-5))
 
 # %% [markdown]
 # Ten lines, and the library's numbers. Two relatives are switches of `LoraConfig`. **rsLoRA**
@@ -278,7 +263,7 @@ check("04.2", within)
 
 # %%
 import pandas
-from ftlab.files import data_path
+from ftlab.files import data_path, read_data
 
 grid = pandas.read_csv(data_path("grids/adapters.csv"), comment="#")
 METHODS = ["base", "full", "frozen", "lora", "rslora, rank 64", "dora", "qlora"]
@@ -296,22 +281,11 @@ print(grid.groupby("name")[COLUMNS].mean().loc[METHODS].round(2).to_string())
 # reads an interval; here it is that of frozen minus full.
 
 # %%
-from ftlab.evaluation.intervals import paired_bootstrap
 from ftlab.teaching import claims, plots_evaluation
+from ftlab.teaching.lesson04 import gap, items
 
-
-def items(name, column="f1_items"):
-    """Numerators and denominators of each held-out text, added up over the seeds."""
-    texts = grid.loc[grid.name == name, column]
-    runs = [[pair.split("/") for pair in text.split()] for text in texts]
-    return [[sum(float(p[i]) for p in text) for text in zip(*runs)] for i in (0, 1)]
-
-
-# How much b has more than a, with its interval.
-gap = lambda a, b, by="f1_items": paired_bootstrap(*items(a, by), *items(b, by))
 sizes = [n for n in grid.name.unique() if n.startswith("lora,") and "rate" not in n]
 rows = {name: gap("lora", name)[:3] for name in METHODS[1:] + sizes if name != "lora"}
-print("F1 of your adapter:   ", bootstrap(*zip(*scores)))
 print("F1 of lora in the grid:", bootstrap(*items("lora")))
 claims.record(34, gap("full", "frozen"))
 plots_evaluation.gaps(rows, title="Better than LoRA?", xlabel="minus LoRA, in F1")
@@ -324,49 +298,38 @@ plots_evaluation.gaps(rows, title="Better than LoRA?", xlabel="minus LoRA, in F1
 #
 # ## 6. Where does the change sit?
 #
-# *Tuning touches only the last layers*, it is also said. For a full fine-tune we can look: the
-# length of the change as a part of the length of the weights, ‖ΔW‖ / ‖W‖, layer by layer. Here is
-# a short one, on a few rows.
+# Nobody forces a *full* fine-tune to make a change of a low rank. So LoRA's bet can be tested: tune
+# all weights on a few rows, and ask how much of a matrix's change lies in its 16 heaviest products
+# of a column and a row (by its **singular values**). The more it is above random numbers, the
+# nearer a thin adapter can come to it.
 #
-# **Predict.** Draw the curve over the layers.
+# *Tuning touches only the last layers*, it is also said. The grid has the length of the change as a
+# part of the length of the weights, ‖ΔW‖ / ‖W‖, layer by layer. **Predict.** Draw the curve.
 
 # %%
 full = fresh()
-old = {n: w.detach().clone() for n, w in full.named_parameters() if "_proj" in n}
-usual = ftlab.learning_rate("full", full.num_parameters()).usual
-short = trainer_for(full, train_rows[:FEW], epochs=1, rate=2 * usual)
-print(f"{short.train().metrics['train_runtime']:.0f} seconds")
-new = dict(short.model.named_parameters())
-change = {name: new[name].detach() - weight for name, weight in old.items()}
-one = next(matrix for name, matrix in change.items() if "o_proj" in name)
-
-
-def moved(number):
-    """The change of a layer, as a percentage of its weights' length."""
-    names = [name for name in change if f"layers.{number}." in name]
-    far, long = (sum(d[n].square().sum() for n in names) for d in (change, old))
-    return 100 * (far / long).item() ** 0.5
-
+matrix = full.model.layers[0].self_attn.o_proj.weight
+old, usual = matrix.detach().clone(), ftlab.learning_rate("full", total).usual
+trainer_for(full, train_rows[:FEW], epochs=1, rate=2 * usual).train()
+change = matrix.detach() - old
+for label, one in {"change": change, "random": torch.randn_like(change)}.items():
+    values = torch.linalg.svdvals(one).square()
+    print(f"{label}: {values[:16].sum() / values.sum():.0%} in 16 of {len(values)}")
 
 # %%
-from ftlab.evaluation.intervals import Interval
 from ftlab.teaching import plots_weights
 
 layers = pandas.read_csv(data_path("grids/adapters_layers.csv"), comment="#")
 layers = layers[layers.layer != "embedding"].astype({"layer": int})
-curves = {"full, here": {n: moved(n) for n in range(full.config.num_hidden_layers)}}
-for name in ("full", "lora, 30 layers", "lora"):
-    mean = 100 * layers[layers.name == name].groupby("layer").change.mean()
-    curves[f"{name}, grid"] = mean[mean > 0].to_dict()
-for label, matrix in {"change": one, "random": torch.randn_like(one)}.items():
-    values = torch.linalg.svdvals(matrix).square()
-    print(f"{label}: {values[:16].sum() / values.sum():.0%} in 16 of {len(values)}")
-squares = layers[layers.name == "full"].set_index("layer").groupby("seed").change
-lower = squares.apply(lambda run: (run.loc[:14] ** 2).sum() / (run**2).sum())
+squares = (
+    layers[layers.name == "full"].pivot(index="layer", columns="seed")["change"] ** 2
+)
+lower = squares.loc[:14].sum() / squares.sum()
 claims.record(2, Interval(lower.mean(), lower.min(), lower.max()))
-old = new = change = short = one = {}  # the copies of the model may go
+means = 100 * layers[layers.change > 0].groupby(["name", "layer"]).change.mean()
 plots_weights.lines(
-    curves, title="Where the change sits", xlabel="layer, 0 is the lowest",
+    {name: means[name].to_dict() for name in ("full", "lora, 30 layers", "lora")},
+    title="Where the change sits", xlabel="layer, 0 is the lowest",
     ylabel="change, % of the weights",
 )  # fmt: skip
 
@@ -375,11 +338,6 @@ plots_weights.lines(
 # at the right end. Read off where it is high. LoRA sits where we put it: in all layers, or in the
 # upper half. The claim is decided by the share of the squared change in the lower half of the
 # layers, over the runs of the grid.
-#
-# And LoRA's own bet, that the change has a low rank? Nobody forced the full fine-tune to make one.
-# The printed lines say how much of a change lies in its 16 heaviest products of a column and a row
-# (by its **singular values**). The more it is above random numbers, the nearer a thin adapter can
-# come to it.
 #
 # ## 7. What was forgotten?
 #
@@ -397,22 +355,20 @@ passages = [text for _, text in forgetting.general_text()]
 mine = forgetting.bits_per_character(model, tokenizer, passages)
 rise = paired_bootstrap(*items("base", "general_items"), *zip(*mine))
 print("bits per character, your adapter minus the base:", rise)
-rates = {}
-for method in ("full", "lora"):
-    runs = grid[[name == method or f"{method}, rate" in name for name in grid.name]]
-    runs = runs.groupby("rate").mean(numeric_only=True).reset_index()
-    shown = runs[["rate", "f1", "questions", "bits_before", "bits_after"]]
-    print(method, shown.to_string(index=False), sep="\n")
-    rates[method] = dict(zip(runs.rate, runs.bits_after - runs.bits_before))
 claims.record(37, gap("base", "full, rate 1e-3", "general_items"))
+runs = grid[grid.name.str.fullmatch("(full|lora)(, rate.*)?")]
+runs = runs.assign(method=runs.name.str[:4], rise=runs.bits_after - runs.bits_before)
+means = runs.groupby(["method", "rate"])[["f1", "questions", "rise"]].mean().round(3)
+print(means)
 plots_weights.lines(
-    rates, title="Forgetting", xlabel="learning rate (log scale)",
-    ylabel="rise in bits per character", log="x",
+    {method: means.rise[method].to_dict() for method in ("full", "lora")}, log="x",
+    title="Forgetting", xlabel="learning rate (log scale)",
+    ylabel="rise in bits per character",
 )  # fmt: skip
 
 # %% [markdown]
-# Read a row from left to right: a rate may still give a good F1 when the general text has become
-# harder to predict and fewer questions are answered. The task's own score does not show it. To
+# `rise` is that of the bits per character. A rate may still give a good F1 when the general text has
+# become harder to predict and fewer questions are answered. The task's own score does not show it. To
 # compare full tuning and LoRA, look at rates with about the same F1, not at the same rate.
 #
 # *Tuning hard makes a model forget*, says the claim; it is decided by the hardest run of the grid.
@@ -437,7 +393,7 @@ edge = 1 - (1 / 30 + 1 / 32) / 2  # the last quantile of a bell curve is infinit
 above = [bell(0.5 + (edge - 0.5) * k / 8) for k in range(1, 9)]
 below = [-bell(0.5 + (edge - 0.5) * k / 7) for k in range(7, 0, -1)]
 NF4 = torch.tensor([x / above[-1] for x in [*below, 0.0, *above]]).to(weight.device)
-print(wrap([round(x, 3) for x in NF4.tolist()]))
+print(NF4.cpu())
 rows = {"NF4": NF4.tolist(), "evenly spaced": torch.linspace(-1, 1, 16).tolist()}
 plots_weights.levels(scaled.flatten().tolist(), rows, title="Sixteen levels")
 
@@ -467,7 +423,7 @@ check("04.3", coarse)
 # The same for a whole matrix, and what **bitsandbytes** makes of it, the library behind QLoRA. One
 # large weight spoils the scale of its block, and of its block only. But scales take memory as well:
 # a float32 for 64 weights makes 4 + 32/64 = 4.5 bits a weight. **Double quantisation** keeps the
-# scales in 8 bits, in blocks of 256 of their own.
+# scales in 8 bits, in blocks of 256 of their own: 4 + 8/64 + 32/(64 × 256), about 4.13.
 
 
 # %%
@@ -479,57 +435,32 @@ def through(weight, levels=NF4, block=64):
     return (levels[nearest] * top).reshape(weight.shape)
 
 
+off = lambda matrix: f"{(matrix - weight).norm() / weight.norm():.2%}"
+print("off by", off(through(weight)), "of its length")
 if FOUR_BIT:
     from bitsandbytes import functional as bits
 
     for twice in (False, True):
-        packed, state = bits.quantize_nf4(
-            weight, blocksize=64, compress_statistics=twice
-        )
-        apart = bits.dequantize_nf4(packed, state) - through(weight)
-        scales = state.absmax.nbytes + (state.state2.absmax.nbytes if twice else 0)
-        size = 8 * (packed.nbytes + scales) / weight.numel()
-        print(f"double quantisation {twice}: {size:.3f} bits a weight,", end=" ")
-        print(f"{apart.norm() / weight.norm():.2%} from ours")
+        packed = bits.quantize_nf4(blocks, blocksize=64, compress_statistics=twice)
+        back = bits.dequantize_nf4(*packed).reshape(weight.shape)
+        print(f"bitsandbytes, double {twice}:", off(back))
 
 # %% [markdown]
-# What do four bits cost? The weights of `BASE` as they come through pip went through 4 bits once
-# already, in another format (their card says so). So the fair test is the microscope, whose
-# weights are the original ones: all its inner matrices go through our NF4. **Predict** the rise.
-
-# %%
-error = (through(weight) - weight).norm() / weight.norm()
-print(f"a matrix is off by {error:.1%} of its length")
-whole = forgetting.bits_per_character(small, small_tokenizer, passages)
-for name, matrix in small.named_parameters():
-    if "_proj" in name:
-        matrix.data = through(matrix.data)
-four = forgetting.bits_per_character(small, small_tokenizer, passages)
-print(f"{MICROSCOPE}, bits per character: {bootstrap(*zip(*whole))}")
-value, low, high = paired_bootstrap(*zip(*whole), *zip(*four))[:3]
-print(f"after NF4 minus before: {value:.4f} [{low:.4f}, {high:.4f}]")
-
-# %% [markdown]
-# Read the rise beside the first figure. The QLoRA paper measured little loss at 7 to 65 billion
-# weights, and it trained on top. Now the real thing on the real model. `BitsAndBytesConfig` says
-# how the base is held, `bnb_4bit_compute_dtype` in which type its layers compute. `keep_unpacked`
-# matters on newer CPUs only: there bitsandbytes would pack the weights for a faster kernel that has
-# no backward pass.
+# The QLoRA paper measured little loss at 7 to 65 billion weights. Now the real thing on the real
+# model. `BitsAndBytesConfig` says how the base is held, `bnb_4bit_compute_dtype` in which type its
+# layers compute. `keep_unpacked` matters on newer CPUs only: there bitsandbytes would pack the
+# weights for a faster kernel that has no backward pass.
 
 # %%
 if FOUR_BIT:
-    from transformers import BitsAndBytesConfig
-
     nf4 = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, PROFILE.dtype),
     )  # fmt: skip
     four_bit = hardware.keep_unpacked(fresh(quantization_config=nf4))
-    print(f"float32 {full.get_memory_footprint() / 1e6:.0f} MB,", end=" ")
-    print(f"4 bits {four_bit.get_memory_footprint() / 1e6:.0f} MB")
+    print("MB:", *(held.get_memory_footprint() // 10**6 for held in (full, four_bit)))
     qlora = get_peft_model(four_bit, marks, adapter_name="marks")
-    trainer = trainer_for(qlora, train_rows[:FEW], epochs=1)
-    print(f"{trainer.train().metrics['train_runtime']:.0f} seconds")
+    trainer_for(qlora, train_rows[:FEW], epochs=1).train()
 print("QLoRA minus LoRA in the grid, in F1:", gap("lora", "qlora"))
 
 # %% [markdown]
@@ -548,17 +479,14 @@ print("QLoRA minus LoRA in the grid, in F1:", gap("lora", "qlora"))
 from ftlab.training.estimate import estimate
 
 turns = [row["prompt"] + row["completion"] for row in train_rows]
-ids = tokenizer.apply_chat_template(turns)["input_ids"]
+longest = max(map(len, tokenizer.apply_chat_template(turns)["input_ids"]))
 parts = {}
 for name, method in {"full": "full", "lora, 30 layers": "lora"}.items():
-    plan = estimate(
-        folder, method, length=max(map(len, ids)), batch_size=BATCH, rank=16
-    )
+    plan = estimate(folder, method, length=longest, batch_size=BATCH, rank=16)
     parts[method] = {part: size / 1e6 for part, size in plan.parts.items()}
-    run = grid[grid.name == name].mean(numeric_only=True)
     rest = (plan.total - plan.parts["weights"]) / 1e6
-    print(f"{method}, beside the weights: {rest:.0f} MB estimated,", end=" ")
-    print(f"{run.peak_mb - run.before_mb:.0f} MB measured")
+    run = grid[grid.name == name].mean(numeric_only=True)
+    print(f"{method}: {rest:.0f} MB, measured {run.peak_mb - run.before_mb:.0f} MB")
 plots_weights.stacked(parts, title="One step, estimated", xlabel="MB")
 
 # %% [markdown]
@@ -605,16 +533,12 @@ plots_weights.lines(
 # learned both tasks at once (`both`). `requests` is the share of exactly right requests.
 
 # %%
-from ftlab import data as rows_of
-from ftlab.files import read_data
-
 INSTRUCTION = "Make a polite request of this note."
 pairs = read_data("lessons/requests.yaml")["pairs"]
-request_rows = [rows_of.example(a, b, system=INSTRUCTION) for a, b in pairs]
+request_rows = [data.example(a, b, system=INSTRUCTION) for a, b in pairs]
 model.add_adapter("requests", marks)
 model.set_adapter("requests")
-result = trainer_for(model, request_rows[:40], epochs=1).train()
-print(f"{result.metrics['train_runtime']:.0f} seconds")
+trainer_for(model, request_rows[:40], epochs=1).train()
 model.save_pretrained("runs/04")  # a folder for each adapter
 several = grid[grid.name.isin(["lora", "requests", "both"])]
 print(several.groupby("name")[["f1", "requests"]].mean().round(2))
@@ -632,17 +556,17 @@ from peft import PeftModel
 
 served = PeftModel.from_pretrained(fresh(), "runs/04/marks", adapter_name="marks")
 served.load_adapter("runs/04/requests", adapter_name="requests")
-for question in (asked[0], request_rows[-1]["prompt"]):
-    print(wrap(question[-1]["content"], "\nasked:    "))
-    for name in ("marks", "requests"):
-        served.set_adapter(name)
-        (text,) = generate(served, tokenizer, [question], max_new_tokens=50)
-        print(wrap(text, f"{name:9} "))
-    with served.disable_adapter():
-        (text,) = generate(served, tokenizer, [question], max_new_tokens=50)
-    print(wrap(text, "none:     "))
+questions = [asked[0], request_rows[-1]["prompt"]]
+answers = {}
+for name in ("marks", "requests"):
+    served.set_adapter(name)
+    answers[name] = generate(served, tokenizer, questions, max_new_tokens=40)
+with served.disable_adapter():
+    answers["none"] = generate(served, tokenizer, questions, max_new_tokens=40)
+for name, texts in answers.items():
+    print(f"{name}:", *texts, sep="\n    ")
 size = Path("runs/04/requests/adapter_model.safetensors").stat().st_size
-print(f"\nan adapter on disk: {size / 1e6:.1f} MB; the base: {4 * total / 1e6:.0f} MB")
+print(f"an adapter on disk: {size / 1e6:.1f} MB; the base: {4 * total / 1e6:.0f} MB")
 
 # %% [markdown]
 # ## 11. Merge, and check the folder
@@ -662,16 +586,12 @@ def logits(model):
 
 
 served.set_adapter("marks")
-beside = logits(served)
-said = generate(served, tokenizer, asked[:10], max_new_tokens=60)
-merged = served.merge_and_unload(adapter_names=["marks"])
-merged.save_pretrained("runs/04/merged")
-tokenizer.save_pretrained("runs/04/merged")
+beside, before = logits(served), f1(served, 10)
+served.merge_and_unload(adapter_names=["marks"]).save_pretrained("runs/04/merged")
 merged = AutoModelForCausalLM.from_pretrained("runs/04/merged").to(PROFILE.device)
 apart = (logits(merged) - beside).abs().max() / beside.abs().max()
-again = generate(merged, tokenizer, asked[:10], max_new_tokens=60)
 print("reloaded, apart by less than 0.1 % of the largest logit:", bool(apart < 1e-3))
-print(sum(a == b for a, b in zip(said, again)), "of 10 answers are the same")
+print("F1 of 10 sentences:", bootstrap(*zip(*before)), bootstrap(*zip(*f1(merged, 10))))
 
 # %% [markdown]
 # Practitioners say: *LoRA trains 0.1 to 3 % of the parameters, costs no time once merged, and
@@ -681,88 +601,36 @@ print(sum(a == b for a, b in zip(said, again)), "of 10 answers are the same")
 # %%
 import time
 
-rivals = {"base": fresh(), "merged": merged, "adapter beside": model}
+beside = model.get_base_model()  # without the trainer's autocast
+rivals = {"base": fresh(), "merged": merged, "adapter beside": beside}
 spent = {name: [] for name in rivals}
 for _ in range(8):
     for name, rival in rivals.items():
         begun = time.process_time()
         logits(rival)
         spent[name].append(time.process_time() - begun)
-for name, times in spent.items():
-    print(f"{name:15} {min(times) / min(spent['base']):.2f} of the base's time")
-base_time, merged_time = (
-    [t / min(spent["base"]) for t in spent[n]] for n in ("base", "merged")
-)
-slower = paired_bootstrap(base_time, [1] * 8, merged_time, [1] * 8)
+spent = pandas.DataFrame(spent) / min(spent["base"])
+print(spent.min().round(2))
+slower = paired_bootstrap(spent["base"], [1] * 8, spent["merged"], [1] * 8)
 claims.record(32, Interval(*(value - 0.05 for value in slower[:3])))
-del served, merged, rival, rivals
 
 # %% [markdown]
-# Two merges go wrong often. The first: many small models have a **tied head**. The table that turns
-# tokens into vectors is also the output layer, one matrix with two names. What if the output layer,
-# `lm_head`, is a target? We put a random adapter there and merge; then the same with the whole head
-# trained and saved (`modules_to_save`).
-
-# %%
-heads = {
-    "head as a target": {"target_modules": ["lm_head"]},
-    "head saved whole": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
-}
-print("tied:", base.config.tie_word_embeddings)
-for label, where in heads.items():
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        config = LoraConfig(r=4, init_lora_weights=False, **where)
-        with_head = get_peft_model(fresh(), config)
-        part, _ = with_head.get_nb_trainable_parameters()
-        beside = logits(with_head)
-        apart = (logits(with_head.merge_and_unload()) - beside).norm() / beside.norm()
-    print(f"{label}: {part:,} trained, logits moved by {apart:.0%} in the merge")
-    print("   peft warned of the tie:", any("tie" in str(w.message) for w in warned))
-
-# %% [markdown]
-# Where the head is tied, merging into it changes the input table too, and the result is another
-# model. So leave the head out of the targets: `"all-linear"` does. To train it, save it whole, and
-# pay for it in weights.
+# One merge goes wrong often. A **QLoRA** adapter was trained beside the 4-bit base. Into which base
+# is it merged? The measure is the F1 on ten held-out sentences.
 #
-# The second: a **QLoRA** adapter was trained beside the 4-bit base. Into which base is it merged? The
-# measure is the loss on right answers to held-out questions, in nats per token; lower is better.
-
-# %%
-from ftlab import templates
-
-
-@torch.no_grad()
-def loss_of(model):
-    """The mean loss on the answers of eight held-out rows."""
-    losses = []
-    for row in held_out[:8]:
-        seen = templates.encode(tokenizer, row)
-        ids, learned = (
-            torch.tensor([part], device=PROFILE.device)
-            for part in (seen.input_ids, seen.loss_mask)
-        )
-        labels = ids.masked_fill(learned == 0, -100)
-        losses.append(model(input_ids=ids, labels=labels).loss.item())
-    return sum(losses) / len(losses)
-
-
-# %% [markdown]
 # **Predict.** Which of the two merges is nearer to what was trained?
 
 # %%
 if FOUR_BIT:
     qlora.save_pretrained("runs/04/qlora")
-    losses = {"as trained, beside the 4-bit base": loss_of(qlora)}
+    found = {"as trained, beside the 4-bit base": f1(qlora, 10)}
     with qlora.disable_adapter():
-        losses["the 4-bit base alone"] = loss_of(qlora)
+        found["the 4-bit base alone"] = f1(qlora, 10)
     whole = PeftModel.from_pretrained(fresh(), "runs/04/qlora/marks")
-    losses["merged into the 16-bit weights"] = loss_of(whole.merge_and_unload())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # peft warns of rounding: we measure it
-        losses["merged into the 4-bit weights"] = loss_of(qlora.merge_and_unload())
-    for label, loss in losses.items():
-        print(f"{label}: {loss:.3f}")
+    found["merged into the 16-bit weights"] = f1(whole.merge_and_unload(), 10)
+    found["merged into the 4-bit weights"] = f1(qlora.merge_and_unload(), 10)
+    for name, pairs in found.items():
+        print(f"{name:35} {bootstrap(*zip(*pairs))}")
 
 # %% [markdown]
 # Merged into the 16-bit weights, the adapter meets weights that it was not trained with; merged into
@@ -808,11 +676,11 @@ check("04.4", for_t4)
 
 # %% [markdown]
 # The whole recipe, for a model of 1.5 billion weights. It is built everywhere, and trains where
-# there is a CUDA GPU.
+# there is a CUDA GPU. The loop in `t4_trainer` cures a fault that stops many first runs: beside 4-bit
+# weights TRL turns adapters into bfloat16, and torch's loss scaling for float16 refuses those
+# (`"_amp_foreach_non_finite_check_and_unscale_cuda" not implemented for 'BFloat16'`).
 
 # %%
-from transformers import BitsAndBytesConfig
-
 T4_BASE = hardware.DEFAULTS["gpu"].model
 T4_FOUR_BIT = BitsAndBytesConfig(
     load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
@@ -823,14 +691,6 @@ T4_ARGS = ftlab.sft_config(
     fp16=True, gradient_checkpointing=True,
     per_device_train_batch_size=2, gradient_accumulation_steps=8,
 )  # fmt: skip
-step = T4_ARGS.per_device_train_batch_size * T4_ARGS.gradient_accumulation_steps
-print(T4_BASE, T4_FOUR_BIT.bnb_4bit_quant_type, T4_FOUR_BIT.bnb_4bit_compute_dtype)
-print(f"fp16 {T4_ARGS.fp16}, bf16 {T4_ARGS.bf16}, {step} rows a step")
-
-# %% [markdown]
-# The loop near the end of the next cell cures a fault that stops many first runs: beside 4-bit
-# weights TRL turns adapters into bfloat16, and torch's loss scaling for float16 refuses those
-# (`"_amp_foreach_non_finite_check_and_unscale_cuda" not implemented for 'BFloat16'`).
 
 
 # %%
@@ -851,8 +711,8 @@ def t4_trainer(name, rows, args):
 
 
 if PROFILE.device == "cuda":
-    data = Dataset.from_list(request_rows).select_columns(["prompt", "completion"])
-    print(t4_trainer(T4_BASE, data, T4_ARGS).train().metrics)
+    rows = Dataset.from_list(request_rows).select_columns(["prompt", "completion"])
+    print(t4_trainer(T4_BASE, rows, T4_ARGS).train().metrics)
 
 # %% [markdown]
 # Several GPUs: `accelerate launch` starts one process for each. A file says how they share the
@@ -883,19 +743,15 @@ if PROFILE.device == "cuda":
 # method. The tool says what it takes, and what would make it fit.
 
 # %%
-MINE = "runs/04/mine.jsonl"  # your file; until it is there, section 10's rows
+MINE = Path("runs/04/mine.jsonl")  # your file; until it is there, section 10's rows
 MODEL, CARD, METHOD, AT_ONCE = "Llama-3-8B", "T4", "lora", 8
 
-if not Path(MINE).exists():
-    rows_of.write(MINE, request_rows[:40])
-mine = rows_of.read(MINE)
-ids = tokenizer.apply_chat_template([rows_of.conversation(row) for row in mine])
-longest = max(map(len, ids["input_ids"]))
+mine = data.read(MINE) if MINE.exists() else request_rows[:40]
+ids = tokenizer.apply_chat_template([data.conversation(row) for row in mine])
 plan = estimate(
-    SHAPES[MODEL], METHOD, weights=HELD.get(METHOD, "float32"), length=longest,
-    batch_size=AT_ONCE, gpu=CARD, records=len(mine), epochs=3,
+    SHAPES[MODEL], METHOD, weights=HELD.get(METHOD, "float32"), batch_size=AT_ONCE,
+    length=max(map(len, ids["input_ids"])), gpu=CARD, records=len(mine), epochs=3,
 )  # fmt: skip
-print(f"{len(mine)} rows, the longest of {longest} tokens")
 print(plan)
 
 # %% [markdown]
