@@ -9,7 +9,7 @@ never, where it saves nothing. `Calculator` and `Helper` are panels of sliders a
 widgets can be drawn, and elsewhere a text that says the same for the figures they were made with.
 
 >>> cheap = TokenPrice(input=0.1, output=0.4)
->>> bill = break_even(100_000, 1000, 100, 50, base=cheap, tuned=cheap, training=18.0)
+>>> bill = Calculator(100_000, 1000, 100, 50, base=cheap, tuned=cheap, training=18.0).bill()
 >>> round(bill.saved, 2), round(bill.months, 2)
 (9.0, 2.0)
 >>> print(Helper(("program",)))
@@ -19,7 +19,7 @@ No model (do not fine-tune)
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from ftlab.evaluation.costs import TokenPrice, prices
 from ftlab.files import read_data
 
 __all__ = ["CASES", "CHOICES", "QUESTIONS", "Advice", "BreakEven", "Calculator", "Case", "Helper",
-           "break_even", "decide", "monthly"]  # fmt: skip
+           "decide"]  # fmt: skip
 
 WORDS = read_data("lessons/decide.yaml")
 QUESTIONS: dict[str, str] = WORDS["questions"]
@@ -58,46 +58,6 @@ class BreakEven:
     def __str__(self) -> str:
         end = f"pays back after {self.months:,.1f} months" if self.saved > 0 else "it never pays"
         return f"{self.before:,.2f} a month before, {self.after:,.2f} after: {end}"
-
-
-def monthly(
-    calls: float, tokens_in: float, tokens_out: float, price: TokenPrice, upkeep: float = 0.0
-) -> float:
-    """Return what a month costs: its calls, and upkeep such as a machine of one's own.
-
-    Raises:
-        ConfigError: a figure is below zero, or is no number.
-    """
-    given = {"calls": calls, "tokens_in": tokens_in, "tokens_out": tokens_out, "upkeep": upkeep}
-    wrong = [f"{name}={value}" for name, value in given.items() if not 0 <= value < math.inf]
-    if wrong:
-        raise ConfigError(f"Counts and money are zero or more; got {', '.join(wrong)}.")
-    return calls * (tokens_in * price.input + tokens_out * price.output) / 1_000_000 + upkeep
-
-
-def break_even(
-    calls: float, long_prompt: float, short_prompt: float, answer: float, *,
-    base: TokenPrice, tuned: TokenPrice, training: float, upkeep: float = 0.0,
-) -> BreakEven:  # fmt: skip
-    """Compare a base with a long prompt to a tuned model with a short one.
-
-    Args:
-        calls: calls a month.
-        long_prompt: tokens of the prompt that the base needs.
-        short_prompt: tokens of the prompt that the tuned model needs.
-        answer: tokens of an answer, the same for both.
-        base: the base's price of a million tokens.
-        tuned: the tuned model's.
-        training: money that the fine-tune costs once: examples, training, evaluation.
-        upkeep: money a month that only the tuned model costs.
-
-    Raises:
-        ConfigError: a figure is below zero, or is no number.
-    """
-    if not 0 <= training < math.inf:
-        raise ConfigError(f"The training's cost is zero or more, not {training}.")
-    before = monthly(calls, long_prompt, answer, base)
-    return BreakEven(before, monthly(calls, short_prompt, answer, tuned, upkeep), training)
 
 
 @dataclass(frozen=True)
@@ -147,21 +107,16 @@ def decide(answers: Mapping[str, bool]) -> Advice:
         if holds:
             return Advice(choice, (why[reason],))
     facts = [why["facts"]] if "facts" in yes else []
-    grounds = [
-        why[reason]
-        for reason, holds in (
-            ("pattern", "satisfied" not in yes), ("shown", "shown" in yes), ("pays", "pays" in yes)
-        )
-        if holds and "pattern" in yes
-    ]  # fmt: skip
+    found = {"pattern": "satisfied" not in yes, "shown": "shown" in yes, "pays": "pays" in yes}
+    grounds = [why[reason] for reason, holds in found.items() if holds and "pattern" in yes]
+    if not grounds and facts:
+        return Advice("retrieval", (*facts, why["facts alone"]))
     if not grounds:
-        found = (*facts, why["facts alone"]) if facts else (why["no pattern"],)
-        return Advice("retrieval" if facts else "prompt", found)
+        return Advice("prompt", (why["no pattern"],))
     if "examples" not in yes:
         return Advice("retrieval" if facts else "not yet", (*facts, why["no examples"]))
     wide = [] if "narrow" in yes else [why["wide"]]
-    choice = "fine-tune and retrieval" if facts else "fine-tune"
-    return Advice(choice, (*facts, *grounds, *wide))
+    return Advice("fine-tune and retrieval" if facts else "fine-tune", (*facts, *grounds, *wide))
 
 
 @dataclass(frozen=True)
@@ -182,35 +137,52 @@ CASES = tuple(Case(**row) for row in WORDS["cases"])
 """Six requests, each of which ends in another of `CHOICES`."""
 
 
-def _follow(controls: list[Any], page: Any) -> Any:
-    """Return the controls with `page()` below them, drawn anew whenever one is moved."""
+def _follow(controls: dict[str, Any], page: Callable[[dict[str, Any]], str]) -> Any:
+    """Return the controls with a page below them, drawn anew from their values at each move."""
     import ipywidgets
 
-    told = ipywidgets.HTML(page(), layout=controls[0].layout)
-    for control in controls:
-        control.observe(lambda _: setattr(told, "value", page()), names="value")
-    return ipywidgets.VBox([*controls, told])
+    def drawn() -> str:
+        return page({name: control.value for name, control in controls.items()})
+
+    told = ipywidgets.HTML(drawn())
+    for control in controls.values():
+        control.layout = ipywidgets.Layout(width="auto", max_width="50em")
+        control.observe(lambda _: setattr(told, "value", drawn()), names="value")
+    return ipywidgets.VBox([*controls.values(), told])
 
 
 @dataclass(frozen=True, repr=False)
 class Calculator(Panel):
-    """Sliders for the break-even; what it starts with is what a saved notebook shows."""
+    """Sliders for the break-even; what it starts with is what a saved notebook shows.
 
-    calls: int = 100_000
-    long_prompt: int = 1500
-    short_prompt: int = 150
-    answer: int = 60
+    Calls are a month's; the prompts, one of a base and one of a tuned model, and the answer are in
+    tokens; the training is paid once, and the upkeep each month for the tuned model alone.
+    """
+
+    calls: float = 100_000
+    long_prompt: float = 1500
+    short_prompt: float = 150
+    answer: float = 60
     training: float = 200.0
     upkeep: float = 0.0
     base: TokenPrice = field(default_factory=lambda: prices().per_million_tokens["base"])
     tuned: TokenPrice = field(default_factory=lambda: prices().per_million_tokens["tuned"])
 
     def bill(self) -> BreakEven:
-        """Work out the bill for these figures."""
-        return break_even(
-            self.calls, self.long_prompt, self.short_prompt, self.answer, base=self.base,
-            tuned=self.tuned, training=self.training, upkeep=self.upkeep,
-        )  # fmt: skip
+        """Work out the bill for these figures.
+
+        Raises:
+            ConfigError: a figure is below zero, or is no number.
+        """
+        given = {name: getattr(self, name) for name in SLIDERS if name != "times"}
+        if wrong := [f"{n}={value}" for n, value in given.items() if not 0 <= value < math.inf]:
+            raise ConfigError(f"Counts and money are zero or more; got {', '.join(wrong)}.")
+
+        def month(tokens: float, price: TokenPrice) -> float:
+            return self.calls * (tokens * price.input + self.answer * price.output) / 1_000_000
+
+        after = month(self.short_prompt, self.tuned) + self.upkeep
+        return BreakEven(month(self.long_prompt, self.base), after, self.training)
 
     def priced(self, read: float, times: float) -> "Calculator":
         """Return the same calls at other prices, the tokens written in step with those read.
@@ -220,13 +192,10 @@ class Calculator(Panel):
             times: how many times as much a token costs that the tuned model reads.
         """
 
-        def scaled(price: TokenPrice, factor: float) -> TokenPrice:
-            return TokenPrice(input=price.input * factor, output=price.output * factor)
+        def scaled(price: TokenPrice, wanted: float) -> TokenPrice:
+            return TokenPrice(input=wanted, output=price.output * wanted / price.input)
 
-        return replace(
-            self, base=scaled(self.base, read / self.base.input),
-            tuned=scaled(self.tuned, read * times / self.tuned.input),
-        )  # fmt: skip
+        return replace(self, base=scaled(self.base, read), tuned=scaled(self.tuned, read * times))
 
     def __str__(self) -> str:
         return (
@@ -245,38 +214,32 @@ class Calculator(Panel):
         """Return the sliders, with the bill below them."""
         import ipywidgets
 
-        rows: dict[str, tuple[str, float, float, float, float, str]] = {
-            "calls": ("FloatLog", self.calls, 2, 8, 0.1, "calls a month"),
-            "long_prompt": ("Int", self.long_prompt, 0, 8000, 50, "tokens of the long prompt"),
-            "short_prompt": ("Int", self.short_prompt, 0, 8000, 50, "tokens of the short prompt"),
-            "answer": ("Int", self.answer, 0, 2000, 10, "tokens of an answer"),
-            "training": ("Float", self.training, 0, 5000, 5, "the training, once"),
-            "upkeep": ("Float", self.upkeep, 0, 2000, 5, "upkeep a month"),
-        }
-        if self.base.input and self.tuned.input:  # what costs nothing cannot be scaled
-            read, times = self.base.input, self.tuned.input / self.base.input
-            low, high = min(-2, math.log10(read)), max(2, math.log10(read))
-            rows["read"] = ("FloatLog", read, low, high, 0.05, "price of a million tokens read")
-            what = "a tuned token costs, times that"
-            rows["times"] = ("Float", times, min(0.5, times), max(10, times), 0.1, what)
-        wide = ipywidgets.Layout(width="auto", max_width="44em")
-        formats = {"calls": ",.0f", "read": ",.2f", "times": ".1f"}
+        def page(moved: dict[str, float]) -> str:
+            times = moved.pop("times")
+            now = replace(self, **moved | {"calls": round(moved["calls"])})
+            return now.priced(self.base.input, times).page()
+
+        begin = {name: getattr(self, name, 0) for name in SLIDERS}
+        begin["times"] = self.tuned.input / self.base.input
         sliders = {
             name: getattr(ipywidgets, f"{kind}Slider")(
-                value=value, min=low, max=high, step=step, description=what, layout=wide,
-                style={"description_width": "17em"},
-                **({"readout_format": formats[name]} if name in formats else {}),
+                value=begin[name], min=low, max=high, step=step, description=what,
+                readout_format=shown, style={"description_width": "17em"},
             )
-            for name, (kind, value, low, high, step, what) in rows.items()
+            for name, (kind, low, high, step, shown, what) in SLIDERS.items()
         }  # fmt: skip
+        return _follow(sliders, page)
 
-        def page() -> str:
-            moved = {name: slider.value for name, slider in sliders.items()}
-            price = {name: moved.pop(name) for name in ("read", "times") if name in moved}
-            now = replace(self, **(moved | {"calls": round(moved["calls"])}))
-            return (now.priced(**price) if price else now).page()
 
-        return _follow(list(sliders.values()), page)
+SLIDERS = {  # kind, lowest, highest (of a FloatLog, powers of ten), step, how it is shown, meaning
+    "calls": ("FloatLog", 2, 8, 0.1, ",.0f", "calls a month"),
+    "long_prompt": ("Int", 0, 8000, 50, "d", "tokens of the long prompt"),
+    "short_prompt": ("Int", 0, 8000, 50, "d", "tokens of the short prompt"),
+    "answer": ("Int", 0, 2000, 10, "d", "tokens of an answer"),
+    "training": ("Float", 0, 5000, 5, ".2f", "the training, once"),
+    "upkeep": ("Float", 0, 2000, 5, ".2f", "upkeep a month"),
+    "times": ("Float", 0.1, 10, 0.1, ".1f", "a tuned token costs, times that"),
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -307,13 +270,8 @@ class Helper(Panel):
         """Return the ticks, with the recommendation below them."""
         import ipywidgets
 
-        wide = ipywidgets.Layout(width="auto", max_width="60em")
         ticks = {
-            key: ipywidgets.Checkbox(key in self.yes, description=text, indent=False, layout=wide)
+            key: ipywidgets.Checkbox(key in self.yes, description=text, indent=False)
             for key, text in QUESTIONS.items()
         }
-
-        def page() -> str:
-            return Helper(tuple(key for key, tick in ticks.items() if tick.value))._box()
-
-        return _follow(list(ticks.values()), page)
+        return _follow(ticks, lambda ticked: Helper(tuple(k for k in ticked if ticked[k]))._box())
