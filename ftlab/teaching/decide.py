@@ -214,7 +214,7 @@ class Calculator(Panel):
         """Return the sliders, with the bill below them."""
         import ipywidgets
 
-        def page(moved: dict[str, float]) -> str:
+        def page(moved: dict[str, Any]) -> str:
             times = moved.pop("times")
             now = replace(self, **moved | {"calls": round(moved["calls"])})
             return now.priced(self.base.input, times).page()
