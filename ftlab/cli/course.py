@@ -36,21 +36,20 @@ def rehearse(
     """Run lessons beforehand on this machine: their time and errors; keep what they train."""
     from rich.console import Console
 
+    from ftlab.errors import DataError
     from ftlab.teaching import time_lessons
 
-    console, done = Console(), []
-    for path in time_lessons.lessons(notebooks, only or ()):
-        print(path.stem)
-        done.append(time_lessons.rehearse(path, out, kept=kept))
-    console.print(time_lessons.table(done))
-    errors = [cell for cells in done for cell in cells if cell["error"]]
-    for cell in errors:
-        print(f"{cell['lesson']}, cell {cell['cell']} ({cell['heading']}): {cell['error']}")
-    print(
-        f"takes: the cells alone, without reading and talking. The outputs are in {out}. In class:"
-    )
-    print(f"FTLAB_KEPT={(out / 'trained').resolve()}/NN jupyter lab   # loads what was trained")
-    if errors:
+    done = {}
+    for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
+        if not only or path.name[:2] in only:
+            print(path.stem)
+            done[path.name[:2]] = time_lessons.rehearse(path, out, kept=kept)
+    if not done:
+        raise DataError(f"No such lesson in {notebooks}. Name their folder: --notebooks FOLDER.")
+    Console().print(time_lessons.table(done))
+    print(f"These are the cells alone, without talking. The outputs are in {out}. In class:")
+    print(f"FTLAB_KEPT={(out / 'trained').resolve()} jupyter lab   # loads what was trained")
+    if any(cell["error"] for cells in done.values() for cell in cells):
         raise typer.Exit(1)
 
 

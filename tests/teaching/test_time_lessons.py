@@ -6,7 +6,8 @@ import nbformat
 import pytest
 
 from ftlab import cli
-from ftlab.errors import ConfigError, DataError
+from ftlab.cli.course import rehearse
+from ftlab.errors import DataError
 from ftlab.teaching import time_lessons
 
 CELLS = [
@@ -38,7 +39,7 @@ def test_each_cell_is_timed_and_its_error_shown(lesson, tmp_path, monkeypatch, c
         cli.main()
     out = capsys.readouterr().out
     assert exit_info.value.code == 1
-    assert "07, cell 6 (2. What fails): AssertionError: x is not [two]" in out
+    assert "cell 6 (2. What fails): AssertionError: x is not [two]" in out
     assert "s, cell 4, 1. Settings" in out and ": 2. What fails" in out
     ran = nbformat.read(tmp_path / "07_lesson.ipynb", as_version=4)
     assert ran.cells[-1].outputs[0].text == "after it\n"
@@ -47,19 +48,15 @@ def test_each_cell_is_timed_and_its_error_shown(lesson, tmp_path, monkeypatch, c
 
 def test_the_slowest_cells_come_first():
     cells = [
-        {"lesson": "07", "cell": n, "heading": "", "seconds": s, "error": ""}
+        {"cell": n, "heading": "", "seconds": s, "error": ""}
         for n, s in enumerate((1.0, 70.4, 58.6, 0.0), 1)
     ]
-    shown = time_lessons.table([cells])
+    shown = time_lessons.table({"07": cells})
     row = [next(iter(column.cells)) for column in shown.columns]
-    assert row[:2] == ["07", "2:10"] and row[3] == "none"
+    assert row[:2] == ["07", "0:02:10"] and row[3] == "none"
     assert [line.split(",")[0] for line in row[2].splitlines()] == ["70 s", "59 s", "1 s"]
 
 
-def test_lessons_are_found_by_number(lesson, tmp_path):
-    root = lesson.parent
-    assert time_lessons.lessons(root) == time_lessons.lessons(root, ["07"]) == [lesson]
-    with pytest.raises(ConfigError, match="lesson"):
-        time_lessons.lessons(root, ["70"])
-    with pytest.raises(DataError, match="no lessons"):
-        time_lessons.lessons(tmp_path)
+def test_a_lesson_that_is_not_there(lesson):
+    with pytest.raises(DataError, match="No such lesson"):
+        rehearse(["70"], notebooks=lesson.parent)

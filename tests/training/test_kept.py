@@ -90,7 +90,18 @@ def test_every_row_counts(trained, capsys):
     assert "Loaded" not in capsys.readouterr().out
 
 
-def test_rewards_are_told_apart_by_what_they_say():
-    one, other = (lambda texts: [len(text) for text in texts]), (lambda t: [len(x) + 1 for x in t])
-    same = eval("lambda texts: [len(text) for text in texts]")
-    assert kept._said(one) == kept._said(same) != kept._said(other)
+def one(completions, **_):
+    return [len(text) for text in completions]
+
+
+def other(completions, **_):
+    return [len(text) + 1 for text in completions]
+
+
+def test_rewards_are_told_apart_by_what_they_say(trained):
+    trainer, _ = trained()
+    keys = []
+    for reward in (one, other, one):
+        trainer.reward_funcs = [reward]
+        keys.append(kept._key(trainer))
+    assert keys[0] == keys[2] != keys[1]
