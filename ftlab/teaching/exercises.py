@@ -1,10 +1,9 @@
 """Exercises that run the learner's code and answer each usual mistake by name.
 
-The reference solution and the hidden cases stand in the lesson's module
-(`ftlab/teaching/lesson03.py`); the title, the hints and the usual mistakes in `data/exercises/`, a
-file a lesson. A mistake is a wrong function: the solution with other words in it. A learner's
-function is run on the cases; when it behaves as one of the wrong functions does, the answer is that
-mistake's message.
+The reference solutions stand in the lessons' modules (`ftlab/teaching/lesson03.py`); the titles,
+the hints, the hidden cases and the usual mistakes in `data/exercises/`, a file a lesson. A mistake
+is a wrong function: the solution with other words in it. A learner's function is run on the cases;
+when it behaves as one of the wrong functions does, the answer is that mistake's message.
 
 >>> double = Exercise(
 ...     id="99.1",
@@ -25,6 +24,7 @@ import copy
 import importlib
 import inspect
 import io
+import json
 import math
 import pkgutil
 import reprlib
@@ -41,10 +41,10 @@ from ftlab.teaching import progress
 
 @dataclass(frozen=True)
 class Mistake:
-    """A usual mistake: its name, code (or a value) that makes it, and what helps."""
+    """A usual mistake: its name, a function that makes it, and what helps."""
 
     name: str
-    wrong: Any
+    wrong: Callable[..., Any]
     message: str
 
 
@@ -57,9 +57,8 @@ class Exercise:
     title: str
     hints: tuple[str, str]
     """A first hint that points, a second that nearly tells."""
-    solution: Any
-    """The reference: a function of the cases' arguments, or a value when there are no cases."""
-    cases: tuple[tuple[Any, ...], ...] = ()
+    solution: Callable[..., Any]
+    cases: tuple[tuple[Any, ...], ...]
     """The hidden cases: the arguments of each call."""
     mistakes: tuple[Mistake, ...] = ()
     tolerance: float = 1e-6
@@ -70,9 +69,9 @@ class Exercise:
 
 
 def exercise(
-    id: str, *, solution: Any, mistakes: Mapping[str, Any] | None = None, **more: Any
+    id: str, solution: Callable[..., Any], mistakes: Mapping[str, Any] | None = None, **more: Any
 ) -> Exercise:
-    """Return an exercise whose words are those of `data/exercises/`.
+    """Return an exercise whose words, and cases of plain values, are those of `data/exercises/`.
 
     A mistake stands there by its name, in one of two forms:
 
@@ -84,10 +83,9 @@ def exercise(
 
     Args:
         id: the words are found by it.
-        solution: the reference, a function where mistakes are written in one of these forms.
-        mistakes: name -> the code (or a value) that makes a mistake of which the file has the
-            message alone.
-        more: `cases`, `tolerance`, `view`; see `Exercise`.
+        solution: the reference.
+        mistakes: name -> the function that makes a mistake of which the file has only the message.
+        more: `cases` that are not in the file, `tolerance`, `view`; see `Exercise`.
     """
     words = read_data(f"exercises/{id[:2]}.yaml")[id]
     made = tuple(
@@ -96,7 +94,9 @@ def exercise(
         else Mistake(name, _mistaken(solution, **told), told["says"])
         for name, told in words["mistakes"].items()
     )
-    return Exercise(id, words["title"], words["hints"], solution, mistakes=made, **more)
+    cases = json.loads(json.dumps(words.get("cases", ())))  # lists again, not tuples
+    known = {"cases": tuple(map(tuple, cases))} | more
+    return Exercise(id, words["title"], words["hints"], solution, mistakes=made, **known)
 
 
 def _mistaken(
@@ -152,7 +152,7 @@ class Outcome:
 
     passed: bool
     kind: str
-    """right, unwritten, printed, not a function, a function, raised, mistake or wrong."""
+    """right, unwritten, printed, not a function, raised, mistake or wrong."""
     message: str
 
 
@@ -170,7 +170,7 @@ def check(id: str, answer: Any) -> None:
 
     Args:
         id: the exercise, as in "00.1".
-        answer: the learner's function itself (without parentheses), or the value asked for.
+        answer: the learner's function itself (without parentheses).
 
     Raises:
         ConfigError: there is no such exercise.
@@ -216,21 +216,15 @@ def find(id: str) -> Exercise:
 
 def judge(exercise: Exercise, answer: Any) -> Outcome:
     """Judge an answer without showing or remembering anything."""
-    named, cases = exercise.id, exercise.cases
+    named = exercise.id
     if answer is None or answer is ...:
         return _unwritten(exercise)
-    if cases and not callable(answer):
-        text = (
-            f"{named} wants the function itself. Write its name without parentheses; "
-            f"what came in is {_short(answer)}."
-        )
-        return Outcome(False, "not a function", text)
-    if not cases and callable(answer) and not callable(exercise.solution):
-        text = f"{named} wants a value, and got a function. Call it, and hand in what it returns."
-        return Outcome(False, "a function", text)
+    if not callable(answer):
+        text = f"{named} wants the function itself. Write its name without parentheses; "
+        return Outcome(False, "not a function", f"{text}what came in is {_short(answer)}.")
 
     def run(code: Any) -> list[_Call]:
-        return [_call(code, case, exercise.view) for case in cases] or [_Call(code)]
+        return [_call(code, case, exercise.view) for case in exercise.cases]
 
     def as_in(others: list[_Call]) -> list[bool]:
         return [_alike(a, b, exercise.tolerance) for a, b in zip(calls, others, strict=True)]
@@ -241,11 +235,8 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
     if all(call.error is None and (call.value is None or call.value is ...) for call in calls):
         if not any(call.printed for call in calls):
             return _unwritten(exercise)
-        text = (
-            f"{named} is nearly there: the function prints its answer and returns nothing. "
-            "Write `return` where it says `print`."
-        )
-        return Outcome(False, "printed", text)
+        text = f"{named} is nearly there: the function prints its answer and returns nothing. "
+        return Outcome(False, "printed", text + "Write `return` where it says `print`.")
     right = as_in(wanted)
     if all(right):
         return Outcome(True, "right", f"{named} is right: {exercise.title}.")
@@ -253,13 +244,9 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
         if all(as_in(run(mistake.wrong))):
             text = f"{named} is not right yet: {mistake.name}. {mistake.message}"
             return Outcome(False, "mistake", text)
-
-    push = f'Need a push? ftlab.hint("{named}", 1)'
-    if not cases:
-        text = f"{named} is not right yet: {_short(answer)} is not it. {push}"
-        return Outcome(False, "wrong", text)
     first = right.index(False)
-    call, case, want = calls[first], cases[first], _short(wanted[first].value)
+    call, case, want = calls[first], exercise.cases[first], _short(wanted[first].value)
+    push = f'Need a push? ftlab.hint("{named}", 1)'
     asked = f"{getattr(answer, '__name__', 'answer')}({', '.join(map(_short, case))})"
     if call.error is not None:
         stopped = f"{named} stopped at {asked}: {type(call.error).__name__}: {call.error}"

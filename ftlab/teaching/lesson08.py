@@ -178,31 +178,22 @@ _EVENTS = _Service(events=("created", "started", "step 1", "step 2", "done"))
 _STORED = _Service(stored=("f(1)\nf(2)", "Sure!", "f(0)\nf(-1)\nf(3)", "f(1)"))
 
 EXERCISES = (
-    exercise("08.1", solution=calls_in, cases=((_MODULE,), ("self.assertEqual(f(2), 4)",))),
+    exercise("08.1", calls_in, cases=((_MODULE,), ("self.assertEqual(f(2), 4)",))),
     exercise(
         "08.2",
-        solution=_job,
+        _job,
         cases=((_Service(), "smollm2-135m", "file-a", "file-b"), (_Service(), "m", "x", "y")),
         view=_asked,
     ),
     exercise(
         "08.3",
-        solution=all_messages,
+        all_messages,
         cases=((_EVENTS, "ftjob-1"), (_Service(events=("created",)), "ftjob-2")),
     ),
-    exercise(
-        "08.4",
-        solution=_merged,
-        cases=(
-            ({"test_edges": "f(0)"}, {"test_edges": "f(1)", "test_more": "f(2)"}),
-            ({"test_edges": "f(0)", "test_edges_2": "f(9)"}, {"test_edges": "f(1)"}),
-            ({"test_a": "f(3)"}, {"test_b": "f(3)", "test_a": "f(4)"}),
-            ({}, {"test_a": "f(1)"}),
-        ),
-    ),
+    exercise("08.4", _merged),
     exercise(
         "08.5",
-        solution=_label,
+        _label,
         cases=((_STORED, "ft:tests", _several_lines), (_STORED, "ft:tests", str.isalpha)),
         view=lambda labelled: {one.id: one.metadata for one in labelled},
     ),

@@ -122,7 +122,6 @@ def _reward_adapter(targets: list[str], layers: list[int]) -> Any:
 
 _ASK = [{"role": "user", "content": "The bag tore. What now?"}]
 _TEXTS = ["Lift it.", "Take the bag, and help.", "I do not know.", "Help her."]
-_NUMBERS = ((-30.0, -28.0, -33.0, -25.0, 0.1), (-12.5, -40.0, -12.0, -41.0, 0.5))
 _LENGTHS = [
     "Help her up.",
     "Help her up now, please.",
@@ -134,19 +133,17 @@ _LENGTHS = [
 EXERCISES = (
     exercise(
         "09.1",
-        solution=_pair,
-        cases=(
-            (_ASK, _TEXTS, [0, 1, 0, 1]),
-            (_ASK, _TEXTS, [1, 1, 0, 1]),
-            (_ASK, _TEXTS, [1, 1, 1, 1]),
-            (_ASK, _TEXTS, [0, 0, 0, 0]),
+        _pair,
+        cases=tuple(
+            (_ASK, _TEXTS, marks)
+            for marks in ([0, 1, 0, 1], [1, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0])
         ),
     ),
-    exercise("09.2", solution=_dpo_loss, cases=_NUMBERS),
-    exercise("09.3", solution=_careful, cases=((1e-4,), (5e-6,)), view=_what_counts),
+    exercise("09.2", _dpo_loss),
+    exercise("09.3", _careful, view=_what_counts),
     exercise(
         "09.4",
-        solution=_matched,
+        _matched,
         cases=(
             (_LENGTHS, [0.3, 1.5, 2.6, 0.6, 0.1], 3),
             (_LENGTHS, [1.2, 0.9, 0.1, 0.8, 1.0], 2),
@@ -156,8 +153,7 @@ EXERCISES = (
     ),
     exercise(
         "09.5",
-        solution=_reward_adapter,
-        cases=((["q_proj", "v_proj"], [2, 3]), (["up_proj"], [7])),
+        _reward_adapter,
         view=("r", "lora_alpha", "task_type", "modules_to_save", "target_modules",
               "layers_to_transform"),
     ),

@@ -141,27 +141,16 @@ _WEAK = (
 )
 
 EXERCISES = (
-    exercise("10.1", solution=_five_fields, cases=((_ASKED,), (_answers("{", _RIGHT[2]),))),
+    exercise("10.1", _five_fields, cases=((_ASKED,), (_answers("{", _RIGHT[2]),))),
     exercise(
-        "10.2",
-        solution=killed,
-        cases=(([*_answers(_WEAK, _REFERENCES[1])], _SOURCES, _REFERENCES),),
+        "10.2", killed, cases=(([*_answers(_WEAK, _REFERENCES[1])], _SOURCES, _REFERENCES),)
     ),
-    exercise(
-        "10.3",
-        solution=advantages,
-        cases=(
-            ([1, 0, 0, 0], 4),
-            ([1, 0, 0, 0, 0.6, 0.8, 1, 0], 4),
-            ([0.2, 0.8, 0.4, 0.4], 2),
-        ),
-    ),
+    exercise("10.3", advantages),
     exercise(
         "10.4",
-        solution=_config,
-        cases=((32, 8), (24, 4), (40, 8)),
+        _config,
         view=("per_device_train_batch_size", "gradient_accumulation_steps", "num_generations",
               "temperature", "beta"),
     ),
-    exercise("10.5", solution=grounded, cases=((_ASKED, _RECORDS),)),
+    exercise("10.5", grounded, cases=((_ASKED, _RECORDS),)),
 )  # fmt: skip

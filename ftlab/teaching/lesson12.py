@@ -185,16 +185,15 @@ TALK = [*HELLO, {"role": "assistant", "content": "good day"}, *HELLO]
 HELPFUL = {"role": "system", "content": "You are a helpful assistant."}
 
 EXERCISES = (
-    exercise("12.1", solution=_own_pad, cases=((_shipped(),),), view=_what_ends_and_fills),
-    exercise("12.2", solution=_prompt, cases=((with_bos(), HELLO), (with_bos(), TALK))),
+    exercise("12.1", _own_pad, cases=((_shipped(),),), view=_what_ends_and_fills),
+    exercise("12.2", _prompt, cases=((with_bos(), HELLO), (with_bos(), TALK))),
     exercise(
         "12.3",
-        solution=_settings,
-        cases=((1e-3,), (2e-4,)),
+        _settings,
         view=("learning_rate", "max_length", "assistant_only_loss", "packing"),
     ),
     *(
-        exercise(id, solution=treat, cases=((patient(name),), (patient(name, 1),)), view=_state)
+        exercise(id, treat, cases=((patient(name),), (patient(name, 1),)), view=_state)
         for id, name, treat in (
             ("12.4", "A", _treat_a), ("12.5", "B", _treat_b), ("12.6", "C", _treat_c)
         )

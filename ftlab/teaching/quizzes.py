@@ -21,14 +21,13 @@ Not quite: a) 3. One too many.
 """
 
 import html
-import pkgutil
 import string
 from dataclasses import dataclass
 from typing import Any
 
 from ftlab.display import Panel, box, say
 from ftlab.errors import ConfigError, raise_unknown
-from ftlab.files import read_data
+from ftlab.files import data_path, read_data
 from ftlab.teaching import progress
 
 LETTERS = string.ascii_lowercase
@@ -42,14 +41,10 @@ class Option:
     why: str
     right: bool = False
 
-    @property
-    def tone(self) -> str:
-        """The colour of its explanation."""
-        return "right" if self.right else "wrong"
-
-    def reply(self, chosen: str = "") -> str:
-        """Return the explanation, with what was chosen if it does not stand beside it."""
-        return f"{'Right' if self.right else 'Not quite'}{chosen}. {self.why}"
+    def reply(self, chosen: str = "") -> tuple[str, str]:
+        """Return the explanation, with what was chosen if given, and its tone."""
+        text = f"{'Right' if self.right else 'Not quite'}{chosen}. {self.why}"
+        return text, "right" if self.right else "wrong"
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,12 @@ class Question:
     def right(self) -> int:
         """The position of the right option, from 0."""
         return [option.right for option in self.options].index(True)
+
+    @property
+    def lettered(self) -> list[tuple[str, Option]]:
+        """The options, each with what is shown of it."""
+        named = zip(LETTERS, self.options, strict=False)
+        return [(f"{letter}) {option.text}", option) for letter, option in named]
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,25 +80,23 @@ class Quiz(Panel):
             number: the question, from 1.
             letter: the option: "a", "b", …
         """
-        if not (isinstance(number, int) and 1 <= number <= len(self.questions)):
+        if number not in range(1, len(self.questions) + 1):
             wanted = f"a question from 1 to {len(self.questions)}"
             raise ConfigError(f"Quiz {self.lesson} has no question {number!r}; give {wanted}.")
-        options = self.questions[number - 1].options
-        letters = LETTERS[: len(options)]
+        lettered = {one[0][0]: one for one in self.questions[number - 1].lettered}
         picked = str(letter).strip().lower()
-        if len(picked) != 1 or picked not in letters:
-            raise_unknown("option", str(letter), letters)
-        option = options[letters.index(picked)]
+        if picked not in lettered:
+            raise_unknown("option", str(letter), lettered)
+        shown, option = lettered[picked]
         progress.note(f"quiz {self.lesson}.{number}", passed=option.right)
-        say(option.reply(f": {picked}) {option.text}"), tone=option.tone)
+        text, tone = option.reply(f": {shown}")
+        say(text, tone=tone)
 
     def __str__(self) -> str:
         lines = [f"Quiz {self.lesson}", ""]
         for number, question in enumerate(self.questions, 1):
-            lines.append(f"{number}. {question.text}")
-            for letter, option in zip(LETTERS, question.options, strict=False):
-                lines.append(f"   {letter}) {option.text}")
-            lines.append("")
+            options = [f"   {shown}" for shown, _ in question.lettered]
+            lines += [f"{number}. {question.text}", *options, ""]
         lines.append(f'Answer with quiz("{self.lesson}").answer(1, "a"): question 1, option a.')
         return "\n".join(lines)
 
@@ -106,10 +105,9 @@ class Quiz(Panel):
         parts = [f"<h3>Quiz {self.lesson}</h3>"]
         for number, question in enumerate(self.questions, 1):
             rows = "".join(
-                f"<details style='margin:0.2em 1.5em'><summary>{letter}) "
-                f"{html.escape(option.text)}</summary>"
-                f"{box(option.reply(), option.tone)}</details>"
-                for letter, option in zip(LETTERS, question.options, strict=False)
+                f"<details style='margin:0.2em 1.5em'><summary>{html.escape(shown)}</summary>"
+                f"{box(*option.reply())}</details>"
+                for shown, option in question.lettered
             )
             parts.append(f"<p><b>{number}. {html.escape(question.text)}</b></p>{rows}")
         return "".join(parts)
@@ -135,10 +133,7 @@ class Quiz(Panel):
 
 def lessons() -> list[str]:
     """Return the lessons' two digits, sorted."""
-    import ftlab.teaching
-
-    names = [module.name for module in pkgutil.iter_modules(ftlab.teaching.__path__)]
-    return sorted(name.removeprefix("lesson") for name in names if name.startswith("lesson"))
+    return sorted(path.stem for path in data_path("quizzes").glob("*.yaml"))
 
 
 def quiz(lesson: str) -> Quiz:
@@ -165,11 +160,8 @@ def _question_widget(lesson: str, number: int, question: Question) -> Any:
 
     wide = ipywidgets.Layout(width="auto", max_width="60em")
     title = ipywidgets.HTML(f"<b>{number}. {html.escape(question.text)}</b>")
-    lettered = [
-        (f"{letter}) {option.text}", index)
-        for index, (letter, option) in enumerate(zip(LETTERS, question.options, strict=False))
-    ]
-    radio = ipywidgets.RadioButtons(options=lettered, value=None, layout=wide)
+    places = [(shown, index) for index, (shown, _) in enumerate(question.lettered)]
+    radio = ipywidgets.RadioButtons(options=places, value=None, layout=wide)
     button = ipywidgets.Button(description="Check", tooltip=f"Check question {number}")
     reply = ipywidgets.HTML(layout=wide)
 
@@ -179,7 +171,7 @@ def _question_widget(lesson: str, number: int, question: Question) -> Any:
             return
         option = question.options[radio.value]
         progress.note(f"quiz {lesson}.{number}", passed=option.right)
-        reply.value = box(option.reply(), option.tone)
+        reply.value = box(*option.reply())
 
     button.on_click(show)
     return ipywidgets.VBox([title, radio, button, reply])
