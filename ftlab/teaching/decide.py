@@ -81,10 +81,10 @@ def decide(answers: Mapping[str, bool]) -> Advice:
     """Return a recommendation from the answers to the ten questions.
 
     Args:
-        answers: key of `QUESTIONS` -> yes or no; all ten.
+        answers: key of `QUESTIONS` -> yes (True) or no; what is left out is no.
 
     Raises:
-        ConfigError: a question is unknown, left out, or not answered with True or False.
+        ConfigError: there is no such question.
 
     >>> yes = dict.fromkeys(QUESTIONS, True)
     >>> decide(yes).choice, decide(yes | {"program": False, "measured": False}).choice
@@ -93,19 +93,15 @@ def decide(answers: Mapping[str, bool]) -> Advice:
     for key in answers:
         if key not in QUESTIONS:
             raise_unknown("question", str(key), QUESTIONS)
-    if open_ones := [key for key in QUESTIONS if not isinstance(answers.get(key), bool)]:
-        raise ConfigError(
-            f"Answer every question with True or False; these have none: {', '.join(open_ones)}."
-        )
     yes, why = {key for key, answer in answers.items() if answer}, WORDS["reasons"]
-    for choice, reason, holds in (
-        ("no model", "program", "program" in yes),
-        ("not yet", "unmeasured", "measured" not in yes),
-        ("prompt", "unprompted", "prompted" not in yes),
-        ("prompt", "enough", "satisfied" in yes and "pays" not in yes),
-    ):
-        if holds:
-            return Advice(choice, (why[reason],))
+    if "program" in yes:
+        return Advice("no model", (why["program"],))
+    if "measured" not in yes:
+        return Advice("not yet", (why["unmeasured"],))
+    if "prompted" not in yes:
+        return Advice("prompt", (why["unprompted"],))
+    if "satisfied" in yes and "pays" not in yes:
+        return Advice("prompt", (why["enough"],))
     facts = [why["facts"]] if "facts" in yes else []
     found = {"pattern": "satisfied" not in yes, "shown": "shown" in yes, "pays": "pays" in yes}
     grounds = [why[reason] for reason, holds in found.items() if holds and "pattern" in yes]
@@ -250,7 +246,7 @@ class Helper(Panel):
 
     def advice(self) -> Advice:
         """Return the recommendation for what is ticked."""
-        return decide({**dict.fromkeys(QUESTIONS, False), **dict.fromkeys(self.yes, True)})
+        return decide(dict.fromkeys(self.yes, True))
 
     def __str__(self) -> str:
         return str(self.advice())
