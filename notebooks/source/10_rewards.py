@@ -35,6 +35,7 @@ if "google.colab" in sys.modules:
 # has `STEPS` steps, that of section 9 `HACK` steps. `TEST` letters are held out.
 
 # %%
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -327,6 +328,15 @@ letters = Dataset.from_list(
     [{"prompt": data.prompt(row), "record": json.dumps(row)} for row in further]
 )
 
+
+# %%
+def again(model):
+    """The model once more. An adapter freezes its weights, so both share them."""
+    return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
+
+
+base = fresh()
+
 # %% [markdown]
 # Each step prints one line. `kl`, a distance from where the run began, is explained in section 7.
 
@@ -358,9 +368,9 @@ from trl import GRPOTrainer
 def grpo(model, reward, steps, name, answers=ANSWERS):
     """A GRPOTrainer with this lesson's settings."""
     args = ftlab.grpo_config(
-        output_dir=str(OUT / name), max_steps=steps, num_generations=GROUP,
-        per_device_train_batch_size=GROUP, gradient_accumulation_steps=answers // GROUP,
-        max_completion_length=TOKENS, beta=BETA,  # a group at a time halves the memory
+        output_dir=str(OUT / name), max_steps=steps, num_generations=GROUP, beta=BETA,
+        per_device_train_batch_size=GROUP // 2,  # half a group at a time saves memory
+        gradient_accumulation_steps=2 * answers // GROUP, max_completion_length=TOKENS,
         learning_rate=RATE, lr_scheduler_type="constant", temperature=1.0, seed=SEED,
         log_completions=True, num_completions_to_print=0,
     )  # fmt: skip
@@ -380,7 +390,7 @@ def grpo(model, reward, steps, name, answers=ANSWERS):
 import pandas
 
 hardware.reuse_memory()
-trainer = grpo(fresh(), fields, steps=1, name="base", answers=GROUP)
+trainer = grpo(again(base), fields, steps=1, name="base", answers=GROUP)
 seconds = trainer.train().metrics["train_runtime"]
 print(f"{seconds:.0f} seconds")
 
@@ -411,10 +421,9 @@ for text in kept("base", 1).text[:3]:
 # %%
 from trl import SFTTrainer
 
-base = fresh()
 usual = ftlab.learning_rate("lora", base.num_parameters()).high
 trainer = SFTTrainer(
-    base,
+    again(base),
     ftlab.sft_config(
         num_train_epochs=1, per_device_train_batch_size=4, learning_rate=usual
     ),
@@ -428,18 +437,6 @@ trainer.remove_callback(PrinterCallback)
 result = ftlab.faster_on_cpu(trainer).train()
 trainer.save_model(str(OUT / "start"))
 print(f"{result.metrics['train_runtime']:.0f} seconds")
-
-# %% [markdown]
-# Each run below begins at this start, so a function loads it.
-
-# %%
-from peft import PeftModel
-
-
-def start():
-    """The base after fifty records, as one plain model."""
-    return PeftModel.from_pretrained(fresh(), OUT / "start").merge_and_unload()
-
 
 # %% [markdown]
 # Three figures on held-out letters: the fields that are right, the answers that are JSON of the five fields,
@@ -465,8 +462,18 @@ def examined(model):
     return texts, right
 
 
+# %% [markdown]
+# Each run below begins at this start, the base after fifty records, as one plain model. It takes the base's
+# place in memory.
+
 # %%
-tuned = start()
+import gc
+
+from peft import PeftModel
+
+base = trainer = None
+gc.collect()
+tuned = PeftModel.from_pretrained(fresh(), OUT / "start").merge_and_unload()
 before, right_before = examined(tuned)
 for row, text in list(zip(held_out, before))[:3]:
     print(wrap(data.answer(row), "\nrecord: "))
@@ -561,7 +568,7 @@ check("10.4", config)
 # **Predict.** Which of the five columns will show that the model learns?
 
 # %%
-trainer = grpo(tuned, fields, steps=STEPS, name="grpo")
+trainer = grpo(again(tuned), fields, steps=STEPS, name="grpo")
 seconds = trainer.train().metrics["train_runtime"]
 print(f"{seconds:.0f} seconds\n")
 after, right_after = examined(trainer.model)
@@ -665,7 +672,7 @@ print(careful(as_answers(right, honest), [json.dumps(letter)] * 2))
 # It sounds honest, and on these two answers it is right. **Predict.** How will the model earn it?
 
 # %%
-trainer = grpo(start(), careful, steps=HACK, name="careful")
+trainer = grpo(again(tuned), careful, steps=HACK, name="careful")
 seconds = trainer.train().metrics["train_runtime"]
 print(f"{seconds:.0f} seconds\n")
 cheated, _ = examined(trainer.model)
@@ -681,7 +688,7 @@ for reward, text in list(zip(best.careful, best.text))[:6]:
     print(f"{reward:5.1f}  {text[:60]} ... {text[-24:]}")
 
 # %% [markdown]
-# Look at the ends: the object is never closed. What counts as a value that is made up? `null` is no value, and an
+# Look at the ends: most objects are never closed. What counts as a value that is made up? `null` is no value, and an
 # answer that is no JSON has no values either. So **an answer that cannot be read is paid in full**, as is one with
 # null in all fields. The model was not told; it sampled such answers now and then, and they were paid. This is
 # **reward hacking**: the reward rises, and what was meant does not. And once all answers are paid alike, the
