@@ -23,7 +23,7 @@ import openai
 def started(model: str) -> tuple[subprocess.Popen[str], str]:
     """Start the service over an empty folder."""
     command = [sys.executable, "-m", "ftlab.cli", "serve", "--port", "0", "--model", model]
-    command += ["--data", tempfile.mkdtemp()]
+    command += ["--rate", "1000000", "--data", tempfile.mkdtemp()]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

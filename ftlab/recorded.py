@@ -84,7 +84,8 @@ def serve(
     from openai.types import Model
     from openai.types.chat import ChatCompletion
 
-    from ftlab.serving.chat import ChatRequest, complete
+    from ftlab.serving.chat import complete
+    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Engine
     from ftlab.serving.protocol import Refused, handle, json_of, list_of
     from ftlab.serving.server import Running
@@ -106,7 +107,10 @@ def serve(
     async def chat(request: Request, given: ChatRequest) -> Response:
         if given.model not in names:
             raise Refused(404, f"There is no model {given.model!r}; there are {names}.")
-        key = request_hash(given.messages)
+        try:
+            key = request_hash(given.messages)
+        except (KeyError, TypeError, AttributeError):
+            raise Refused(400, "Give messages, each with a role.", param="messages") from None
         found = replies.get(key) if given.model == RECORDED else None
         if found is None:
             if engine is None:
@@ -116,8 +120,8 @@ def serve(
             return await complete(
                 request, given, engine, None, temperature=0.0, most=256, seed=again, name=name
             )
-        if given.stream:
-            raise Refused(400, "A recorded reply is not streamed.")
+        if given.stream or (given.n or 1) > 1:
+            raise Refused(400, "A recorded reply is neither streamed nor one of several.")
         await asyncio.sleep(delay)
         text = found["reply"]
         into = sum(len(str(message.get("content"))) for message in given.messages) // 4

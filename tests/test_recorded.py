@@ -80,8 +80,9 @@ def test_a_cut_off_answer_says_so_and_tokens_are_the_models_own(endpoint, tiny):
 
 def test_a_recorded_reply_is_whole_and_messages_are_wanted(endpoint):
     text = read_recorded(data_path("recorded/teacher.jsonl"))[0]["messages"][-1]["content"]
-    with pytest.raises(openai.BadRequestError, match="not streamed"):
-        ask(endpoint, text, stream=True)
+    for option in ({"stream": True}, {"n": 2}):
+        with pytest.raises(openai.BadRequestError, match="neither streamed"):
+            ask(endpoint, text, **option)
     with pytest.raises(openai.BadRequestError, match="messages"):
         client(endpoint).chat.completions.create(model="tiny", messages=[])
 

@@ -18,12 +18,18 @@ def serve(
         None, envvar="FTLAB_API_KEY", help="One per user; each sees only its own."
     ),
     model: Model = "smollm2-135m",
+    worker: bool = Option(True, help="Start the process that trains; its command is printed."),
+    rate: int = Option(1200, min=1, help="Requests a minute for each key."),
     trace: bool = Option(False, "--trace", help="Store every completion, to be labelled."),
 ) -> None:
     """Serve fine-tuning jobs and chat to the openai client: files, jobs, models, completions."""
+    from ftlab.serving.app import Limits
     from ftlab.serving.server import run
 
-    run(data, host=host, port=port, keys=api_key or (), model=model, trace=trace)
+    run(
+        data, host=host, port=port, keys=api_key or (), model=model, worker=worker,
+        limits=Limits(requests=rate), trace=trace,
+    )  # fmt: skip
 
 
 def generate(
@@ -83,6 +89,7 @@ def export(
     held_out: Path | None = Option(
         None, help="A fifth of the conversations, not to be trained on."
     ),
+    label: str | None = Option(None, help="good, or bad (corrected); else both."),
     model: OfModel = None,
     base_url: ServiceUrl = HERE,
     overwrite: Overwrite = False,
@@ -93,7 +100,7 @@ def export(
     from ftlab.curation.splits import split
     from ftlab.serving import loop
 
-    rows, told = loop.checked(loop.rows_from_traces(_client(base_url), model))
+    rows, told = loop.checked(loop.rows_from_traces(_client(base_url), model, label=label))
     parts = {out: rows}
     if held_out is not None:
         found = split(rows, [0.8, 0.2], by=["group"], label="", seed=seed)
@@ -102,6 +109,31 @@ def export(
         data.write(path, part, overwrite=overwrite)
         print(f"{len(part)} rows in {path}")
     print("\n".join(told))
+
+
+@traces.command("csv")
+def to_csv(
+    out: Path = Argument(..., help="The file, for a spreadsheet."),
+    model: OfModel = None,
+    base_url: ServiceUrl = HERE,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write traces for reviewers to label: good, bad, and what would have been right."""
+    from ftlab.serving.reviews import write_csv
+
+    found = write_csv(_client(base_url), out, model, overwrite=overwrite)
+    print(f"{found} traces in {out}")
+
+
+@traces.command("import")
+def from_csv(
+    files: list[Path] = Argument(..., help="One from each reviewer."),
+    base_url: ServiceUrl = HERE,
+) -> None:
+    """Label traces as most reviewers do; print how far every two of them agree."""
+    from ftlab.serving.reviews import read_csv
+
+    print(read_csv(_client(base_url), files))
 
 
 @traces.command()

@@ -7,27 +7,29 @@ import asyncio
 import hashlib
 import hmac
 import os
-import secrets
 import shutil
 import tempfile
+import threading
+import time
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Form, Query, Request, Response, UploadFile
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from openai.types import FileDeleted, Model, ModelDeleted
 
-from ftlab.curation.doctor import examine
-from ftlab.curation.findings import SHOWN
 from ftlab.errors import ConfigError, DataError
 from ftlab.serving import jobs, traces
-from ftlab.serving.chat import ChatRequest, complete
-from ftlab.serving.protocol import Guard, Refused, handle, json_of, list_of, plain
+from ftlab.serving.chat import complete
+from ftlab.serving.chat_request import ChatRequest
+from ftlab.serving.page import jobs_part, traces_part, whole
+from ftlab.serving.protocol import Guard, Refused, counts, handle, json_of, list_of, plain, too_many
 from ftlab.serving.store import ORGANIZATION, Store, file_of, job_of, model_of
 from ftlab.serving.traces import LIVE
+from ftlab.serving.uploads import examined
 
 MB = 1 << 20
 
@@ -40,6 +42,9 @@ class Limits:
     stored: int = 1024 * MB  # bytes of all its files
     body: int = 4 * MB  # bytes of any other request
     jobs: int = 20  # jobs that wait or run
+    requests: int = 1200  # requests a minute
+    traces: int = 50_000  # stored completions without a label
+    waiting: int = 256  # chat requests of all keys that wait for an answer or get one
 
 
 @dataclass
@@ -62,6 +67,9 @@ class Service:
         self._salt = self.store.fact("salt", os.urandom(16).hex()).encode()
         self._hashes = [self._hash(key) for key in self.keys]
         self.keys = ()  # from here on there are hashes alone
+        self._recent: dict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
+        self.counts: Counter[tuple[str, int]] = Counter()  # answered requests, by route and status
 
     def _hash(self, key: str) -> str:
         return hashlib.sha256(self._salt + key.encode("utf-8", "surrogateescape")).hexdigest()
@@ -77,6 +85,17 @@ class Service:
             return "local"
         given = self._hash(key or "")
         return next(iter([h for h in self._hashes if hmac.compare_digest(given, h)]), None)
+
+    def admit(self, owner: str) -> None:
+        """Count a request against the owner's rate."""
+        with self._lock:
+            now, recent = time.monotonic(), self._recent[owner]
+            while recent and recent[0] < now - 60:
+                recent.popleft()
+            if len(recent) >= self.limits.requests:
+                text = f"Rate limit reached: {self.limits.requests} requests a minute."
+                raise too_many(text, recent[0] + 60 - now)
+            recent.append(now)
 
     def named(self, owner: str, model: str) -> str:
         """Return what `live` stands for, and any other name as it is."""
@@ -116,7 +135,9 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(Guard, service=service)
 
     def owner(request: Request) -> str:
-        return str(request.state.owner)
+        found: str = request.state.owner
+        service.admit(found)
+        return found
 
     Owner = Annotated[str, Depends(owner)]
 
@@ -126,8 +147,11 @@ def make_app(service: Service) -> FastAPI:
 
     @app.post("/v1/files")
     def create_file(
-        owner: Owner, file: UploadFile, purpose: Annotated[Literal["fine-tune"], Form()]
-    ) -> Response:
+        owner: Owner, file: UploadFile, purpose: Annotated[Literal["fine-tune"], Form()],
+        expires: Annotated[str | None, Form(alias="expires_after[anchor]")] = None,
+    ) -> Response:  # fmt: skip
+        if expires is not None:
+            raise Refused(400, "Files do not expire here.", param="expires_after")
         held = store.row("select sum(bytes) as n from files where owner = ?", owner)
         if held is not None and (held["n"] or 0) + (file.size or 0) > limits.stored:
             raise Refused(413, f"Your files would take more than {limits.stored // MB} MB. "
@@ -137,12 +161,15 @@ def make_app(service: Service) -> FastAPI:
         try:
             with os.fdopen(handle, "wb") as stream:
                 shutil.copyfileobj(file.file, stream)
-            if fault := _fault(part):
-                raise Refused(400, fault, param="file", code="invalid_file_format")
+            try:
+                kind = examined(part)
+            except DataError as error:
+                text = str(error).replace(str(part), "The file")
+                raise Refused(400, text, param="file", code="invalid_file_format") from None
             # The name is shown and never a path.
             shown = Path((file.filename or "file.jsonl").replace("\\", "/")).name[:200]
             shown = "".join(c for c in shown if c.isprintable()) or "file.jsonl"
-            return json_of(store.add_file(owner, part, plain(shown), "fine-tune"))
+            return json_of(store.add_file(owner, part, plain(shown), "fine-tune", kind))
         finally:
             part.unlink(missing_ok=True)
 
@@ -218,44 +245,30 @@ def make_app(service: Service) -> FastAPI:
         asked.model = await asyncio.to_thread(service.named, owner, asked.model)
         folder = await asyncio.to_thread(service.folder_of, owner, asked.model)
         wanted = service.trace if asked.store is None else asked.store
-        keep = partial(traces.keep, store, owner, asked) if wanted else None
+        keep = partial(traces.keep, store, owner, asked, limits.traces) if wanted else None
         return await complete(request, asked, service.engine, folder, keep=keep)
 
     # The service itself.
 
     @app.get("/")
-    def page() -> Response:
-        nonce = secrets.token_hex(16)
-        text = files("ftlab.serving").joinpath("page.html").read_text("utf-8")
-        policy = (
-            f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
-            "connect-src 'self'; img-src data:; form-action 'none'; frame-ancestors 'none'; "
-            "base-uri 'none'"
-        )
-        return HTMLResponse(text.replace("NONCE", nonce), headers={
-            "content-security-policy": policy, "cache-control": "no-store",
-            "referrer-policy": "no-referrer",
-        })  # fmt: skip
+    def page(request: Request, owner: Owner) -> Response:
+        return whole(store, owner, service.base, str(request.base_url))
+
+    @app.get("/jobs")
+    def listed_jobs(owner: Owner) -> Response:
+        return jobs_part(store, owner)
+
+    @app.get("/traces")
+    def listed_traces(owner: Owner, model: str = "", label: str = "", text: str = "") -> Response:
+        return traces_part(store, owner, *(plain(value) for value in (model, label, text)))
 
     @app.get("/healthz")
     def healthz() -> Response:
         store.row("select 1")
         return JSONResponse({"status": "ok"})
 
+    @app.get("/metrics")
+    def metrics(owner: Owner) -> Response:
+        return PlainTextResponse(counts(service), media_type="text/plain; version=0.0.4")
+
     return app
-
-
-def _fault(path: Path) -> str:
-    """Return why a file is not fit to be trained on, with the number of each bad line, or ""."""
-    try:
-        found = [one for one in examine(path).findings if one.severity == "error"]
-    except DataError as error:
-        return str(error).replace(str(path), "The file")
-    faults = ["Invalid file format."] * bool(found)
-    for one in found:
-        lines = ", ".join(map(str, one.lines[:SHOWN]))
-        more = f" and {len(one.lines) - SHOWN} more" if len(one.lines) > SHOWN else ""
-        where = f"Line{'s' * (one.count > 1)} {lines}{more}: " if lines else ""
-        detail = f" {one.detail}" if one.detail else ""
-        faults.append(f"{where}{one.what}.{detail} {one.mend}")
-    return "\n".join(faults).replace(str(path), "The file")

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from ftlab.errors import DataError
-from ftlab.evaluation.intervals import Interval, with_edges
+from ftlab.evaluation.intervals import Interval, wilson_interval, with_edges
 
 FEWEST = 10  # texts of each kind
+USUAL = 0.05  # of the training inputs themselves lie beyond the mark
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Drift:
     auc: Interval
     """How often a traced input is found less like the training inputs than one of these; 0.5 is
     chance."""
+    share: Interval
+    """The share of traced inputs that are less like them than 95 % of their own kind."""
+    windows: list[Interval]  # the same share over time, the oldest inputs first
     first: list[int]
     """Places of traced inputs, the least like the training inputs first: for people to look at."""
 
@@ -37,11 +41,17 @@ class Drift:
         return self.auc.low > 0.5
 
     def __str__(self) -> str:
-        return f"{'drift' if self.shown else 'no drift shown'}: AUC {self.auc} (0.5 is chance)."
+        told = "drift" if self.shown else "no drift shown"
+        return (
+            f"{told}: AUC {self.auc} (0.5 is chance). Unlike the training inputs: {self.share}, "
+            f"where {USUAL} is usual; over time {', '.join(map(str, self.windows))}."
+        )
 
 
-def drift(training: Sequence[str], traced: Sequence[str], *, seed: int = 0) -> Drift:
-    """Compare inputs that a model gets with inputs that it was trained on.
+def drift(
+    training: Sequence[str], traced: Sequence[str], *, windows: int = 4, seed: int = 0
+) -> Drift:
+    """Compare inputs that a model gets, the oldest first, with inputs that it was trained on.
 
     The classifier is a logistic regression over TF-IDF of words and pairs of words, and marks only
     texts that it was not taught on (five folds). The interval is Hanley and McNeil's (1982).
@@ -49,6 +59,7 @@ def drift(training: Sequence[str], traced: Sequence[str], *, seed: int = 0) -> D
     Args:
         training: inputs that the model was trained on.
         traced: inputs that it gets.
+        windows: parts of equal size, over time.
         seed: of the folds.
 
     Raises:
@@ -75,9 +86,15 @@ def drift(training: Sequence[str], traced: Sequence[str], *, seed: int = 0) -> D
     except ValueError as error:
         raise DataError(f"The inputs cannot be compared: {error}.") from None
     auc = float(roc_auc_score(kinds, unlike))
-    one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (m - 1) * (one - auc**2) + (n - 1) * (two - auc**2)
+    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (m - 1) * (first - auc**2) + (n - 1) * (second - auc**2)
     half = NormalDist().inv_cdf(0.975) * math.sqrt(max(0.0, spread) / (n * m))
     interval = Interval(auc, max(0.0, auc - half), min(1.0, auc + half))
-    first = np.argsort(-unlike[n:], kind="stable").tolist()
-    return Drift(with_edges(interval, min(n, m)), first)
+    beyond = unlike[n:] > np.quantile(unlike[:n], 1 - USUAL)
+    return Drift(
+        with_edges(interval, min(n, m)),
+        wilson_interval(int(beyond.sum()), m),
+        [wilson_interval(int(part.sum()), len(part))
+         for part in np.array_split(beyond, min(windows, m))],
+        np.argsort(-unlike[n:], kind="stable").tolist(),
+    )  # fmt: skip

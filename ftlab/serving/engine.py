@@ -2,25 +2,23 @@
 
     rows    ada: base, greedy            all in one forward pass, each with its own adapter
             ben: ft:…, temperature 1     (peft's adapter_names), settings and random stream;
-            eve: ft:…                    new requests join while others are being answered
+            eve: ft:…, a JSON schema     new requests join while others are being answered
 
 The loop is that of `ftlab.decoding`. An answer does not depend on what it is batched with.
 """
 
 import contextlib
+import json
 import queue
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ftlab.decoding import CACHED, _Batch, _Row, has_plain_cache
-from ftlab.errors import FtlabError, ModelError
+from ftlab.errors import ConfigError, FtlabError, ModelError
 from ftlab.generation import stops_and_pad
 
 TOGETHER = 32  # rows at once
@@ -29,22 +27,38 @@ BASE = "__base__"  # peft's word for no adapter
 HOOKS = "_enable_peft_forward_hooks"  # of a PeftModel alone: it gives each row its adapter
 
 
+@dataclass(frozen=True)
+class Token:
+    """One token of an answer, with what is known of it."""
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens in its place, with their log-probabilities."""
+
+
 @dataclass
 class Ask:
-    """An answer that is wanted; `tell` gets each token, then None or the error that ended it."""
+    """One answer that is wanted; `tell` gets each token, then None or the error that ended it."""
 
     prompt: list[int]
-    tell: Callable[[int | Exception | None], object]
+    tell: Callable[[Token | Exception | None], None]
     limit: int = 256
     folder: Path | None = None  # of the adapter; None for the model that the engine was given
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    logprobs: int | None = None
+    """How many likely tokens are wanted for each; None for no log-probabilities."""
+    bias: dict[int, float] = field(default_factory=dict)
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    grammar: str | None = None  # what llguidance keeps the answer to
     over: bool = False  # set when nobody wants the rest
 
 
 class Engine:
-    """A thread that answers; `ask` is for any other thread."""
+    """A thread that answers; `ask` and the counts are for any other thread."""
 
     def __init__(
         self, base: str = "", *, model: Any = None, tokenizer: Any = None, most: int = 256
@@ -57,8 +71,10 @@ class Engine:
         self._own = getattr(model, "active_adapter", BASE) if hasattr(model, HOOKS) else BASE
         self._queue: queue.Queue[Ask | None] = queue.Queue()
         self._lock = threading.Lock()
+        self._grammars: Any = None
         self._names: OrderedDict[Path, str] = OrderedDict()
-        self.open = 0  # answers that wait or are being written
+        self._open = 0
+        self.counts = {"answers_total": 0, "tokens_total": 0, "answers_open": 0, "batch_rows": 0}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -71,13 +87,14 @@ class Engine:
                 self._model, self.tokenizer = models.load(self._base)
             return self._model
 
-    def ask(self, one: Ask) -> bool:
-        """Queue an answer; False if there are too many already."""
+    def ask(self, asked: list[Ask]) -> bool:
+        """Queue answers; False if there are too many already."""
         with self._lock:
-            if self.open >= self._most:
+            if self._open + len(asked) > self._most:
                 return False
-            self.open += 1
-        self._queue.put(one)
+            self._open += len(asked)
+        for one in asked:
+            self._queue.put(one)
         return True
 
     def close(self) -> None:
@@ -86,9 +103,10 @@ class Engine:
         self._thread.join(10)
 
     def _run(self) -> None:
-        batch: Rows | None = None
+        batch: Any = None
         while True:
             idle = batch is None or not batch.busy
+            self.counts["answers_open"] = self._open
             arrived: list[Ask] = []
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -98,28 +116,37 @@ class Engine:
                     arrived.append(one)
             try:
                 if batch is None:
-                    model = self.load()
-                    batch = Rows(model, *stops_and_pad(model, self.tokenizer), TOGETHER)
+                    batch = self._batch()
                 for one in arrived:
                     self._admit(batch, one)
                 if batch.busy:
                     for ask, token in batch.advance():
+                        self.counts["tokens_total"] += token is not None
                         self._tell(ask, token)
+                    self.counts["batch_rows"] = len(batch.rows)
             except Exception as error:  # whatever it was, nobody is to wait for ever
                 lost = {id(ask): ask for ask in [*arrived, *(batch.asks.values() if batch else ())]}
                 for ask in lost.values():
                     self._tell(ask, error)
                 batch = None
 
-    def _tell(self, ask: Ask, told: int | Exception | None) -> None:
-        if not isinstance(told, int):
+    def _tell(self, ask: Ask, told: Token | Exception | None) -> None:
+        if not isinstance(told, Token):
             with self._lock:
-                self.open -= 1
+                self._open -= 1
+            self.counts["answers_total"] += 1
         with contextlib.suppress(RuntimeError):  # its event loop is closed
             ask.tell(told)
 
-    def _admit(self, batch: "Rows", ask: Ask) -> None:
-        """Give a request its adapter; what is wrong with that is its error."""
+    def _batch(self) -> Any:
+        from ftlab.serving.rows import Rows
+
+        return Rows(self.load(), *stops_and_pad(self.load(), self.tokenizer), TOGETHER)
+
+    def _admit(self, batch: Any, ask: Ask) -> None:
+        """Give a request its adapter and its grammar; what is wrong with them is its error."""
+        from ftlab.decoding import has_plain_cache
+
         try:
             if not has_plain_cache(self._model, len(ask.prompt) + ask.limit):
                 raise ModelError(
@@ -127,12 +154,13 @@ class Engine:
                     "tokens. Ask for a shorter answer, or serve it with vLLM (docs/scaling.md)."
                 )
             name = self._adapter(batch, ask.folder)
+            matcher = self._matcher(ask.grammar, batch.stops) if ask.grammar else None
         except Exception as error:
             self._tell(ask, error if isinstance(error, FtlabError) else ModelError(str(error)))
             return
-        batch.add(ask, name)
+        batch.add(ask, name, matcher)
 
-    def _adapter(self, batch: "Rows", folder: Path | None) -> str:
+    def _adapter(self, batch: Any, folder: Path | None) -> str:
         """Return the name under which peft knows an adapter; it is loaded if it is not yet."""
         from peft import PeftModel
 
@@ -156,95 +184,33 @@ class Engine:
                 del self._names[old]
         return name
 
+    def _matcher(self, grammar: str, stops: list[int]) -> Any:
+        import llguidance
+        import llguidance.hf
 
-class Rows(_Batch):
-    """The batch of `ftlab.decoding` without an end, and with settings for each row."""
+        if self._grammars is None:
+            size = self.load().get_output_embeddings().weight.shape[0]
+            self._grammars = llguidance.hf.from_tokenizer(
+                self.tokenizer, max(size, len(self.tokenizer)), eos_token=list(dict.fromkeys(stops))
+            )
+        return llguidance.LLMatcher(self._grammars, grammar)
 
-    def __init__(self, model: Any, stops: list[int], pad: int, size: int) -> None:
-        super().__init__(model, [[pad]], pad, size, 0.0, [(0, 0)])
-        self.prompts, self.seeds, self.waiting, self.prefix = {}, {}, [], []  # type: ignore[assignment]
-        self.most, self.stops, self.asks = size, stops, dict[int, Ask]()
-        self.names: dict[int, str] = {}  # the adapter of each request
-        self._next = 0
 
-    @property
-    def busy(self) -> bool:
-        """Whether anything waits or is being answered."""
-        return bool(self.waiting) or not all(row.done for row in self.rows)
+def schema_grammar(schema: Any) -> str:
+    """Return what keeps an answer to a JSON schema.
 
-    def add(self, ask: Ask, adapter: str) -> None:
-        """Let a request join at the next step."""
-        number, self._next = self._next, self._next + 1
-        self.prompts[number], self.seeds[number] = ask.prompt, (ask.seed, 0)  # type: ignore[index]
-        self.asks[number], self.names[number] = ask, adapter
-        self.waiting.insert(0, number)  # they are taken from the end
+    Raises:
+        ConfigError: llguidance does not know a part of it.
+    """
+    import llguidance
 
-    def _make_room(self) -> None:
-        """Say how many rows the memory holds, and put those that waited longest in order."""
-        live = [row.index for row in self.rows if not row.done]
-        oldest = self.waiting[-self.most :]
-        longest = max(len(self.prompts[i]) + self.asks[i].limit for i in [*live, *oldest])
-        self.size = max(1, min(self.most, CACHED // longest))
-        count = max(0, min(self.size - len(live), len(self.waiting)))
-        if count:  # in a forward pass the last is the longest
-            taken = sorted(self.waiting[-count:], key=lambda i: len(self.prompts[i]))
-            self.waiting[-count:] = taken
-
-    @torch.inference_mode()
-    def advance(self) -> list[tuple[Ask, int | None]]:
-        """Add a token to rows; return each with its request, and None behind an answer's last."""
-        told: list[tuple[Ask, int | None]] = []
-        for row in self.rows:
-            row.done = row.done or self.asks[row.index].over
-        for number, ask in list(self.asks.items()):
-            if ask.over:
-                told.append((ask, None))
-                self._forget(number)
-        if not self.busy:
-            return told
-        self._make_room()
-        for row, token in self.step():
-            ask = self.asks[row.index]
-            if token not in self.stops:
-                row.answer.append(token)
-                told.append((ask, token))
-            if token in self.stops or len(row.answer) >= ask.limit:
-                row.done = True
-                told.append((ask, None))
-                self._forget(row.index)
-        return told
-
-    def _forget(self, number: int) -> None:
-        if number in self.waiting:
-            self.waiting.remove(number)
-        held: Any
-        for held in (self.asks, self.names, self.prompts, self.seeds):
-            held.pop(number, None)
-
-    def _forward(
-        self, ids: list[list[int]], own: list[int], cache: Any, rows: list[_Row]
-    ) -> torch.Tensor:
-        if not hasattr(self.model, HOOKS):
-            return super()._forward(ids, own, cache, rows)
-        names = [self.names.get(row.index, BASE) for row in rows]
-        with getattr(self.model, HOOKS)(adapter_names=names):
-            return super()._forward(ids, own, cache, rows)
-
-    def _pick(self, rows: list[_Row], logits: torch.Tensor) -> list[tuple[_Row, int]]:
-        """Choose a token for each row that is not done, from its logits, [rows, vocabulary]."""
-        return [(row, self._choose(row, self.asks[row.index], scores.float()))
-                for row, scores in zip(rows, logits, strict=True) if not row.done]  # fmt: skip
-
-    def _choose(self, row: _Row, ask: Ask, scores: torch.Tensor) -> int:
-        self._penalise(row, scores)
-        if not ask.temperature:
-            return int(scores.argmax())
-        chances = (scores / ask.temperature).softmax(-1).double().cpu()
-        order = torch.arange(len(chances))
-        if ask.top_p < 1:  # the fewest tokens whose chances reach top_p (Holtzman et al. 2020)
-            chances, order = chances.sort(descending=True)
-            chances = chances * (chances.cumsum(-1) - chances < ask.top_p)
-        total = chances.cumsum(-1)
-        draw = torch.tensor([row.random.random()], dtype=torch.float64)
-        place = torch.searchsorted(total, draw * total[-1], right=True)
-        return int(order[place.clamp(max=len(total) - 1)])
+    try:
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(
+            json.dumps(schema), overrides={"whitespace_flexible": False}
+        )
+        fault = llguidance.LLMatcher.validate_grammar(grammar)
+    except Exception as error:
+        fault = str(error)
+    if fault:
+        raise ConfigError(f"This JSON schema cannot be kept to: {fault.splitlines()[0][:300]}")
+    return grammar

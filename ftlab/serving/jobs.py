@@ -16,16 +16,22 @@ from ftlab.serving.traces import where_metadata
 
 
 Auto = Literal["auto"]
+Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Beta = Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)]
 
 
 class Hyperparameters(Closed):
-    """Of a job; what is "auto" follows from the number of rows."""
+    """Of a supervised job."""
 
     batch_size: Annotated[int, Field(strict=True, ge=1, le=256)] | Auto = "auto"
-    learning_rate_multiplier: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | Auto = (
-        "auto"
-    )
+    learning_rate_multiplier: Rate | Auto = "auto"
     n_epochs: Annotated[int, Field(strict=True, ge=1, le=50)] | Auto = "auto"
+
+
+class DpoHyperparameters(Hyperparameters):
+    """Of a job on preferences."""
+
+    beta: Beta | Auto = "auto"
 
 
 class Supervised(Closed):
@@ -34,11 +40,18 @@ class Supervised(Closed):
     hyperparameters: Hyperparameters = Hyperparameters()
 
 
+class Dpo(Closed):
+    """Learn preferences."""
+
+    hyperparameters: DpoHyperparameters = DpoHyperparameters()
+
+
 class Method(Closed):
     """How a job learns."""
 
-    type: Literal["supervised"] = "supervised"
-    supervised: Supervised = Supervised()
+    type: Literal["supervised", "dpo"]
+    supervised: Supervised | None = None
+    dpo: Dpo | None = None
 
 
 class JobRequest(Closed):
@@ -51,6 +64,7 @@ class JobRequest(Closed):
     method: Method | None = None
     suffix: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+    integrations: Annotated[list[Any], Field(max_length=0)] | None = None
     metadata: Metadata = None
 
 
@@ -62,23 +76,31 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
     def create_job(owner: Owner, asked: JobRequest) -> Response:
         asked.model = service.named(owner, asked.model)
         folder = service.folder_of(owner, asked.model)
+        method = asked.method or Method(type="supervised")
+        dpo = method.type == "dpo"
+        if (method.supervised if dpo else method.dpo) is not None:
+            raise Refused(400, f"The method is {method.type}.", param="method")
         files = [asked.training_file, *([asked.validation_file] if asked.validation_file else [])]
         for param, name in zip(("training_file", "validation_file"), files, strict=False):
-            if service.file(owner, name, param)["purpose"] != "fine-tune":
-                raise Refused(400, f"{name} holds results, and no rows.", param=param,
-                              code="invalid_file_format")  # fmt: skip
+            kind = service.file(owner, name, param)["kind"]
+            if kind != ("dpo" if dpo else "sft"):
+                raise Refused(
+                    400, f"{name} holds {'preferences' if kind == 'dpo' else 'no preferences'}, "
+                    f"and the method is {method.type}.", param=param, code="invalid_file_format",
+                )  # fmt: skip
         if len(files) == 2 and store.path_of(files[0]) == store.path_of(files[1]):
             raise Refused(400, "The validation file is the training file.", param="validation_file")
         with store.path_of(files[0]).open("rb") as stream:
             rows = sum(bool(line.strip()) for line in stream)
         if asked.hyperparameters is not None and asked.method is not None:
             raise Refused(400, "Give hyperparameters or method, not both.", param="hyperparameters")
-        given = asked.hyperparameters or (asked.method or Method()).supervised.hyperparameters
+        given = (method.dpo if dpo else method.supervised) or (Dpo() if dpo else Supervised())
+        settings = (asked.hyperparameters or given.hyperparameters).model_dump()
         usual = {
-            "batch_size": max(1, min(8, rows)), "learning_rate_multiplier": 1.0,
+            "batch_size": max(1, min(8, rows)), "learning_rate_multiplier": 1.0, "beta": 0.1,
             "n_epochs": 3 if rows <= 300 else 2 if rows <= 1000 else 1,
         }  # fmt: skip
-        settings = {k: usual[k] if v == "auto" else v for k, v in given.model_dump().items()}
+        settings = {k: usual[k] if v == "auto" else v for k, v in settings.items()}
         name = new_id("ftjob")
         job = FineTuningJob.model_validate({
             "id": name, "object": "fine_tuning.job", "created_at": int(time.time()),
@@ -86,8 +108,8 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
             "seed": int.from_bytes(os.urandom(4), "big") >> 1 if asked.seed is None else asked.seed,
             "training_file": files[0], "validation_file": asked.validation_file,
             "result_files": [], "integrations": [], "metadata": asked.metadata,
-            "hyperparameters": settings,
-            "method": {"type": "supervised", "supervised": {"hyperparameters": settings}},
+            "hyperparameters": {k: v for k, v in settings.items() if k != "beta"},
+            "method": {"type": method.type, method.type: {"hyperparameters": settings}},
         })  # fmt: skip
         plan = {
             "base": service.base, "folder": folder and folder.name,
@@ -136,7 +158,13 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
         return list_of([event_of(row) for row in found], more)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
-    def list_checkpoints(owner: Owner, job_id: str) -> Response:
+    def list_checkpoints(
+        owner: Owner, job_id: str, after: str | None = None, limit: Limit = 10
+    ) -> Response:
         own_job(owner, job_id)
-        sql = "select * from models where job = ? and step is not null order by seq desc"
-        return list_of([checkpoint_of(row) for row in store.rows(sql, job_id)], False)
+        if after is not None:  # a checkpoint's id is not its model's
+            rows = store.rows("select * from models where job = ? and step is not null", job_id)
+            after = next((row["id"] for row in rows if checkpoint_of(row).id == after), "")
+        where = "job = ? and step is not null"
+        found, more = store.page("models", where, (job_id,), after, limit)
+        return list_of([checkpoint_of(row) for row in found], more)

@@ -82,17 +82,20 @@ def label(client: Any, trace: str, **changes: str) -> None:
     client.chat.completions.update(trace, metadata=kept)
 
 
-def rows_from_traces(client: Any, model: str | None = None) -> list[data.Row]:
+def rows_from_traces(
+    client: Any, model: str | None = None, *, label: str | None = None
+) -> list[data.Row]:
     """Return labelled traces as rows: answers called good, and corrected ones; one per question.
 
     Where a question was traced twice, the row is of the newest. Turns of one conversation have the
-    same `group` in their meta, so that `ftlab.curation.splits` keeps them together.
+    same `group` in their meta, so that `ftlab.curation.splits` keeps them together. `label` good or
+    bad takes these alone; a bad answer is a row only if it was corrected.
     """
     rows = {}
     for trace in traces(client, model):
         held, turns = trace["metadata"], trace["messages"]
         mark, better = held.get("label"), held.get("correction")
-        if not (better or mark == "good"):
+        if (label and mark != label) or not (better or mark == "good"):
             continue
         answer = {"role": "assistant", "content": better} if better else trace["answer"]
         first = next((i for i, turn in enumerate(turns) if turn["role"] == "user"), 0)
@@ -148,9 +151,11 @@ def next_round(
         replay: rows that were trained on before, so that they are not forgotten.
         held_out: rows on which both models answer; what of them is in the others is left out there.
         score: the name of a task, or a function of a row and an answer; 1 is the best.
-        suffix, model: part of the new model's name, and the model in service.
+        suffix: part of the new model's name.
+        model: the model in service.
         hyperparameters: of the job; by default the service's own choice.
-        max_tokens, folder: of an answer, and where answers are kept: none is asked for twice.
+        max_tokens: of an answer to a held-out row.
+        folder: where answers are kept, so that none is asked for twice.
         say: called with each line of progress.
 
     Raises:

@@ -107,8 +107,25 @@ def list_of(answers: list[Any], more: bool | None) -> JSONResponse:
     return JSONResponse(body)
 
 
+def counts(service: Any) -> str:
+    """Return counts as Prometheus reads them."""
+    jobs = service.store.rows("select status, count(*) as n from jobs group by status")
+    lines = ["# TYPE ftlab_jobs gauge"]
+    lines += [f'ftlab_jobs{{status="{row["status"]}"}} {row["n"]}' for row in jobs]
+    lines.append("# TYPE ftlab_requests_total counter")
+    lines += [
+        f'ftlab_requests_total{{route="{route}",code="{code}"}} {count}'
+        for (route, code), count in sorted(service.counts.items())
+    ]
+    if service.engine is not None:
+        for name, value in service.engine.counts.items():
+            lines += [f"# TYPE ftlab_{name} {'counter' if name.endswith('_total') else 'gauge'}",
+                      f"ftlab_{name} {value}"]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
 class Guard:
-    """Before any route: whose the request is, how large it may be; behind it: the log.
+    """Before any route: whose the request is, how large it may be; behind it: count and log.
 
     What is logged is method, path, status and time, never a body.
     """
@@ -158,6 +175,8 @@ class Guard:
                 response = JSONResponse({"error": error.body}, error.status, error.headers)
                 await response(scope, receive, answer)
         finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self.service.counts[route, status] += 1
             LOG.info("%s %s %d %.0f ms", scope["method"], plain(scope["path"]).__repr__()[1:-1],
                      status, 1000 * (time.monotonic() - begun))  # fmt: skip
 

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError
-from ftlab.serving.app import Service, make_app
+from ftlab.serving.app import Limits, Service, make_app
 from ftlab.serving.store import Store
 
 
@@ -46,11 +47,16 @@ class Running:
         self._listener.close()
 
 
+def worker_command(data: str | os.PathLike[str]) -> list[str]:
+    """Return the command that trains the jobs of a folder."""
+    return [sys.executable, "-m", "ftlab.serving.worker", "--data", str(Path(data).resolve())]
+
+
 class Worker:
     """The worker's process, started again whenever it ends, until `close()`."""
 
     def __init__(self, data: str | os.PathLike[str]) -> None:
-        self._command = [sys.executable, "-m", "ftlab.serving.worker", str(Path(data).resolve())]
+        self._command = [*worker_command(data), "--child"]
         self._over = threading.Event()
         self.process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, daemon=True)
@@ -78,7 +84,8 @@ class Worker:
 
 def run(
     data: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 8000,
-    keys: Sequence[str] = (), model: str = "smollm2-135m", trace: bool = False,
+    keys: Sequence[str] = (), model: str = "smollm2-135m", worker: bool = True,
+    limits: Limits | None = None, trace: bool = False,
 ) -> None:  # fmt: skip
     """Serve until Ctrl-C.
 
@@ -88,6 +95,8 @@ def run(
         port: the port; 0 takes a free one.
         keys: who may ask; without one, anybody on this machine.
         model: the base that is tuned and asked.
+        worker: start the process that trains; else start it yourself, by the command printed.
+        limits: what a key may do.
         trace: store every completion, whether it is asked or not.
 
     Raises:
@@ -107,7 +116,7 @@ def run(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     store = Store(data)
-    service = Service(store, model, tuple(keys), trace=trace)
+    service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
     models.get(model)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -122,9 +131,10 @@ def run(
 
     service.engine = Engine(model)
     app = make_app(service)
-    worker = Worker(data)
+    own = Worker(data) if worker else None
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    print(f"base_url  {url}/v1\npage      {url}/", flush=True)
+    print(f"base_url  {url}/v1\npage      {url}/")
+    print(f"worker    {shlex.join(worker_command(data))}", flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
     # uvicorn has a handler of its own, and raises the signal again at the end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -132,7 +142,8 @@ def run(
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run([listener])
     finally:
-        worker.close()
+        if own is not None:
+            own.close()
 
 
 def _is_loopback(host: str) -> bool:

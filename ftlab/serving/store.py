@@ -33,17 +33,17 @@ from ftlab.files import sha256
 __all__ = ["OPEN", "ORGANIZATION", "Store", "new_id"]
 
 ORGANIZATION = "ftlab"
-OPEN = ("queued", "running")  # the states of a job that is not over
+OPEN = ("validating_files", "queued", "running")  # the states of a job that is not over
 SCHEMA = """
 pragma journal_mode = wal;
 create table if not exists facts (name text primary key, value text not null);
 create table if not exists files (
     seq integer primary key, id text not null unique, owner text not null, sha256 text not null,
-    filename text not null, bytes integer not null, purpose text not null,
+    filename text not null, bytes integer not null, purpose text not null, kind text,
     created_at integer not null);
 create table if not exists jobs (
     seq integer primary key, id text not null unique, owner text not null, status text not null,
-    body text not null, plan text not null, starts integer not null default 0);
+    body text not null, plan text not null, starts integer not null default 0, launch text);
 create table if not exists events (
     seq integer primary key, id text not null unique, job text not null, body text not null);
 create index if not exists events_of on events (job, seq);
@@ -125,6 +125,11 @@ class Store:
         assert found is not None
         return str(found["value"])
 
+    def forget(self, name: str) -> None:
+        """Keep nothing more under a name."""
+        with self.transaction() as db:
+            db.execute("delete from facts where name = ?", (name,))
+
     def insert(self, db: sqlite3.Connection, table: str, **row: Any) -> None:
         """Add a row, unless one of its id is there."""
         names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
@@ -153,16 +158,19 @@ class Store:
     # Files.
 
     def add_file(
-        self, owner: str, source: Path, filename: str, purpose: str,
+        self, owner: str, source: Path, filename: str, purpose: str, kind: str | None,
         db: sqlite3.Connection | None = None,
     ) -> FileObject:  # fmt: skip
-        """Keep a file of the same file system; `source` is moved, within a transaction if given."""
+        """Keep a file of the same file system; `source` is moved.
+
+        `kind` is sft or dpo, if it is rows to learn; `db` a transaction to be part of.
+        """
         with source.open("rb+") as stream:
             os.fsync(stream.fileno())
         size, name = source.stat().st_size, sha256(source)
         made = new_id("file")
         row = {"id": made, "owner": owner, "sha256": name, "filename": filename, "bytes": size,
-               "purpose": purpose, "created_at": int(time.time())}  # fmt: skip
+               "purpose": purpose, "kind": kind, "created_at": int(time.time())}  # fmt: skip
         with contextlib.nullcontext(db) if db is not None else self.transaction() as held:
             # Within the transaction, so that nobody removes the same file at this moment.
             os.replace(source, self.folder / "files" / name)

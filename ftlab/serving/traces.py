@@ -47,9 +47,13 @@ def _dumped(value: Any) -> str:
     return str(plain(json.dumps(value, ensure_ascii=False)))
 
 
-def keep(store: Store, owner: str, asked: Any, answer: ChatCompletion, messages: Any) -> None:
-    """Store the answer to a request."""
+def keep(
+    store: Store, owner: str, asked: Any, most: int, answer: ChatCompletion, messages: Any
+) -> None:
+    """Store the answer to a request; beyond `most` the oldest without a label go."""
     body: dict[str, Any] = answer.to_dict(mode="json", exclude_unset=False)
+    for choice in body["choices"]:
+        choice["logprobs"] = None  # their tokens would spell what is redacted
     body |= {"tools": asked.tools} if asked.tools else {}
     said = ("choices", "metadata", "tools")  # an id may look like a number of somebody's
     body |= {name: _redacted(body[name]) for name in said if name in body}
@@ -57,6 +61,11 @@ def keep(store: Store, owner: str, asked: Any, answer: ChatCompletion, messages:
            "created_at": answer.created, "messages": _dumped(_redacted(messages))}  # fmt: skip
     with store.transaction() as db:
         store.insert(db, "traces", **row)
+        db.execute(
+            "delete from traces where owner = ? and seq <= (select seq from traces where owner = ? "
+            "order by seq desc limit 1 offset ?) and json_extract(body, '$.metadata.label') is "
+            "null", (owner, owner, most),
+        )  # fmt: skip
 
 
 def where_metadata(request: Request) -> tuple[str, list[str]]:
@@ -69,6 +78,8 @@ def where_metadata(request: Request) -> tuple[str, list[str]]:
                 "where key = ? and value = ?)"
             )
             values += [name[9:-1], value]
+    if request.query_params.get("metadata") == "null":
+        where += " and json_extract(body, '$.metadata') is null"
     return where, values
 
 
@@ -106,12 +117,18 @@ def routes(app: FastAPI, service: Any, Owner: Any) -> None:
         return json_of(trace_of(own(owner, completion_id)))
 
     @app.get(path + "/{completion_id}/messages")
-    def list_messages(owner: Owner, completion_id: str) -> Response:
+    def list_messages(
+        owner: Owner, completion_id: str, after: str | None = None, limit: Limit = 20,
+        order: Literal["asc", "desc"] = "asc",
+    ) -> Response:  # fmt: skip
         told = json.loads(own(owner, completion_id)["messages"])
-        empty = {"content": None, "content_parts": None, "refusal": None}
-        held = [ChatCompletionStoreMessage.construct(**empty | one, id=f"{completion_id}-{number}")
-                for number, one in enumerate(told)]  # fmt: skip
-        return list_of(held, False)
+        held = [ChatCompletionStoreMessage.construct(
+                    **{"content": None, "content_parts": None, "refusal": None} | message,
+                    id=f"{completion_id}-{number}")
+                for number, message in enumerate(told)]  # fmt: skip
+        held = held[:: 1 if order == "asc" else -1]
+        first = next((i for i, one in enumerate(held, 1) if one.id == after), 0)
+        return list_of(held[first : first + limit], len(held) > first + limit)
 
     @app.post(path + "/{completion_id}")
     def update_trace(owner: Owner, completion_id: str, asked: Update) -> Response:

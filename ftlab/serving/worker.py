@@ -1,16 +1,20 @@
 """The process that trains the service's jobs, one after the other.
 
-    python -m ftlab.serving.worker DIR
+    python -m ftlab.serving.worker --data DIR
+    accelerate launch --num_processes 2 -m ftlab.serving.worker --data DIR
 
-`ftlab serve` starts it, again whenever it ends, and it ends with its stdin. It is the one that
-holds DIR/worker.lock, so a job is never run twice. Killed at any moment and started again, it goes
-on with the job that was running, from its newest whole checkpoint.
+It is the one that holds DIR/worker.lock, so a job is never run twice. Killed at any moment and
+started again, it goes on with the job that was running, from its newest whole checkpoint.
 """
 
+import argparse
 import csv
+import ctypes
 import json
 import os
+import select
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -25,7 +29,8 @@ from transformers import TrainerCallback
 from ftlab.errors import FtlabError
 from ftlab.files import read_text
 from ftlab.hardware import profile
-from ftlab.serving.store import Store
+from ftlab.serving.store import Store, job_of
+from ftlab.serving.uploads import preferences
 
 PATIENCE = 10  # starts of a job without a step between them, before it is given up
 POLL = 0.2  # seconds between two looks at the queue, and at whether a job was cancelled
@@ -51,7 +56,8 @@ class Reporter(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Tell of a step's loss."""
-        self._log(state.global_step, logs or {})
+        if state.is_world_process_zero:
+            self._log(state.global_step, logs or {})
 
     def _log(self, step: int, logs: dict[str, float]) -> None:
         first, start = self._begin
@@ -80,7 +86,8 @@ class Reporter(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the checkpoint's adapter as a model that can be asked."""
-        self._save(Path(args.output_dir), state.global_step)
+        if state.is_world_process_zero:
+            self._save(Path(args.output_dir), state.global_step)
 
     def _save(self, checkpoints: Path, step: int) -> None:
         name = f"{self.job.id}-step-{step}"
@@ -115,19 +122,25 @@ def work(store: Store, job: FineTuningJob) -> None:
     plan = json.loads(held["plan"])
     try:
         if not (out / "training.json").exists():  # else it was killed between the last two lines
-            settings: Any = job.hyperparameters
-            rows, held_out = data.read(store.path_of(job.training_file)), job.validation_file
-            eval_rows = data.read(store.path_of(held_out)) if held_out else None
+            assert job.method is not None
+            dpo = job.method.type == "dpo"
+            chosen = job.method.dpo if dpo else job.method.supervised
+            settings: Any = chosen.hyperparameters if chosen else None
+            read = preferences if dpo else data.read
+            rows, held_out = read(store.path_of(job.training_file)), job.validation_file
+            eval_rows = read(store.path_of(held_out)) if held_out else None
             tuned = plan["folder"] and store.folder / "models" / plan["folder"]
             finetune(
-                rows, out, model=tuned or plan["base"],
+                rows, out, model=tuned or plan["base"], objective="dpo" if dpo else "sft",
                 epochs=settings.n_epochs, batch_size=settings.batch_size, seed=job.seed,
                 rate_multiplier=settings.learning_rate_multiplier, eval_rows=eval_rows, resume=True,
                 layers="upper-half" if profile().device == "cpu" else "all",
                 callbacks=[Reporter(store, job, plan["name"])],
                 include_num_input_tokens_seen="non_padding",
+                **({"beta": settings.beta} if dpo else {}),
             )  # fmt: skip
-        _finish(store, job, out, plan["name"])
+        if os.environ.get("RANK", "0") == "0":
+            _finish(store, job, out, plan["name"])
     except FtlabError as error:
         told = {"code": "invalid_training_data", "message": str(error), "param": None}
         store.end_job(job.id, "failed", f"The job failed: {error}", level="error", error=told)
@@ -155,7 +168,7 @@ def _finish(store: Store, job: FineTuningJob, out: Path, name: str) -> None:
             Path(part).unlink()
             return
         results = store.add_file(
-            owner, Path(part), "step_metrics.csv", "fine-tune-results", db
+            owner, Path(part), "step_metrics.csv", "fine-tune-results", None, db
         )  # fmt: skip
         now = int(time.time())
         store.insert(db, "models", id=name, owner=owner, job=job.id, folder=job.id,
@@ -184,13 +197,26 @@ def claim(store: Store) -> FineTuningJob | None:
             return None
         if found["starts"] < PATIENCE:
             store.change_job(db, found["id"], status="running")
-            db.execute("update jobs set starts = starts + 1 where id = ?", (found["id"],))
+            sql = "update jobs set starts = starts + 1, launch = ? where id = ?"
+            db.execute(sql, (_launch(), found["id"]))
             store.tell(db, found["id"], "started", "Fine-tuning job started")
             return store.job(found["id"])
     error = {"code": "server_error", "message": "Out of memory, or killed from outside?"}
     text = f"The worker ended {PATIENCE} times without one more step."
     store.end_job(found["id"], "failed", text, level="error", error=error | {"param": None})
     return None
+
+
+def _launch() -> str:
+    """Return what the processes of one `accelerate launch` have in common."""
+    return f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+
+
+def _joined(store: Store, done: set[str]) -> FineTuningJob | None:
+    """Return the job that the first process of this launch has taken, if it is a new one."""
+    sql = "select * from jobs where status = 'running' and launch = ?"
+    found = store.row(sql, _launch())
+    return job_of(found) if found is not None and found["id"] not in done else None
 
 
 def _tidy(store: Store) -> None:
@@ -204,40 +230,89 @@ def _tidy(store: Store) -> None:
             shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
-def _watch(store: Store, job: FineTuningJob, over: threading.Event) -> None:
-    """Begin this process anew when its job is cancelled: a step may take longer than a user."""
-    while not over.wait(POLL):
-        found = store.row("select status from jobs where id = ?", job.id)
-        if found is None or found["status"] == "cancelled":
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+def _train_apart(store: Store, job: FineTuningJob, child: bool) -> None:
+    """Train in a fork of this process, which has imported all that takes seconds.
+
+    A cancelled job's process is killed, for a step may take longer than two seconds. One that was
+    killed otherwise, as for want of memory, leaves its job to be taken again.
+    """
+    pid = os.fork()
+    if not pid:
+        try:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with its parent
+            work(Store(store.folder), job)  # a connection to SQLite is not for two processes
+        finally:
+            os._exit(0)
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        _pause(child)
+        if _cancelled(store, job):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return _tidy(store)
 
 
-def _end_with_stdin() -> None:
-    sys.stdin.read()
-    os._exit(0)
+def _train_here(store: Store, job: FineTuningJob) -> None:
+    """Train in this process, one of several of `accelerate launch`; end it if that is cancelled."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL):
+            if _cancelled(store, job):
+                os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    work(store, job)
+    over.set()
 
 
-def main() -> None:
+def _cancelled(store: Store, job: FineTuningJob) -> bool:
+    found = store.row("select status from jobs where id = ?", job.id)
+    return found is None or found["status"] == "cancelled"
+
+
+def _pause(child: bool) -> None:
+    """Wait a moment; end when the service's process has ended, and with it what stdin is."""
+    if child and select.select([sys.stdin], [], [], POLL)[0]:
+        os._exit(0)
+    if not child:
+        time.sleep(POLL)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Train jobs until the process is ended."""
     from filelock import FileLock
 
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    parser = argparse.ArgumentParser(description="Train the jobs of ftlab serve.")
+    parser.add_argument("--data", required=True, help="the service's folder")
+    parser.add_argument("--once", action="store_true", help="end when nothing waits any more")
+    parser.add_argument("--child", action="store_true", help="end when stdin does")
+    options = parser.parse_args(arguments)
+    store = Store(options.data)
+    first, over = os.environ.get("RANK", "0") == "0", f"over {_launch()}"
+    if first:
+        store.forget(over)
     if hasattr(os, "nice"):
-        os.nice(max(0, 5 - os.nice(0)))  # chat answers go first
-    from trl import SFTTrainer  # noqa: F401  (takes seconds: before a job waits)
+        os.nice(5)  # chat answers go first
+    from trl import DPOTrainer, SFTTrainer  # noqa: F401  (takes seconds: before a job waits)
 
-    store = Store(sys.argv[1])
-    with FileLock(store.folder / "worker.lock"):
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1 and sys.platform == "linux"
+    lock = FileLock(store.folder / "worker.lock")
+    if first:
+        lock.acquire()
         _tidy(store)
-        while True:
-            job = claim(store)
-            if job is None:
-                time.sleep(POLL)
-                continue
-            over = threading.Event()
-            threading.Thread(target=_watch, args=(store, job, over), daemon=True).start()
-            work(store, job)
-            over.set()
+    done: set[str] = set()
+    while True:
+        job = claim(store) if first else _joined(store, done)
+        if job is None:
+            if options.once and (first or store.row("select 1 from facts where name = ?", over)):
+                store.fact(over, "1")  # the other processes of this launch end too
+                return
+            _pause(options.child)
+        elif alone:
+            _train_apart(store, job, options.child)
+        else:
+            _train_here(store, job)
+            done.add(job.id)
 
 
 if __name__ == "__main__":

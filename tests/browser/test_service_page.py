@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from ftlab import models
-from ftlab.serving.app import Service, make_app
+from ftlab.serving.app import Limits, Service, make_app
 from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
 from ftlab.serving.store import Store
@@ -21,7 +21,8 @@ def served(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("page"))
     model, tokenizer = models.load("ftlab-1m", device="cpu")
     engine = Engine(model=model, tokenizer=tokenizer)
-    running = Running(make_app(Service(store, "ftlab-1m", engine=engine)))
+    service = Service(store, "ftlab-1m", (), Limits(requests=10**6), engine)
+    running = Running(make_app(service))
     with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none") as client:
         file = client.files.create(file=("a", json.dumps(ROW).encode()), purpose="fine-tune")
         job = client.fine_tuning.jobs.create(model="ftlab-1m", training_file=file.id).id
@@ -34,8 +35,7 @@ def test_a_job_is_drawn_as_it_goes_on_and_cancelled_by_keyboard(page, served):
     url, store, job = served
     page.goto(url)
     article = page.locator(f"[data-job={job}]")
-    article.get_by_text("queued").wait_for()
-    assert article.locator("svg").count() == 0
+    assert "queued" in article.text_content() and article.locator("svg").count() == 0
     for step, loss in enumerate((3.0, 2.0, 1.5), 1):  # as the worker tells of them
         told = {"step": step, "total_steps": 9, "eta_seconds": 6, "train_loss": loss}
         with store.transaction() as db:
@@ -65,7 +65,7 @@ def test_two_models_answer_side_by_side_by_keyboard(page, served):
     assert page.complaints == []
 
 
-def test_traces_are_labelled_and_corrected_by_keyboard(page, served):
+def test_traces_are_filtered_labelled_and_corrected_by_keyboard(page, served):
     with openai.OpenAI(base_url=f"{served[0]}/v1", api_key="none") as client:
         ids = [
             client.chat.completions.create(
@@ -75,9 +75,13 @@ def test_traces_are_labelled_and_corrected_by_keyboard(page, served):
             for n in range(3)
         ]  # fmt: skip
         page.goto(served[0])
-        article = page.locator(f"[data-trace={ids[1]}]")
-        assert article.locator("h3").text_content() == "Question <b>1</b>?"
-        article.locator("[data-label=good]").focus()
+        page.locator("input[name=text]").focus()
+        page.keyboard.type("QUESTION <b>1")
+        page.keyboard.press("Enter")
+        page.locator(f"[data-trace={ids[0]}]").wait_for(state="detached")
+        article = page.locator("article[data-trace]")
+        assert article.count() == 1 and article.get_attribute("data-trace") == ids[1]
+        page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         article.locator("[aria-pressed=true]").get_by_text("Good").wait_for()
         for key in ("Tab", "Tab"):
@@ -87,6 +91,8 @@ def test_traces_are_labelled_and_corrected_by_keyboard(page, served):
         article.locator("[aria-pressed=true]").get_by_text("Bad").wait_for()
         kept = client.chat.completions.retrieve(ids[1])
         assert kept.metadata == {"n": "1", "label": "bad", "correction": "One <i>more</i>"}
+        page.locator("#filter select[name=label]").select_option("none")
+        page.get_by_text("No trace.").wait_for()
     assert page.complaints == []
 
 

@@ -49,6 +49,17 @@ def lines(words=WORDS, **more: Any) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+def pairs(words=WORDS) -> bytes:
+    """Return a file of preferences."""
+    rows = [
+        {"input": {"messages": [{"role": "user", "content": f"Say {word}!"}]},
+         "preferred_output": [{"role": "assistant", "content": f"the {word}"}],
+         "non_preferred_output": [{"role": "assistant", "content": "no"}]}
+        for word in words
+    ]  # fmt: skip
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
 def upload(client: openai.OpenAI, content: bytes | None = None) -> str:
     """Upload a training file; return its id."""
     content = lines() if content is None else content
@@ -79,7 +90,7 @@ class Process:
     """`ftlab serve` in a process, started and killed at will over one folder."""
 
     def __init__(self, data: Path, *options: str) -> None:
-        self.data, self.options = data, options
+        self.data, self.options = data, ("--rate", "100000", *options)
         self.start()
 
     def start(self) -> None:
@@ -97,9 +108,10 @@ class Process:
     def client(self, key: str = "none") -> openai.OpenAI:
         return connect(self.url, key)
 
-    def worker(self) -> int:
-        """The process that trains; it may just be started again."""
-        return until(lambda: _children(self.process.pid))[0]
+    def workers(self) -> list[int]:
+        """The process that takes jobs, and the one that trains if there is one."""
+        return [found for parent in _children(self.process.pid)
+                for found in (parent, *_children(parent))]  # fmt: skip
 
     def kill(self) -> None:
         self.process.kill()

@@ -1,6 +1,7 @@
 """Chat completions through the official client: as `generate` answers, alone or together."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -10,13 +11,13 @@ from peft import LoraConfig, get_peft_model
 
 from ftlab import models
 from ftlab.generation import generate
-from ftlab.serving.app import Service, make_app
-from ftlab.serving.chat import ChatRequest, _Answer
-from ftlab.serving.engine import Ask, Engine
+from ftlab.serving.app import Limits, Service, make_app
+from ftlab.serving.chat_request import IDLE, REFUSED
+from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
 from ftlab.serving.store import Store
 
-from .conftest import MODEL, connect, until
+from .conftest import MODEL, connect
 
 QUESTION = [{"role": "user", "content": "Say one."}]
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -50,7 +51,7 @@ def tuned(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def running(tiny, tuned, tmp_path_factory):
+def url(tiny, tuned, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("chat") / "data")
     with store.transaction() as db:
         for number in (1, 2):
@@ -60,16 +61,15 @@ def running(tiny, tuned, tmp_path_factory):
                 "?, 0)", (f"ft:a{number}", f"a{number}"),
             )  # fmt: skip
     engine = Engine(MODEL)
-    running = Running(make_app(Service(store, MODEL, engine=engine)))
-    running.engine = engine
-    yield running
+    running = Running(make_app(Service(store, MODEL, (), Limits(requests=100_000), engine)))
+    yield running.url
     running.close()
     engine.close()
 
 
 @pytest.fixture
-def client(running):
-    return connect(running.url)
+def client(url):
+    return connect(url)
 
 
 def ask(client, messages=QUESTION, **options):
@@ -104,11 +104,12 @@ def test_a_stream_is_the_same_text_in_pieces(client):
 
 
 def test_sampling_follows_from_the_seed(client):
+    options = {"temperature": 1, "top_p": 0.9, "n": 3, "seed": 4}
     one, again, other = (
-        ask(client, temperature=1, top_p=0.9, seed=seed).choices[0].message.content
-        for seed in (4, 4, 9)
+        [c.message.content for c in ask(client, **options | more).choices]
+        for more in ({}, {}, {"seed": 9})
     )
-    assert one == again != other
+    assert one == again != other and len(set(one)) == 3
     narrow = ask(client, temperature=2, top_p=1e-9)
     assert narrow.choices[0].message.content == ask(client).choices[0].message.content
 
@@ -146,6 +147,58 @@ def test_an_answer_ends_before_a_stop_text_and_none_of_it_is_streamed(client):
         assert text == before and chunks[-1].choices[0].finish_reason == "stop"
 
 
+def test_log_probabilities_are_those_of_the_model(client, tiny):
+    import torch
+
+    model, tokenizer = tiny
+    reply = ask(client, logprobs=True, top_logprobs=3).choices[0]
+    logs = reply.logprobs.content
+    assert len(logs) == 12 and "".join(one.token for one in logs) == reply.message.content
+    ids = tokenizer.apply_chat_template(QUESTION, add_generation_prompt=True, return_dict=False)
+    with torch.no_grad():
+        first = model(torch.tensor([ids])).logits[0, -1].float().log_softmax(-1)
+    best = first.topk(3)
+    assert [top.logprob for top in logs[0].top_logprobs] == pytest.approx(
+        best.values.tolist(), abs=1e-3
+    )
+    assert logs[0].token == tokenizer.decode([int(best.indices[0])])
+    _, chunks = text_of(ask(client, logprobs=True, stream=True))
+    streamed = [one for c in chunks if c.choices and c.choices[0].logprobs
+                for one in c.choices[0].logprobs.content]  # fmt: skip
+    assert [one.token for one in streamed] == [one.token for one in logs]
+
+
+def test_biases_and_penalties_change_the_choice(client, tiny):
+    _, tokenizer = tiny
+    dog = tokenizer(" dog", add_special_tokens=False)["input_ids"][0]
+    text = ask(client, logit_bias={str(dog): 100}).choices[0].message.content
+    assert text == tokenizer.decode([dog]) * 12
+    mixed = ask(client, logit_bias={str(dog): 20}, frequency_penalty=2, max_tokens=20)
+    assert mixed.choices[0].message.content != tokenizer.decode([dog]) * 20
+    plain, *others = (
+        ask(client, max_tokens=60, **more).choices[0].message.content
+        for more in ({}, {"presence_penalty": 2}, {"frequency_penalty": 2})
+    )
+    assert plain not in others
+
+
+def test_a_schema_is_kept_to_whatever_the_model_would_say(client):
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"},
+              "kind": {"enum": ["bug", "refund"]}}, "required": ["ok", "kind"],
+              "additionalProperties": False}  # fmt: skip
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
+    for seed in range(4):
+        reply = ask(client, response_format=form, temperature=1.5, seed=seed, max_tokens=60)
+        found = json.loads(reply.choices[0].message.content)
+        assert isinstance(found["ok"], bool) and found["kind"] in ("bug", "refund")
+        assert reply.choices[0].finish_reason == "stop"
+    text, _ = text_of(ask(client, response_format=form, stream=True, max_tokens=60))
+    assert set(json.loads(text)) == {"ok", "kind"}
+    bad = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+    with pytest.raises(openai.BadRequestError, match="schema"):
+        ask(client, response_format=bad)
+
+
 def test_tools_go_through_the_template_that_has_them(client, make_model, tmp_path):
     with pytest.raises(openai.BadRequestError, match="no place for tools"):
         ask(client, tools=[TOOL])
@@ -171,6 +224,10 @@ def test_tools_go_through_the_template_that_has_them(client, make_model, tmp_pat
 
 
 def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
+    from ftlab.serving.chat import _Answer
+    from ftlab.serving.chat_request import ChatRequest
+    from ftlab.serving.engine import Ask, Token
+
     _, tokenizer = tiny
     asked = ChatRequest(model="x", messages=QUESTION, tools=[TOOL])
     for text, calls in [
@@ -179,18 +236,19 @@ def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
         ("<tool_call>{broken}</tool_call>", 0),
         ("No call at all.", 0),
     ]:
-        answer = _Answer(tokenizer, asked, Ask([1], print, 99), "x")
+        answer = _Answer(tokenizer, asked, Ask([1], print, 99))
         for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
-            assert answer.take(token) == ""
-        shown = answer.take(None)
-        (choice,) = answer.whole().choices
-        assert choice.finish_reason == ("tool_calls" if calls else "stop")
-        assert len(choice.message.tool_calls or ()) == calls
+            assert answer.take(Token(token)) == ("", [])
+        shown, _ = answer.take(None)
+        assert len(answer.calls) == calls
+        assert answer.finish == ("tool_calls" if calls else "stop")
+        assert ("tool_calls" in answer.called()) == bool(calls)
         if not calls:
-            assert shown == choice.message.content == text
+            assert shown == text
         elif calls == 1:
-            assert shown == "Wait."
-            assert json.loads(choice.message.tool_calls[0].function.arguments) == {"a": 3}
+            assert shown == "Wait." and json.loads(answer.calls[0]["function"]["arguments"]) == {
+                "a": 3
+            }
 
 
 @pytest.mark.parametrize(
@@ -198,16 +256,24 @@ def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
     [
         ({"model": "ft:other"}, "model"),
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, "messages"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+         "messages.0.content"),
         ({"messages": [{"role": "user", "content": "long " * 3000}]}, "messages"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": 2.5}, "temperature"),
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"9999999": 1}}, "logit_bias"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"tool_choice": "required"}, "tool_choice"),
-        ({"tools": [{"type": "function"}]}, "messages"),
         ({"extra_body": {"best_of": 3}}, "best_of"),
+        *(({"extra_body": {name: {}}}, name) for name in REFUSED),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"verbosity": "low"}, "verbosity"),
+        ({"functions": [TOOL["function"]], "tools": [TOOL]}, "functions"),
+        ({"functions": [TOOL["function"]]}, "tools"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_refused_by_name(client, options, param):
@@ -218,26 +284,50 @@ def test_what_is_not_supported_is_refused_by_name(client, options, param):
         assert caught.value.body["param"].startswith(param)
 
 
-def test_who_hangs_up_is_not_written_for(running, client):
+def test_the_old_form_of_a_call_is_answered_in_the_old_form(tiny):
+    from ftlab.serving.chat import _Answer
+    from ftlab.serving.chat_request import ChatRequest
+    from ftlab.serving.engine import Ask, Token
+
+    asked = ChatRequest(model="x", messages=QUESTION, functions=[TOOL["function"]], tools=[TOOL])
+    answer = _Answer(tiny[1], asked, Ask([1], print, 99))
+    text = '<tool_call>{"name": "add", "arguments": {"a": 3}}</tool_call>'
+    for token in tiny[1](text, add_special_tokens=False)["input_ids"]:
+        answer.take(Token(token))
+    answer.take(None)
+    assert answer.finish == "function_call"
+    assert answer.called() == {"function_call": {"name": "add", "arguments": '{"a": 3}'}}
+
+
+def test_what_only_steers_a_provider_has_no_effect(client):
+    given = {name: True if name.startswith("parallel") else {} if name in (
+        "metadata", "prediction", "prompt_cache_options") else "auto" for name in IDLE}  # fmt: skip
+    assert ask(client, extra_body=given).choices[0].message == ask(client).choices[0].message
+
+
+def test_who_hangs_up_is_not_written_for(url, client):
     body = {"model": MODEL, "messages": QUESTION, "max_tokens": 500, "stream": True,
-            "temperature": 2}  # fmt: skip
-    with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=body) as response:
+            "temperature": 2, "logit_bias": {"2": -100}}  # fmt: skip
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
         next(response.iter_lines())
-    until(lambda: running.engine.open == 0, 10)
+    for _ in range(100):
+        text = httpx.get(f"{url}/metrics").text
+        if "ftlab_answers_open 0" in text and "ftlab_answers_total" in text:
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("it writes on")
     assert ask(client).choices[0].message.content
 
 
 def test_too_many_are_told_to_come_again(tiny, tmp_path):
-    engine = Engine(model=tiny[0], tokenizer=tiny[1], most=1)
+    engine = Engine(model=tiny[0], tokenizer=tiny[1], most=2)
     running = Running(make_app(Service(Store(tmp_path), MODEL, engine=engine)))
     try:
         local = connect(running.url)
-        with ask(local, stream=True, max_tokens=500, temperature=2) as first:
-            next(first)
-            with pytest.raises(openai.RateLimitError):
-                ask(local)
-        until(lambda: engine.open == 0, 10)
-        assert ask(local).choices[0].message.content
+        with pytest.raises(openai.RateLimitError):
+            ask(local, n=3)
+        assert len(ask(local, n=2).choices) == 2
     finally:
         running.close()
         engine.close()

@@ -5,10 +5,10 @@ import openai
 import pytest
 from conformance import PAGE, fields_of, page, rows
 
-from ftlab.serving.chat import ChatRequest
+from ftlab.serving.chat_request import IDLE, REFUSED, ChatRequest
 from ftlab.serving.jobs import JobRequest
 
-from .conftest import MODEL, connect, upload
+from .conftest import MODEL, connect, lines, upload
 
 
 def named(endpoint, state):
@@ -22,11 +22,29 @@ def test_the_page_has_the_table_of_these_types():
     assert page() == PAGE.read_text("utf-8"), "run: python scripts/conformance.py"
 
 
-def test_what_the_table_calls_refused_is_what_the_requests_do_not_know():
+def test_every_field_of_a_request_is_known_here():
     chat = fields_of("chat.completion_create_params.CompletionCreateParamsBase")
-    assert set(chat) - set(ChatRequest.model_fields) == named("chat.completions.create", "refused")
+    assert set(chat) | {"stream"} <= set(ChatRequest.model_fields)
+    assert set(REFUSED) & set(chat) == named("chat.completions.create", "refused")
+    assert set(IDLE) & set(chat) <= named("chat.completions.create", "partial")
     job = fields_of("fine_tuning.job_create_params.JobCreateParams")
-    assert set(job) - set(JobRequest.model_fields) == named("fine_tuning.jobs.create", "refused")
+    assert set(job) == set(JobRequest.model_fields)
+
+
+def test_what_is_refused_of_files_and_jobs_is_refused(routes):
+    asked = connect(routes())
+    (field,) = named("files.create", "refused")
+    with pytest.raises(openai.BadRequestError) as caught:
+        asked.files.create(file=("a", lines()), purpose="fine-tune",
+                           **{field: {"anchor": "created_at", "seconds": 3600}})  # fmt: skip
+    assert caught.value.body["param"] == field
+    (field,) = named("fine_tuning.jobs.create", "refused")
+    with pytest.raises(openai.BadRequestError) as caught:
+        asked.fine_tuning.jobs.create(
+            model=MODEL, training_file=upload(asked),
+            **{field: [{"type": "wandb", "wandb": {"project": "x"}}]},
+        )  # fmt: skip
+    assert caught.value.body["param"] == field
 
 
 def test_what_is_not_there_is_a_404_in_the_protocols_form(routes):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ftlab import models
 from ftlab.serving.app import Limits, Service, make_app
-from ftlab.serving.chat import ChatRequest
+from ftlab.serving.chat_request import ChatRequest
 from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
 from ftlab.serving.store import Store
@@ -37,7 +37,7 @@ PATHS = [
     ("POST", "/v1/fine_tuning/jobs/{}/cancel"), ("GET", "/v1/fine_tuning/jobs/{}/checkpoints"),
     ("GET", "/v1/chat/completions"), ("GET", "/v1/chat/completions/{}/messages"),
     ("POST", "/v1/chat/completions/{}"), ("DELETE", "/v1/chat/completions/{}"),
-    ("POST", "/v1/models/live"), ("POST", "/v1/models/live/rollback"),
+    ("POST", "/v1/models/live"), ("POST", "/v1/models/live/rollback"), ("GET", "/traces"),
     ("POST", "/v1/fine_tuning/jobs/{}/pause"), ("PUT", "/v1/{}"), ("GET", "/{}"),
 ]  # fmt: skip
 
@@ -47,7 +47,7 @@ def asked(tmp_path_factory):
     model, tokenizer = models.load(MODEL, device="cpu")
     engine = Engine(model=model, tokenizer=tokenizer)
     store = Store(tmp_path_factory.mktemp("hostile"))
-    service = Service(store, MODEL, (), Limits(jobs=10**6), engine)
+    service = Service(store, MODEL, (), Limits(requests=10**6, jobs=10**6), engine)
     running = Running(make_app(service))
     with httpx.Client(base_url=running.url, timeout=60) as client:
         yield client

@@ -1,15 +1,15 @@
 """Fine-tuning through the official client, with a worker that really trains."""
 
+import time
 from pathlib import Path
 
 import openai
 import pytest
-from filelock import FileLock
 from openai.types.fine_tuning import FineTuningJob
 
 from ftlab import models
 
-from .conftest import MODEL, WORDS, ended, lines, until, upload
+from .conftest import MODEL, WORDS, ended, lines, pairs, until, upload
 
 
 def test_a_job_from_upload_to_model(served, client):
@@ -48,15 +48,20 @@ def test_a_job_from_upload_to_model(served, client):
     assert hasattr(model, "peft_config")
 
 
-def test_a_tuned_model_is_tuned_again_and_models_are_deleted(served, client):
-    once = {"training_file": upload(client), "seed": 0, "hyperparameters": {"n_epochs": 4}}
-    first = ended(client, client.fine_tuning.jobs.create(model=MODEL, **once).id)
-    job = client.fine_tuning.jobs.create(model=first.fine_tuned_model, **once)
+def test_preferences_are_learned_on_top_of_a_tuned_model_and_models_are_deleted(served, client):
+    first = client.fine_tuning.jobs.create(
+        model=MODEL, training_file=upload(client), hyperparameters={"n_epochs": 1}
+    )
+    first = ended(client, first.id)
+    job = client.fine_tuning.jobs.create(
+        model=first.fine_tuned_model, training_file=upload(client, pairs()),
+        method={"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 1, "beta": 0.2}}},
+    )  # fmt: skip
     job = ended(client, job.id)
     assert job.status == "succeeded", job.error
-    losses = [client.files.content(one.result_files[0]).text.splitlines()[1].split(",")[1]
-              for one in (first, job)]  # fmt: skip
-    assert float(losses[1]) < float(losses[0])  # it goes on where the first ended
+    assert job.method.dpo.hyperparameters.beta == 0.2
+    summary = (served.data / "models" / job.id / "training.json").read_text()
+    assert '"objective": "dpo"' in summary and '"beta": 0.2' in summary
     folder = served.data / "models" / first.id
     assert client.models.delete(first.fine_tuned_model).deleted and not folder.exists()
     with pytest.raises(openai.NotFoundError):
@@ -78,9 +83,10 @@ def test_a_running_job_is_cancelled_within_two_seconds_and_the_next_is_trained(s
     with pytest.raises(openai.ConflictError, match="needs this file"):
         client.files.delete(file)
     until(lambda: len(client.fine_tuning.jobs.list_events(long.id).data) > 6)
+    (_, trains), begun = served.workers(), time.monotonic()
     assert client.fine_tuning.jobs.cancel(long.id).status == "cancelled"
-    with FileLock(served.data / "worker.lock", timeout=2):
-        pass  # nothing trains any more
+    until(lambda: trains not in served.workers(), 2)
+    assert time.monotonic() - begun < 2
     with pytest.raises(openai.BadRequestError, match="already completed"):
         client.fine_tuning.jobs.cancel(long.id)
     assert ended(client, waits.id).status == "succeeded"

@@ -64,12 +64,11 @@ def test_killed_in_every_phase_of_its_life(undisturbed):
     process.kill()  # queued, or just taken; the worker goes with the server
     process.start()
     wait_for_events(process, job, 8)  # between checkpoints
-    os.kill(process.worker(), signal.SIGKILL)
+    os.kill(process.workers()[-1], signal.SIGKILL)
     wait_for_events(process, job, 14)
-    process.kill()
-    process.start()
+    os.kill(process.workers()[0], signal.SIGKILL)  # the one that takes jobs
     wait_for_events(process, job, 27)  # about to be saved
-    os.kill(process.worker(), signal.SIGKILL)
+    os.kill(process.workers()[-1], signal.SIGKILL)
     assert story(process, job) == whole
     assert process.client().fine_tuning.jobs.list(limit=100).data[0].id == job
     assert len(process.client().fine_tuning.jobs.list(limit=100).data) == 2
@@ -82,7 +81,7 @@ def test_killed_at_a_random_moment(undisturbed, seed):
     job = life(process)
     wait_for_events(process, job, moment.randint(3, TOLD - 1))
     time.sleep(moment.random() * 0.3)
-    victim = moment.choice([process.process.pid, process.worker()])
+    victim = moment.choice([process.process.pid, *process.workers()])
     os.kill(victim, signal.SIGKILL)
     if victim == process.process.pid:
         process.kill()

@@ -12,7 +12,7 @@ from ftlab.serving.app import Limits, Service
 from ftlab.serving.server import run
 from ftlab.serving.store import Store
 
-from .conftest import MODEL, connect, lines, upload
+from .conftest import MODEL, connect, lines, pairs, upload
 
 KEYS = ("key-of-ada-0123456789", "key-of-ben-0123456789")
 
@@ -32,6 +32,8 @@ def refusal(call, *arguments, **options):
         (lines() + b'{"messages": [{"role": "human being", "content": "Hi"}]}\n', "Line 13"),
         (b"", "no record"),
         ("é".encode("utf-16"), "UTF-16"),
+        (pairs() + b'{"input": 3}\n', "Line 13: an object with input"),
+        (pairs(["fox"]).replace(b'"no"', b'"the fox"'), "Line 1: both answers"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_with_the_number_of_the_line(routes, content, told):
@@ -75,7 +77,8 @@ def test_files_come_back_as_they_were_and_names_are_no_paths(routes, tmp_path):
         ({"hyperparameters": {"n_epochs": True}}, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"batch_size": "many"}}, "hyperparameters.batch_size"),
         ({"method": {"type": "reinforcement"}}, "method.type"),
-        ({"method": {"type": "dpo", "dpo": {}}}, "method"),
+        ({"method": {"type": "dpo"}}, "training_file"),
+        ({"method": {"type": "supervised", "dpo": {}}}, "method"),
         ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
         ({"metadata": {"x": "y" * 513}}, "metadata"),
         ({"extra_body": {"hyper": 1}}, "hyper"),
@@ -159,7 +162,7 @@ def test_one_key_finds_nothing_of_another(routes, tmp_path):
 def test_no_key_and_a_wrong_one_are_turned_away_and_keys_are_kept_as_hashes(routes, tmp_path):
     url = routes(KEYS)
     for key in ("wrong-key-0123456789", KEYS[0][:-1], KEYS[0] + "x", "é"):
-        for path in ("/v1/files", "/v1/models", "/openapi.json", "/", "/nowhere"):
+        for path in ("/v1/files", "/v1/models", "/metrics", "/openapi.json", "/", "/nowhere"):
             head = {"authorization": f"Bearer {key}".encode()}
             assert httpx.get(url + path, headers=head).status_code == 401, path
     assert httpx.get(f"{url}/v1/models").json()["error"]["code"] == "invalid_api_key"
@@ -187,8 +190,8 @@ def test_pages_of_other_sites_are_kept_out(routes):
     assert httpx.get(f"{url}/v1/files", headers={"host": f"localhost:{port}"}).status_code == 200
 
 
-def test_sizes_and_jobs_are_limited(routes):
-    url = routes(KEYS, Limits(upload=4000, body=2000, stored=2500, jobs=1))
+def test_sizes_and_rates_are_limited(routes):
+    url = routes(KEYS, Limits(upload=4000, body=2000, stored=2500, jobs=1, requests=12))
     ada, ben = (connect(url, key) for key in KEYS)
     many = lines() * 4
     assert refusal(ada.files.create, file=("a", many), purpose="fine-tune").status_code == 413
@@ -200,7 +203,15 @@ def test_sizes_and_jobs_are_limited(routes):
     ada.fine_tuning.jobs.create(model=MODEL, training_file=file)
     error = refusal(ada.fine_tuning.jobs.create, model=MODEL, training_file=file)
     assert error.status_code == 429 and error.response.headers["retry-after"] == "30"
-    ben.fine_tuning.jobs.create(model=MODEL, training_file=upload(ben))  # the limits are a key's
+    for _ in range(20):
+        try:
+            ada.models.list()
+        except openai.RateLimitError as limited:
+            assert int(limited.response.headers["retry-after"]) <= 60
+            break
+    else:
+        raise AssertionError("no rate is limited")
+    ben.models.list()  # the other key's is its own
 
 
 def test_a_body_in_pieces_without_a_length_is_limited_too(routes):
@@ -214,3 +225,14 @@ def test_a_body_in_pieces_without_a_length_is_limited_too(routes):
             link.sendall(b"64\r\n" + b"x" * 100 + b"\r\n")
         link.sendall(b"0\r\n\r\n")
         assert link.recv(1000).split(b" ")[1] in (b"400", b"413")
+
+
+def test_counts_are_what_prometheus_reads(routes):
+    url = routes()
+    asked = connect(url)
+    asked.fine_tuning.jobs.create(model=MODEL, training_file=upload(asked))
+    text = httpx.get(f"{url}/metrics").text
+    assert 'ftlab_jobs{status="queued"} 1' in text
+    assert 'ftlab_requests_total{route="/v1/files",code="200"} 1' in text
+    for line in text.splitlines():
+        assert line.startswith("# TYPE ") or re.fullmatch(r"\w+(\{.*\})? [\d.]+", line)

@@ -1,9 +1,11 @@
 """Stored completions by the official client, labels, and the next round."""
 
+import csv
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import openai
 import pytest
 from typer.testing import CliRunner
@@ -12,8 +14,10 @@ from ftlab import data, models
 from ftlab.cli import app
 from ftlab.errors import DataError, ModelError
 from ftlab.serving import loop
+from ftlab.serving.app import Limits
 from ftlab.serving.drift import drift
 from ftlab.serving.engine import Engine
+from ftlab.serving.reviews import COLUMNS, read_csv, write_csv
 
 from .conftest import MODEL, WORDS, Process, connect, lines, until
 from .test_routes import KEYS, refusal
@@ -41,10 +45,11 @@ def test_a_stored_completion_is_listed_labelled_and_deleted(routes, engine):
     kept = client.chat.completions
     first = ask(client, metadata={"class": "monday"})
     assert first.metadata == {"class": "monday"}
-    stream = list(ask(client, "Say two.", stream=True))
+    stream = list(ask(client, "Say two.", stream=True, n=2))
     ask(client, store=False), ask(client, store=None)
     found = list(kept.list(limit=1))
     assert [one.id for one in found] == [first.id, stream[0].id] and found[0] == first
+    assert len(found[1].choices) == 2
     assert list(kept.list(metadata={"class": "monday"})) == [first]
     assert len(list(kept.list(model="live"))) == 2 and list(kept.list(model="other")) == []
     assert kept.list(order="desc").data[0].id == stream[0].id
@@ -69,7 +74,8 @@ def test_no_secret_and_no_address_is_stored(routes, engine, tmp_path):
             "function": {"name": "mail", "arguments": json.dumps({"to": MAIL})}}  # fmt: skip
     turns = [{"role": "user", "content": parts}, {"role": "assistant", "tool_calls": [call]},
              {"role": "tool", "tool_call_id": "a", "content": "+44 7911 123456"}]  # fmt: skip
-    stored = ask(client, messages=turns, metadata={"from": MAIL})
+    stored = ask(client, messages=turns, logprobs=True, metadata={"from": MAIL})
+    assert stored.choices[0].logprobs  # the answer has what was asked for
     loop.label(client, stored.id, correction=f"Write to {MAIL}")
     (trace,) = loop.traces(client)
     assert trace["messages"][0]["content"] == "My key is [OpenAI or Anthropic key]"
@@ -82,11 +88,13 @@ def test_no_secret_and_no_address_is_stored(routes, engine, tmp_path):
     assert not any(hint in held for hint in (KEY[9:30].encode(), b"ann.lee", b"7911"))
 
 
-def test_with_trace_all_is_stored_that_is_not_refused(routes, engine):
-    client = connect(routes(engine=engine, trace=True))
-    ids = [ask(client, text, store=None).id for text in ("one", "two")]
-    ask(client, "three", store=False)
-    assert [trace["id"] for trace in loop.traces(client)] == ids
+def test_with_trace_all_is_stored_and_the_oldest_without_a_label_go(routes, engine):
+    client = connect(routes(engine=engine, trace=True, limits=Limits(traces=2)))
+    first = ask(client, "one", store=None)
+    loop.label(client, first.id, label="good")
+    ids = [ask(client, text, store=None).id for text in ("two", "three", "four")]
+    ask(client, "five", store=False)
+    assert [trace["id"] for trace in loop.traces(client)] == [first.id, *ids[1:]]
 
 
 def test_rows_are_of_good_and_corrected_answers_once_a_question(routes, engine):
@@ -111,6 +119,35 @@ def test_rows_are_of_good_and_corrected_answers_once_a_question(routes, engine):
     assert [data.answer(row) for row in kept] == ["Of what?", "Paris."] and len(told) == 1
 
 
+def test_several_reviewers_label_by_csv_and_their_agreement_is_told(routes, engine, tmp_path):
+    client = connect(routes(engine=engine))
+    ids = [ask(client, text).id for text in ("=HYPERLINK(1)", "two, three", "four", "five")]
+    path = tmp_path / "out.csv"
+    assert write_csv(client, path) == 4
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == COLUMNS and [row["id"] for row in rows] == ids
+    assert [row["user"] for row in rows][:2] == ["'=HYPERLINK(1)", "two, three"]
+    said = {"ann": ["good", "bad", "good", ""], "ben": ["good", "", "bad", ""],
+            "eve": ["Good", "bad", "", ""]}  # fmt: skip
+    for name, marks in said.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="", encoding="utf-8-sig") as stream:
+            table = csv.DictWriter(stream, COLUMNS)
+            table.writeheader()
+            for row, mark in zip(rows, marks, strict=True):
+                better = "'=2" if (name, row["id"]) == ("ben", ids[1]) else ""
+                table.writerow(row | {"label": mark, "correction": better})
+    found = read_csv(client, [tmp_path / f"{name}.csv" for name in said])
+    assert (found.labelled, found.disputed) == (ids[:2], [ids[2]])
+    assert str(found).count("kappa") == 3 and found.agreement["ann", "eve"].value == 1
+    second = client.chat.completions.retrieve(ids[1]).metadata
+    assert second == {"label": "bad", "correction": "=2", "reviewer": "ann, ben, eve"}
+    assert client.chat.completions.retrieve(ids[2]).metadata is None
+    (tmp_path / "bad.csv").write_text(f"id,label\n{ids[3]},perhaps\n")
+    with pytest.raises(DataError, match="line 2: label 'perhaps'"):
+        read_csv(client, [tmp_path / "bad.csv"])
+
+
 def test_drift_is_found_where_it_is_and_not_where_it_is_not():
     shops = [f"Where is my {thing} number {i}?" for i in range(30) for thing in ("cup", "hat")]
     shuffled = random.Random(0).sample(shops, len(shops))
@@ -119,6 +156,7 @@ def test_drift_is_found_where_it_is_and_not_where_it_is_not():
     new = [f"Please delete account {i} and all that you know of me" for i in range(10)]
     found = drift(known, [*same[:20], *new])
     assert found.shown and min(found.first[:8]) >= 20
+    assert found.windows[-1].value > found.windows[0].value + 0.5
     assert str(found).startswith("drift: AUC")
     with pytest.raises(DataError, match="10 of each"):
         drift(known, new[:9])
@@ -177,6 +215,8 @@ def test_a_better_model_is_promoted_and_rolled_back_and_a_worse_one_refused(tmp_
         for word in WORDS[:10]:
             trace = ask(client, f"Say {word} now!", model="live")
             loop.label(client, trace.id, label="bad", correction=f"the {word}")
+        page = httpx.get(process.url.removesuffix("/v1")).text
+        assert "· live" in page and "AUC" in page
         run(process, "traces", "export", "--out", tmp_path / "rows.jsonl",
             "--held-out", tmp_path / "held.jsonl")  # fmt: skip
         parts = [data.read(tmp_path / name) for name in ("rows.jsonl", "held.jsonl")]
