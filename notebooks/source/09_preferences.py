@@ -519,6 +519,9 @@ SHOWN = ["right", "sampled", "words", "margin", "accuracy", "chosen",
          "left out: margin", "left out: accuracy"]  # fmt: skip
 print(f"seeds: {len(SEEDS)}; pairs of each: {means.pairs['dpo']:.0f}")
 print(means[SHOWN][~means.index.str.startswith("long")].T.to_string(na_rep="-"))
+print("\nright, seed by seed")
+by_seed = grid.pivot(index="seed", columns="arm", values="right")
+print(by_seed[["start", "dpo", "sft"]].to_string())
 
 # %% [markdown]
 # And the differences from the start, problem by problem over all seeds. The file holds the mark of each
@@ -548,8 +551,9 @@ for column in ("right", "sampled"):
 plots_evaluation.gaps(rows, title="Better than the start?", xlabel="minus start, share")
 
 # %% [markdown]
-# Read three things. **Is DPO better than the start?** **Is it better than SFT on the same winners?** And how far
-# do `margin` and `left out: margin` of the table lie apart?
+# Read four things. **Is DPO better than the start?** **Is it better than SFT on the same winners?** How far
+# do `margin` and `left out: margin` of the table lie apart? And seed by seed: does it matter how good the start
+# already was? The seeds draw other examples for the first SFT, and these few decide a lot.
 #
 # Where DPO brings little here, there are reasons, and none of them is the library:
 #
