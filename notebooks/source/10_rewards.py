@@ -705,12 +705,13 @@ line = hacked.sort_values("kl").iloc[-1]
 print(f"\nthe KL term at its largest, in step {line.step}: {BETA * line.kl:.3f}")
 
 COUNTS = ["score", "of", "valid", "n", "made_up"]
-counts = {"start": origin[COUNTS].mean(), "careful": last("careful")[COUNTS].mean()}
-print(pandas.DataFrame(counts).T.round(1).to_string())
+for arm, lines in {"start": origin, "careful": last("careful")}.items():
+    print(f"\n{arm}\n{lines[COUNTS].astype(int).to_string()}")
 
 # %% [markdown]
-# `score` counts right fields of `of`, `valid` the answers in form of `n`. By the reward this run is perfect.
-# Log *several* figures in such a run, and pay for one of them at most.
+# `score` counts right fields of `of`, `valid` the answers in form of `n`; each line is a seed. By the reward a run
+# with no valid answer is perfect. Whether a cheat is found at all is chance: it has to be sampled before it can be
+# paid. Log *several* figures in such a run, and pay for one of them at most.
 #
 # And the **KL term**? It is the one thing that pulls back, since the start finds these answers unlikely. At
 # this weight it is small beside a reward of a fifth for each value. A larger `beta` slows a cheat down, and
@@ -760,15 +761,24 @@ for name, reward in {"careful": careful, "grounded": lesson10.grounded}.items():
 # %% [markdown]
 # `grounded` still pays in full for one that fills every field with the same word of the letter. A check that does
 # not know the answer is a **proxy**: it measures something near what is meant. Did the mended reward help? From
-# the grid, same start, same steps.
+# the grid, same starts, same steps; and the first answers of the seed with the fewest valid ones.
 
 # %%
-counts["grounded"] = last("grounded")[COUNTS].mean()
-print(pandas.DataFrame(counts).T.round(1).to_string())
+mended = last("grounded")
+print(mended[COUNTS].astype(int).to_string())
 gap = paired_bootstrap(*items(origin), *items(last("grounded")))
 print("fields right, grounded minus start:", gap)
 gap = paired_bootstrap(*items(last("careful")), *items(last("grounded")))
 print("fields right, grounded minus careful:", gap)
+lines = data_path("grids/rewards.answers.jsonl").read_text("utf-8").splitlines()
+said = {tuple(line["run"]): line["said"] for line in map(json.loads, lines)}
+worst = int(mended.valid.idxmin())
+print(f"\nseed {worst}", *said["grounded", worst, 10][:3], sep="\n")
+
+# %% [markdown]
+# Count the fields. A made-up value costs a fifth, and a missing one costs nothing: so where one field is often wrong,
+# it pays to leave it out. No answer of our list of cheats did that; a model found it. **A mended reward is a new
+# reward**, and it too is judged by reading what it brings. This one should ask for all five fields.
 
 # %% [markdown]
 # ## 10. Your turn
