@@ -77,13 +77,15 @@ def server(monkeypatch):
         yield server
 
 
-def test_a_model_behind_an_endpoint_is_compared_with_one_on_this_machine(folder, short, tmp_path):
+def test_a_model_behind_an_endpoint_is_compared_with_one_on_this_machine(
+    folder, short, tmp_path, monkeypatch
+):
     with recorded.serve(*models.load(folder), name="the-same", files=()) as here:
         who = lineup(folder, [f"served={here.url}#the-same"], instructions="Sort.")
         verdict = contest(TASK, ROWS, who, max_new_tokens=3, folder=tmp_path)
-        assert here.counts == {"the-same": 8}
+        monkeypatch.setattr("ftlab.endpoint.Teacher.ask", None)  # nothing is asked twice
         again = contest(TASK, ROWS, who, max_new_tokens=3, folder=tmp_path)
-        assert here.counts == {"the-same": 8} and again.examples == verdict.examples
+        assert again.examples == verdict.examples
     assert list(verdict.systems) == [
         folder, f"{folder} + instructions", "served", "served + instructions"
     ]  # fmt: skip
