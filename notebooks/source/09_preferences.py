@@ -984,7 +984,7 @@ ftlab.quiz("09")
 #
 # 1. **Sample, judge, pair.** The model's own answers, sorted, are the data; look at the lengths before you train.
 # 2. **Know your reference.** It is the tuned start, as a copy of the adapter; the first loss is 0.693.
-# 3. **Compare with more SFT on the winners**, by verdict. Often the simple way is as good.
+# 3. **Compare with more SFT on the winners**, by verdict. Often the simple way is as good, or better.
 #
 # Next: [10 Rewards that a program can check](10_rewards.ipynb).
 # What if a program can say which answer is better?

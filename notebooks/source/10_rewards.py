@@ -834,7 +834,7 @@ ftlab.quiz("10")
 # ## 13. Takeaways
 #
 # 1. **A reward pays for what it checks.** Test it with the answers of a cheat before you train, and read the
-#    outputs while you train.
+#    outputs while you train: of a mended reward, too.
 # 2. **No signal, no learning.** Groups whose answers all earn the same teach nothing. A few records of SFT
 #    first, and rewards in steps.
 # 3. **Where right answers are at hand, SFT is the cheaper teacher.** Rewards are for what can be checked but not
