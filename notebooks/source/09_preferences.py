@@ -519,9 +519,8 @@ SHOWN = ["right", "sampled", "words", "margin", "accuracy", "chosen",
          "left out: margin", "left out: accuracy"]  # fmt: skip
 print(f"seeds: {len(SEEDS)}; pairs of each: {means.pairs['dpo']:.0f}")
 print(means[SHOWN][~means.index.str.startswith("long")].T.to_string(na_rep="-"))
-print("\nright, seed by seed")
-by_seed = grid.pivot(index="seed", columns="arm", values="right")
-print(by_seed[["start", "dpo", "sft"]].to_string())
+by_seed = grid.pivot(index="seed", columns="arm", values="right")[["start", "dpo", "sft"]]
+print(f"\nright, seed by seed\n{by_seed.to_string()}")
 
 # %% [markdown]
 # And the differences from the start, problem by problem over all seeds. The file holds the mark of each

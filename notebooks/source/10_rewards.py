@@ -779,8 +779,7 @@ print(f"\nseed {worst}", *said["grounded", worst, 10][:3], sep="\n")
 # Count the fields. A made-up value costs a fifth, and a missing one costs nothing: so where one field is often wrong,
 # it pays to leave it out. No answer of our list of cheats did that; a model found it. **A mended reward is a new
 # reward**, and it too is judged by reading what it brings. This one should ask for all five fields.
-
-# %% [markdown]
+#
 # ## 10. Your turn
 #
 # Write a reward for a task of your own. `MINE` is a prompt with an answer that you would sign; `reward` is your
