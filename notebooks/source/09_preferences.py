@@ -519,12 +519,10 @@ SHOWN = ["right", "sampled", "words", "margin", "accuracy", "chosen",
          "left out: margin", "left out: accuracy"]  # fmt: skip
 print(f"seeds: {len(SEEDS)}; pairs of each: {means.pairs['dpo']:.0f}")
 print(means[SHOWN][~means.index.str.startswith("long")].T.to_string(na_rep="-"))
-by_seed = grid.pivot(index="seed", columns="arm", values="right")[["start", "dpo", "sft"]]
-print(f"\nright, seed by seed\n{by_seed.to_string()}")
 
 # %% [markdown]
-# And the differences from the start, problem by problem over all seeds. The file holds the mark of each
-# answer, so they can be paired.
+# Now `right` seed by seed, and the differences from the start, problem by problem over all seeds. The file
+# holds the mark of each answer, so they can be paired.
 
 
 # %%
@@ -538,11 +536,11 @@ def totals(arm, column):
     return [sum(map(int, m)) for m in zip(*marks)], [len(marks)] * len(marks[0])
 
 
-def gap(a, b, column):
-    """How much larger the share is for b than for a, with its interval."""
+def gap(a, b, column):  # b minus a
     return paired_bootstrap(*totals(a, column), *totals(b, column), seed=SEED)
 
 
+print(grid.pivot(index="seed", columns="arm", values="right")[["start", "dpo", "sft"]])
 others = [a for a in means.index if a != "start" and not a.startswith("long")]
 rows = {f"{a}: {c}": gap("start", a, c) for a in others for c in ("right", "sampled")}
 for column in ("right", "sampled"):
