@@ -17,6 +17,7 @@ up to each answer and up to its end.
 import contextlib
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -32,6 +33,7 @@ PROBE = "ftlabprobe"  # stands for a text, to see where a template writes it
 HELLO = {"role": "user", "content": "hello"}
 Message = Mapping[str, Any]
 Span = tuple[int, int]
+_ONE_AT_A_TIME = threading.Lock()  # transformers has one place for what it finds between markers
 
 
 class Facts(NamedTuple):
@@ -82,10 +84,11 @@ def render(
         **(options or {}),
     }
     try:
-        try:
-            made: Any = render_jinja_template([plain(messages, dict, blocks)], **call)
-        except TypeError:  # a template that joins the arguments of a call to a text
-            made = render_jinja_template([plain(messages, str, blocks)], **call)
+        with _ONE_AT_A_TIME:
+            try:
+                made: Any = render_jinja_template([plain(messages, dict, blocks)], **call)
+            except TypeError:  # a template that joins the arguments of a call to a text
+                made = render_jinja_template([plain(messages, str, blocks)], **call)
     except (TemplateError, TypeError) as error:
         roles = ", ".join(message["role"] for message in messages)
         cure = " Put the system text at the start of the first user message."

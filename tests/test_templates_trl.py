@@ -6,6 +6,8 @@ completion no message but the assistant's does.
 
 import importlib.resources
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -329,3 +331,14 @@ def test_a_row_from_a_table_has_keys_without_values(shipped_tokenizer):
     assert rows[1]["tools"] is None
     assert encode(tokenizer, rows[0]) == encode(tokenizer, ROWS["tools"])
     assert encode(tokenizer, rows[1]) == encode(tokenizer, ROWS["thinking"])
+
+
+def test_threads_render_at_once(shipped_tokenizer):
+    tokenizer, row = shipped_tokenizer("qwen3"), {"messages": [user("Hi"), assistant("Hello.")]}
+    wanted, before = encode(tokenizer, row), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns in the middle of things
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(made == wanted for made in pool.map(encode, [tokenizer] * 200, [row] * 200))
+    finally:
+        sys.setswitchinterval(before)
