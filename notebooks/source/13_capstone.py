@@ -497,6 +497,8 @@ for name in OTHERS:
 # (`ftlab progress --export`) is shown too. In a terminal: `ftlab board FOLDER`.
 
 # %%
+from base64 import b64encode
+
 from ftlab.teaching.board import board
 from IPython.display import IFrame
 
@@ -504,7 +506,8 @@ page, skipped = board([CLASS])
 (CLASS / "board.html").write_text(page)
 print(*(f"{p.parent.name}: {sum(s.done for s in capstone.check(p.parent))} of 5 steps"
         for p in sorted(CLASS.glob("*/proposal.yaml"))), sep="\n")  # fmt: skip
-IFrame(src=(CLASS / "board.html").as_posix(), width="100%", height=480)
+inside = b64encode(page.encode()).decode()  # so the page is shown where its file is not
+IFrame(f"data:text/html;base64,{inside}", width="100%", height=480)
 
 # %% [markdown]
 # ## 12. Your turn
