@@ -214,14 +214,18 @@ def matmuls(*, refresh: bool = False) -> tuple[float, float]:
 
     cache = cache_folder() / "matmuls.json"
     key = f"{platform.node()} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    known: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        held = json.loads(cache.read_text(encoding="utf-8"))
+        known = {name: pair for name, pair in held.items() if isinstance(pair, list)}
     if not refresh:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            speedup, rate = map(float, json.loads(cache.read_text(encoding="utf-8"))[key])
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            speedup, rate = map(float, known[key])
             return speedup, rate
     slow, fast, work = _time_matmuls()
     speedup, rate = round(slow / fast, 2), round(work / min(slow, fast) / 1e9, 1)
     with contextlib.suppress(DataError):  # a read-only home means timing again
-        write_text(cache, json.dumps({key: [speedup, rate]}), overwrite=True)
+        write_text(cache, json.dumps(known | {key: [speedup, rate]}), overwrite=True)
     return speedup, rate
 
 

@@ -141,6 +141,10 @@ def test_the_processor_is_timed_once(monkeypatch, tmp_path):
     assert len(calls) == 1
     assert hardware.matmuls(refresh=True) == hardware.matmuls() == (6.0, 1.0)
     assert len(calls) == 2
+    with monkeypatch.context() as other:
+        other.setattr("torch.get_num_threads", lambda: 63)
+        assert hardware.matmuls() == (9.0, 1.0)
+    assert hardware.matmuls() == (6.0, 1.0)  # kept beside those of another number of threads
     assert all("torch" in key for key in json.loads((tmp_path / "ftlab/matmuls.json").read_text()))
 
 
