@@ -6,20 +6,16 @@
 
 The mask covers what the assistant writes and the token that ends its turn, and nothing else.
 Without that token in the loss a tuned model never stops; with the prompt in it, it learns to ask.
-
->>> Encoded([5, 6, 7, 2], [0, 0, 1, 1], False).supervised
-2
 """
 
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ftlab import rendering
-from ftlab.display import mask_html, show_mask
 from ftlab.errors import ConfigError, DataError, ModelError
+from ftlab.masks import Encoded, mask_html, show_mask
 from ftlab.rendering import HELLO, PROBE, Message, added_tokens, facts, render
 
 __all__ = [
@@ -27,23 +23,6 @@ __all__ = [
     "opens_thought", "problems", "prompt_ids", "prompt_text", "removes_thoughts", "show_mask",
     "takes_system", "tokenizer_problems",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One row as a model sees it."""
-
-    input_ids: list[int]
-    """The tokens of the conversation."""
-    loss_mask: list[int]
-    """1 where the token carries loss, else 0; as long as `input_ids`."""
-    truncated: bool
-    """Whether `max_length` cut off the end, and with it the token that ends the turn."""
-
-    @property
-    def supervised(self) -> int:
-        """How many tokens carry loss."""
-        return sum(self.loss_mask)
 
 
 def prompt_text(
