@@ -1,9 +1,11 @@
 """The files that say what to install agree: pyproject, constraints, conda, Binder, Colab's list."""
 
+import ast
 import os
 import shlex
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,9 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = SpecifierSet(PROJECT["requires-python"])
 EXTRAS = PROJECT["optional-dependencies"]
+# Imported where they are there: lesson 03 does without, and who rehearses a lesson has Jupyter.
+OPTIONAL = {"mlflow", "sqlalchemy", "optuna", "nbclient", "nbformat"}
+OURS = {"ftlab", "linux"}  # linux: beside the sandbox's program, which imports it as a script
 
 
 def lines(path):
@@ -50,6 +55,35 @@ def test_pinned_versions_are_within_the_ranges(path):
 def test_every_dependency_is_pinned():
     pinned = {Requirement(line).name.lower() for line in lines("constraints.txt")}
     assert {Requirement(text).name.lower() for text in PROJECT["dependencies"]} <= pinned
+
+
+def brought_along(asked):
+    """The names of all packages that come with these requirements, as they are installed here."""
+    found, left = set(), [Requirement(text) for text in asked]
+    while left:
+        one = left.pop()
+        name = one.name.lower().replace("_", "-")
+        if name not in found and (one.marker is None or one.marker.evaluate({"extra": ""})):
+            found.add(name)
+            left += [Requirement(text) for text in metadata.distribution(name).requires or ()]
+    return found
+
+
+def test_what_is_imported_comes_with_the_package():
+    """Not with what only its developers have: Jupyter brings much along."""
+    come = brought_along([*PROJECT["dependencies"], *EXTRAS["ship"]])
+    makers = metadata.packages_distributions()
+    missing = {}
+    for path in [*ROOT.glob("ftlab/**/*.py"), *ROOT.glob("notebooks/source/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            for module in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:
+                made_by = {name.lower().replace("_", "-") for name in makers.get(module, ())}
+                if not made_by & come:
+                    missing.setdefault(module, set()).add(path.name)
+    assert not missing.keys() - OPTIONAL - OURS, missing
 
 
 def test_conda_installs_what_pip_does():

@@ -114,7 +114,8 @@ def run(
             "FTLAB_API_KEY; without a key only 127.0.0.1 is served."
         )
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):  # huggingface_hub has the one or the other
+        logging.getLogger(client).setLevel(logging.WARNING)
     store = Store(data)
     service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
     models.get(model)
