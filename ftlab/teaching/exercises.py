@@ -38,6 +38,9 @@ from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import read_data
 from ftlab.teaching import progress
 
+LONG = 160
+"""Characters of a call above which a message shortens it, and lays out what it shows in lines."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -248,12 +251,16 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
     call, case, want = calls[first], exercise.cases[first], _short(wanted[first].value)
     push = f'Need a push? ftlab.hint("{named}", 1)'
     asked = f"{getattr(answer, '__name__', 'answer')}({', '.join(map(_short, case))})"
+    if len(asked) > LONG:  # what came out matters more than what went in
+        asked = f"{asked[:LONG]}…)"
     if call.error is not None:
         stopped = f"{named} stopped at {asked}: {type(call.error).__name__}: {call.error}"
         return Outcome(False, "raised", f"{stopped.rstrip(': ')}\nWanted there: {want}. {push}")
+    got = _short(call.value)
+    apart = "\n" if len(asked + got + want) > LONG else " "  # long ones stand below each other
     text = (
         f"{named} is not right yet ({sum(right)} of {len(right)} cases are).\n"
-        f"{asked} returned {_short(call.value)}; wanted: {want}. {push}"
+        f"{asked} returned{apart}{got}; wanted:{apart}{want}.{apart}{push}"
     )
     return Outcome(False, "wrong", text)
 

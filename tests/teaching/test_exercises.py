@@ -82,6 +82,13 @@ def test_a_wrong_answer_shows_the_first_failing_case():
     assert "([1, 2, 6]) returned 1; wanted: 3.0." in outcome.message
 
 
+def test_a_long_case_is_laid_out_in_lines():
+    lines = judge(MEAN, lambda numbers: ["word " * 8] * 5).message.splitlines()
+    assert lines[1] == "<lambda>([1, 2, 6]) returned"
+    assert lines[2].startswith("['word") and lines[2].endswith("; wanted:")
+    assert lines[3] == "3.0."
+
+
 def test_an_exception_is_shown_with_its_case_and_without_a_traceback():
     def mean(numbers):
         return numbers / 0
