@@ -40,8 +40,8 @@ test: setup
 	  --nbval-cell-timeout=600 notebooks/*.ipynb
 
 lab: setup
-	@# The root is the repository: the links to docs/ open, and so do the pages of runs.
-	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/00_first_fine_tune.ipynb
+	@# The root is the repository, so that the links to docs/ open; terminals and !ftlab find ftlab.
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/00_first_fine_tune.ipynb
 
 notebooks: setup
 	$(BIN)/python scripts/build_lessons.py --execute

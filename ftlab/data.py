@@ -177,6 +177,10 @@ def read_table(
     """
     if input == output:
         raise ConfigError(f"Input and output are the same column, {input!r}; choose two.")
+    names = columns(path) if is_table(path) else []  # once, and not for every line
+    if lacking := [name for name in (input, output) if names and name not in names]:
+        known = ", ".join(map(str, names))
+        raise DataError(f"{path}: there is no column {lacking[0]!r}; the columns: {known}")
 
     def row(line: Any) -> Row:
         if not isinstance(line, dict) or None in line or any(v is _MISSING for v in line.values()):

@@ -515,7 +515,7 @@ def test_values_that_are_no_text_become_json(tmp_path):
         ("text,label\na\n", "line 2: a row with all columns.*; got more or fewer cells"),
         ("text,label\na,b,c\n", "line 2: .*; got more or fewer cells"),
         ("text,label\na, \n", "line 2: the column 'label' is empty"),
-        ("text,labels\na,b\n", "line 2: there is no column 'label'; the columns: text, labels"),
+        ("text,labels\na,b\n", "a.csv: there is no column 'label'; the columns: text, labels"),
         ('text,label\na,"b\n', "is no CSV from line 2 on"),
         ("text,text\na,b\n", "names two columns alike"),
         ("text,label\n", "holds no records"),
