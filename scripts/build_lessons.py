@@ -22,6 +22,7 @@ widget state nor times nor versions are kept.
 import argparse
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -114,6 +115,8 @@ def make(source: str, *, lesson: str, solved: bool = False) -> "NotebookNode":
         text = cell.source
         if cell.cell_type == "code":
             text = choose(text, solved=solved, where=f"lesson {lesson}, cell {index + 1}")
+        elif solved:  # a folder deeper, with the other solutions beside it
+            text = re.sub(r"\]\((?=\.\./|claims\.md)", "](../", text)
         tags = list(cell.metadata.get("tags", []))
         fresh: dict[str, Any] = {
             "cell_type": cell.cell_type,

@@ -183,7 +183,10 @@ for model in catalogue.choose(everything.models):
 # template turns this on and off. For a short answer from a small tuned model you want it off.
 #
 # “Open” says that you may download the weights. What you may do with them, the **licence** says.
-# In short and in our words; the text itself decides:
+# In short and in our words; the text itself decides.
+#
+# The box under the output is a **claim**: something that practitioners say, which the course tests by
+# a rule on an interval. [The page of claims](claims.md) has all of them.
 
 # %% tags=["nbval-check-output"]
 from ftlab.display import wrap

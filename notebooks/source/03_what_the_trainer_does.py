@@ -502,8 +502,10 @@ plots_data.curves(
 # it ends above, and how below. A rate that is too low does no harm: it learns little in the time. A
 # rate that is too high destroys what the base knew.
 #
-# *Claim 38: a provider's defaults are clever.* The rule compares the right answers at the usual
-# rate for adapters with those at TRL's default, on the same questions.
+# The box is a **claim**: something that practitioners say, which the course tests by a rule on an
+# interval; [the page of claims](claims.md) has all of them. *Claim 38: a provider's defaults are
+# clever.* The rule compares the right answers at the usual rate for adapters with those at TRL's
+# default, on the same questions.
 #
 # ## 10. Batch and accumulation
 #

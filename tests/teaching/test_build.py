@@ -177,3 +177,10 @@ def test_bad_names_give_one_line_and_exit_code_2(root, tmp_path, capsys):
     (root / "07_lesson.ipynb").write_text("no notebook")
     assert run(root, "--check") == 2
     assert "is not a notebook" in capsys.readouterr().err
+
+
+def test_links_out_of_the_folder_hold_in_the_solutions_too():
+    source = "# %% [markdown]\n# [a](../docs/a.md) [b](claims.md) [c](01_c.ipynb)"
+    told = [build.make(source, lesson="07", solved=solved).cells for solved in (False, True)]
+    assert told[0][0].source == "[a](../docs/a.md) [b](claims.md) [c](01_c.ipynb)"
+    assert "[a](../../docs/a.md) [b](../claims.md) [c](01_c.ipynb)" in {c.source for c in told[1]}
