@@ -18,7 +18,7 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -358,8 +358,13 @@ def missing(said: Talk, text: str, number: int | None = None) -> list[str]:
     for message in said.messages[:number]:
         kinds = {"system": "the system message", "tool": "a tool's result"}
         kind = kinds.get(message["role"], f"what the {message['role']} says")
-        found += [kind for part in _texts(message.get("content")) if not _has(text, part)]
-        if any(not _has(text, message.get(key) or "") for key in THOUGHTS):
+        thoughts = [message.get(key) or "" for key in THOUGHTS]
+        content = message.get("content") or ""
+        for part in content if isinstance(content, list) else [{"text": content}]:
+            *within, spoken = re.split("</?think>", str(part.get("text") or ""))
+            thoughts += within
+            found += [] if _has(text, spoken) else [kind]
+        if not all(_has(text, thought) for thought in thoughts):
             found.append("the thoughts before an answer")
         if message["role"] in ("user", "assistant") and not _has(text, message.get("name") or ""):
             found.append("a name")
@@ -367,13 +372,6 @@ def missing(said: Talk, text: str, number: int | None = None) -> list[str]:
             if not _has(text, (call.get("function") or call)["name"]):
                 found.append("a call of a tool")
     return list(dict.fromkeys(found))
-
-
-def _texts(content: Any) -> Iterator[str]:
-    """Yield the parts of a message's content; thoughts within it are written apart."""
-    parts: Sequence[Any] = content if isinstance(content, list) else [{"text": content or ""}]
-    for part in parts:
-        yield from str(part.get("text") or "").replace("<think>", "</think>").split("</think>")
 
 
 def _has(text: str, part: str) -> bool:

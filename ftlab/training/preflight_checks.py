@@ -1,16 +1,23 @@
-"""The checks of `preflight` on tokens and labels: what carries loss, ends, padding, lengths.
+"""The checks of `preflight` on rows: what carries loss, ends, padding, lengths, leaks, templates.
 
-Each takes an `Inspection` and returns one `Finding`, or None where it does not apply.
+Each takes an `Inspection` and returns a row of the table, or None where it does not apply. The
+texts of all faults are in `data/preflight.yaml`.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
-from ftlab.training.preflight_rows import IGNORED, Example, Inspection, planned_steps
+from ftlab.files import read_data
+from ftlab.training.preflight_rows import IGNORED, Example, Inspection
 
-__all__ = ["LOSS_CHECKS", "MANY", "Check", "Finding", "faulty"]
+__all__ = ["Check", "Finding", "fault", "ok", "row_checks"]
 
 MANY = 0.5  # a fault in more than this share of the rows is an error, below it a warning
+EMPTY_THOUGHT = re.compile(r"<think>\s*</think>")
+LEARNED_EMPTY = re.compile(r"(?:\A|<think>)\s*</think>")  # a template may open it in the prompt
 
 
 class Finding(NamedTuple):
@@ -23,87 +30,74 @@ class Finding(NamedTuple):
     cure: str = ""
 
 
-def faulty(what: str, bad: int, of: int, found: str, cure: str, *, fatal: bool = True) -> Finding:
-    """Return an error or a warning, by the share of rows that have the fault."""
-    status = "error" if fatal and bad > MANY * of else "warning"
-    return Finding(what, status, f"{bad:,} of {of:,} rows {found}", cure)
+Check = Callable[[Inspection], Finding | None]
+
+
+def ok(what: str, found: str) -> Finding:
+    """Return the row of what is as it should be."""
+    return Finding(what, "ok", found)
+
+
+def fault(name: str, /, **words: Any) -> Finding:
+    """Return the row of a fault by its name in `data/preflight.yaml`; `words` fill in its texts."""
+    row = read_data("preflight.yaml")[name]
+    return Finding(**{key: text.format(**words) for key, text in row.items()})
+
+
+def fault_of(
+    name: str, items: Iterable[Any], has: Callable[[Any], Any], /, **words: Any
+) -> Finding | None:
+    """Return the row of a fault with the number of items that have it; None if none has.
+
+    A status of "share" becomes an error or a warning by their share.
+    """
+    bad = [bool(has(item)) for item in items]
+    if not any(bad):
+        return None
+    what, status, found, cure = fault(name, **words)
+    if status == "share":
+        status = "error" if sum(bad) > MANY * len(bad) else "warning"
+    return Finding(what, status, f"{sum(bad):,} of {len(bad):,} rows {found}", cure)
 
 
 def data(seen: Inspection) -> Finding:
     """Count rows, tokens, supervised tokens and steps."""
     examples = seen.examples
     tokens = sum(len(e.ids) for e in examples)
-    learned = sum(e.supervised for e in examples)
+    learned = sum(end - begin for e in examples for begin, end in e.runs)
     rows = "a stream of rows" if seen.total is None else f"{seen.total:,} rows"
     if seen.total is None or seen.total > len(examples):
         rows += f", {len(examples):,} looked at"
-    steps = planned_steps(seen.trainer)
-    parts = [rows, f"{tokens:,} tokens"]
+    parts, steps = [rows, f"{tokens:,} tokens"], seen.steps()
     if seen.kind != "grpo":
         parts.append(f"{learned:,} of them supervised ({learned / max(tokens, 1):.0%})")
     parts.append(f"longest {max((len(e.ids) for e in examples), default=0):,}")
     parts.append("steps unknown" if steps is None else f"{steps:,} steps")
-    return Finding("data", "ok", ", ".join(parts))
+    return ok("data", ", ".join(parts))
 
 
 def loss(seen: Inspection) -> Finding | None:
     """Find rows of which nothing, or only the end of the turn, is learned."""
-    if seen.kind == "grpo":
-        return None
-    nothing = sum(not e.supervised for e in seen.examples)
-    little = sum(_is_empty(seen, e) for e in seen.examples)
-    cure = (
-        "Look at one row: is the answer in `completion` (or in an assistant message), is it empty, "
-        "and do its labels differ from -100?"
+    empty = lambda example: not seen.end.sub("", "".join(seen.learned(example))).strip()
+    return (
+        fault_of("no_loss", seen.examples, lambda example: not example.runs)
+        or fault_of("only_the_end", seen.examples, empty)
+        or ok("loss", "every row has tokens that carry loss")
     )
-    of = len(seen.examples)
-    if nothing:
-        return faulty("loss", nothing, of, "carry no loss: nothing of them is learned", cure)
-    if little:
-        return faulty("loss", little, of, "learn nothing but the end of the turn", cure)
-    return Finding("loss", "ok", "every row has tokens that carry loss")
-
-
-def _is_empty(seen: Inspection, example: Example) -> bool:
-    """Say whether all that carries loss is white space and the token that ends the turn."""
-    if example.supervised > 4:
-        return False
-    tokens = [t for begin, end in example.runs for t in example.ids[begin:end]]
-    return _is_blank(seen, [t for t in tokens if t not in seen.ends])
-
-
-def _is_blank(seen: Inspection, tokens: list[int]) -> bool:
-    """Say whether tokens are white space alone; long runs are not looked at."""
-    return len(tokens) <= 4 and not seen.tokenizer.decode(tokens).strip()
 
 
 def prompt(seen: Inspection) -> Finding | None:
     """Find loss on what is not the model's to write, and prompts that generation writes anew."""
-    if seen.kind == "grpo":
-        return None
     again = [(e.ids, e.rendered) for e in seen.examples if e.rendered is not None]
-    rewritten = sum(ids[: len(prompt)] != prompt for ids, prompt in again)
-    if rewritten:
-        found = "train on another prompt than generation will write: the template changes it"
-        cure = (
-            "Templates do so that move a system message or drop reasoning: leave that out of "
-            "`prompt`, or set a simpler tokenizer.chat_template."
-        )
-        return faulty("prompt", rewritten, len(again), found, cure, fatal=False)
-    bad = sum(_prompt_learned(seen, e) for e in seen.examples)
-    if not bad:
-        return Finding("prompt", "ok", "no loss on prompts")
-    columns = seen.examples[0].row
+    columns = {**seen.examples[0].row, "text": ""}
+    form = next(name for name in ("messages", "completion", "text") if name in columns)
     if getattr(seen.trainer.args, "assistant_only_loss", False):
-        cure = "Leave input_ids out: TRL finds the answers only in rows that it tokenises itself."
-    elif "messages" in columns:
-        cure = "Set assistant_only_loss=True, or make rows of prompt and completion."
-    elif "completion" in columns:
-        cure = "Leave completion_only_loss at None (or True), and the collator to TRL."
-    else:
-        cure = "Make rows of prompt and completion, or of messages with assistant_only_loss=True."
-    found = "learn their prompt too: the model also learns to write questions"
-    return faulty("prompt", bad, len(seen.examples), found, cure, fatal=False)
+        form = "tokens"
+    return (
+        fault_of("another_prompt", again, lambda pair: pair[0][: len(pair[1])] != pair[1])
+        or fault_of(f"{form}_learned", seen.examples, functools.partial(_prompt_learned, seen))
+        or ok("prompt", "no loss on prompts")
+    )
 
 
 def _prompt_learned(seen: Inspection, example: Example) -> bool:
@@ -111,101 +105,150 @@ def _prompt_learned(seen: Inspection, example: Example) -> bool:
     opens = example.messages[0]["role"] if example.messages else "assistant"
     if opens != "assistant" and example.runs and example.runs[0][0] <= 2:
         return True
-    for begin, end in example.runs:
-        at = next((i for i in range(begin, end) if example.ids[i] in seen.ends), end)
-        if at == begin == 1:  # the end of an empty first turn
+    for (begin, _), text in zip(example.runs, seen.learned(example), strict=True):
+        end = seen.end.search(text)
+        if end is None or (begin == 1 and end.start() == 0):  # of an empty first turn
             continue
-        if not _is_blank(seen, example.ids[at + 1 : end]):
+        if text[end.end() :].strip():
             return True
     return False
 
 
 def end_of_turn(seen: Inspection) -> Finding | None:
     """Find answers whose end carries no loss, so that the model never learns to stop."""
-    if seen.kind == "grpo":
-        return None
-    whole = [e for e in seen.examples if e.runs and not e.cut]
-    bad = sum(not _stops(seen, e) for e in whole)
-    names = (
-        " or ".join(seen.tokenizer.convert_ids_to_tokens(sorted(seen.ends))) or "no token at all"
-    )
-    if bad:
-        cure = (
-            f"An answer must end with {names}, inside the loss: put it within the template's "
-            "{% generation %} markers, keep pad and eos apart, and leave the collator to TRL."
-        )
-        found = "do not learn the end of the turn: the tuned model will not stop"
-        return faulty("end of turn", bad, len(whole), found, cure)
-    return Finding("end of turn", "ok", f"{names} carries loss")
-
-
-def _stops(seen: Inspection, example: Example) -> bool:
-    """Say whether the last supervised token, but for white space behind it, ends the turn."""
-    begin, end = example.runs[-1]
-    for token in reversed(example.ids[begin:end]):
-        if token in seen.ends:
-            return True
-        if not _is_blank(seen, [token]):
-            return False
-    return False
+    whole = [seen.learned(e)[-1].rstrip() for e in seen.examples if e.runs and not e.cut]
+    names = " or ".join(seen.end_names) or "no token at all"
+    runs_on = lambda text: not text.endswith(seen.end_names)
+    found = fault_of("end_not_learned", whole, runs_on, names=names)
+    return found or ok("end of turn", f"{names} carries loss")
 
 
 def pad(seen: Inspection) -> Finding | None:
     """Find a pad token that also ends turns."""
-    token = seen.tokenizer.pad_token_id
+    token, name = seen.tokenizer.pad_token_id, seen.tokenizer.pad_token
     if token is None:
-        cure = "Set tokenizer.pad_token to a token that no answer contains."
-        return Finding("pad token", "error", "there is none", cure)
-    name = seen.tokenizer.pad_token
+        return fault("no_pad")
     if token not in seen.ends:
-        return Finding("pad token", "ok", f"{name} is not the end of a turn")
-    masked = any(
-        a == token and b == IGNORED
+        return ok("pad token", f"{name} is not the end of a turn")
+    masked = seen.kind != "grpo" and any(
+        pair == (token, IGNORED)
         for e in seen.examples
-        for a, b in zip(e.ids[-2:], e.labels[-2:], strict=True)
+        for pair in zip(e.ids[-2:], e.labels[-2:], strict=True)
     )
-    cure = "Set tokenizer.pad_token to another special token before the trainer is made."
-    if masked and seen.kind != "grpo":
-        found = f"{name} also ends the turn, and is masked in the labels: it is never learned"
-        return Finding("pad token", "error", found, cure)
-    found = f"{name} also ends the turn. The labels here keep it; other collators mask every pad"
-    return Finding("pad token", "warning", found, cure)
+    return fault("pad_masks_the_end" if masked else "pad_is_the_end", name=name)
 
 
 def bos(seen: Inspection) -> Finding | None:
     """Find rows that begin with BOS twice."""
-    token = seen.tokenizer.bos_token_id
-    bad = sum(token is not None and e.ids[:2] == [token, token] for e in seen.examples)
-    if bad:
-        cure = (
-            "The template writes it and the tokenizer adds another. Pass messages instead of "
-            "rendered text, or tokenise that with add_special_tokens=False."
-        )
-        name = seen.tokenizer.bos_token
-        return faulty("BOS", bad, len(seen.examples), f"begin with {name} twice", cure)
-    name = seen.tokenizer.bos_token
-    return Finding("BOS", "ok", "at most once a row" if name else "the tokenizer has none")
+    token, name = seen.tokenizer.bos_token_id, seen.tokenizer.bos_token
+    if token is None:
+        return ok("BOS", "the tokenizer has none")
+    twice = lambda example: example.ids[:2] == [token, token]
+    return fault_of("bos_twice", seen.examples, twice, name=name) or ok("BOS", "at most once a row")
 
 
 def max_length(seen: Inspection) -> Finding | None:
     """Count what max_length cuts, and the rows that TRL leaves out for it."""
-    longest = getattr(seen.trainer.args, "max_length", None)
-    packed = getattr(seen.trainer.args, "packing", False)
-    if packed and seen.trainer.args.packing_strategy == "wrapped":
+    if seen.packing and seen.trainer.args.packing_strategy == "wrapped":
         return None  # `packing` says that any example may be cut
-    cut = sum(e.cut for e in seen.examples)
-    cure = "Raise max_length or set it to None; or shorten these rows."
+    of, cut = len(seen.examples), sum(e.cut for e in seen.examples)
     parts = []
     if cut:
-        sure = "fill max_length, and were probably" if packed else "are"
-        parts.append(f"{cut:,} of {len(seen.examples):,} rows {sure} cut at {longest:,} tokens")
+        sure = "fill max_length, and were probably" if seen.packing else "are"
+        parts.append(f"{cut:,} of {of:,} rows {sure} cut at {seen.max_length:,} tokens")
     if seen.dropped:
         parts.append(f"TRL left out {seen.dropped:,} whose prompt alone is longer")
     if not parts:
-        return Finding("max_length", "ok", f"{longest or 'None'}: nothing is cut")
-    lost = cut + seen.dropped > MANY * (len(seen.examples) + seen.dropped)
-    return Finding("max_length", "error" if lost else "warning", "; ".join(parts), cure)
+        return ok("max_length", f"{seen.max_length or 'None'}: nothing is cut")
+    most = cut + seen.dropped > MANY * (of + seen.dropped)
+    return fault("most_cut" if most else "some_cut", found="; ".join(parts))
 
 
-Check = Callable[[Inspection], "Finding | Iterator[Finding] | None"]
-LOSS_CHECKS: tuple[Check, ...] = (data, loss, prompt, end_of_turn, pad, bos, max_length)
+def template(seen: Inspection) -> Finding | None:
+    """See what assistant_only_loss works with: the tokenizer's template, or TRL's twin of it."""
+    if not getattr(seen.trainer.args, "assistant_only_loss", False):
+        return None
+    twin = getattr(seen.trainer, "chat_template", None)
+    if twin is None:  # TRL refuses a template without markers that it has no twin of
+        return ok("template", "it marks the assistant's turns")
+    messages = next((e.messages for e in seen.examples if e.messages), [])
+    own, other = (
+        seen.tokenizer.apply_chat_template(messages, tokenize=False, chat_template=one)
+        for one in (None, twin)
+    )
+    if messages and own != other:
+        return fault("another_template")
+    return ok("template", "TRL trains with a twin of it that marks assistant turns")
+
+
+def dropped(kind: str, seen: Inspection) -> Finding | None:
+    """Find what of one kind a template drops: system messages, tools, other messages, …"""
+    whole = [e for e in seen.examples if not e.cut and e.messages]
+    if found := fault_of(f"{kind}_dropped", whole, lambda example: kind in example.lost):
+        return found
+    has = {
+        "system": lambda e: e.messages[0]["role"] == "system",
+        "tools": lambda e: e.row.get("tools"),
+    }
+    if kind in has and any(map(has[kind], whole)):
+        return ok(kind, "in the tokens of every row that has them")
+    return None
+
+
+def empty_thoughts(seen: Inspection) -> Finding | None:
+    """Find empty reasoning that is learned."""
+
+    def learned(example: Example) -> bool:
+        text = "\n".join(seen.learned(example))
+        return bool(EMPTY_THOUGHT.search(example.text) and LEARNED_EMPTY.search(text))
+
+    return fault_of("empty_thoughts", seen.examples, learned)
+
+
+def weight(seen: Inspection) -> Finding | None:
+    """Find answers of weight 0 that are learned all the same: TRL knows no weights."""
+
+    def learned(example: Example) -> bool:
+        zero = [m["content"].strip() for m in example.messages if m.get("weight") == 0]
+        return any(text in "\n".join(seen.learned(example)) for text in zero)
+
+    return fault_of("weight_ignored", seen.examples, learned)
+
+
+def held_out(seen: Inspection) -> Finding | None:
+    """Find rows of the evaluation that are also trained on."""
+    evaluation = seen.trainer.eval_dataset
+    if evaluation is None:
+        return None
+    parts = evaluation.values() if isinstance(evaluation, dict) else [evaluation]
+    held = [key for part in parts for key in _keys(part)]
+    both = set(held).intersection(_keys(seen.trainer.train_dataset))
+    found = fault_of("leak", held, lambda key: key in both)
+    return found or ok("evaluation", f"none of {len(held):,} rows is trained on")
+
+
+def _keys(dataset: Any) -> Iterator[Any]:
+    """Return what names each example: its tokens; for DPO and GRPO its prompt."""
+    from datasets import IterableDataset
+
+    if isinstance(dataset, IterableDataset):  # to read a stream would use it up
+        return
+    columns = dataset.column_names
+    if "input_ids" not in columns:
+        column = "prompt_ids" if "prompt_ids" in columns else "prompt"
+        yield from (json.dumps(value, sort_keys=True) for value in dataset[column])
+        return
+    lengths = dataset["seq_lengths"] if "seq_lengths" in columns else None
+    for number, ids in enumerate(dataset["input_ids"]):
+        at = 0
+        for length in [len(ids)] if lengths is None else lengths[number]:
+            yield tuple(ids[at : at + length])
+            at += length
+
+
+def row_checks(kind: str) -> list[Check]:
+    """Return the checks for a kind of trainer, in the table's order; GRPO has no answers yet."""
+    answers: list[Check] = [] if kind == "grpo" else [loss, prompt, end_of_turn]
+    kinds = ("system", "tools", "messages", "names", "thoughts")
+    lost = [functools.partial(dropped, one) for one in kinds]
+    return [data, *answers, pad, bos, max_length, template, *lost, empty_thoughts, weight, held_out]

@@ -6,18 +6,21 @@ The labels are those of the trainer's own collator, whatever version or class it
 import functools
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ftlab.errors import FtlabError
+from ftlab.rendering import Talk, missing
 from ftlab.templates import end_of_turn_ids
 from ftlab.training.config import kind_of
 
-__all__ = ["IGNORED", "Example", "Inspection", "inspect", "planned_steps"]
+__all__ = ["IGNORED", "Example", "Inspection"]
 
 IGNORED = -100  # torch's cross entropy skips this label; so do TRL's losses
 BATCH = 16  # rows collated at once
+LOST = {"tool": "tools", "system": "system", "thoughts": "thoughts", "a name": "names"}
+"""Words in what `rendering.missing` names, and the kind that it is of; all else is a message."""
 RENDERED = 200  # rows whose prompt is rendered again, to compare: it takes a millisecond each
 
 
@@ -37,6 +40,8 @@ class Example:
     """The conversation of that row; empty if it has none."""
     cut: bool = False
     """Whether `max_length` took its end (or its beginning)."""
+    lost: frozenset[str] = frozenset()
+    """Which of the row's system, tools, thoughts, names and messages its tokens lack."""
     rendered: list[int] | None = None
     """The prompt as generation will write it, where the row has one of messages; of some rows."""
 
@@ -47,195 +52,163 @@ class Example:
         edges = [i for i in range(1, len(marks)) if marks[i] != marks[i - 1]]
         return list(zip(edges[::2], edges[1::2], strict=True))
 
-    @property
-    def supervised(self) -> int:
-        """How many tokens carry loss."""
-        return sum(end - begin for begin, end in self.runs)
 
-
-@dataclass(frozen=True)
 class Inspection:
-    """A trainer, and the examples that were looked at."""
+    """A trainer, and the examples that were looked at: at most `limit`, evenly spaced.
 
-    trainer: Any
-    kind: str
-    """sft, dpo or grpo."""
-    tokenizer: Any
-    ends: frozenset[int]
-    """The tokens that end a turn."""
-    examples: list[Example]
-    total: int | None
-    """Rows to train on; None for a stream."""
-    dropped: int
-    """Rows that TRL left out because max_length masks all of their answer."""
-
-    def learned(self, example: Example) -> str:
-        """Return the supervised text of an example, its stretches joined by a newline."""
-        parts = [self.tokenizer.decode(example.ids[begin:end]) for begin, end in example.runs]
-        return "\n".join(parts)
-
-
-def inspect(trainer: Any, limit: int) -> Inspection:
-    """Return what `trainer` will train on: at most `limit` rows, evenly spaced over the dataset."""
-    from datasets import IterableDataset
-
-    kind = kind_of(trainer)
-    tokenizer = getattr(trainer.processing_class, "tokenizer", trainer.processing_class)
-    dataset, total, dropped = trainer.train_dataset, None, 0
-    if isinstance(dataset, IterableDataset):
-        rows = list(dataset.take(limit))
-    else:
-        total, dropped = len(dataset), _dropped(trainer)
-        step = max(1, math.ceil(total / limit))
-        rows = list(dataset.select(range(0, total, step)))
-    try:
-        ends = frozenset(end_of_turn_ids(tokenizer))
-    except FtlabError:  # neither a template's end nor an eos
-        ends = frozenset()
-    if kind == "grpo":
-        examples = [_prompt(trainer, tokenizer, row) for row in rows]
-    else:
-        examples = list(_trained(trainer, tokenizer, rows))
-    return Inspection(trainer, kind, tokenizer, ends, examples, total, dropped)
-
-
-def _dropped(trainer: Any) -> int:
-    """Count the rows that TRL's last step, a filter, hides: the table below still has them.
-
-    TRL filters only where max_length is set, and right after it has written a table of its own.
+    Attributes:
+        kind: sft, dpo or grpo.
+        ends: the tokens that end a turn; `end_names` are their texts, and `end` finds one.
+        examples: what was looked at; of DPO both answers to a row.
+        total: rows to train on; None for a stream.
+        dropped: rows that TRL left out because `max_length` masks all of their answer.
     """
-    if getattr(trainer.args, "max_length", None) is None or getattr(trainer.args, "packing", False):
-        return 0
-    return len(trainer.train_dataset.data) - len(trainer.train_dataset)
 
+    def __init__(self, trainer: Any, limit: int):
+        from datasets import IterableDataset
 
-def _prompt(trainer: Any, tokenizer: Any, row: dict[str, Any]) -> Example:
-    """Return the prompt of a row of GRPO: its answers do not exist yet, so nothing is learned."""
-    messages = row["prompt"] if isinstance(row["prompt"], list) else []
-    if messages:
-        row = {**row, "tools": getattr(trainer, "tools", None) or row.get("tools")}
-        ids = _render(trainer, tokenizer, messages, row, add_generation_prompt=True)
-    else:
-        ids = list(tokenizer(row["prompt"])["input_ids"])
-    return Example(ids, [IGNORED] * len(ids), tokenizer.decode(ids), row, messages)
+        self.trainer, self.kind = trainer, kind_of(trainer)
+        self.tokenizer = getattr(trainer.processing_class, "tokenizer", trainer.processing_class)
+        self.ends = sorted(end_of_turn_ids(self.tokenizer, required=False))
+        self.end_names = tuple(filter(None, map(self.tokenizer.decode, self.ends)))
+        self.end = re.compile("|".join(map(re.escape, self.end_names)) or "(?!)")
+        self.max_length: int | None = getattr(trainer.args, "max_length", None)
+        self.packing = getattr(trainer.args, "packing", False)
+        self.total: int | None = None
+        self.dropped = 0
+        dataset = trainer.train_dataset
+        if isinstance(dataset, IterableDataset):
+            rows = list(dataset.take(limit))
+        else:
+            self.total = len(dataset)
+            if self.max_length is not None and not self.packing:
+                # TRL has just written a table, and hides rows of it by a filter: its last step.
+                self.dropped = len(dataset.data) - len(dataset)
+            rows = list(dataset.select(range(0, self.total, math.ceil(self.total / limit) or 1)))
+        read = self._prompts if self.kind == "grpo" else self._trained
+        self.examples = list(read(rows))
 
+    def learned(self, example: Example) -> list[str]:
+        """Return the text of each supervised stretch of an example."""
+        return [self.tokenizer.decode(example.ids[begin:end]) for begin, end in example.runs]
 
-def _trained(trainer: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> Iterator[Example]:
-    """Collate rows in batches, and split what comes back into examples (DPO's has two a row)."""
-    size = 1 if getattr(trainer, "padding_free", False) else BATCH
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        columns = _columns(trainer, part[0])
-        batch = trainer.data_collator([{k: row[k] for k in columns if k in row} for row in part])
-        labels = batch.get("labels")
-        if labels is None:  # DPO
-            labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORED)
-        for i, ids in enumerate(batch["input_ids"]):
-            own = labels[i]
-            if "attention_mask" in batch:
-                real = batch["attention_mask"][i].bool()
-                ids, own = ids[real], own[real]
-            number, answer = i % len(part), ("completion", "rejected")[i // len(part)]
-            render = (start + number) % max(1, len(rows) // RENDERED) == 0
-            yield from _examples(
-                trainer, tokenizer, part[number], answer, ids.tolist(), own.tolist(), render
-            )
+    def steps(self) -> int | None:
+        """Return how many optimiser steps the trainer will take; None for a stream."""
+        args = self.trainer.args
+        if args.max_steps > 0:
+            return int(args.max_steps)
+        if self.total is None:
+            return None
+        batches = len(self.trainer.get_train_dataloader())
+        updates = max(1, math.ceil(batches / args.gradient_accumulation_steps))
+        return math.ceil(args.num_train_epochs * updates)
 
+    def _prompts(self, rows: list[dict[str, Any]]) -> Iterator[Example]:
+        """Read the prompts of GRPO: the answers do not exist yet, so nothing is learned."""
+        for row in rows:
+            messages = row["prompt"] if isinstance(row["prompt"], list) else []
+            if messages:
+                row = {**row, "tools": getattr(self.trainer, "tools", None) or row.get("tools")}
+                ids = self.render(messages, row, add_generation_prompt=True)
+            else:
+                ids = list(self.tokenizer(row["prompt"])["input_ids"])
+            text = self.tokenizer.decode(ids)
+            lost = self._lost(text, messages, row)
+            yield Example(ids, [IGNORED] * len(ids), text, row, messages, lost=lost)
 
-def _examples(
-    trainer: Any,
-    tokenizer: Any,
-    row: dict[str, Any],
-    answer: str,
-    ids: list[int],
-    labels: list[int],
-    render: bool,
-) -> Iterator[Example]:
-    """Return the examples of a collated row: one, or all those of a pack."""
-    longest = getattr(trainer.args, "max_length", None)
-    if row.get("seq_lengths") or getattr(trainer.args, "packing", False):
-        # A pack keeps no source: an example of full length was probably longer. In a wrapped one
-        # examples begin and end anywhere.
-        at, lengths = 0, row.get("seq_lengths") or [len(ids)]
-        for length in lengths:
+    def _trained(self, rows: list[dict[str, Any]]) -> Iterator[Example]:
+        """Collate rows in batches, and split what comes back into examples."""
+        trainer = self.trainer
+        collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
+        size = 1 if getattr(trainer, "padding_free", False) else BATCH
+        answers = ("chosen", "rejected") if self.kind == "dpo" else ("completion",)
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            batch = collate([dict(row) for row in part])
+            labels = batch.get("labels")
+            if labels is None:  # DPO, where the rejected answers follow all the chosen ones
+                labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORED)
+            for i, ids in enumerate(batch["input_ids"]):
+                own = labels[i]
+                if "attention_mask" in batch:
+                    real = batch["attention_mask"][i].bool()
+                    ids, own = ids[real], own[real]
+                which, number = divmod(i, len(part))
+                again = (start + number) % max(1, len(rows) // RENDERED) == 0
+                row, tokens, marks = part[number], ids.tolist(), own.tolist()
+                if self.packing or row.get("seq_lengths"):
+                    yield from self._unpacked(row, tokens, marks)
+                else:
+                    yield self._example(row, answers[which], tokens, marks, again)
+
+    def _unpacked(
+        self, row: dict[str, Any], ids: list[int], labels: list[int]
+    ) -> Iterator[Example]:
+        """Split a pack, which keeps no source: an example of full length was probably longer."""
+        at = 0
+        for length in row.get("seq_lengths") or [len(ids)]:
             part, at = slice(at, at + length), at + length
-            cut = length == longest or "seq_lengths" not in row
-            yield Example(ids[part], labels[part], tokenizer.decode(ids[part]), {}, [], cut)
-        return
-    if "chosen_ids" in row and answer == "completion":
-        answer = "chosen"
-    messages = _conversation(row, answer)
-    cut = False
-    if longest is not None and len(ids) >= longest:
-        cut = _full_length(trainer, tokenizer, row, messages, answer) > longest
-    prompt = None
-    if render and isinstance(row.get("prompt"), list) and not cut:
-        prompt = _render(trainer, tokenizer, row["prompt"], row, add_generation_prompt=True)
-    yield Example(ids, labels, tokenizer.decode(ids), row, messages, cut, prompt)
+            # In a wrapped pack examples begin and end anywhere.
+            cut = length == self.max_length or "seq_lengths" not in row
+            yield Example(ids[part], labels[part], self.tokenizer.decode(ids[part]), {}, [], cut)
 
+    def _example(
+        self, row: dict[str, Any], answer: str, ids: list[int], labels: list[int], again: bool
+    ) -> Example:
+        """Return a row as an example, with its prompt rendered `again`."""
+        if isinstance(row.get("messages"), list):
+            messages = list(row["messages"])
+        else:
+            parts = (row.get("prompt"), row.get(answer))
+            messages = [message for part in parts if isinstance(part, list) for message in part]
+        cut, rendered = False, None
+        if self.max_length is not None and len(ids) >= self.max_length:
+            cut = self._full_length(row, messages, answer) > self.max_length
+        if again and isinstance(row.get("prompt"), list) and not cut:
+            rendered = self.render(row["prompt"], row, add_generation_prompt=True)
+        text = self.tokenizer.decode(ids)
+        lost = self._lost(text, messages, row)
+        return Example(ids, labels, text, row, messages, cut, lost, rendered)
 
-def _columns(trainer: Any, row: dict[str, Any]) -> list[str]:
-    """Return the columns that reach the collator."""
-    if not trainer.args.remove_unused_columns:
-        return list(row)
-    trainer._set_signature_columns_if_needed()  # what its dataloader calls before it drops columns
-    return list(trainer._signature_columns)
+    def _lost(
+        self, text: str, messages: list[dict[str, Any]], row: dict[str, Any]
+    ) -> frozenset[str]:
+        """Return the kinds of what the text of a row's tokens lacks."""
+        said = Talk(messages, [], None, row.get("tools"), {})
+        lost = missing(said, text)
+        if lost:  # a tokenizer may give letters back otherwise: the template's own text decides
+            lost = missing(said, self.render(messages, row, tokenize=False))
+        return frozenset(
+            next((kind for word, kind in LOST.items() if word in one), "messages") for one in lost
+        )
 
+    def _full_length(
+        self, row: dict[str, Any], messages: list[dict[str, Any]], answer: str
+    ) -> float:
+        """Return how long a row is without `max_length`."""
+        if f"{answer}_ids" in row:  # DPO cuts in the collator, and the columns are whole
+            return len(row["prompt_ids"]) + len(row[f"{answer}_ids"])
+        if messages:
+            return len(self.render(messages, row))
+        text = row.get(getattr(self.trainer.args, "dataset_text_field", "text"))
+        if isinstance(row.get("prompt"), str):
+            text = row["prompt"] + row[answer]
+        if isinstance(text, str):  # TRL has added eos to it
+            return len(self.tokenizer(text)["input_ids"])
+        return math.inf  # tokenised by others: nothing says how long it was
 
-def _conversation(row: dict[str, Any], answer: str) -> list[dict[str, Any]]:
-    """Return the messages of a row: of `messages`, or of `prompt` and the named answer."""
-    if isinstance(row.get("messages"), list):
-        return list(row["messages"])
-    parts = [row.get("prompt"), row.get(answer)]
-    return [message for part in parts if isinstance(part, list) for message in part]
-
-
-def _full_length(
-    trainer: Any, tokenizer: Any, row: dict[str, Any], messages: list[dict[str, Any]], answer: str
-) -> float:
-    """Return how long a row is without max_length."""
-    if f"{answer}_ids" in row:  # DPO cuts in the collator, and the columns are whole
-        return len(row["prompt_ids"]) + len(row[f"{answer}_ids"])
-    if messages:
-        return len(_render(trainer, tokenizer, messages, row))
-    text = row.get(getattr(trainer.args, "dataset_text_field", "text"))
-    if isinstance(row.get("prompt"), str):
-        text = row["prompt"] + row[answer]
-    if isinstance(text, str):  # TRL has added eos to it
-        return len(tokenizer(text)["input_ids"])
-    return math.inf  # tokenised by others: nothing says how long it was
-
-
-def _render(
-    trainer: Any,
-    tokenizer: Any,
-    messages: list[dict[str, Any]],
-    row: dict[str, Any],
-    **settings: Any,
-) -> list[int]:
-    """Return the tokens of a conversation, rendered as the trainer renders it."""
-    tools = row.get("tools")
-    settings |= {
-        "chat_template": getattr(trainer, "chat_template", None),
-        "tools": (json.loads(tools) if isinstance(tools, str) else tools) or None,
-        **(row.get("chat_template_kwargs") or {}),
-    }
-    rendered = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **settings)
-    return list(rendered["input_ids"])
-
-
-def planned_steps(trainer: Any) -> int | None:
-    """Return how many optimiser steps `trainer.train()` will take; None for a stream."""
-    args = trainer.args
-    if args.max_steps > 0:
-        return int(args.max_steps)
-    try:
-        rows = len(trainer.train_dataset)
-    except TypeError:
-        return None
-    batch = args.train_batch_size * args.world_size
-    if hasattr(args, "steps_per_generation"):  # GRPO: a row is repeated for each of its answers
-        rows, batch = len(trainer._get_train_sampler()), batch * args.steps_per_generation
-    batches = rows // batch if args.dataloader_drop_last else math.ceil(rows / batch)
-    updates = max(1, math.ceil(batches / args.gradient_accumulation_steps))
-    return math.ceil(args.num_train_epochs * updates)
+    def render(
+        self, messages: list[dict[str, Any]], row: dict[str, Any], *, tokenize: bool = True,
+        **settings: Any,
+    ) -> Any:  # fmt: skip
+        """Return a conversation as the trainer renders it: its tokens, or its text."""
+        tools = row.get("tools")
+        settings |= {
+            "chat_template": getattr(self.trainer, "chat_template", None),
+            "tools": (json.loads(tools) if isinstance(tools, str) else tools) or None,
+            **(row.get("chat_template_kwargs") or {}),
+        }
+        made = self.tokenizer.apply_chat_template(
+            messages, tokenize=tokenize, return_dict=tokenize, **settings
+        )
+        return list(made["input_ids"]) if tokenize else made

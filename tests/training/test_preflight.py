@@ -13,7 +13,7 @@ from trl.chat_template_utils import qwen2_5_chat_template, qwen3_chat_template
 
 from ftlab.errors import ConfigError, DataError, FtlabError
 from ftlab.hardware import profile
-from ftlab.training import preflight_setup
+from ftlab.training import preflight as room
 from ftlab.training.preflight import preflight
 
 WORDS = ("fox", "dog", "capital", "Paris", "jumps", "lazy", "brown", "quick")
@@ -285,7 +285,7 @@ def test_float16_weights_that_are_trained(build):
 
 def test_bf16_that_a_cpu_only_emulates(build, monkeypatch):
     slow = dataclasses.replace(profile(), dtype="float32", reasons={"dtype": "0.1 times"})
-    monkeypatch.setattr(preflight_setup, "profile", lambda: slow)
+    monkeypatch.setattr(room, "profile", lambda: slow)
     found = faults(build(bf16=True))
     assert set(found) == {"dtype"} and "emulates" in found["dtype"].found
 
@@ -304,7 +304,7 @@ def test_half_precision_on_a_gpu(build, monkeypatch, at, changed, found):
     trainer = build(bf16=False)
     device = torch.device("cuda", 0)
     monkeypatch.setattr(type(trainer.args), "device", property(lambda _: device))
-    monkeypatch.setattr(preflight_setup, "capability", lambda device: at)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: at)
     for name, value in changed.items():
         monkeypatch.setattr(trainer.args, name, value)
     got = faults(trainer)
@@ -335,6 +335,12 @@ def test_tools_that_the_template_drops(build):
         tokenizer.chat_template = own + tokenizer.chat_template
 
     assert not faults(build([{**row, "tools": [TOOL]} for row in ROWS], change=written))
+
+
+def test_names_that_the_template_drops(build):
+    rows = [{**row, "prompt": [user(f"Say {n}!") | {"name": "Zoe"}]} for n, row in enumerate(ROWS)]
+    found = faults(build(rows))
+    assert set(found) == {"names"} and found["names"].status == "warning"
 
 
 def test_a_system_message_that_the_template_drops(build, make_tokenizer):
@@ -384,7 +390,7 @@ def test_reasoning_that_the_template_drops(build):
     rows = [{"prompt": [user("Hi"), thought, user("dog?")],
              "completion": [assistant("<think>\nlazy\n</think>\n\ndog")]}]  # fmt: skip
     found = faults(build(rows, template=qwen3_chat_template))
-    assert set(found) == {"thinking"} and "drops 1 pieces" in found["thinking"].found
+    assert set(found) == {"thinking"} and "1 of 1 rows have reasoning" in found["thinking"].found
 
 
 def test_an_answer_of_weight_zero_is_learned(build):
