@@ -13,7 +13,9 @@ take ten times as many as the true function, and some.
 """
 
 import ast
+import contextlib
 import copy
+import functools
 import io
 import itertools
 import sys
@@ -31,13 +33,13 @@ class Spent(BaseException):
 
 
 class Fuel:
-    """Counts steps down."""
+    """The steps that a source may take: those given, and those that are left of them."""
 
-    left = given = 0
+    given = left = 0
 
     def fill(self, steps: int) -> None:
         """Allow so many steps."""
-        self.left = self.given = steps
+        self.given = self.left = steps
 
     def step(self) -> bool:
         """Take one; raise `Spent` when there is none."""
@@ -45,11 +47,6 @@ class Fuel:
         if self.left < 0:
             raise Spent
         return True
-
-    @property
-    def used(self) -> int:
-        """The steps taken since it was filled."""
-        return self.given - self.left
 
 
 FUEL = Fuel()
@@ -139,7 +136,7 @@ def observe_truth(source: str) -> None:
     for arguments in map(ast.literal_eval, ORDER["probes"]):
         FUEL.fill(LONG // 10)
         seen = observe(function, arguments)
-        used = FUEL.used
+        used = FUEL.given - FUEL.left
         spent += used
         FUEL.fill(LONG // 10)
         # An exception that the source does not name came from arguments that make no sense.
@@ -166,37 +163,26 @@ def probe(source: str, first: bool) -> str:
     return "" if KNOWN else "no probes"
 
 
-# Each source as one test.
-
-
 class Sources(unittest.TestCase):
-    """One test for each source."""
+    """One test for each source, in their order."""
 
     longMessage = False
     truth = ""  # why the true function failed, if it did
     steps = LONG
 
-
-def add(number: int, source: str) -> None:
-    """Make a source a test."""
-
-    def test(self: Sources) -> None:
-        first = number == 0
+    def judge(self, number: int, source: str) -> None:
+        """Fail where a source does not do as it should; the first one is the true function."""
         why = Sources.truth and "not run"
         if not why:
-            stdout, sys.stdout = sys.stdout, Silence()  # type: ignore[assignment]
             FUEL.fill(Sources.steps)
-            try:
-                why = (examine if "tests" in ORDER else probe)(source, first)
-            finally:
-                sys.stdout = stdout
-            if first:
-                Sources.truth, Sources.steps = why, 10 * FUEL.used + 10_000
+            with contextlib.redirect_stdout(Silence()):
+                why = (examine if "tests" in ORDER else probe)(source, number == 0)
+            if number == 0:
+                Sources.truth, Sources.steps = why, 10 * (FUEL.given - FUEL.left) + 10_000
         if why:
             self.fail(why.replace("\n", " ")[:300])
 
-    setattr(Sources, f"test_{number:04}", test)
-
 
 for _number, _source in enumerate(ORDER.get("sources", ())):
-    add(_number, _source)
+    test = functools.partialmethod(Sources.judge, _number, _source)
+    setattr(Sources, f"test_{_number:04}", test)
