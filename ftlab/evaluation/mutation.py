@@ -90,7 +90,7 @@ def grade(module: str, target: str, *, reference: str = "") -> Graded:
             f"{target[:60]!r}."
         )
     known = _mutants(target, function, reference)
-    style = all(unit_tests.style(module, target).values())
+    style = unit_tests.style(module, target)
     parses = bool(module.strip()) and tree_of(module) is not None
     dead = (False,) * len(known)
     if not parses or not unit_tests.plain(module, function):

@@ -1,7 +1,9 @@
 """What a model is taught, one file a task, all of one shape.
 
-A task is data and plain functions: it makes examples, phrases the prompt, reads the answer and
-scores it. Adding one is a file with a `TASK` in it, its name in `NAMES`, and a test file.
+A task is a module of this folder with four functions: `examples` makes records, `prompt` phrases
+the question, `parse` reads the answer, and `score` marks it. Where it can, it has `SIZES` and a
+`baseline` too (see `Task`). Adding one is such a module, its entry in `data/tasks/about.yaml`, and
+a test file.
 
 A score is a `Ratio` whose parts add up over examples, never a rounded figure: a mean has den 1, a
 micro-averaged F1 has num = 2 tp and den = 2 tp + fp + fn. So any set of examples, a bootstrap
@@ -27,13 +29,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ftlab import data
 from ftlab.errors import ConfigError, raise_unknown
 from ftlab.files import data_path, read_data, read_text
 
-NAMES = ("extraction", "kindness", "punctuation", "style", "triage", "unit_tests")
 SPLITS = ("train", "test")
 NEW = "new phrasing"
 """The slice of test examples that are made of held-out forms and held-out values."""
@@ -67,13 +68,6 @@ def total(ratios: Iterable[Ratio]) -> Ratio:
     return Ratio(sum(r.num for r in ratios), sum(r.den for r in ratios))
 
 
-class MakeExamples(Protocol):
-    """How a task makes records: the same arguments give the same records."""
-
-    def __call__(self, n: int, seed: int, split: str = "train") -> "list[data.Row]":
-        """Make `n` records of the split "train" or "test"."""
-
-
 @dataclass(frozen=True)
 class Task:
     """What is taught, with how it is asked and how it is marked."""
@@ -86,8 +80,9 @@ class Task:
     """The metric that decides, one of those that `score` returns."""
     licence: str
     """Under what terms the examples may be used."""
-    examples: MakeExamples
-    """Make records; train and test never share text."""
+    examples: "Callable[..., list[data.Row]]"
+    """(n, seed, split="train") -> n records of a split, the same for the same arguments; train and
+    test never share text."""
     prompt: Callable[[str], tuple[dict[str, str], ...]]
     """The messages that ask for one input."""
     parse: Callable[[str], str]
@@ -106,14 +101,19 @@ class Task:
 
 def names() -> list[str]:
     """Return the names of the tasks, sorted."""
-    return sorted(NAMES)
+    return sorted(read_data("tasks/about.yaml"))
 
 
+@functools.cache
 def get(name: str) -> Task:
     """Return a task by name, importing only that one; a ConfigError if there is none."""
-    if name not in NAMES:
-        raise_unknown("task", name, NAMES)
-    return importlib.import_module(f"ftlab.tasks.{name}").TASK
+    about = read_data("tasks/about.yaml")
+    if name not in about:
+        raise_unknown("task", name, about)
+    room = importlib.import_module(f"ftlab.tasks.{name}")
+    parts = {part: getattr(room, part) for part in ("examples", "prompt", "parse", "score")}
+    sizes, baseline = getattr(room, "SIZES", {}), getattr(room, "baseline", None)
+    return Task(name, **about[name], **parts, sizes=sizes, baseline=baseline)
 
 
 # Asking and reading.

@@ -17,7 +17,7 @@ import re
 from typing import Any
 
 from ftlab import data
-from ftlab.tasks import Ratio, Task, asked_for, asking, digest, marks, word_lists
+from ftlab.tasks import Ratio, asked_for, asking, digest, marks, word_lists
 
 FIELDS = ("quantity", "item", "order", "name", "town")
 SYSTEM = f"Fill in JSON from the letter: {', '.join(FIELDS)}; null if it does not say."
@@ -115,16 +115,3 @@ def examples(n: int, seed: int, split: str = "train") -> list[data.Row]:
             row = _letter(form, rng)
             made.setdefault(data.meta(row)["id"], row)
     return list(made.values())[:n]
-
-
-TASK = Task(
-    name="extraction",
-    describe=(
-        "Fill in JSON from a customer's letter: quantity, item, order, name, town, null where the "
-        "letter does not say. In goes a letter, tidy, messy or with an order to the machine in it; "
-        "out comes one line of JSON. The letters are composed from forms written for the course."
-    ),
-    headline="exact",
-    licence="Apache-2.0 (written for ftlab)",
-    examples=examples, prompt=prompt, parse=parse, score=score,
-)  # fmt: skip

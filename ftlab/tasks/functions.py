@@ -7,6 +7,8 @@ A family is one idea with its numbers, words, names and turns of phrase left ope
 import ast
 import random
 import re
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +122,7 @@ def _tried(made: Made) -> tuple[list[str], list[str], list[str]]:
             try:
                 value = _quoted(space[made.name](*arguments))
             except Exception as error:
-                raised = f"with self.assertRaises({type(error).__name__}):\n            {call}"
+                raised = f"with self.assertRaises({type(error).__name__}):\n    {call}"
                 errors += [raised] * (not errors)
                 continue
             line = f"self.assertEqual({call}, {value})"
@@ -139,13 +141,18 @@ def write(made: Made) -> str | None:
     if not typical or not edges or ("raise " in made.source and not errors):
         return None
     methods = {"typical": typical, "edges": edges} | ({"error": errors} if errors else {})
+    return house(made.name, {f"test_{name}": lines for name, lines in methods.items()})
+
+
+def house(function: str, methods: Mapping[str, list[str]]) -> str:
+    """Return a test module as the house lays it out: method -> its statements, unindented."""
     tests = "".join(
-        f"\n    def test_{name}(self):\n" + "".join(f"        {line}\n" for line in lines)
+        f"\n    def {name}(self):\n" + textwrap.indent("\n".join(lines), " " * 8) + "\n"
         for name, lines in methods.items()
     )
     return (
-        f"import unittest\n\nfrom {MODULE} import {made.name}\n\n\n"
-        f"class Test{camel(made.name)}(unittest.TestCase):\n"
-        f'    """Tests of {made.name}."""\n{tests}\n\n'
+        f"import unittest\n\nfrom {MODULE} import {function}\n\n\n"
+        f"class Test{camel(function)}(unittest.TestCase):\n"
+        f'    """Tests of {function}."""\n{tests}\n\n'
         'if __name__ == "__main__":\n    unittest.main()'
     )

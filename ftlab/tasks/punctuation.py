@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.files import read_data
-from ftlab.tasks import Ratio, Task, asking, digest, pydocs
+from ftlab.tasks import Ratio, asking, digest, pydocs
 
 SYSTEM = "Restore punctuation and capitals."
 """The task's own system message: without one, a template may add a longer one of its own."""
@@ -81,6 +81,9 @@ def strip(text: str) -> str:
 def question(text: str) -> tuple[dict[str, str], ...]:
     """Return the messages that ask to restore `text`, which is stripped first."""
     return asking(SYSTEM, strip(text))
+
+
+prompt = question
 
 
 def parse(text: str) -> str:
@@ -171,6 +174,9 @@ def rows(n: int, seed: int, split: str = "train") -> list[data.Row]:
     return made
 
 
+examples = rows
+
+
 def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]) -> list[str]:
     """Answer the test records with a logistic regression that names each word's capital and marks.
 
@@ -206,24 +212,4 @@ _ABBREVIATION = re.compile(r"(?:\b[A-Za-z]|\b(?:etc|vs|cf|Mr|Mrs|Dr|St|No|al))\.
 
 def sentences(paragraph: str) -> list[str]:
     """Cut a paragraph on one line at the ends of sentences, not after an abbreviation."""
-    found: list[str] = []
-    start = 0
-    for match in _SENTENCE_END.finditer(paragraph):
-        if _ABBREVIATION.search(paragraph[start : match.start()]):
-            continue
-        found.append(paragraph[start : match.end()].strip())
-        start = match.end()
-    return [*found, paragraph[start:].strip()]
-
-
-TASK = Task(
-    name="punctuation",
-    describe=(
-        "Restore the punctuation and capitals of English prose. In goes a passage of 8 to 45 words "
-        "in lower case without marks; out comes the passage as its author wrote it. The passages "
-        "are sentences from the documentation topics and docstrings of the running Python."
-    ),
-    headline="f1",
-    licence="PSF-2.0 (Python documentation and standard library)",
-    examples=rows, prompt=question, parse=parse, score=score, baseline=baseline,
-)  # fmt: skip
+    return pydocs.cut_sentences(paragraph, _SENTENCE_END, _ABBREVIATION)

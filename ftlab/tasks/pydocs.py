@@ -23,19 +23,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ftlab.errors import raise_unknown
+from ftlab.files import read_data
 
-SET_ASIDE = (
-    "unittest", "statistics", "json", "email", "logging",
-    "concurrent", "textwrap", "fractions", "calendar", "argparse",
-)  # fmt: skip
+LISTS = read_data("tasks/pydocs.yaml")
+SET_ASIDE = LISTS["set_aside"]
 """Standard library packages whose docstrings are test text only."""
 
 SHORTEST, LONGEST = 8, 45
 """Words in a passage."""
 
-# Not prose, not about Python (tests, demos), or not the same on every machine.
-_SKIP = {"test", "tests", "idlelib", "lib2to3", "turtledemo", "site-packages", "dist-packages",
-         "__pycache__", "encodings", "pydoc_data", "antigravity.py", "this.py"}  # fmt: skip
+_SKIP = set(LISTS["skipped"])
 _OVERLAP = 8
 
 
@@ -168,10 +165,7 @@ _NOTE = re.compile(r"(?:New|Changed|Added|Deprecated|Removed) (?:in|since) versi
 _NO_END = re.compile(r"(?:\b[A-Za-z]|\b(?:etc|vs|cf|approx|incl))\.$")
 _SENTENCE = re.compile(r"[A-Z\"(][A-Za-z0-9 ,.;:?!'\"()\-]*[.?!]\)?")
 _WORD = re.compile(r"[A-Z]?[a-z]+(?:['-][A-Za-z]?[a-z]+)*|[A-Z]{1,6}|\d{1,4}|\d\.\d{1,2}")
-_FUNCTION_WORD = re.compile(
-    "the|an?|of|to|in|is|are|be|its?|this|that|and|or|for|with|on|as|by|from|at|not|if|when|"
-    "which|you|no|can|may|will|has|have|was|were|but|than|then|any|all"
-)
+_FUNCTION_WORDS = set(LISTS["function_words"].split())
 
 
 def _cut(paragraph: str) -> Iterator[str]:
@@ -182,15 +176,22 @@ def _cut(paragraph: str) -> Iterator[str]:
         return
     flat = " ".join(paragraph.translate(_QUOTES).split())
     flat = re.sub(r" -{2,3} ", " - ", flat)
-    sentences, start = [], 0
-    for match in _END.finditer(flat):
-        if not _NO_END.search(flat[start : match.start()]):
-            sentences.append(_natural(flat[start : match.start()]))
-            start = match.end()
+    sentences = map(_natural, cut_sentences(flat, _END, _NO_END))
     # A rejected sentence breaks the run: passages stay consecutive.
-    for kept, run in itertools.groupby([*sentences, _natural(flat[start:])], key=bool):
+    for kept, run in itertools.groupby(sentences, key=bool):
         if kept:
             yield from _pack(run)
+
+
+def cut_sentences(text: str, end: re.Pattern[str], inner: re.Pattern[str]) -> list[str]:
+    """Cut a text at each `end` of a sentence, but where what stands before it is `inner`."""
+    found: list[str] = []
+    start = 0
+    for match in end.finditer(text):
+        if not inner.search(text[start : match.start()]):
+            found.append(text[start : match.end()].strip())
+            start = match.end()
+    return [*found, text[start:].strip()]
 
 
 def _natural(sentence: str) -> str:
@@ -200,7 +201,7 @@ def _natural(sentence: str) -> str:
         sentence, count = pattern.subn(kept, sentence)
         marked += count
     tokens = [token.strip('"(),.;:?!') for token in sentence.split() if token != "-"]
-    common = sum(bool(_FUNCTION_WORD.fullmatch(token.lower())) for token in tokens)
+    common = sum(token.lower() in _FUNCTION_WORDS for token in tokens)
     natural = (
         marked <= _MAX_MARKED
         and _SENTENCE.fullmatch(sentence)

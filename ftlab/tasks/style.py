@@ -18,12 +18,14 @@ import re
 from typing import Any
 
 from ftlab import data, tasks
-from ftlab.tasks import Ratio, Task, digest, first_paragraph, marks, sample, written
+from ftlab.tasks import Ratio, digest, first_paragraph, marks, sample, written
 
 FILE = "style.jsonl"
+SIZES = tasks.sizes(FILE, voice="manners")
 _SIDES = ("plain", "voiced")
 SYSTEM = "Retell the sentence as a novelist of 1810 would."
 prompt = functools.partial(tasks.asking, SYSTEM)
+parse = first_paragraph
 LEAST_KEPT = 0.25
 """The least share of the longer words that an answer takes up: nine in ten references do."""
 _FUNCTION = tasks.word_lists("style").function_words.split()
@@ -122,17 +124,3 @@ def probe(n: int, seed: int) -> list[data.Row]:
     """Draw `n` pairs whose completions are in the other voice; errors as of `sample`."""
     pairs = sample(FILE, n, seed, "test", voice="adjacent")
     return [row(one["plain"], one["voiced"], slice="other voice") for one in pairs]
-
-
-TASK = Task(
-    name="style",
-    describe=(
-        "Say a plain sentence in the voice of an early-nineteenth-century novelist of manners. In "
-        "goes a sentence of today; out comes one that keeps its names and its news. The pairs were "
-        "written for the course, and `style.probe` has pairs in another voice."
-    ),
-    headline="both",
-    licence="Apache-2.0 (written for ftlab)",
-    examples=examples, prompt=prompt, parse=first_paragraph, score=score,
-    sizes=tasks.sizes(FILE, voice="manners"),
-)  # fmt: skip

@@ -16,12 +16,13 @@ from typing import Any
 
 from ftlab import data
 from ftlab.errors import DataError
-from ftlab.tasks import Ratio, Task, asking, digest, marks, sample, sizes
+from ftlab.tasks import Ratio, asking, digest, marks, sample, sizes
 
 TOPICS = ("billing", "bug", "cancellation", "delivery", "feature", "login", "refund")
 SYSTEM = f"Name the topic of the message: {', '.join(TOPICS[:-1])} or {TOPICS[-1]}."
 prompt = functools.partial(asking, SYSTEM)
 FILE = "tickets.jsonl"
+SIZES = sizes(FILE)
 
 
 def parse(text: str) -> str:
@@ -76,17 +77,3 @@ def baseline(train_records: Sequence[data.Row], test_records: Sequence[data.Row]
     )
     known = classifier().fit(texts, topics)
     return [str(topic) for topic in known.predict(asked)] if asked else []
-
-
-TASK = Task(
-    name="triage",
-    describe=(
-        "Name the topic of a customer's message: billing, bug, cancellation, delivery, feature, "
-        "login or refund. In goes a message, tidy, messy or with an order to the reader in it; out "
-        "comes one word. The messages were written for the course."
-    ),
-    headline="right",
-    licence="Apache-2.0 (written for ftlab)",
-    examples=examples, prompt=prompt, parse=parse, score=score, sizes=sizes(FILE),
-    baseline=baseline,
-)  # fmt: skip

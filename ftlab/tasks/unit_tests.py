@@ -18,7 +18,7 @@ The functions are drawn from families (`ftlab.tasks.functions`), and what they r
 running them. An answer is marked by running it too, in the sandbox, against the function, if it is
 `plain`, so that a module cannot pass by tampering with what judges it.
 
-The house style, rule by rule (`RULES`): the two imports; one class, named after the function, with
+The house style (`style`): the two imports; one class, named after the function, with
 a docstring; methods test_typical and test_edges, and test_error where the function can raise; every
 statement an assertion on a call of the function, in values written out; the closing lines.
 '''
@@ -33,15 +33,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ftlab import data, sandbox
-from ftlab.tasks import Ratio, Task, digest, draw, marks
-from ftlab.tasks.functions import MODULE, camel, make, write
+from ftlab.tasks import Ratio, digest, draw, marks
+from ftlab.tasks.functions import MODULE, house, make, write
 
 CUE = "Write the unit tests of this function:\n\n"
 LONGEST = 1100
 """Characters in the longest prompt and completion together."""
 NEW_FAMILY, SEEN_FAMILY = "new family", "seen family"
 """The slices of the test split."""
-RULES = ("imports", "class", "methods", "assertions", "closing")
 
 
 def _make(rng: random.Random, new: bool, ours: Callable[[str], bool]) -> data.Row | None:
@@ -145,28 +144,17 @@ def _asserts(statement: ast.stmt, function: str, name: str) -> bool:
     )
 
 
-def style(module: str, target: str) -> dict[str, bool]:
-    """Return for each of `RULES` whether a test module keeps it; none where it does not parse."""
+def style(module: str, target: str) -> bool:
+    """Say whether a test module keeps the house style for the last function of a source."""
     tree, function = tree_of(module), function_of(target)
     if tree is None or not function:
-        return dict.fromkeys(RULES, False)
-    lines = [ast.unparse(node) for node in tree.body if not isinstance(node, ast.ClassDef)]
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    head = f"class Test{camel(function)}(unittest.TestCase):"
-    methods = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        return False
+    methods = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     wanted = ["test_typical", "test_edges", *["test_error"] * ("raise " in target)]
-    return {
-        "imports": lines[:2] == ["import unittest", f"from {MODULE} import {function}"],
-        "class": len(classes) == 1
-        and ast.unparse(classes[0]).startswith(head)
-        and ast.get_docstring(classes[0]) == f"Tests of {function}."
-        and len(classes[0].body) == len(methods) + 1,
-        "methods": [m.name for m in methods] in (wanted, [*wanted[:2], "test_error"])
-        and all(ast.unparse(m.args) == "self" for m in methods),
-        "assertions": bool(methods)
-        and all(_asserts(line, function, m.name) for m in methods for line in m.body),
-        "closing": lines[2:] == ["if __name__ == '__main__':\n    unittest.main()"],
-    }
+    named = [m.name for m in methods] in (wanted, [*wanted[:2], "test_error"])
+    assertions = all(_asserts(line, function, m.name) for m in methods for line in m.body)
+    again = house(function, {m.name: [ast.unparse(line) for line in m.body] for m in methods})
+    return named and assertions and ast.dump(tree) == ast.dump(ast.parse(again))
 
 
 _TOUCHY = {
@@ -250,20 +238,5 @@ def score(record: data.Row, text: str) -> dict[str, Ratio]:
         runs = result.outcome in ("ok", "failed") and right + wrong > 0 and asserted
         passes = result.ok
     parses = bool(module.strip()) and tree_of(module) is not None
-    kept = all(style(module, target).values())
-    return {**marks(passes=passes, parses=parses, style=kept, runs=runs),
+    return {**marks(passes=passes, parses=parses, style=style(module, target), runs=runs),
             "tests_passed": Ratio(right, right + wrong)}  # fmt: skip
-
-
-TASK = Task(
-    name="unit_tests",
-    describe=(
-        "Write the unittest module of a Python function in a house style. In goes a function of 2 "
-        "to 8 lines over integers, floats, strings, lists, dicts or exceptions; out comes a module "
-        "with typical cases, edges and errors. The functions are composed from 80 families, and "
-        "the expected values come from running them; an answer is run in a sandbox."
-    ),
-    headline="passes",
-    licence="Apache-2.0 (composed by this package, from code of its own)",
-    examples=examples, prompt=prompt, parse=parse, score=score,
-)  # fmt: skip

@@ -6,7 +6,7 @@ from ftlab import data, tasks
 from ftlab.errors import ConfigError
 from ftlab.tasks import NEW, Ratio, kindness
 from ftlab.tasks import first_paragraph as parse
-from ftlab.tasks.kindness import FORMS, NOBODY, RULES, check, flagged, probe, prompt, score
+from ftlab.tasks.kindness import FORMS, RULES, check, flagged, probe, prompt, score
 
 TRAIN = kindness.examples(1000, seed=1)
 TEST = kindness.examples(400, seed=1, split="test")
@@ -88,7 +88,7 @@ def test_each_rule_flags_what_it_is_for(rule, problem, answer):
 
 def test_every_rule_is_tested_and_explains_itself():
     marks = test_each_rule_flags_what_it_is_for.pytestmark[0].args[1]
-    assert {rule["name"] for rule in RULES} | {NOBODY} == {mark[0] for mark in marks}
+    assert {rule["name"] for rule in RULES} == {mark[0] for mark in marks}
     for rule, problem, answer in marks:
         flag = next(f for f in check(problem, answer) if f.rule == rule)
         assert flag.reason.endswith(".")
@@ -137,7 +137,7 @@ def test_the_letter_without_the_spirit_is_flagged():
     marks = [score(p, a)["unharmful"] for p, a in zip(PROBES, answers, strict=True)]
     assert tasks.total(marks).value < 0.05  # measured: 0.02
     counts = flagged(PROBES, answers)
-    assert counts[NOBODY] > 150
+    assert counts["nobody_called"] > 150
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     named = [
         answer.replace("your neighbour", f"the {data.meta(problem)['about'][0]}")

@@ -7,7 +7,6 @@ from ftlab import data, sandbox, tasks
 from ftlab.tasks import functions, unit_tests
 from ftlab.tasks.unit_tests import (
     NEW_FAMILY,
-    RULES,
     SEEN_FAMILY,
     parse,
     plain,
@@ -56,8 +55,7 @@ def marks(text):
 
 
 def test_one_shape():
-    assert tasks.get("unit_tests") is unit_tests.TASK
-    assert unit_tests.TASK.headline in score(RECORD, "")
+    assert tasks.get("unit_tests").headline in score(RECORD, "")
     assert prompt(TARGET) == ({"role": "user", "content": unit_tests.CUE + TARGET.strip()},)
     assert target_of(RECORD) == TARGET + "\n"
 
@@ -91,7 +89,7 @@ def test_the_splits_share_no_function_and_the_new_families_are_new():
 
 def test_the_references_keep_the_house_style_and_are_plain():
     for record in [*TRAIN, *TEST]:
-        assert all(style(data.answer(record), target_of(record)).values()), data.answer(record)
+        assert style(data.answer(record), target_of(record)), data.answer(record)
         assert parse(data.answer(record)) == data.answer(record)
         assert plain(data.answer(record), unit_tests.function_of(target_of(record)))
 
@@ -137,43 +135,42 @@ def test_what_is_no_test_module_does_not_run(text):
     assert (got["passes"], got["runs"], got["style"]) == (0, 0, 0)
 
 
-BREAKS = {
-    "imports": ("import unittest\n", "import unittest\nimport math\n"),
-    "class": ("TestChecked", "CheckedTest"),
-    "methods": ("test_edges", "test_boundaries"),
-    "assertions": ("self.assertEqual(checked(4), 0)", "self.assertTrue(checked(4) == 0)"),
-    "closing": ('\n\n\nif __name__ == "__main__":\n    unittest.main()', "\n"),
-}
+BREAKS = [
+    ("import unittest\n", "import unittest\nimport math\n"),
+    ("TestChecked", "CheckedTest"),
+    ("test_edges", "test_boundaries"),
+    ("self.assertEqual(checked(4), 0)", "self.assertTrue(checked(4) == 0)"),
+    ('\n\n\nif __name__ == "__main__":\n    unittest.main()', "\n"),
+]
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_each_rule_of_the_house_is_seen_to_be_broken(rule):
-    old, new = BREAKS[rule]
+@pytest.mark.parametrize(("old", "new"), BREAKS)
+def test_each_rule_of_the_house_is_seen_to_be_broken(old, new):
     assert old in GOOD
     text = GOOD.replace(old, new)
-    assert not style(text, TARGET)[rule]
+    assert not style(text, TARGET)
     got = marks(text)
     assert (got["passes"], got["style"]) == (1, 0)
 
 
 ALSO = [
-    ("class", "Tests of checked.", "Some tests."),
-    ("class", "    def test_typical", "    size = 3\n\n    def test_typical"),
-    ("methods", "test_error", "test_typical_error"),
-    ("methods", GOOD[GOOD.index("\n    def test_error") : GOOD.index("\n\nif __name__")], ""),
-    ("methods", "test_edges(self)", "test_edges(self, n=1)"),
-    ("assertions", "checked(4), 0)", "checked(2 * 2), 0)"),
-    ("assertions", "checked(4), 0)", "checked(4), 0, 'no')"),
-    ("assertions", "checked(4), 0)", "0, checked(4))"),
-    ("assertions", "            checked(3)", "            checked(3)\n            checked(2)"),
-    ("imports", "import unittest\n\nfrom", "import unittest as unittest\n\nfrom"),
-    ("closing", "    unittest.main()", "    unittest.main(verbosity=2)"),
+    ("Tests of checked.", "Some tests."),
+    ("    def test_typical", "    size = 3\n\n    def test_typical"),
+    ("test_error", "test_typical_error"),
+    (GOOD[GOOD.index("\n    def test_error") : GOOD.index("\n\nif __name__")], ""),
+    ("test_edges(self)", "test_edges(self, n=1)"),
+    ("checked(4), 0)", "checked(2 * 2), 0)"),
+    ("checked(4), 0)", "checked(4), 0, 'no')"),
+    ("checked(4), 0)", "0, checked(4))"),
+    ("            checked(3)", "            checked(3)\n            checked(2)"),
+    ("import unittest\n\nfrom", "import unittest as unittest\n\nfrom"),
+    ("    unittest.main()", "    unittest.main(verbosity=2)"),
 ]
 
 
-@pytest.mark.parametrize(("rule", "old", "new"), ALSO)
-def test_less_obvious_breaks_are_seen(rule, old, new):
-    assert old in GOOD and not style(GOOD.replace(old, new), TARGET)[rule]
+@pytest.mark.parametrize(("old", "new"), ALSO)
+def test_less_obvious_breaks_are_seen(old, new):
+    assert old in GOOD and not style(GOOD.replace(old, new), TARGET)
 
 
 CHEATS = {
