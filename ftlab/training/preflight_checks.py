@@ -90,7 +90,7 @@ def prompt(seen: Inspection) -> Finding | None:
     """Find loss on what is not the model's to write, and prompts that generation writes anew."""
     again = [(e.ids, e.rendered) for e in seen.examples if e.rendered is not None]
     columns = {**seen.examples[0].row, "text": ""}
-    form = next(name for name in ("messages", "completion", "text") if name in columns)
+    form: str = next(name for name in ("messages", "completion", "text") if name in columns)
     if getattr(seen.trainer.args, "assistant_only_loss", False):
         form = "tokens"
     return (
