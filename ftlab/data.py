@@ -151,7 +151,7 @@ def read(path: str | os.PathLike[str], *, left_out: "Counter[str] | None" = None
             left_out.update(formats.unread(line))
         return check(line)
 
-    return _gather(path, lines(path), row)
+    return gather(path, lines(path), row)
 
 
 TABLE = "make records of it with ftlab convert FILE NEW.jsonl --input COLUMN --output COLUMN"
@@ -194,7 +194,7 @@ def read_table(
         made = example(_cell(line, input), _cell(line, output), system=system)
         return check(made | ({"meta": rest} if rest else {}))
 
-    return _gather(path, _cells(path) if is_table(path) else lines(path), row)
+    return gather(path, _cells(path) if is_table(path) else lines(path), row)
 
 
 _MISSING = object()
@@ -209,7 +209,7 @@ def _cell(line: dict[str, Any], name: str) -> str:
     return text
 
 
-def _gather(
+def gather(
     path: str | os.PathLike[str], numbered: Iterable[tuple[int, Any]], make: Callable[[Any], Row]
 ) -> list[Row]:
     """Make a row of each numbered line; raise one error that lists all bad ones."""

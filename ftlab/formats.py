@@ -153,7 +153,7 @@ def _type(value: Any) -> str:
     return type(value).__name__
 
 
-class _Faults(list[Fault]):
+class Faults(list[Fault]):
     """What is wrong with a line."""
 
     def add(self, check: str, reason: str) -> Any:
@@ -167,7 +167,7 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
     >>> [name for name, _ in examine({"messages": [{"role": "User", "content": ""}]})[1]]
     ['unknown_role', 'empty_content', 'no_assistant']
     """
-    faults = _Faults()
+    faults = Faults()
     if not isinstance(line, Mapping):
         return {}, [("not_an_object", f"a JSON object is wanted, got {_type(line)}")]
     if (format := format_of(line)) is None:
@@ -182,7 +182,7 @@ def examine(line: Any) -> tuple[dict[str, Any], list[Fault]]:
         got = "str: the list itself, not its text" if isinstance(given, str) else _type(given)
         faults.add("bad_record", f"the messages must be a list, got {got}")
         given = []
-    turns = [_message(turn, number, faults) for number, turn in enumerate(given, start=1)]
+    turns = [message_of(turn, number, faults) for number, turn in enumerate(given, start=1)]
     _order(turns, faults)
     row: dict[str, Any] = {"messages": turns}
     weights = [turn.get("weight", 1) for turn in turns if turn["role"] == "assistant"]
@@ -233,7 +233,7 @@ def _alternating(texts: list[Any], assistant: str = "assistant", key: str = "con
     return [{"role": ("user", assistant)[i % 2], key: text} for i, text in enumerate(texts)]
 
 
-def _message(message: Any, number: int, faults: _Faults) -> dict[str, Any]:
+def message_of(message: Any, number: int, faults: Faults) -> dict[str, Any]:
     """Return a message with the role, the keys and the content that a row has; add its faults."""
     if not isinstance(message, Mapping):
         faults.add("not_text", f"message {number} must be an object, got {_type(message)}")
@@ -261,7 +261,7 @@ def _message(message: Any, number: int, faults: _Faults) -> dict[str, Any]:
     return made
 
 
-def _text(content: Any, number: int, faults: _Faults) -> str | None:
+def _text(content: Any, number: int, faults: Faults) -> str | None:
     """Return a content as one string, the text parts of a list joined; None if it is no text."""
     if isinstance(content, list):
         whole = [isinstance(part, Mapping) and isinstance(part.get("text"), str)
@@ -283,12 +283,12 @@ def _text(content: Any, number: int, faults: _Faults) -> str | None:
     return content
 
 
-def _calls(calls: Any, number: int, faults: _Faults) -> list[Any]:
+def _calls(calls: Any, number: int, faults: Faults) -> list[Any]:
     """Return tool calls with their arguments as objects, as chat templates want them."""
     made = []
     for call in calls if isinstance(calls, list) else [calls]:
         call = _pruned(call)
-        if (inner := _function(call)) is None:
+        if (inner := function_of(call)) is None:
             faults.add("bad_record", f"message {number} has a tool call without a name")
             continue
         arguments = inner.get("arguments") or {}
@@ -304,25 +304,25 @@ def _calls(calls: Any, number: int, faults: _Faults) -> list[Any]:
     return made
 
 
-def _function(call: Any) -> Any:
+def function_of(call: Any) -> Any:
     """Return the part of a tool, or of a call, that has the function's name; None if none has."""
     inner = call.get("function", call) if isinstance(call, Mapping) else None
     return inner if isinstance(inner, Mapping) and isinstance(inner.get("name"), str) else None
 
 
-def _tools(tools: Any, faults: _Faults) -> Any:
+def _tools(tools: Any, faults: Faults) -> Any:
     """Return the tools of a line, which some data sets keep as a JSON string."""
     try:
         tools = loads(tools) if isinstance(tools, str) and tools.strip() else tools
     except DataError as error:
         return faults.add("bad_record", f"tools are {error}")
     tools = _pruned(tools or [])
-    if not isinstance(tools, list) or None in map(_function, tools):
+    if not isinstance(tools, list) or None in map(function_of, tools):
         return faults.add("bad_record", "tools must be a list of objects with a function's name")
     return tools
 
 
-def _order(turns: list[dict[str, Any]], faults: _Faults) -> None:
+def _order(turns: list[dict[str, Any]], faults: Faults) -> None:
     """Add what is wrong with the order of the turns."""
     roles = [turn["role"] for turn in turns]
     if not roles or roles[-1] != "assistant":
@@ -430,7 +430,7 @@ def line_of(row: Mapping[str, Any], format: str) -> dict[str, Any]:
         return {"messages": turns, **tools}
     if format == "openai":
         tools.pop("chat_template_kwargs", None)
-        return {"messages": [_openai(turn) for turn in turns], **tools}
+        return {"messages": [openai_message(turn) for turn in turns], **tools}
     if format == "prompt_completion":
         start = carry[0]
         if row.get("messages") is None:  # a completion may hold several turns
@@ -520,7 +520,7 @@ _RESERVED = re.compile(  # case counts for nothing, and neither do the letters b
 )
 
 
-def _openai(turn: dict[str, Any]) -> dict[str, Any]:
+def openai_message(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message as OpenAI's service takes it."""
     kept = {key: value for key, value in turn.items() if key not in THOUGHTS}
     if "tool_calls" not in kept:

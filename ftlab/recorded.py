@@ -81,13 +81,13 @@ def serve(
         ModelError: the server did not start, or (when asked) the model cannot be batched.
     """
     from fastapi import FastAPI, Request, Response
+    from fastapi.responses import JSONResponse
     from openai.types import Model
     from openai.types.chat import ChatCompletion
 
     from ftlab.serving.chat import complete
-    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Engine
-    from ftlab.serving.protocol import Refused, handle, json_of, list_of
+    from ftlab.serving.protocol import ChatRequest, Refused, fields, handle, list_of
     from ftlab.serving.server import Running
 
     rows = [row for file in files for row in read_recorded(data_path(f"recorded/{file}.jsonl"))]
@@ -100,8 +100,8 @@ def serve(
 
     @app.get("/v1/models")
     def models() -> Response:
-        return list_of([Model(id=n, object="model", created=0, owned_by="ftlab") for n in names],
-                       None)  # fmt: skip
+        every = (Model(id=n, object="model", created=0, owned_by="ftlab") for n in names)
+        return list_of([fields(one) for one in every])
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request, given: ChatRequest) -> Response:
@@ -117,22 +117,23 @@ def serve(
                 raise Refused(404, "This request is not recorded, and no model stands behind.")
             engine.load().eval()  # whoever trains it may have left it otherwise
             again, asked[key] = asked[key], asked[key] + 1
-            return await complete(
-                request, given, engine, None, temperature=0.0, most=256, seed=again, name=name
-            )
+            given.model, given.temperature = name, given.temperature or 0.0
+            given.seed = again if given.seed is None else given.seed
+            given.max_tokens = given.max_tokens or 256
+            return await complete(request, given, engine, None)
         if given.stream or (given.n or 1) > 1:
             raise Refused(400, "A recorded reply is neither streamed nor one of several.")
         await asyncio.sleep(delay)
         text = found["reply"]
         into = sum(len(str(message.get("content"))) for message in given.messages) // 4
         out = len(text) // 4  # four characters to a token
-        return json_of(ChatCompletion.model_validate({
+        return JSONResponse(fields(ChatCompletion.model_validate({
             "id": f"chatcmpl-{key}", "object": "chat.completion", "created": int(time.time()),
             "model": RECORDED, "system_fingerprint": f"recorded {found['date']}",
             "choices": [{"index": 0, "finish_reason": "stop", "logprobs": None,
                          "message": {"role": "assistant", "content": text}}],
             "usage": {"prompt_tokens": into, "completion_tokens": out, "total_tokens": into + out},
-        }))  # fmt: skip
+        })))  # fmt: skip
 
     running = Running(app)
 

@@ -23,8 +23,8 @@ def serve(
     trace: bool = Option(False, "--trace", help="Store every completion, to be labelled."),
 ) -> None:
     """Serve fine-tuning jobs and chat to the openai client: files, jobs, models, completions."""
-    from ftlab.serving.app import Limits
     from ftlab.serving.server import run
+    from ftlab.serving.service import Limits
 
     run(
         data, host=host, port=port, keys=api_key or (), model=model, worker=worker,

@@ -1,18 +1,15 @@
-"""The routes of the service: files, jobs, models, chat; every answer is one of OpenAI's own types.
+"""The routes: files, jobs, models, chat, stored completions; all answers are OpenAI's own types.
 
-Each object belongs to the key that made it; for any other key it is not there.
+Each object belongs to the key that made it; for any other key it is not there. Beside OpenAI's
+routes there is `live`, the name of the model in service: the base, until a tuned model is promoted.
+A trace is what the protocol calls a stored completion: a request with its answer, kept without
+secrets and personal data. Labels are its metadata: label (good, bad), correction, reviewer.
 """
 
 import asyncio
-import hashlib
-import hmac
 import os
 import shutil
 import tempfile
-import threading
-import time
-from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,112 +17,32 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, FastAPI, Form, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from openai.types import FileDeleted, Model, ModelDeleted
+from openai.types.chat import ChatCompletion, ChatCompletionDeleted, ChatCompletionStoreMessage
 
-from ftlab.errors import ConfigError, DataError
-from ftlab.serving import jobs, traces
+from ftlab.curation.checks_private import redacted
+from ftlab.errors import DataError
+from ftlab.serving import jobs
 from ftlab.serving.chat import complete
-from ftlab.serving.chat_request import ChatRequest
-from ftlab.serving.page import jobs_part, traces_part, whole
-from ftlab.serving.protocol import Guard, Refused, counts, handle, json_of, list_of, plain, too_many
-from ftlab.serving.store import ORGANIZATION, Store, file_of, job_of, model_of
-from ftlab.serving.traces import LIVE
-from ftlab.serving.uploads import examined
+from ftlab.serving.page import page
+from ftlab.serving.protocol import (
+    ChatRequest,
+    CheckpointPage,
+    FilePage,
+    JobRequest,
+    Page,
+    Promotion,
+    Refused,
+    TracePage,
+    Update,
+    fields,
+    handle,
+    list_of,
+    plain,
+)  # fmt: skip
+from ftlab.serving.service import LIVE, MB, Guard, Service
+from ftlab.serving.store import ORGANIZATION, UNDER_WAY, Store, new_id, now
 
-MB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one key may do."""
-
-    upload: int = 100 * MB  # bytes of a file
-    stored: int = 1024 * MB  # bytes of all its files
-    body: int = 4 * MB  # bytes of any other request
-    jobs: int = 20  # jobs that wait or run
-    requests: int = 1200  # requests a minute
-    traces: int = 50_000  # stored completions without a label
-    waiting: int = 256  # chat requests of all keys that wait for an answer or get one
-
-
-@dataclass
-class Service:
-    """What the routes share."""
-
-    store: Store
-    base: str  # the model that is tuned, by name; tuned models are adapters on it
-    keys: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    engine: Any = None  # what answers chat requests (`ftlab.serving.engine`)
-    trace: bool = False  # store every completion whose request does not refuse it
-
-    def __post_init__(self) -> None:
-        if short := [key for key in self.keys if len(key) < 16]:
-            raise ConfigError(
-                f"{len(short)} of the keys has fewer than 16 characters. Make one: "
-                "python -c 'import secrets; print(secrets.token_urlsafe(24))'"
-            )
-        self._salt = self.store.fact("salt", os.urandom(16).hex()).encode()
-        self._hashes = [self._hash(key) for key in self.keys]
-        self.keys = ()  # from here on there are hashes alone
-        self._recent: dict[str, deque[float]] = defaultdict(deque)
-        self._lock = threading.Lock()
-        self.counts: Counter[tuple[str, int]] = Counter()  # answered requests, by route and status
-
-    def _hash(self, key: str) -> str:
-        return hashlib.sha256(self._salt + key.encode("utf-8", "surrogateescape")).hexdigest()
-
-    @property
-    def locked(self) -> bool:
-        """Whether a key is wanted."""
-        return bool(self._hashes)
-
-    def owner(self, key: str | None) -> str | None:
-        """Return whose key it is, None if it is nobody's; every hash is compared, in full."""
-        if not self._hashes:
-            return "local"
-        given = self._hash(key or "")
-        return next(iter([h for h in self._hashes if hmac.compare_digest(given, h)]), None)
-
-    def admit(self, owner: str) -> None:
-        """Count a request against the owner's rate."""
-        with self._lock:
-            now, recent = time.monotonic(), self._recent[owner]
-            while recent and recent[0] < now - 60:
-                recent.popleft()
-            if len(recent) >= self.limits.requests:
-                text = f"Rate limit reached: {self.limits.requests} requests a minute."
-                raise too_many(text, recent[0] + 60 - now)
-            recent.append(now)
-
-    def named(self, owner: str, model: str) -> str:
-        """Return what `live` stands for, and any other name as it is."""
-        history = self.store.live(owner) if model == LIVE else []
-        return history[-1]["model"] if history else self.base if model == LIVE else model
-
-    def folder_of(self, owner: str, model: str) -> Path | None:
-        """Return the folder of an owner's model, None for the base; refuse a model not there."""
-        model = self.named(owner, model)
-        if model == self.base:
-            return None
-        sql = "select folder from models where id = ? and owner = ?"
-        found = self.store.row(sql, model, owner)
-        if found is None:
-            names = [row["id"] for row in self.store.rows(
-                "select id from models where owner = ? and step is null", owner)]  # fmt: skip
-            raise Refused(
-                404, f"The model `{model[:200]}` does not exist or you do not have access to it. "
-                f"There are: {', '.join([self.base, LIVE, *names[:10]])}.",
-                param="model", code="model_not_found",
-            )  # fmt: skip
-        return self.store.folder / "models" / found["folder"]
-
-    def file(self, owner: str, file_id: str, param: str | None = None) -> Any:
-        """Return an owner's file; refuse one that is not there."""
-        found = self.store.row("select * from files where id = ? and owner = ?", file_id, owner)
-        if found is None:
-            raise Refused(404 if param is None else 400, f"No such File object: {file_id[:80]}",
-                          param=param or "id")  # fmt: skip
-        return found
+__all__ = ["make_app"]
 
 
 def make_app(service: Service) -> FastAPI:
@@ -133,6 +50,7 @@ def make_app(service: Service) -> FastAPI:
     app = FastAPI(title="ftlab", docs_url=None, redoc_url=None)
     store, limits = service.store, service.limits
     app.add_middleware(Guard, service=service)
+    handle(app)
 
     def owner(request: Request) -> str:
         found: str = request.state.owner
@@ -141,7 +59,14 @@ def make_app(service: Service) -> FastAPI:
 
     Owner = Annotated[str, Depends(owner)]
 
-    handle(app)
+    def listed(
+        kind: str, owner: str | None, page: Page, where: str = "1", *values: Any,
+        job: str | None = None, newest: bool = True,
+    ) -> Response:  # fmt: skip
+        newest = newest if page.order is None else page.order == "desc"
+        given: Any = {"job": job, "after": page.after, "limit": page.limit + 1, "newest": newest}
+        found = [one.body for one in store.find(kind, owner, where, *values, **given)]
+        return list_of(found[: page.limit], len(found) > page.limit)
 
     # Files.
 
@@ -152,8 +77,8 @@ def make_app(service: Service) -> FastAPI:
     ) -> Response:  # fmt: skip
         if expires is not None:
             raise Refused(400, "Files do not expire here.", param="expires_after")
-        held = store.row("select sum(bytes) as n from files where owner = ?", owner)
-        if held is not None and (held["n"] or 0) + (file.size or 0) > limits.stored:
+        held = sum(one.body["bytes"] for one in store.find("file", owner))
+        if held + (file.size or 0) > limits.stored:
             raise Refused(413, f"Your files would take more than {limits.stored // MB} MB. "
                           "Delete some.", param="file")  # fmt: skip
         handle, name = tempfile.mkstemp(dir=store.folder / "files", prefix=".")
@@ -162,113 +87,244 @@ def make_app(service: Service) -> FastAPI:
             with os.fdopen(handle, "wb") as stream:
                 shutil.copyfileobj(file.file, stream)
             try:
-                kind = examined(part)
+                kind = jobs.examined(part)
             except DataError as error:
                 text = str(error).replace(str(part), "The file")
                 raise Refused(400, text, param="file", code="invalid_file_format") from None
             # The name is shown and never a path.
             shown = Path((file.filename or "file.jsonl").replace("\\", "/")).name[:200]
             shown = "".join(c for c in shown if c.isprintable()) or "file.jsonl"
-            return json_of(store.add_file(owner, part, plain(shown), "fine-tune", kind))
+            return JSONResponse(store.add_file(owner, part, plain(shown), "fine-tune", kind))
         finally:
             part.unlink(missing_ok=True)
 
     @app.get("/v1/files")
-    def list_files(
-        owner: Owner, after: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
-        order: Literal["asc", "desc"] = "desc", purpose: str | None = None,
-    ) -> Response:  # fmt: skip
-        where = "owner = ? and purpose = coalesce(?, purpose)"
-        found = store.page("files", where, (owner, purpose), after, limit, order == "desc")
-        return list_of([file_of(row) for row in found[0]], found[1])
+    def list_files(owner: Owner, page: Annotated[FilePage, Query()]) -> Response:
+        purpose = "json_extract(body, '$.purpose')"
+        return listed("file", owner, page, f"{purpose} = coalesce(?, {purpose})", page.purpose)
 
     @app.get("/v1/files/{file_id}")
     def retrieve_file(owner: Owner, file_id: str) -> Response:
-        return json_of(file_of(service.file(owner, file_id)))
+        return JSONResponse(service.get("file", owner, file_id).body)
 
     @app.get("/v1/files/{file_id}/content")
     def file_content(owner: Owner, file_id: str) -> Response:
-        service.file(owner, file_id)
+        service.get("file", owner, file_id)
         return FileResponse(store.path_of(file_id), media_type="application/octet-stream")
 
     @app.delete("/v1/files/{file_id}")
     def delete_file(owner: Owner, file_id: str) -> Response:
-        service.file(owner, file_id)
-        for row in store.rows("select * from jobs where owner = ? and status in "
-                              "('queued', 'running')", owner):  # fmt: skip
-            job = job_of(row)
-            if file_id in (job.training_file, job.validation_file):
+        file = service.get("file", owner, file_id)
+        for job in store.find("job", owner, UNDER_WAY):
+            if file_id in (job.body["training_file"], job.body["validation_file"]):
                 raise Refused(409, f"The job {job.id} still needs this file. Cancel it first.")
-        store.delete_file(owner, file_id)
-        return json_of(FileDeleted(id=file_id, deleted=True, object="file"))
+        store.delete_file(file)
+        return JSONResponse(fields(FileDeleted(id=file_id, deleted=True, object="file")))
 
-    jobs.routes(app, service, Owner)
+    # Jobs.
+
+    @app.post("/v1/fine_tuning/jobs")
+    def create_job(owner: Owner, asked: JobRequest) -> Response:
+        return JSONResponse(jobs.create(service, owner, asked))
+
+    @app.get("/v1/fine_tuning/jobs")
+    def list_jobs(request: Request, owner: Owner, page: Annotated[Page, Query()]) -> Response:
+        where, values = _of_metadata(request)
+        return listed("job", owner, page, where, *values)
+
+    @app.get("/v1/fine_tuning/jobs/{job_id}")
+    def retrieve_job(owner: Owner, job_id: str) -> Response:
+        return JSONResponse(service.get("job", owner, job_id).body)
+
+    @app.post("/v1/fine_tuning/jobs/{job_id}/cancel")
+    def cancel_job(owner: Owner, job_id: str) -> Response:
+        job = service.get("job", owner, job_id)
+        if not store.end_job(job.id, "cancelled", "Fine-tuning job cancelled"):
+            state = service.get("job", owner, job_id).body["status"]
+            raise Refused(400, f"Job has already completed: {job.id} is {state}.",
+                          code="invalid_cancel_request")  # fmt: skip
+        return JSONResponse(service.get("job", owner, job_id).body)
+
+    @app.get("/v1/fine_tuning/jobs/{job_id}/events")
+    def list_events(owner: Owner, job_id: str, page: Annotated[Page, Query()]) -> Response:
+        return listed("event", None, page, job=service.get("job", owner, job_id).id)
+
+    @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
+    def list_checkpoints(
+        owner: Owner, job_id: str, page: Annotated[CheckpointPage, Query()]
+    ) -> Response:
+        return listed("checkpoint", None, page, job=service.get("job", owner, job_id).id)
 
     # Models.
 
-    base, live = (Model(id=name, object="model", created=0, owned_by=ORGANIZATION)
+    base, live = (fields(Model(id=name, object="model", created=0, owned_by=ORGANIZATION))
                   for name in (service.base, LIVE))  # fmt: skip
-    traces.routes(app, service, Owner)
 
     @app.get("/v1/models")
     def list_models(owner: Owner) -> Response:
-        sql = "select * from models where owner = ? and step is null order by seq"
-        own = [model_of(row) for row in store.rows(sql, owner)]
-        return list_of([base, live, *own], None)
+        return list_of([base, live, *(model.body for model in store.find("model", owner))])
+
+    def in_service(owner: str) -> Response:
+        history = store.live(owner)
+        told = {"model": service.named(owner, LIVE), "history": history}
+        told |= {"created": history[-1]["created_at"]} if history else {}
+        return JSONResponse(live | told)
+
+    @app.get(f"/v1/models/{LIVE}")
+    def retrieve_live(owner: Owner) -> Response:
+        return in_service(owner)
+
+    @app.post(f"/v1/models/{LIVE}")
+    def promote(owner: Owner, asked: Promotion) -> Response:
+        if service.model(owner, asked.model) is None:
+            raise Refused(400, "The base is in service where nothing else is: roll back.",
+                          param="model")  # fmt: skip
+        with store.transaction():
+            if service.named(owner, LIVE) != asked.model:  # asked twice, it is done once
+                note = {"model": asked.model, "note": asked.note, "created_at": now()}
+                store.add("live", owner, {"id": new_id(LIVE), **note})
+        return in_service(owner)
+
+    @app.post(f"/v1/models/{LIVE}/rollback")
+    def rollback(owner: Owner) -> Response:
+        with store.transaction():
+            history = store.live(owner)
+            if not history:
+                raise Refused(409, "Nothing was promoted: the base is in service.")
+            store.drop(history[-1]["id"])
+        return in_service(owner)
 
     @app.get("/v1/models/{model:path}")
     def retrieve_model(owner: Owner, model: str) -> Response:
-        if service.folder_of(owner, model) is None:
-            return json_of(base)
-        found = store.row("select * from models where id = ?", model)
-        assert found is not None
-        return json_of(model_of(found))
+        found = service.model(owner, model)
+        if found is None:
+            return JSONResponse(base)
+        created = found.body.get("created") or found.body["created_at"]  # of a checkpoint
+        return JSONResponse(base | {"id": model, "created": created})
 
     @app.delete("/v1/models/{model:path}")
     def delete_model(owner: Owner, model: str) -> Response:
-        folder = service.folder_of(owner, model)
-        if folder is None:
+        found = service.model(owner, model)
+        if found is None:
             raise Refused(403, "The base cannot be deleted.", param="model")
         if service.named(owner, LIVE) == model or model == LIVE:
             raise Refused(409, "This model is in service. Roll back first.", param="model")
-        waits = "select 1 from jobs where status in ('queued', 'running') and plan like ?"
-        if store.row(waits, f'%"folder": "{folder.name}"%'):
+        on_it = f"{UNDER_WAY} and json_extract(own, '$.folder') = ?"
+        if store.find("job", None, on_it, found.own["folder"]):
             raise Refused(409, "A job that is not over trains on this model. Cancel it first.")
-        store.delete_model(owner, model)
-        return json_of(ModelDeleted(id=model, deleted=True, object="model"))
+        store.delete_model(found)
+        return JSONResponse(fields(ModelDeleted(id=model, deleted=True, object="model")))
 
     # Chat.
 
-    @app.post("/v1/chat/completions")
+    chat = "/v1/chat/completions"
+
+    @app.post(chat)
     async def create_completion(request: Request, owner: Owner, asked: ChatRequest) -> Response:
+        model = await asyncio.to_thread(service.model, owner, asked.model)
         asked.model = await asyncio.to_thread(service.named, owner, asked.model)
-        folder = await asyncio.to_thread(service.folder_of, owner, asked.model)
+        folder = None if model is None else store.folder_of(model)
         wanted = service.trace if asked.store is None else asked.store
-        keep = partial(traces.keep, store, owner, asked, limits.traces) if wanted else None
+        keep = partial(_keep, store, owner, asked, limits.traces) if wanted else None
         return await complete(request, asked, service.engine, folder, keep=keep)
+
+    @app.get(chat)
+    def list_traces(
+        request: Request, owner: Owner, page: Annotated[TracePage, Query()]
+    ) -> Response:
+        where, values = _of_metadata(request)
+        if page.model is not None:
+            where += " and json_extract(body, '$.model') = ?"
+            values.append(service.named(owner, page.model))
+        return listed("trace", owner, page, where, *values, newest=False)
+
+    @app.get(chat + "/{completion_id}")
+    def retrieve_trace(owner: Owner, completion_id: str) -> Response:
+        return JSONResponse(service.get("trace", owner, completion_id).body)
+
+    @app.get(chat + "/{completion_id}/messages")
+    def list_messages(owner: Owner, completion_id: str, page: Annotated[Page, Query()]) -> Response:
+        nothing = {"content": None, "content_parts": None, "refusal": None}
+        told = service.get("trace", owner, completion_id).own["messages"]
+        held = [fields(ChatCompletionStoreMessage.construct(
+                    **nothing | message, id=f"{completion_id}-{number}"))
+                for number, message in enumerate(told)]  # fmt: skip
+        held = held[:: -1 if page.order == "desc" else 1]
+        first = next((i for i, one in enumerate(held, 1) if one["id"] == page.after), 0)
+        return list_of(held[first : first + page.limit], len(held) > first + page.limit)
+
+    @app.post(chat + "/{completion_id}")
+    def update_trace(owner: Owner, completion_id: str, asked: Update) -> Response:
+        with store.transaction():
+            trace = service.get("trace", owner, completion_id)
+            store.change(trace, metadata=_redacted(asked.metadata))
+        return JSONResponse(service.get("trace", owner, completion_id).body)
+
+    @app.delete(chat + "/{completion_id}")
+    def delete_trace(owner: Owner, completion_id: str) -> Response:
+        store.drop(service.get("trace", owner, completion_id).id)
+        return JSONResponse(fields(ChatCompletionDeleted(
+            id=completion_id, deleted=True, object="chat.completion.deleted")))  # fmt: skip
 
     # The service itself.
 
     @app.get("/")
-    def page(request: Request, owner: Owner) -> Response:
-        return whole(store, owner, service.base, str(request.base_url))
-
-    @app.get("/jobs")
-    def listed_jobs(owner: Owner) -> Response:
-        return jobs_part(store, owner)
-
-    @app.get("/traces")
-    def listed_traces(owner: Owner, model: str = "", label: str = "", text: str = "") -> Response:
-        return traces_part(store, owner, *(plain(value) for value in (model, label, text)))
+    def index(
+        request: Request, owner: Owner, model: str = "", label: str = "", text: str = ""
+    ) -> Response:
+        shown = [plain(value) for value in (model, label, text)]
+        return page(store, owner, service.base, str(request.base_url), *shown)
 
     @app.get("/healthz")
     def healthz() -> Response:
-        store.row("select 1")
+        store.sql("select 1")
         return JSONResponse({"status": "ok"})
 
     @app.get("/metrics")
     def metrics(owner: Owner) -> Response:
-        return PlainTextResponse(counts(service), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(service.metrics(), media_type="text/plain; version=0.0.4")
 
     return app
+
+
+def _of_metadata(request: Request) -> tuple[str, list[str]]:
+    """Return the condition on objects that a query's metadata[name]=value is, with its values."""
+    where, values = "1", []
+    for name, value in request.query_params.items():
+        if name.startswith("metadata[") and name.endswith("]"):
+            where += (
+                " and exists (select 1 from json_each(body, '$.metadata') "
+                "where key = ? and value = ?)"
+            )
+            values += [plain(name[9:-1]), plain(value)]
+    if request.query_params.get("metadata") == "null":
+        where += " and json_extract(body, '$.metadata') is null"
+    return where, values
+
+
+def _redacted(value: Any) -> Any:
+    """Return JSON data with every text redacted."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list) else value
+
+
+def _keep(
+    store: Store, owner: str, asked: ChatRequest, most: int, answer: ChatCompletion, messages: Any
+) -> None:
+    """Store the answer to a request; beyond `most` the oldest without a label go."""
+    body = fields(answer)
+    for choice in body["choices"]:
+        choice["logprobs"] = None  # their tokens would spell what is redacted
+    body |= {"tools": asked.tools} if asked.tools else {}
+    said = ("choices", "metadata", "tools")  # an id may look like a number of somebody's
+    body |= {name: _redacted(body[name]) for name in said if name in body}
+    with store.transaction():
+        store.add("trace", owner, body, messages=_redacted(messages))
+        store.sql(
+            "delete from objects where kind = 'trace' and owner = ? and seq <= (select seq from "
+            "objects where kind = 'trace' and owner = ? order by seq desc limit 1 offset ?) and "
+            "json_extract(body, '$.metadata.label') is null", owner, owner, most,
+        )  # fmt: skip

@@ -4,49 +4,44 @@ import asyncio
 import json
 import re
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from ftlab.errors import FtlabError
+from ftlab import formats, templates
+from ftlab.errors import ConfigError, DataError, FtlabError
 from ftlab.generation import context_length
-from ftlab.serving import chat_request as requests
-from ftlab.serving.chat_request import ChatRequest
-from ftlab.serving.engine import Ask, Engine, Token
-from ftlab.serving.protocol import Refused, json_of, too_many
+from ftlab.serving.engine import Ask, Engine, Token, schema_grammar
+from ftlab.serving.protocol import REFUSED, ChatRequest, Refused, fields, too_many
+from ftlab.serving.store import now
 
 MOST = 512  # tokens of an answer where the request says nothing
 CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
+Keep = Callable[[ChatCompletion, list[dict[str, Any]]], None]
 
 
 async def complete(
-    request: Request, asked: ChatRequest, engine: Engine, folder: Path | None, *,
-    temperature: float = 1.0, most: int = MOST, seed: int | None = None, name: str | None = None,
-    keep: Callable[[ChatCompletion, list[dict[str, Any]]], None] | None = None,
+    request: Request, asked: ChatRequest, engine: Engine, folder: Path | None,
+    keep: Keep | None = None,
 ) -> Response:  # fmt: skip
     """Answer a request, as a whole or as server-sent events, while its connection is open.
 
     Args:
         request: the connection.
-        asked: what was asked for.
+        asked: what was asked for; without a temperature it is 1, as with OpenAI.
         engine: what answers.
         folder: of the adapter; None for the base.
-        temperature: where the request names none; OpenAI's is 1.
-        most: tokens of an answer where the request says nothing.
-        seed: where the request names none; by default another one each time.
-        name: the model's name in the answer, by default the one asked for.
         keep: stores the answer with its messages, before its end is sent; None stores nothing.
 
     Raises:
         Refused: the request cannot be answered so.
     """
-    for field, why in requests.REFUSED.items():
+    for field, why in REFUSED.items():
         if getattr(asked, field) is not None:
             raise Refused(400, f"{field} is not supported: {why}.", param=field,
                           code="unsupported_parameter")  # fmt: skip
@@ -55,47 +50,105 @@ async def complete(
             raise Refused(400, "Give functions or tools, not both.", param="functions")
         asked.tools = [{"type": "function", "function": one} for one in asked.functions]
         asked.tool_choice = asked.function_call
-    await asyncio.to_thread(engine.load)
-    prompt = await asyncio.to_thread(requests.prompt_of, engine, asked)
-    context = context_length(engine.load()) or len(prompt) + (1 << 20)
+    if asked.top_logprobs is not None and not asked.logprobs:
+        raise Refused(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
+    model = await asyncio.to_thread(engine.load)
+    turns = _turns(asked)
+    prompt = await asyncio.to_thread(_prompt, engine, turns, asked)
+    context = context_length(model) or len(prompt) + (1 << 20)
     if len(prompt) >= context:
         raise Refused(
             400, f"This model's maximum context length is {context} tokens. However, your messages "
             f"resulted in {len(prompt)} tokens. Please reduce the length of the messages.",
             param="messages", code="context_length_exceeded",
         )  # fmt: skip
-    asked.temperature = temperature if asked.temperature is None else asked.temperature
-    first = next(s for s in (asked.seed, seed, secrets.randbits(32)) if s is not None)
     stream: asyncio.Queue[tuple[int, Token | Exception | None]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def tell(number: int, told: Token | Exception | None) -> None:
         loop.call_soon_threadsafe(stream.put_nowait, (number, told))
 
-    limit = asked.max_completion_tokens or asked.max_tokens or most
-    shared: dict[str, Any] = {
-        "prompt": prompt, "folder": folder, "temperature": asked.temperature,
-        "limit": min(limit, context - len(prompt)), "bias": requests.bias_of(asked, engine),
+    limit = asked.max_completion_tokens or asked.max_tokens or MOST
+    settings: dict[str, Any] = {
+        "prompt": prompt, "folder": folder, "bias": _bias(asked, model),
+        "limit": min(limit, context - len(prompt)), "grammar": _grammar(asked.response_format),
+        "temperature": 1.0 if asked.temperature is None else asked.temperature,
         "top_p": 1.0 if asked.top_p is None else asked.top_p,
-        "grammar": requests.grammar_of(asked),
         "logprobs": (asked.top_logprobs or 0) if asked.logprobs else None,
         "frequency_penalty": asked.frequency_penalty or 0.0,
         "presence_penalty": asked.presence_penalty or 0.0,
     }  # fmt: skip
-    if asked.top_logprobs is not None and not asked.logprobs:
-        raise Refused(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
-    asks = [Ask(tell=partial(tell, i), seed=first + i, **shared) for i in range(asked.n or 1)]
+    seed = secrets.randbits(32) if asked.seed is None else asked.seed
+    asks = [Ask(tell=partial(tell, i), seed=seed + i, **settings) for i in range(asked.n or 1)]
     if not engine.ask(asks):
         raise too_many("Too many answers are being written. Try again in a moment.", 1)
     answers = [_Answer(engine.tokenizer, asked, ask) for ask in asks]
-    made = _Made(asked, name or asked.model, len(prompt), answers, keep)
+    made = _Made(asked, turns, answers, keep)
     pieces = _pieces(request, stream, answers)
     if asked.stream:
         return StreamingResponse(made.events(pieces), media_type="text/event-stream",
                                  headers={"cache-control": "no-store"})  # fmt: skip
     async for _ in pieces:
         pass
-    return json_of(await made.kept())
+    return JSONResponse(fields(await made.kept()))
+
+
+def _turns(asked: ChatRequest) -> list[dict[str, Any]]:
+    """Return the messages as a chat template takes them."""
+    turns = []
+    for number, message in enumerate(asked.messages):
+        faults = formats.Faults()
+        turns.append(formats.message_of(message, number + 1, faults))
+        for check, reason in faults:
+            part = {"unknown_role": ".role", "not_text": ".content", "bad_record": ".tool_calls"}
+            if check in part:
+                raise Refused(400, f"{reason}.", param=f"messages.{number}{part[check]}")
+    return turns
+
+
+def _prompt(engine: Engine, turns: list[dict[str, Any]], asked: ChatRequest) -> list[int]:
+    """Return the tokens of the conversation, with tools where the template has a place for them."""
+    tools = asked.tools if asked.tool_choice != "none" else None
+    if any(formats.function_of(tool) is None for tool in tools or ()):
+        raise Refused(400, "Each tool must be a function with a name.", param="tools")
+    try:
+        made = templates.prompt_text(engine.tokenizer, turns, tools or None)
+        if tools and made == templates.prompt_text(engine.tokenizer, turns):
+            raise Refused(400, "This model's chat template has no place for tools.", param="tools",
+                          code="unsupported_parameter")  # fmt: skip
+    except DataError as error:
+        raise Refused(400, f"The chat template refuses these messages: {error}",
+                      param="messages") from None  # fmt: skip
+    return templates.text_ids(engine.tokenizer, [made])[0]
+
+
+def _bias(asked: ChatRequest, model: Any) -> dict[int, float]:
+    """Return what is added to the scores of tokens."""
+    size = model.get_output_embeddings().weight.shape[0]
+    bias = asked.logit_bias or {}
+    if not all(token.isascii() and token.isdigit() and int(token) < size for token in bias):
+        raise Refused(400, f"logit_bias takes token ids from 0 to {size - 1}.", param="logit_bias")
+    return {int(token): more for token, more in bias.items()}
+
+
+def _grammar(form: dict[str, Any] | None) -> str | None:
+    """Return what the answer is kept to."""
+    kind = form.get("type") if form else "text"
+    if form is None or kind == "text":
+        return None
+    if kind == "json_object":
+        return schema_grammar({"type": "object"})
+    if kind != "json_schema":
+        raise Refused(400, "response_format.type must be text, json_object or json_schema.",
+                      param="response_format.type")  # fmt: skip
+    held = form.get("json_schema")
+    if not isinstance(held, dict) or not isinstance(held.get("name"), str):
+        raise Refused(400, "json_schema needs a name and a schema.",
+                      param="response_format.json_schema")  # fmt: skip
+    try:
+        return schema_grammar(held.get("schema") or {})
+    except ConfigError as error:
+        raise Refused(400, str(error), param="response_format.json_schema.schema") from None
 
 
 async def _pieces(
@@ -211,17 +264,18 @@ class _Made:
     """The protocol's objects of one request."""
 
     def __init__(
-        self, asked: ChatRequest, name: str, prompt: int, answers: list[_Answer], keep: Any
-    ) -> None:
-        self.asked, self.answers, self.prompt, self.keep = asked, answers, prompt, keep
-        self.head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()),
-                     "model": name}  # fmt: skip
+        self, asked: ChatRequest, turns: list[dict[str, Any]], answers: list[_Answer],
+        keep: Keep | None,
+    ) -> None:  # fmt: skip
+        self.asked, self.turns, self.answers, self.keep = asked, turns, answers, keep
+        self.head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": now(),
+                     "model": asked.model}  # fmt: skip
 
     def usage(self) -> dict[str, Any]:
         """Return how many tokens there were; a stop token is not counted."""
+        read = len(self.answers[0].ask.prompt)
         written = sum(len(answer.tokens) for answer in self.answers)
-        return {"prompt_tokens": self.prompt, "completion_tokens": written,
-                "total_tokens": self.prompt + written}  # fmt: skip
+        return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
     def whole(self) -> ChatCompletion:
         """Return all answers in one object."""
@@ -241,7 +295,7 @@ class _Made:
         """Return all answers, and store them if they are to be, and nobody hung up before."""
         whole = self.whole()
         if self.keep and all(answer.finish for answer in self.answers):
-            messages = [requests.as_text(message) for message in self.asked.messages]
+            messages = [formats.openai_message(turn) for turn in self.turns]
             await asyncio.to_thread(self.keep, whole, messages)
         return whole
 

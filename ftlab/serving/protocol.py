@@ -1,17 +1,13 @@
-"""What the routes have in common: refusals, answers and lists in the protocol's form.
+"""OpenAI's protocol: what it is asked with, what it answers, how it refuses.
 
-Before any route stands `Guard`: whose a request is, and how large it may be.
+A field of a chat request that is not supported is refused by name (`REFUSED`); one that only steers
+a provider's billing, storage or caching is taken and has no effect (`IDLE`). docs/service.md has
+the table.
 """
 
-import base64
-import binascii
-import logging
-import time
-import traceback
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from openai import BaseModel as Answer
@@ -20,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from ftlab.errors import FtlabError
 
-LOG = logging.getLogger("ftlab.serving")
+# Refusals and answers.
 
 
 class Refused(Exception):
@@ -68,6 +64,28 @@ def handle(app: FastAPI) -> None:
         return refused(request, Refused(400, str(error)))
 
 
+def plain(text: str | None) -> Any:
+    """Return text that UTF-8 can hold."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
+
+
+def fields(answer: Answer) -> dict[str, Any]:
+    """Return an object of the openai package as JSON has it, with all fields of its type."""
+    return answer.to_dict(mode="json", exclude_unset=False)
+
+
+def list_of(bodies: list[dict[str, Any]], more: bool | None = None) -> JSONResponse:
+    """Return a list of objects; `more` says whether another page follows, None of a list whole."""
+    listed: dict[str, Any] = {"object": "list", "data": bodies}
+    if more is not None:
+        ids = [body["id"] for body in bodies] or [None]
+        listed |= {"has_more": more, "first_id": ids[0], "last_id": ids[-1]}
+    return JSONResponse(listed)
+
+
+# Requests; the names are OpenAI's.
+
+
 class Closed(BaseModel):
     """A request that may hold no other fields."""
 
@@ -83,131 +101,154 @@ def _short(given: dict[str, str]) -> dict[str, str]:
 
 
 Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_short)] | None
-Limit = Annotated[int, Query(ge=1, le=100)]
+Auto = Literal["auto"]
+Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
 
-def plain(text: str | None) -> Any:
-    """Return text that UTF-8 can hold."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+class Page(BaseModel):
+    """Which part of a list is wanted."""
+
+    after: str | None = None
+    limit: int = Field(20, ge=1, le=100)
+    order: Literal["asc", "desc"] | None = None
 
 
-def json_of(answer: Answer) -> JSONResponse:
-    """Return an object as the answer to a request, with all fields of its type."""
-    return JSONResponse(answer.to_dict(mode="json", exclude_unset=False))
+class CheckpointPage(Page):
+    """Of checkpoints."""
+
+    limit: int = Field(10, ge=1, le=100)
 
 
-def list_of(answers: list[Any], more: bool | None) -> JSONResponse:
-    """Return a list of objects; `more` says whether another page follows, None of a list whole."""
-    held = [answer.to_dict(mode="json", exclude_unset=False) for answer in answers]
-    body: dict[str, Any] = {"object": "list", "data": held}
-    if more is not None:
-        ids = [row["id"] for row in held]
-        body |= {"has_more": more, "first_id": ids[0] if ids else None,
-                 "last_id": ids[-1] if ids else None}  # fmt: skip
-    return JSONResponse(body)
+class FilePage(Page):
+    """Of files."""
+
+    limit: int = Field(10_000, ge=1, le=10_000)
+    purpose: str | None = None
 
 
-def counts(service: Any) -> str:
-    """Return counts as Prometheus reads them."""
-    jobs = service.store.rows("select status, count(*) as n from jobs group by status")
-    lines = ["# TYPE ftlab_jobs gauge"]
-    lines += [f'ftlab_jobs{{status="{row["status"]}"}} {row["n"]}' for row in jobs]
-    lines.append("# TYPE ftlab_requests_total counter")
-    lines += [
-        f'ftlab_requests_total{{route="{route}",code="{code}"}} {count}'
-        for (route, code), count in sorted(service.counts.items())
-    ]
-    if service.engine is not None:
-        for name, value in service.engine.counts.items():
-            lines += [f"# TYPE ftlab_{name} {'counter' if name.endswith('_total') else 'gauge'}",
-                      f"ftlab_{name} {value}"]  # fmt: skip
-    return "\n".join(lines) + "\n"
+class TracePage(Page):
+    """Of stored completions."""
+
+    model: str | None = None
 
 
-class Guard:
-    """Before any route: whose the request is, how large it may be; behind it: count and log.
+class Hyperparameters(Closed):
+    """Of a supervised job."""
 
-    What is logged is method, path, status and time, never a body.
-    """
-
-    def __init__(self, app: Any, service: Any) -> None:
-        self.app, self.service = app, service
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request, or refuse it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        begun, status = time.monotonic(), 500
-        headers = {name.decode("latin-1"): value.decode("latin-1")
-                   for name, value in scope["headers"]}  # fmt: skip
-        started = False
-
-        async def answer(message: Any) -> None:
-            nonlocal status, started
-            if message["type"] == "http.response.start":
-                status, started = message["status"], True
-            await send(message)
-
-        limits = self.service.limits
-        most = left = limits.upload if scope["path"] == "/v1/files" else limits.body
-
-        async def limited() -> Any:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise Refused(413, f"The request is larger than {most:,} bytes.")
-            return message
-
-        try:
-            self._let_in(scope, headers)
-            if int("0" + headers.get("content-length", "")) > most:
-                raise Refused(413, f"The request is larger than {most:,} bytes.")
-            await self.app(scope, limited, answer)
-        except Exception as error:
-            if not isinstance(error, Refused):
-                frame = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{frame.filename}:{frame.lineno}"
-                LOG.error("%s at %s", type(error).__name__, where)  # its text may quote a body
-                error = Refused(500, "The service had an error.", kind="server_error")
-            if not started:
-                response = JSONResponse({"error": error.body}, error.status, error.headers)
-                await response(scope, receive, answer)
-        finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self.service.counts[route, status] += 1
-            LOG.info("%s %s %d %.0f ms", scope["method"], plain(scope["path"]).__repr__()[1:-1],
-                     status, 1000 * (time.monotonic() - begun))  # fmt: skip
-
-    def _let_in(self, scope: Any, headers: dict[str, str]) -> None:
-        """Find whose the request is; keep other sites' pages out."""
-        host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
-        if not self.service.locked and name not in ("localhost", "127.0.0.1", "::1"):
-            # Another site's name for this machine, by which its page would read what is here.
-            raise Refused(403, f"Without a key, only localhost is answered, not {name[:80]!r}.")
-        origin = headers.get("origin")
-        if origin and urlsplit(origin).netloc != host:
-            raise Refused(403, "A page of another site may not ask.")
-        owner = self.service.owner(key_of(headers.get("authorization", "")))
-        if owner is None and scope["path"] != "/healthz":
-            page = scope["path"] == "/"
-            text = "Incorrect API key provided." if headers.get("authorization") else (
-                "You didn't provide an API key.")  # fmt: skip
-            asked = {"www-authenticate": 'Basic realm="ftlab: any name, the key"'} if page else None
-            raise Refused(401, text, code="invalid_api_key", headers=asked)
-        scope.setdefault("state", {})["owner"] = owner or "nobody"
+    batch_size: Annotated[int, Field(strict=True, ge=1, le=256)] | Auto = "auto"
+    learning_rate_multiplier: Annotated[Number, Field(gt=0, le=100)] | Auto = "auto"
+    n_epochs: Annotated[int, Field(strict=True, ge=1, le=50)] | Auto = "auto"
 
 
-def key_of(authorization: str) -> str | None:
-    """Return the key of a header: a client's Bearer, or the password that a browser asked for."""
-    kind, _, rest = authorization.partition(" ")
-    if kind.lower() == "bearer":
-        return rest.strip()
-    if kind.lower() == "basic":
-        try:
-            return base64.b64decode(rest).decode("utf-8", "replace").partition(":")[2]
-        except (binascii.Error, ValueError):
-            return None
-    return None
+class DpoHyperparameters(Hyperparameters):
+    """Of a job on preferences."""
+
+    beta: Annotated[Number, Field(gt=0, le=2)] | Auto = "auto"
+
+
+class Supervised(Closed):
+    """Learn answers."""
+
+    hyperparameters: Hyperparameters = Hyperparameters()
+
+
+class Dpo(Closed):
+    """Learn preferences."""
+
+    hyperparameters: DpoHyperparameters = DpoHyperparameters()
+
+
+class Method(Closed):
+    """How a job learns."""
+
+    type: Literal["supervised", "dpo"]
+    supervised: Supervised | None = None
+    dpo: Dpo | None = None
+
+
+class JobRequest(Closed):
+    """A job, as it is asked for."""
+
+    model: str
+    training_file: str
+    validation_file: str | None = None
+    hyperparameters: Hyperparameters | None = None
+    method: Method | None = None
+    suffix: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] | None = None
+    integrations: Annotated[list[Any], Field(max_length=0)] | None = None
+    metadata: Metadata = None
+
+
+class Update(Closed):
+    """What may be changed of a stored completion."""
+
+    metadata: Metadata
+
+
+class Promotion(Closed):
+    """Which model is to be in service, and why."""
+
+    model: str
+    note: Annotated[str, Field(max_length=2000)] = ""
+
+
+IDLE = (
+    "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", "safety_identifier", "service_tier", "user",
+)  # fmt: skip
+REFUSED = {
+    "audio": "answers are text", "moderation": "there is no moderation model",
+    "web_search_options": "there is no network",
+}  # fmt: skip
+
+
+class StreamOptions(Closed):
+    """What a stream carries besides."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatRequest(Closed):
+    """A chat completion, as it is asked for."""
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=2048)]
+    model: str
+    function_call: Literal["none", "auto"] | None = None  # of tool_choice and tools, the old form
+    functions: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    modalities: list[Literal["text"]] | None = None
+    n: Annotated[int, Field(strict=True, ge=1, le=16)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    reasoning_effort: Literal["none"] | None = None
+    response_format: dict[str, Any] | None = None
+    seed: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    top_logprobs: Annotated[int, Field(strict=True, ge=0, le=20)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    verbosity: Literal["medium"] | None = None
+    metadata: Metadata = None  # of what is stored
+    # Taken without effect.
+    parallel_tool_calls: bool | None = None
+    prediction: dict[str, Any] | None = None  # only makes answers faster
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    user: str | None = None
+    # Refused, by name.
+    audio: Any = None
+    moderation: Any = None
+    web_search_options: Any = None

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ftlab.errors import ConfigError, ModelError
-from ftlab.serving.app import Limits, Service, make_app
+from ftlab.serving.app import make_app
+from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
 

@@ -1,13 +1,15 @@
 """What the service keeps: a SQLite file, and beside it files by their hash.
 
-    DIR/service.db               files, jobs, events, models, stored completions
+    DIR/objects.db               files, jobs, events, checkpoints, models, stored completions
     DIR/files/SHA256             what was uploaded, and results
     DIR/models/JOB               a tuned model; DIR/models/JOB-checkpoints while it is trained
     DIR/models/JOB-step-12       a checkpoint that can be asked
 
-A change is one transaction, and files are whole before their row is there, so that a kill at any
-moment leaves the state before or after it. An event's id follows from its job and what it tells:
-a job that goes on from a checkpoint tells of a step again, and nothing is doubled.
+An object is one row: `body` is what a client gets, in OpenAI's form, and `own` what it does not
+get, such as a file's hash or a job's plan. A change is one transaction, and files are whole before
+their row is there, so that a kill at any moment leaves the state before or after it. An event's id
+follows from its job and what it tells: a job that goes on from a checkpoint tells of a step again,
+and nothing is doubled.
 """
 
 import contextlib
@@ -21,48 +23,54 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from openai.types import FileObject, Model
-from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
-from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
+from openai import BaseModel
+from openai.types import FileObject
+from openai.types.fine_tuning import FineTuningJobEvent
 
 from ftlab.errors import DataError
 from ftlab.files import sha256
+from ftlab.serving.protocol import fields, plain
 
-__all__ = ["OPEN", "ORGANIZATION", "Store", "new_id"]
+__all__ = ["OPEN", "ORGANIZATION", "STATUS", "UNDER_WAY", "Store", "Stored", "new_id", "now"]
 
 ORGANIZATION = "ftlab"
 OPEN = ("validating_files", "queued", "running")  # the states of a job that is not over
+STATUS = "json_extract(body, '$.status')"  # of a job, in SQL
+UNDER_WAY = f"{STATUS} in ('queued', 'running')"
 SCHEMA = """
 pragma journal_mode = wal;
-create table if not exists facts (name text primary key, value text not null);
-create table if not exists files (
-    seq integer primary key, id text not null unique, owner text not null, sha256 text not null,
-    filename text not null, bytes integer not null, purpose text not null, kind text,
-    created_at integer not null);
-create table if not exists jobs (
-    seq integer primary key, id text not null unique, owner text not null, status text not null,
-    body text not null, plan text not null, starts integer not null default 0, launch text);
-create table if not exists events (
-    seq integer primary key, id text not null unique, job text not null, body text not null);
-create index if not exists events_of on events (job, seq);
-create table if not exists models (
-    seq integer primary key, id text not null unique, owner text not null, job text not null,
-    folder text not null, created_at integer not null, step integer, metrics text);
-create table if not exists traces (
-    seq integer primary key, id text not null unique, owner text not null, model text not null,
-    created_at integer not null, body text not null, messages text not null);
-create index if not exists traces_of on traces (owner, seq);
-create table if not exists live (
-    seq integer primary key, owner text not null, model text not null, note text not null,
-    created_at integer not null, withdrawn_at integer);
+create table if not exists objects (
+    seq integer primary key, id text not null unique, kind text not null, owner text not null,
+    job text, body text not null, own text not null);
+create index if not exists objects_of on objects (kind, owner, job, seq);
+create index if not exists objects_of_job on objects (job, kind, seq);
 """
+
+
+class Stored(NamedTuple):
+    """An object that is kept."""
+
+    id: str
+    owner: str
+    job: str | None  # that it belongs to
+    body: dict[str, Any]
+    own: dict[str, Any]
 
 
 def new_id(kind: str) -> str:
     """Return an id that nobody guesses: file-…, ftjob-…"""
     return f"{kind}-{secrets.token_hex(12)}"
+
+
+def now() -> int:
+    """Return the time as the protocol tells it, in whole seconds."""
+    return int(time.time())
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return str(plain(json.dumps(value, ensure_ascii=False)))
 
 
 class _Connection(sqlite3.Connection):
@@ -89,221 +97,168 @@ class Store:
     def _connection(self) -> sqlite3.Connection:
         if not hasattr(self._local, "db"):
             db = sqlite3.connect(
-                self.folder / "service.db", timeout=30, isolation_level=None,
+                self.folder / "objects.db", timeout=30, isolation_level=None,
                 check_same_thread=False, factory=_Connection,
             )  # fmt: skip
-            db.row_factory = sqlite3.Row
             db.execute("pragma synchronous = full")
             self._local.db = db
         return self._local.db
 
-    def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """Return all rows of a query."""
-        return self._connection().execute(sql, values).fetchall()
-
-    def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        """Return the first row of a query, None if there is none."""
-        return self._connection().execute(sql, values).fetchone()
-
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Change several things, or none of them if the block raises."""
+    def transaction(self) -> Iterator[None]:
+        """Make all changes of this thread in the block, or none of them if it raises."""
         db = self._connection()
+        if db.in_transaction:  # a part of a larger one
+            yield
+            return
         db.execute("begin immediate")
         try:
-            yield db
+            yield
         except BaseException:
             db.rollback()
             raise
         db.commit()
 
-    def fact(self, name: str, value: str) -> str:
-        """Return what is kept under a name; the value given is kept if nothing is yet."""
-        with self.transaction() as db:
-            db.execute("insert or ignore into facts values (?, ?)", (name, value))
-        found = self.row("select value from facts where name = ?", name)
-        assert found is not None
-        return str(found["value"])
+    # Any object.
 
-    def forget(self, name: str) -> None:
-        """Keep nothing more under a name."""
-        with self.transaction() as db:
-            db.execute("delete from facts where name = ?", (name,))
+    def sql(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; return its rows."""
+        return self._connection().execute(sql, values).fetchall()
 
-    def insert(self, db: sqlite3.Connection, table: str, **row: Any) -> None:
-        """Add a row, unless one of its id is there."""
-        names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
-        db.execute(f"insert into {table} ({names}) values ({places}) on conflict do nothing", row)
+    def find(
+        self, kind: str, owner: str | None = None, where: str = "1", *values: Any,
+        job: str | None = None, after: str | None = None, limit: int = -1, newest: bool = False,
+    ) -> list[Stored]:  # fmt: skip
+        """Return objects, the oldest or the newest first.
 
-    def page(
-        self, table: str, where: str, values: tuple[Any, ...], after: str | None, limit: int,
-        newest_first: bool = True,
-    ) -> tuple[list[sqlite3.Row], bool]:  # fmt: skip
-        """Return a page of rows behind the one of id `after`, and whether there are more."""
-        order, sign = ("desc", "<") if newest_first else ("asc", ">")
+        Args:
+            kind: file, job, event, checkpoint, model, trace and the like.
+            owner: whose; None for everybody's.
+            where, values: a further condition in SQL, with the values of its question marks.
+            job: the job that they belong to, if to one.
+            after: the id of the object behind which they begin; none, if that is another's.
+            limit: most of them; -1 for all.
+            newest: the newest first.
+        """
+        order, sign = ("desc", "<") if newest else ("asc", ">")
+        asked: dict[str, Any] = {"kind = ?": kind}
+        asked |= {"owner = ?": owner} if owner is not None else {}
+        asked |= {"job = ?": job} if job is not None else {}
         if after is not None:
-            where += f" and seq {sign} (select seq from {table} where id = ?)"
-            values = (*values, after)
-        sql = f"select * from {table} where {where} order by seq {order} limit ?"
-        found = self.rows(sql, *values, limit + 1)
-        return found[:limit], len(found) > limit
-
-    def live(self, owner: str) -> list[sqlite3.Row]:
-        """Return which models `live` has stood for, the one in service last."""
-        return self.rows(
-            "select live.* from live join models on models.id = live.model and models.owner = "
-            "live.owner where live.owner = ? and withdrawn_at is null order by live.seq", owner
+            asked[f"seq {sign} (select seq from objects where id = ?)"] = after
+        found = self.sql(
+            f"select id, owner, job, body, own from objects where {' and '.join(asked)} "
+            f"and {where} order by seq {order} limit ?", *asked.values(), *values, limit,
         )  # fmt: skip
+        return [Stored(*row[:3], *map(json.loads, row[3:])) for row in found]
+
+    def get(self, kind: str, id: str, owner: str | None = None) -> Stored | None:
+        """Return the object of an id, None if there is none or it is another owner's."""
+        return next(iter(self.find(kind, owner, "id = ?", id)), None)
+
+    def add(
+        self, kind: str, owner: str, body: BaseModel | Mapping[str, Any],
+        job: str | None = None, /, **own: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Keep an object, unless one of its id is kept; return its body."""
+        held = fields(body) if isinstance(body, BaseModel) else dict(body)
+        sql = "insert or ignore into objects (id, kind, owner, job, body, own) values (?,?,?,?,?,?)"
+        self.sql(sql, held["id"], kind, owner, job, _text(held), _text(own))
+        return held
+
+    def change(self, kept: Stored, *, own: Mapping[str, Any] | None = None, **body: Any) -> None:
+        """Change fields of an object that was read in the same transaction."""
+        sql = "update objects set body = ?, own = ? where id = ?"
+        self.sql(sql, _text(kept.body | body), _text(kept.own | dict(own or {})), kept.id)
+
+    def drop(self, id: str) -> None:
+        """Forget an object."""
+        self.sql("delete from objects where id = ?", id)
 
     # Files.
 
     def add_file(
-        self, owner: str, source: Path, filename: str, purpose: str, kind: str | None,
-        db: sqlite3.Connection | None = None,
-    ) -> FileObject:  # fmt: skip
-        """Keep a file of the same file system; `source` is moved.
-
-        `kind` is sft or dpo, if it is rows to learn; `db` a transaction to be part of.
-        """
+        self, owner: str, source: Path, filename: str,
+        purpose: Literal["fine-tune", "fine-tune-results"], kind: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Keep a file of the same file system, which is moved; `kind` is sft or dpo, if rows."""
         with source.open("rb+") as stream:
             os.fsync(stream.fileno())
-        size, name = source.stat().st_size, sha256(source)
-        made = new_id("file")
-        row = {"id": made, "owner": owner, "sha256": name, "filename": filename, "bytes": size,
-               "purpose": purpose, "kind": kind, "created_at": int(time.time())}  # fmt: skip
-        with contextlib.nullcontext(db) if db is not None else self.transaction() as held:
-            # Within the transaction, so that nobody removes the same file at this moment.
-            os.replace(source, self.folder / "files" / name)
-            self.insert(held, "files", **row)
-        return file_of(row)
+        digest = sha256(source)
+        made = FileObject(
+            id=new_id("file"), bytes=source.stat().st_size, created_at=now(), filename=filename,
+            object="file", purpose=purpose, status="processed",
+        )  # fmt: skip
+        with self.transaction():  # so that nobody removes the same file at this moment
+            os.replace(source, self.folder / "files" / digest)
+            return self.add("file", owner, made, sha256=digest, kind=kind)
 
-    def delete_file(self, owner: str, file: str) -> None:
+    def delete_file(self, file: Stored) -> None:
         """Forget a file, and remove it from the disk when nobody has the same."""
-        found = self.row("select sha256 from files where id = ? and owner = ?", file, owner)
-        if found is None:
-            return
-        with self.transaction() as db:
-            db.execute("delete from files where id = ?", (file,))
+        self.drop(file.id)
         with self.transaction():  # a kill before it leaves a file that is nobody's, not the reverse
-            if not self.row("select 1 from files where sha256 = ?", found["sha256"]):
-                (self.folder / "files" / found["sha256"]).unlink(missing_ok=True)
+            same = "json_extract(own, '$.sha256') = ?"
+            if not self.find("file", None, same, file.own["sha256"]):
+                (self.folder / "files" / file.own["sha256"]).unlink(missing_ok=True)
 
     def path_of(self, file: str) -> Path:
         """Return where a file lies."""
-        found = self.row("select sha256 from files where id = ?", file)
+        found = self.get("file", file)
         if found is None:
             raise DataError(f"The file {file} was deleted.")
-        return self.folder / "files" / found["sha256"]
+        return self.folder / "files" / str(found.own["sha256"])
 
     # Jobs.
 
-    def add_job(
-        self, job: FineTuningJob, owner: str, plan: dict[str, Any], most: int, warning: str = ""
-    ) -> bool:
-        """Queue a job, with the events that say so; False if the owner has `most` open ones.
-
-        `plan` is what the worker needs beside it: base, folder, name. `warning` is one event more.
-        """
-        with self.transaction() as db:
-            sql = "select count(*) from jobs where owner = ? and status in ('queued', 'running')"
-            if db.execute(sql, (owner,)).fetchone()[0] >= most:
-                return False
-            body = job.to_json(indent=None, exclude_unset=False)
-            self.insert(db, "jobs", id=job.id, owner=owner, status=job.status, body=body,
-                        plan=json.dumps(plan))  # fmt: skip
-            self.tell(db, job.id, "created", f"Created fine-tuning job: {job.id}")
-            self.tell(db, job.id, "validating", f"Validating training file: {job.training_file}")
-            if warning:
-                self.tell(db, job.id, "warning", warning, level="warn")
-            self.tell(db, job.id, "queued", "Files validated, moving job to queued state")
-        return True
-
     def tell(
-        self, db: sqlite3.Connection, job: str, key: str, message: str, *,
+        self, job: str, key: str, message: str, *,
         level: Literal["info", "warn", "error"] = "info", data: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Add an event to a job, unless it has one of this key."""
         name = hashlib.sha256(f"{job} {key}".encode()).hexdigest()[:24]
         event = FineTuningJobEvent(
-            id=f"ftevent-{name}", object="fine_tuning.job.event", created_at=int(time.time()),
-            level=level, message=message, data=data if data is not None else {},
+            id=f"ftevent-{name}", object="fine_tuning.job.event", created_at=now(), level=level,
+            message=message, data=data if data is not None else {},
             type="metrics" if data is not None else "message",
         )  # fmt: skip
-        body = event.to_json(indent=None, exclude_unset=False)
-        self.insert(db, "events", id=event.id, job=job, body=body)
+        self.add("event", "", event, job)
 
-    def job(self, name: str, owner: str | None = None) -> FineTuningJob | None:
-        """Return a job, None if there is none or it is another owner's."""
-        found = self.row("select * from jobs where id = ?", name)
-        if found is None or owner not in (None, found["owner"]):
-            return None
-        return job_of(found)
-
-    def runs(self, name: str) -> str | None:
-        """Return the owner of a job that is running, None if it is not, as when cancelled."""
-        found = self.row("select owner from jobs where id = ? and status = 'running'", name)
-        return None if found is None else found["owner"]
-
-    def change_job(self, db: sqlite3.Connection, name: str, **changes: Any) -> None:
-        """Change fields of a job within a transaction."""
-        found = self.row("select * from jobs where id = ?", name)
-        assert found is not None
-        body = json.loads(found["body"]) | changes
-        sql = "update jobs set status = ?, body = ? where id = ?"
-        db.execute(sql, (changes.get("status", found["status"]), json.dumps(body), name))
+    def running(self, job: str) -> Stored | None:
+        """Return a job that is running, None if it is not, as when it was cancelled."""
+        found = self.get("job", job)
+        return found if found is not None and found.body["status"] == "running" else None
 
     def end_job(
-        self, name: str, status: str, message: str, *, level: Literal["info", "error"] = "info",
+        self, job: str, status: str, message: str, *, level: Literal["info", "error"] = "info",
         error: dict[str, Any] | None = None,
     ) -> bool:  # fmt: skip
         """End a job that is not over, without a model; say whether that was so."""
-        with self.transaction() as db:
-            found = self.row("select status from jobs where id = ?", name)
-            if found is None or found["status"] not in OPEN:
+        with self.transaction():
+            found = self.get("job", job)
+            if found is None or found.body["status"] not in OPEN:
                 return False
-            now = int(time.time())
-            changes = {"status": status, "finished_at": now, "estimated_finish": None}
-            self.change_job(db, name, error=error, **changes)
-            self.tell(db, name, "end", message, level=level)
+            self.change(found, status=status, finished_at=now(), estimated_finish=None, error=error)
+            self.tell(job, "end", message, level=level)
         return True
 
     # Models.
 
-    def delete_model(self, owner: str, name: str) -> None:
+    def model(self, owner: str, name: str) -> Stored | None:
+        """Return an owner's tuned model, or the checkpoint that is asked by this name."""
+        asked = "json_extract(body, '$.fine_tuned_model_checkpoint') = ?"
+        checkpoints = self.find("checkpoint", owner, asked, name)
+        return self.get("model", name, owner) or next(iter(checkpoints), None)
+
+    def folder_of(self, model: Stored) -> Path:
+        """Return where a tuned model lies."""
+        return self.folder / "models" / str(model.own["folder"])
+
+    def live(self, owner: str) -> list[dict[str, Any]]:
+        """Return what `live` has stood for (model, note, created_at), what is in service last."""
+        promoted = (one.body for one in self.find("live", owner))
+        return [one for one in promoted if self.model(owner, one["model"])]
+
+    def delete_model(self, model: Stored) -> None:
         """Forget a tuned model and remove its folder."""
-        with self.transaction() as db:
-            found = self.row("select folder from models where id = ? and owner = ?", name, owner)
-            db.execute("delete from models where id = ? and owner = ?", (name, owner))
-        if found is not None:
-            shutil.rmtree(self.folder / "models" / found["folder"], ignore_errors=True)
-
-
-def job_of(row: sqlite3.Row) -> FineTuningJob:
-    """Return a row of `jobs` as the protocol's object."""
-    return FineTuningJob.model_validate(json.loads(row["body"]) | {"status": row["status"]})
-
-
-def event_of(row: sqlite3.Row) -> FineTuningJobEvent:
-    """Return a row of `events` as the protocol's object."""
-    return FineTuningJobEvent.model_validate_json(row["body"])
-
-
-def file_of(row: Mapping[str, Any] | sqlite3.Row) -> FileObject:
-    """Return a row of `files` as the protocol's object."""
-    fields = {name: row[name] for name in ("id", "bytes", "created_at", "filename", "purpose")}
-    return FileObject.model_validate(fields | {"object": "file", "status": "processed"})
-
-
-def model_of(row: sqlite3.Row) -> Model:
-    """Return a row of `models` as the protocol's object."""
-    return Model(id=row["id"], object="model", created=row["created_at"], owned_by=ORGANIZATION)
-
-
-def checkpoint_of(row: sqlite3.Row) -> FineTuningJobCheckpoint:
-    """Return a row of `models` that is a checkpoint as the protocol's object."""
-    name = hashlib.sha256(row["id"].encode()).hexdigest()[:24]
-    return FineTuningJobCheckpoint(
-        id=f"ftckpt_{name}", object="fine_tuning.job.checkpoint", created_at=row["created_at"],
-        fine_tuned_model_checkpoint=row["id"], fine_tuning_job_id=row["job"],
-        metrics=json.loads(row["metrics"]), step_number=row["step"],
-    )  # fmt: skip
+        self.drop(model.id)
+        shutil.rmtree(self.folder_of(model), ignore_errors=True)

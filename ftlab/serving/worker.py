@@ -10,6 +10,7 @@ started again, it goes on with the job that was running, from its newest whole c
 import argparse
 import csv
 import ctypes
+import hashlib
 import json
 import os
 import select
@@ -23,25 +24,26 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from openai.types.fine_tuning import FineTuningJob
+from openai.types import Model
+from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 from transformers import TrainerCallback
 
 from ftlab.errors import FtlabError
 from ftlab.files import read_text
 from ftlab.hardware import profile
-from ftlab.serving.store import Store, job_of
-from ftlab.serving.uploads import preferences
+from ftlab.serving.jobs import preferences
+from ftlab.serving.store import OPEN, ORGANIZATION, STATUS, UNDER_WAY, Store, Stored, now
 
 PATIENCE = 10  # starts of a job without a step between them, before it is given up
+OBJECTIVES = {"supervised": "sft", "dpo": "dpo"}
 POLL = 0.2  # seconds between two looks at the queue, and at whether a job was cancelled
 
 
 class Reporter(TrainerCallback):
     """Tells the store of each step and checkpoint; both may have been told before a kill."""
 
-    def __init__(self, store: Store, job: FineTuningJob, name: str) -> None:
-        self.store, self.job, self.name = store, job, name
-        self.folder = store.folder / "models"
+    def __init__(self, store: Store, job: Stored) -> None:
+        self.store, self.job, self.folder = store, job, store.folder / "models"
         self.losses: dict[str, float] = {}
         self._begin = (0, 0.0)
 
@@ -75,14 +77,13 @@ class Reporter(TrainerCallback):
             told |= {"learning_rate": logs.get("learning_rate")}
             told |= {"train_tokens": logs.get("num_input_tokens_seen")}
         told, self.losses = told | loss, self.losses | loss
-        with self.store.transaction() as db:
-            if self.store.runs(self.job.id) is None:  # cancelled a moment ago
+        with self.store.transaction():
+            if (job := self.store.running(self.job.id)) is None:  # cancelled a moment ago
                 return
             text = f"Step {step}/{self.total}: {message}"
-            self.store.tell(db, self.job.id, key, text, data=told)
-            db.execute("update jobs set starts = 0 where id = ?", (self.job.id,))
-            if left is not None:
-                self.store.change_job(db, self.job.id, estimated_finish=int(time.time()) + left)
+            self.store.tell(job.id, key, text, data=told)
+            end = job.body["estimated_finish"] if left is None else now() + left
+            self.store.change(job, own={"starts": 0}, estimated_finish=end)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the checkpoint's adapter as a model that can be asked."""
@@ -99,48 +100,45 @@ class Reporter(TrainerCallback):
                 if file.name.startswith(("adapter_", "tokenizer", "chat_template")):
                     shutil.copyfile(file, part / file.name)
             part.rename(place)
-        metrics = {"step": step, **self.losses}
-        with self.store.transaction() as db:
-            if (owner := self.store.runs(self.job.id)) is None:
-                return
-            self.store.insert(
-                db, "models", id=f"{self.name}:ckpt-step-{step}", owner=owner, job=self.job.id,
-                folder=name, created_at=int(time.time()), step=step, metrics=json.dumps(metrics),
-            )  # fmt: skip
-            text = f"Checkpoint created at step {step}"
-            self.store.tell(db, self.job.id, f"checkpoint {step}", text)
+        asked = f"{self.job.own['name']}:ckpt-step-{step}"
+        checkpoint = FineTuningJobCheckpoint.model_validate({
+            "id": f"ftckpt_{hashlib.sha256(asked.encode()).hexdigest()[:24]}",
+            "object": "fine_tuning.job.checkpoint", "created_at": now(),
+            "fine_tuned_model_checkpoint": asked, "fine_tuning_job_id": self.job.id,
+            "metrics": {"step": step, **self.losses}, "step_number": step,
+        })  # fmt: skip
+        with self.store.transaction():
+            if self.store.running(self.job.id) is not None:
+                self.store.add("checkpoint", self.job.owner, checkpoint, self.job.id, folder=name)
+                text = f"Checkpoint created at step {step}"
+                self.store.tell(self.job.id, f"checkpoint {step}", text)
 
 
-def work(store: Store, job: FineTuningJob) -> None:
+def work(store: Store, job: Stored) -> None:
     """Train a job's model and keep it; what goes wrong with its rows or settings ends the job."""
     from ftlab import data
     from ftlab.training.finetune import finetune
 
-    out = store.folder / "models" / job.id
-    held = store.row("select plan from jobs where id = ?", job.id)
-    assert held is not None
-    plan = json.loads(held["plan"])
+    body, out = job.body, store.folder / "models" / job.id
     try:
         if not (out / "training.json").exists():  # else it was killed between the last two lines
-            assert job.method is not None
-            dpo = job.method.type == "dpo"
-            chosen = job.method.dpo if dpo else job.method.supervised
-            settings: Any = chosen.hyperparameters if chosen else None
-            read = preferences if dpo else data.read
-            rows, held_out = read(store.path_of(job.training_file)), job.validation_file
-            eval_rows = read(store.path_of(held_out)) if held_out else None
-            tuned = plan["folder"] and store.folder / "models" / plan["folder"]
+            kind = body["method"]["type"]
+            settings = dict(body["method"][kind]["hyperparameters"])
+            read = preferences if kind == "dpo" else data.read
+            rows, held_out = read(store.path_of(body["training_file"])), body["validation_file"]
+            tuned = job.own["folder"] and store.folder / "models" / job.own["folder"]
+            beta = {"beta": settings["beta"]} if kind == "dpo" else {}
             finetune(
-                rows, out, model=tuned or plan["base"], objective="dpo" if dpo else "sft",
-                epochs=settings.n_epochs, batch_size=settings.batch_size, seed=job.seed,
-                rate_multiplier=settings.learning_rate_multiplier, eval_rows=eval_rows, resume=True,
+                rows, out, model=tuned or job.own["base"], objective=OBJECTIVES[kind],
+                epochs=settings["n_epochs"], batch_size=settings["batch_size"], seed=body["seed"],
+                rate_multiplier=settings["learning_rate_multiplier"], resume=True,
+                eval_rows=read(store.path_of(held_out)) if held_out else None,
                 layers="upper-half" if profile().device == "cpu" else "all",
-                callbacks=[Reporter(store, job, plan["name"])],
-                include_num_input_tokens_seen="non_padding",
-                **({"beta": settings.beta} if dpo else {}),
+                callbacks=[Reporter(store, job)], include_num_input_tokens_seen="non_padding",
+                **beta,
             )  # fmt: skip
         if os.environ.get("RANK", "0") == "0":
-            _finish(store, job, out, plan["name"])
+            _finish(store, job, out)
     except FtlabError as error:
         told = {"code": "invalid_training_data", "message": str(error), "param": None}
         store.end_job(job.id, "failed", f"The job failed: {error}", level="error", error=told)
@@ -150,10 +148,10 @@ def work(store: Store, job: FineTuningJob) -> None:
         print(f"{job.id} failed: {type(error).__name__}\n{''.join(lines)}", file=sys.stderr)
         told = {"code": "server_error", "message": f"{type(error).__name__}: {error}"[:500]}
         message = "The job failed because of an error of the service."
-        store.end_job(job.id, "failed", message, level="error", error=told)
+        store.end_job(job.id, "failed", message, level="error", error=told | {"param": None})
 
 
-def _finish(store: Store, job: FineTuningJob, out: Path, name: str) -> None:
+def _finish(store: Store, job: Stored, out: Path) -> None:
     """Put down that a job succeeded, with its model and its results, all at once."""
     summary = json.loads(read_text(out / "training.json"))
     handle, part = tempfile.mkstemp(dir=store.folder / "models", prefix=".")
@@ -163,47 +161,45 @@ def _finish(store: Store, job: FineTuningJob, out: Path, name: str) -> None:
         valid = {line["step"]: line["eval_loss"] for line in summary["evals"]}
         for line in summary["history"]:
             table.writerow([line["step"], line["loss"], valid.get(line["step"], "")])
-    with store.transaction() as db:
-        if (owner := store.runs(job.id)) is None:
+    name = job.own["name"]
+    with store.transaction():
+        if (job_now := store.running(job.id)) is None:
             Path(part).unlink()
             return
-        results = store.add_file(
-            owner, Path(part), "step_metrics.csv", "fine-tune-results", None, db
-        )  # fmt: skip
-        now = int(time.time())
-        store.insert(db, "models", id=name, owner=owner, job=job.id, folder=job.id,
-                     created_at=now)  # fmt: skip
-        store.change_job(
-            db, job.id, status="succeeded", finished_at=now, estimated_finish=None,
+        results = store.add_file(job.owner, Path(part), "step_metrics.csv", "fine-tune-results")
+        model = Model(id=name, object="model", created=now(), owned_by=ORGANIZATION)
+        store.add("model", job.owner, model, job.id, folder=job.id)
+        store.change(
+            job_now, status="succeeded", finished_at=now(), estimated_finish=None,
             fine_tuned_model=name, trained_tokens=summary["total_tokens"],
-            result_files=[results.id],
+            result_files=[results["id"]],
         )  # fmt: skip
-        store.tell(db, job.id, "model", f"New fine-tuned model created: {name}")
-        store.tell(db, job.id, "end", "The job has successfully completed")
+        store.tell(job.id, "model", f"New fine-tuned model created: {name}")
+        store.tell(job.id, "end", "The job has successfully completed")
     shutil.rmtree(Path(f"{out}-checkpoints"), ignore_errors=True)
 
 
-def claim(store: Store) -> FineTuningJob | None:
+def claim(store: Store) -> Stored | None:
     """Take the job that was running when the last worker ended, or the oldest that waits.
 
     Only the holder of the lock may ask.
     """
-    with store.transaction() as db:
-        found = store.row(
-            "select * from jobs where status in ('running', 'queued') "
-            "order by status = 'running' desc, seq limit 1"
+    with store.transaction():
+        # Of several, the one that runs: no second one is taken while it is there.
+        found = sorted(
+            store.find("job", None, UNDER_WAY), key=lambda j: j.body["status"] != "running"
         )
-        if found is None:
+        if not found:
             return None
-        if found["starts"] < PATIENCE:
-            store.change_job(db, found["id"], status="running")
-            sql = "update jobs set starts = starts + 1, launch = ? where id = ?"
-            db.execute(sql, (_launch(), found["id"]))
-            store.tell(db, found["id"], "started", "Fine-tuning job started")
-            return store.job(found["id"])
+        job = found[0]
+        if job.own["starts"] < PATIENCE:
+            taken = {"starts": job.own["starts"] + 1, "launch": _launch()}
+            store.change(job, own=taken, status="running")
+            store.tell(job.id, "started", "Fine-tuning job started")
+            return store.get("job", job.id)
     error = {"code": "server_error", "message": "Out of memory, or killed from outside?"}
     text = f"The worker ended {PATIENCE} times without one more step."
-    store.end_job(found["id"], "failed", text, level="error", error=error | {"param": None})
+    store.end_job(job.id, "failed", text, level="error", error=error | {"param": None})
     return None
 
 
@@ -212,25 +208,24 @@ def _launch() -> str:
     return f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
 
 
-def _joined(store: Store, done: set[str]) -> FineTuningJob | None:
+def _joined(store: Store, done: set[str]) -> Stored | None:
     """Return the job that the first process of this launch has taken, if it is a new one."""
-    sql = "select * from jobs where status = 'running' and launch = ?"
-    found = store.row(sql, _launch())
-    return job_of(found) if found is not None and found["id"] not in done else None
+    running = store.find("job", None, f"{STATUS} = 'running'")
+    mine = (job for job in running if job.own["launch"] == _launch() and job.id not in done)
+    return next(mine, None)
 
 
 def _tidy(store: Store) -> None:
     """Remove what jobs that are over, or nobody, have left."""
-    over = {row["id"] for row in store.rows("select id from jobs where status in ('failed', "
-                                            "'cancelled', 'succeeded')")}  # fmt: skip
-    kept = {row["folder"] for row in store.rows("select folder from models")}
+    over = {job.id for job in store.find("job") if job.body["status"] not in OPEN}
+    kept = {one.own["folder"] for kind in ("model", "checkpoint") for one in store.find(kind)}
     for place in (store.folder / "models").iterdir():
         job = place.name.removesuffix("-checkpoints").split("-step-")[0]
         if place.name.startswith(".") or (job in over and place.name not in kept):
             shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
-def _train_apart(store: Store, job: FineTuningJob, child: bool) -> None:
+def _train_apart(store: Store, job: Stored, child: bool) -> None:
     """Train in a fork of this process, which has imported all that takes seconds.
 
     A cancelled job's process is killed, for a step may take longer than two seconds. One that was
@@ -251,7 +246,7 @@ def _train_apart(store: Store, job: FineTuningJob, child: bool) -> None:
             return _tidy(store)
 
 
-def _train_here(store: Store, job: FineTuningJob) -> None:
+def _train_here(store: Store, job: Stored) -> None:
     """Train in this process, one of several of `accelerate launch`; end it if that is cancelled."""
     over = threading.Event()
 
@@ -265,9 +260,9 @@ def _train_here(store: Store, job: FineTuningJob) -> None:
     over.set()
 
 
-def _cancelled(store: Store, job: FineTuningJob) -> bool:
-    found = store.row("select status from jobs where id = ?", job.id)
-    return found is None or found["status"] == "cancelled"
+def _cancelled(store: Store, job: Stored) -> bool:
+    found = store.get("job", job.id)
+    return found is None or found.body["status"] == "cancelled"
 
 
 def _pause(child: bool) -> None:
@@ -290,7 +285,7 @@ def main(arguments: list[str] | None = None) -> None:
     store = Store(options.data)
     first, over = os.environ.get("RANK", "0") == "0", f"over {_launch()}"
     if first:
-        store.forget(over)
+        store.drop(over)
     if hasattr(os, "nice"):
         os.nice(5)  # chat answers go first
     from trl import DPOTrainer, SFTTrainer  # noqa: F401  (takes seconds: before a job waits)
@@ -304,8 +299,8 @@ def main(arguments: list[str] | None = None) -> None:
     while True:
         job = claim(store) if first else _joined(store, done)
         if job is None:
-            if options.once and (first or store.row("select 1 from facts where name = ?", over)):
-                store.fact(over, "1")  # the other processes of this launch end too
+            if options.once and (first or store.get("fact", over)):
+                store.add("fact", "", {"id": over})  # the other processes of this launch end too
                 return
             _pause(options.child)
         elif alone:

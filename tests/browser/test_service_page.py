@@ -7,9 +7,10 @@ import openai
 import pytest
 
 from ftlab import models
-from ftlab.serving.app import Limits, Service, make_app
+from ftlab.serving.app import make_app
 from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
+from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
 pytestmark = pytest.mark.browser
@@ -38,14 +39,13 @@ def test_a_job_is_drawn_as_it_goes_on_and_cancelled_by_keyboard(page, served):
     assert "queued" in article.text_content() and article.locator("svg").count() == 0
     for step, loss in enumerate((3.0, 2.0, 1.5), 1):  # as the worker tells of them
         told = {"step": step, "total_steps": 9, "eta_seconds": 6, "train_loss": loss}
-        with store.transaction() as db:
-            store.tell(db, job, f"step {step}", f"Step {step}", data=told)
+        store.tell(job, f"step {step}", f"Step {step}", data=told)
     article.locator("svg[aria-label*='from 3.00 to 1.50 in 3 steps']").wait_for()
     assert article.locator("path.loss").get_attribute("d").count("L") == 2
     page.locator("button[data-cancel]").focus()
     page.keyboard.press("Enter")
     page.get_by_text("cancelled").wait_for()
-    assert store.job(job).status == "cancelled"
+    assert store.get("job", job).body["status"] == "cancelled"
     assert page.complaints == []
 
 

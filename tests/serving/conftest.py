@@ -12,8 +12,9 @@ from typing import Any
 import openai
 import pytest
 
-from ftlab.serving.app import Limits, Service, make_app
+from ftlab.serving.app import make_app
 from ftlab.serving.server import Running
+from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
 WORDS = [

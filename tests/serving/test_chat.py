@@ -11,10 +11,11 @@ from peft import LoraConfig, get_peft_model
 
 from ftlab import models
 from ftlab.generation import generate
-from ftlab.serving.app import Limits, Service, make_app
-from ftlab.serving.chat_request import IDLE, REFUSED
+from ftlab.serving.app import make_app
 from ftlab.serving.engine import Engine
+from ftlab.serving.protocol import IDLE, REFUSED
 from ftlab.serving.server import Running
+from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
 from .conftest import MODEL, connect
@@ -53,13 +54,9 @@ def tuned(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(tiny, tuned, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("chat") / "data")
-    with store.transaction() as db:
-        for number in (1, 2):
-            (store.folder / "models" / f"a{number}").symlink_to(tuned / f"a{number}")
-            db.execute(
-                "insert into models (id, owner, job, folder, created_at) values (?, 'local', '', "
-                "?, 0)", (f"ft:a{number}", f"a{number}"),
-            )  # fmt: skip
+    for number in (1, 2):
+        (store.folder / "models" / f"a{number}").symlink_to(tuned / f"a{number}")
+        store.add("model", "local", {"id": f"ft:a{number}"}, folder=f"a{number}")
     engine = Engine(MODEL)
     running = Running(make_app(Service(store, MODEL, (), Limits(requests=100_000), engine)))
     yield running.url
@@ -225,8 +222,8 @@ def test_tools_go_through_the_template_that_has_them(client, make_model, tmp_pat
 
 def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
     from ftlab.serving.chat import _Answer
-    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Ask, Token
+    from ftlab.serving.protocol import ChatRequest
 
     _, tokenizer = tiny
     asked = ChatRequest(model="x", messages=QUESTION, tools=[TOOL])
@@ -286,8 +283,8 @@ def test_what_is_not_supported_is_refused_by_name(client, options, param):
 
 def test_the_old_form_of_a_call_is_answered_in_the_old_form(tiny):
     from ftlab.serving.chat import _Answer
-    from ftlab.serving.chat_request import ChatRequest
     from ftlab.serving.engine import Ask, Token
+    from ftlab.serving.protocol import ChatRequest
 
     asked = ChatRequest(model="x", messages=QUESTION, functions=[TOOL["function"]], tools=[TOOL])
     answer = _Answer(tiny[1], asked, Ask([1], print, 99))
@@ -337,9 +334,7 @@ def test_no_other_keys_model_answers(tiny, tmp_path):
     keys = ("key-of-ada-0123456789", "key-of-ben-0123456789")
     engine, store = Engine(model=tiny[0], tokenizer=tiny[1]), Store(tmp_path)
     service = Service(store, MODEL, keys, engine=engine)
-    with store.transaction() as db:
-        db.execute("insert into models (id, owner, job, folder, created_at) values ('ft:ada', ?, "
-                   "'', 'x', 0)", (service.owner(keys[0]),))  # fmt: skip
+    store.add("model", service.owner(keys[0]), {"id": "ft:ada"}, folder="x")
     running = Running(make_app(service))
     try:
         ben = connect(running.url, keys[1])

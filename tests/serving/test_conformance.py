@@ -5,8 +5,7 @@ import openai
 import pytest
 from conformance import PAGE, fields_of, page, rows
 
-from ftlab.serving.chat_request import IDLE, REFUSED, ChatRequest
-from ftlab.serving.jobs import JobRequest
+from ftlab.serving.protocol import IDLE, REFUSED, ChatRequest, JobRequest
 
 from .conftest import MODEL, connect, lines, upload
 

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftlab import models
-from ftlab.serving.app import Limits, Service, make_app
-from ftlab.serving.chat_request import ChatRequest
+from ftlab.serving.app import make_app
 from ftlab.serving.engine import Engine
+from ftlab.serving.protocol import ChatRequest
 from ftlab.serving.server import Running
+from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
 from .conftest import MODEL, lines
@@ -37,7 +38,7 @@ PATHS = [
     ("POST", "/v1/fine_tuning/jobs/{}/cancel"), ("GET", "/v1/fine_tuning/jobs/{}/checkpoints"),
     ("GET", "/v1/chat/completions"), ("GET", "/v1/chat/completions/{}/messages"),
     ("POST", "/v1/chat/completions/{}"), ("DELETE", "/v1/chat/completions/{}"),
-    ("POST", "/v1/models/live"), ("POST", "/v1/models/live/rollback"), ("GET", "/traces"),
+    ("POST", "/v1/models/live"), ("POST", "/v1/models/live/rollback"), ("GET", "/"),
     ("POST", "/v1/fine_tuning/jobs/{}/pause"), ("PUT", "/v1/{}"), ("GET", "/{}"),
 ]  # fmt: skip
 

@@ -40,7 +40,7 @@ def story(process, job):
 
 
 def told(process, job):
-    return process.store.row("select count(*) as n from events where job = ?", job)["n"]
+    return len(process.store.find("event", job=job))
 
 
 def wait_for_events(process, job, count):

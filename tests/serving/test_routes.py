@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from ftlab.errors import ConfigError
-from ftlab.serving.app import Limits, Service
 from ftlab.serving.server import run
+from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
 from .conftest import MODEL, connect, lines, pairs, upload
@@ -32,8 +32,8 @@ def refusal(call, *arguments, **options):
         (lines() + b'{"messages": [{"role": "human being", "content": "Hi"}]}\n', "Line 13"),
         (b"", "no record"),
         ("é".encode("utf-16"), "UTF-16"),
-        (pairs() + b'{"input": 3}\n', "Line 13: an object with input"),
-        (pairs(["fox"]).replace(b'"no"', b'"the fox"'), "Line 1: both answers"),
+        (pairs() + b'{"input": 3}\n', "line 13: an object with input"),
+        (pairs(["fox"]).replace(b'"no"', b'"the fox"'), "line 1: both answers"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_with_the_number_of_the_line(routes, content, told):
@@ -115,13 +115,10 @@ def test_one_key_finds_nothing_of_another(routes, tmp_path):
     file = upload(ada)
     job = ada.fine_tuning.jobs.create(model=MODEL, training_file=file).id
     store = Store(tmp_path / "data")
-    owner = store.row("select owner from jobs")["owner"]
-    with store.transaction() as db:
-        for name, step in (("ft:mine", None), ("ft:mine:ckpt-step-2", 2)):
-            db.execute(
-                "insert into models (id, owner, job, folder, created_at, step, metrics) "
-                "values (?, ?, ?, 'nowhere', 0, ?, '{}')", (name, owner, job, step),
-            )  # fmt: skip
+    owner = store.get("job", job).owner
+    store.add("model", owner, {"id": "ft:mine", "created": 0}, job, folder="nowhere")
+    step = {"id": "ftckpt_2", "fine_tuned_model_checkpoint": "ft:mine:ckpt-step-2"}
+    store.add("checkpoint", owner, step, job, folder="nowhere")
     assert [model.id for model in ada.models.list()] == [MODEL, "live", "ft:mine"]
     assert [model.id for model in ben.models.list()] == [MODEL, "live"]
     assert len(list(ada.files.list())) == 1 and list(ben.files.list()) == []

@@ -14,10 +14,10 @@ from ftlab import data, models
 from ftlab.cli import app
 from ftlab.errors import DataError, ModelError
 from ftlab.serving import loop
-from ftlab.serving.app import Limits
 from ftlab.serving.drift import drift
 from ftlab.serving.engine import Engine
 from ftlab.serving.reviews import COLUMNS, read_csv, write_csv
+from ftlab.serving.service import Limits
 
 from .conftest import MODEL, WORDS, Process, connect, lines, until
 from .test_routes import KEYS, refusal
