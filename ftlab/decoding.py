@@ -13,6 +13,7 @@ It differs from transformers' batched `generate` in this:
 - The tokens in the cache are limited, so that long prompts do not exhaust the memory.
 """
 
+import contextlib
 import inspect
 import random
 from collections.abc import Iterator, Sequence
@@ -71,23 +72,63 @@ class _Layer(DynamicLayer):
         self.keys, self.values = (memory[:, :, :width] for memory in self.memory)
 
 
-@dataclass
-class _Row:
-    """A prompt that is being answered."""
+@dataclass(eq=False)
+class Row:
+    """A prompt that is being answered, and how its tokens are chosen."""
 
-    index: int
     prompt: list[int]
-    random: random.Random
+    limit: int = 256  # most tokens of the answer
+    temperature: float = 0.0
+    """0 is greedy; above it, one draw a token from a stream that `seed` fixes, so that an answer
+    does not depend on the batch it is in."""
+    top_p: float = 1.0
+    """The fewest tokens whose chances reach it are drawn from (Holtzman et al. 2020)."""
+    seed: tuple[int, int] = (0, 0)
+    adapter: str | None = None  # by peft's name for it; None for the one that is active
     answer: list[int] = field(default_factory=list)
     done: bool = False
+
+    def __post_init__(self) -> None:
+        self._random = random.Random("{} {}".format(*self.seed))
 
     @property
     def cached(self) -> int:
         """Tokens in the cache: prompt and answer, but for the answer's last."""
         return len(self.prompt) + max(len(self.answer) - 1, 0)
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing may follow what is written."""
+        return len(self.answer) >= self.limit
 
-@torch.inference_mode()
+    def pick(self, scores: torch.Tensor, penalty: float) -> int:
+        """Choose a token by the model's scores, [vocabulary]."""
+        return self.draw(self.penalised(scores, penalty))
+
+    def penalised(self, scores: torch.Tensor, penalty: float) -> torch.Tensor:
+        """Lower what was there before: Keskar et al. 2019, https://arxiv.org/abs/1909.05858."""
+        if penalty == 1.0:
+            return scores
+        seen, scores = list({*self.prompt, *self.answer}), scores.clone()
+        was = scores[seen]
+        scores[seen] = torch.where(was > 0, was / penalty, was * penalty)
+        return scores
+
+    def draw(self, scores: torch.Tensor) -> int:
+        """Return the likeliest token, or one drawn at this row's temperature."""
+        if not self.temperature:
+            return int(scores.argmax())
+        chances = (scores / self.temperature).softmax(-1).cpu().double()
+        order = torch.arange(len(chances))
+        if self.top_p < 1:
+            chances, order = chances.sort(descending=True)
+            chances = chances * (chances.cumsum(-1) - chances < self.top_p)
+        total = chances.cumsum(-1)
+        drawn = torch.tensor([self._random.random()], dtype=torch.float64)
+        place = torch.searchsorted(total, drawn * total[-1], right=True)
+        return int(order[place.clamp(max=len(total) - 1)])
+
+
 def decode(
     model: Any, prompts: list[list[int]], limits: list[int], stops: list[int], pad: int, *,
     batch_size: int, temperature: float = 0.0, seeds: Sequence[tuple[int, int]] | None = None,
@@ -101,46 +142,51 @@ def decode(
         stops: tokens that end an answer.
         pad: a token to fill up with.
         batch_size: most rows at once.
-        temperature: 0 is greedy; above it, one draw a token from a stream that the prompt's pair of
-            `seeds` fixes, so that an answer does not depend on the batch it is in.
-        seeds: a pair for each prompt; by default (0, its number).
+        temperature: 0 is greedy.
+        seeds: a pair for each prompt, of its stream of draws; by default (0, its number).
     """
     longest = max(map(len, prompts)) + max(limits)
     size = min(batch_size, max(1, CACHED // longest))
     seeds = seeds or [(0, number) for number in range(len(prompts))]
-    batch = _Batch(model, prompts, pad, size, temperature, seeds)
-    while batch.waiting or not all(row.done for row in batch.rows):
-        for row, token in batch.step():
-            if token not in stops:
-                row.answer.append(token)
-            if token in stops or len(row.answer) == limits[row.index]:
-                row.done = True
-                yield row.index, row.answer
+    rows = [Row(prompt, limit, temperature, seed=seed)
+            for prompt, limit, seed in zip(prompts, limits, seeds, strict=True)]  # fmt: skip
+    places = {row: number for number, row in enumerate(rows)}
+    batch = Batch(model, stops, pad, size, _common(prompts))
+    # The longest first, so that prompts of one pass need little padding.
+    batch.waiting = sorted(rows, key=lambda row: len(row.prompt))
+    while batch.busy:
+        for row in batch.step():
+            if row.done:
+                yield places[row], row.answer
 
 
-class _Batch:
-    """Rows that are answered together, over one cache."""
+class Batch:
+    """Rows that are answered together, over one cache; more may join those that wait."""
 
     def __init__(
-        self, model: Any, prompts: list[list[int]], pad: int, size: int, temperature: float,
-        seeds: Sequence[tuple[int, int]],
-    ):  # fmt: skip
-        self.model, self.prompts, self.pad, self.size = model, prompts, pad, size
-        self.temperature, self.seeds = temperature, seeds
+        self, model: Any, stops: list[int], pad: int, size: int, prefix: Sequence[int] = ()
+    ) -> None:
+        self.model, self.stops, self.pad, self.size = model, stops, pad, size
         base = getattr(model, "get_base_model", lambda: model)()  # a PeftModel wraps it
         self.accepted = set(inspect.signature(type(base).forward).parameters)
         self.penalty = base.generation_config.repetition_penalty or 1.0
-        # The longest first, so that prompts of one pass need little padding.
-        self.waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        self.rows: list[_Row] = []
+        self.waiting: list[Row] = []  # taken from the end
+        self.rows: list[Row] = []
         self.cache: Any = Cache(layer_class_to_replicate=_Layer)
         self.shared: Any = Cache(layer_class_to_replicate=_Layer)
-        self.prefix = _common(prompts)
-        if self.prefix:
-            self._forward([self.prefix], [0], self.shared, [])
+        self.prefix: list[int] = []
+        if prefix:
+            self._forward([[*prefix]], [len(prefix)], self.shared, [])
+            self.prefix = [*prefix]
 
-    def step(self) -> list[tuple[_Row, int]]:
-        """Admit prompts, or add a token to every row; return the new token of each such row."""
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or is being answered."""
+        return bool(self.waiting) or not all(row.done for row in self.rows)
+
+    @torch.inference_mode()
+    def step(self) -> list[Row]:
+        """Admit prompts, or add a token to every row; return the rows that took a step."""
         live = [row for row in self.rows if not row.done]
         if self.waiting and (self.size - len(live)) * TURNOVER >= self.size:
             return self._admit(live)
@@ -148,27 +194,25 @@ class _Batch:
             self._arrange(live)
         ids = [[row.answer[-1] if row.answer else self.pad] for row in self.rows]
         own = [row.cached + 1 - len(self.prefix) for row in self.rows]
-        return self._pick(self.rows, self._forward(ids, own, self.cache, self.rows))
+        return self._write(self.rows, self._forward(ids, own, self.cache, self.rows))
 
-    def _admit(self, live: list[_Row]) -> list[tuple[_Row, int]]:
+    def _admit(self, live: list[Row]) -> list[Row]:
         """Compute prompts that wait, as many as fit, and put them behind the live rows."""
         common = len(self.prefix)
-        wide = len(self.prompts[self.waiting[-1]]) - common
+        wide = len(self.waiting[-1].prompt) - common
         count = min(self.size - len(live), len(self.waiting), max(1, PREFILL // wide))
-        indices = [self.waiting.pop() for _ in range(count)]
-        rests = [self.prompts[index][common:] for index in indices]
+        new = [self.waiting.pop() for _ in range(count)]
+        rests = [row.prompt[common:] for row in new]
         cache = Cache(layer_class_to_replicate=_Layer)
         for number, layer in enumerate(self.shared.layers if common else []):
             keys, values = (s.expand(count, -1, -1, -1) for s in (layer.keys, layer.values))
             cache.update(keys, values, number)
         padded = [[self.pad] * (wide - len(rest)) + rest for rest in rests]
-        streams = [random.Random("{} {}".format(*self.seeds[i])) for i in indices]
-        new = [_Row(i, self.prompts[i], stream) for i, stream in zip(indices, streams, strict=True)]
         logits = self._forward(padded, [len(rest) for rest in rests], cache, new)
         self._arrange(live, new, cache)
-        return self._pick(new, logits)
+        return self._write(new, logits)
 
-    def _arrange(self, live: list[_Row], new: list[_Row] | None = None, cache: Any = None) -> None:
+    def _arrange(self, live: list[Row], new: list[Row] | None = None, cache: Any = None) -> None:
         """Drop the rows that are done, add new ones with their cache."""
         rows = [number for number, row in enumerate(self.rows) if not row.done]
         self.rows = [*live, *(new or [])]
@@ -181,8 +225,9 @@ class _Batch:
             if cache:
                 cache.layers[number] = None  # frees its memory before the next layer is copied
 
+    @torch.inference_mode()
     def _forward(
-        self, ids: list[list[int]], own: list[int], cache: Any, rows: list[_Row]
+        self, ids: list[list[int]], own: list[int], cache: Any, rows: list[Row]
     ) -> torch.Tensor:
         """Run the model on the new `ids` of each of `rows`, filled up at the left.
 
@@ -200,29 +245,28 @@ class _Batch:
         given = {name: tensor.to(self.model.device) for name, tensor in given.items()}
         given |= {"logits_to_keep": 1, "past_key_values": cache, "use_cache": True}
         given = {name: value for name, value in given.items() if name in self.accepted}
-        return self.model(**given).logits[:, -1]
+        with adapted(self.model, [row.adapter for row in rows]):
+            return self.model(**given).logits[:, -1]
 
-    def _pick(self, rows: list[_Row], logits: torch.Tensor) -> list[tuple[_Row, int]]:
-        """Choose a token for each row that is not done, from its logits, [rows, vocabulary]."""
-        live = [number for number, row in enumerate(rows) if not row.done]
-        rows, logits = [rows[number] for number in live], logits[live].float()
-        for row, scores in zip(rows, logits, strict=True):
-            self._penalise(row, scores)
-        if self.temperature:
-            total = (logits / self.temperature).softmax(-1).cpu().double().cumsum(-1)
-            draws = torch.tensor([row.random.random() for row in rows], dtype=torch.float64)
-            tokens = torch.searchsorted(total, draws[:, None] * total[:, -1:], right=True)[:, 0]
-            tokens = tokens.clamp(max=total.shape[1] - 1)
-        else:
-            tokens = logits.argmax(-1)
-        return list(zip(rows, tokens.tolist(), strict=True))
+    def _write(self, rows: list[Row], logits: torch.Tensor) -> list[Row]:
+        """Add a token to each row that is not done, or end it; logits are [rows, vocabulary]."""
+        live = [(row, scores) for row, scores in zip(rows, logits, strict=True) if not row.done]
+        for row, scores in live:
+            token = row.pick(scores.float(), self.penalty)
+            if token not in self.stops:
+                row.answer.append(token)
+            row.done = token in self.stops or row.full
+        return [row for row, _ in live]
 
-    def _penalise(self, row: _Row, scores: torch.Tensor) -> None:
-        """Lower what was there before: Keskar et al. 2019, https://arxiv.org/abs/1909.05858."""
-        if self.penalty != 1.0:
-            seen = list({*row.prompt, *row.answer})
-            was = scores[seen]
-            scores[seen] = torch.where(was > 0, was / self.penalty, was * self.penalty)
+
+HOOKS = "_enable_peft_forward_hooks"  # of a PeftModel alone: it gives each row its adapter
+
+
+def adapted(model: Any, names: list[str | None]) -> Any:
+    """Give each row of the next forward pass its adapter, where rows name theirs."""
+    if not hasattr(model, HOOKS) or not all(names) or not names:
+        return contextlib.nullcontext()
+    return getattr(model, HOOKS)(adapter_names=names)
 
 
 def _common(prompts: list[list[int]]) -> list[int]:

@@ -79,7 +79,7 @@ async def complete(
         "presence_penalty": asked.presence_penalty or 0.0,
     }  # fmt: skip
     seed = secrets.randbits(32) if asked.seed is None else asked.seed
-    asks = [Ask(tell=partial(tell, i), seed=seed + i, **settings) for i in range(asked.n or 1)]
+    asks = [Ask(tell=partial(tell, i), seed=(seed + i, 0), **settings) for i in range(asked.n or 1)]
     if not engine.ask(asks):
         raise too_many("Too many answers are being written. Try again in a moment.", 1)
     answers = [_Answer(engine.tokenizer, asked, ask) for ask in asks]

@@ -12,19 +12,21 @@ import json
 import queue
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ftlab.decoding import CACHED, HOOKS, Batch, Row, has_plain_cache
 from ftlab.errors import ConfigError, FtlabError, ModelError
 from ftlab.generation import stops_and_pad
 
 TOGETHER = 32  # rows at once
 ADAPTERS = 8  # kept in memory beside the base
 BASE = "__base__"  # peft's word for no adapter
-HOOKS = "_enable_peft_forward_hooks"  # of a PeftModel alone: it gives each row its adapter
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,12 @@ class Token:
     """The likeliest tokens in its place, with their log-probabilities."""
 
 
-@dataclass
-class Ask:
+@dataclass(eq=False, kw_only=True)
+class Ask(Row):
     """One answer that is wanted; `tell` gets each token, then None or the error that ended it."""
 
-    prompt: list[int]
     tell: Callable[[Token | Exception | None], None]
-    limit: int = 256
     folder: Path | None = None  # of the adapter; None for the model that the engine was given
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
     logprobs: int | None = None
     """How many likely tokens are wanted for each; None for no log-probabilities."""
     bias: dict[int, float] = field(default_factory=dict)
@@ -55,6 +52,45 @@ class Ask:
     presence_penalty: float = 0.0
     grammar: str | None = None  # what llguidance keeps the answer to
     over: bool = False  # set when nobody wants the rest
+    matcher: Any = None  # where the answer stands in its grammar
+    token: Token | None = None  # the newest
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing may follow what is written."""
+        return super().full or (self.matcher is not None and self.matcher.is_stopped())
+
+    def pick(self, scores: torch.Tensor, penalty: float) -> int:
+        """Choose a token as all settings say, and note what is known of it."""
+        chosen = self.penalised(scores, penalty).clone()
+        for token, more in self.bias.items():
+            chosen[token] += more
+        if self.frequency_penalty or self.presence_penalty:
+            for token, often in Counter(self.answer).items():
+                chosen[token] -= self.frequency_penalty * often + self.presence_penalty
+        if self.matcher is not None:
+            chosen = _masked(self.matcher, chosen)
+        token = self.draw(chosen)
+        if self.matcher is not None:
+            self.matcher.consume_token(token)
+        self.token = Token(token)
+        if self.logprobs is not None:
+            logs = scores.log_softmax(-1)
+            top = logs.topk(self.logprobs)
+            likely = tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+            self.token = Token(token, float(logs[token]), likely)
+        return token
+
+
+def _masked(matcher: Any, scores: torch.Tensor) -> torch.Tensor:
+    """Return the scores with -inf where the grammar allows no token."""
+    import llguidance.torch as guide
+
+    mask = guide.allocate_token_bitmask(1, scores.shape[-1])
+    guide.fill_next_token_bitmask(matcher, mask, 0)
+    masked = scores.cpu().clone()[None]
+    guide.apply_token_bitmask_inplace(masked, mask)
+    return masked[0]
 
 
 class Engine:
@@ -73,7 +109,8 @@ class Engine:
         self._lock = threading.Lock()
         self._grammars: Any = None
         self._names: OrderedDict[Path, str] = OrderedDict()
-        self._open = 0
+        self._open = 0  # answers that wait or are being written
+        self._mine: set[Ask] = set()  # those of them that the thread has taken
         self.counts = {"answers_total": 0, "tokens_total": 0, "answers_open": 0, "batch_rows": 0}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -103,64 +140,69 @@ class Engine:
         self._thread.join(10)
 
     def _run(self) -> None:
-        batch: Any = None
+        batch: Batch | None = None
         while True:
-            idle = batch is None or not batch.busy
             self.counts["answers_open"] = self._open
             arrived: list[Ask] = []
             with contextlib.suppress(queue.Empty):
                 while True:
-                    one = self._queue.get(block=idle and not arrived)
+                    one = self._queue.get(block=not self._mine and not arrived)
                     if one is None:
                         return
                     arrived.append(one)
+            self._mine |= set(arrived)
             try:
                 if batch is None:
-                    batch = self._batch()
-                for one in arrived:
-                    self._admit(batch, one)
-                if batch.busy:
-                    for ask, token in batch.advance():
-                        self.counts["tokens_total"] += token is not None
-                        self._tell(ask, token)
-                    self.counts["batch_rows"] = len(batch.rows)
+                    batch = Batch(self.load(), *stops_and_pad(self.load(), self.tokenizer), 1)
+                for ask in arrived:
+                    self._admit(batch, ask)
+                self._advance(batch)
+                self.counts["batch_rows"] = len(batch.rows)
             except Exception as error:  # whatever it was, nobody is to wait for ever
-                lost = {id(ask): ask for ask in [*arrived, *(batch.asks.values() if batch else ())]}
-                for ask in lost.values():
+                for ask in [*self._mine]:
                     self._tell(ask, error)
                 batch = None
 
-    def _tell(self, ask: Ask, told: Token | Exception | None) -> None:
-        if not isinstance(told, Token):
-            with self._lock:
-                self._open -= 1
-            self.counts["answers_total"] += 1
-        with contextlib.suppress(RuntimeError):  # its event loop is closed
-            ask.tell(told)
-
-    def _batch(self) -> Any:
-        from ftlab.serving.rows import Rows
-
-        return Rows(self.load(), *stops_and_pad(self.load(), self.tokenizer), TOGETHER)
-
-    def _admit(self, batch: Any, ask: Ask) -> None:
+    def _admit(self, batch: Batch, ask: Ask) -> None:
         """Give a request its adapter and its grammar; what is wrong with them is its error."""
-        from ftlab.decoding import has_plain_cache
-
         try:
             if not has_plain_cache(self._model, len(ask.prompt) + ask.limit):
                 raise ModelError(
                     f"{type(self._model).__name__} does not keep the keys and values of so many "
                     "tokens. Ask for a shorter answer, or serve it with vLLM (docs/scaling.md)."
                 )
-            name = self._adapter(batch, ask.folder)
-            matcher = self._matcher(ask.grammar, batch.stops) if ask.grammar else None
+            ask.adapter = self._adapter(batch, ask.folder)
+            ask.matcher = self._matcher(ask.grammar, batch.stops) if ask.grammar else None
         except Exception as error:
             self._tell(ask, error if isinstance(error, FtlabError) else ModelError(str(error)))
             return
-        batch.add(ask, name, matcher)
+        batch.waiting.insert(0, ask)  # they are taken from the end
 
-    def _adapter(self, batch: Any, folder: Path | None) -> str:
+    def _advance(self, batch: Batch) -> None:
+        """Add a token to rows, and tell of it; those that nobody wants any more end."""
+        for ask in [ask for ask in self._mine if ask.over]:
+            self._tell(ask, None)
+        batch.waiting = [row for row in batch.waiting if not row.done]
+        _make_room(batch)
+        for row in batch.step() if batch.busy else ():
+            assert isinstance(row, Ask) and row.token is not None
+            if row.token.id not in batch.stops:
+                self._tell(row, row.token)
+            if row.done:
+                self._tell(row, None)
+
+    def _tell(self, ask: Ask, told: Token | Exception | None) -> None:
+        if not isinstance(told, Token):
+            ask.done = True
+            self._mine.discard(ask)
+            with self._lock:
+                self._open -= 1
+            self.counts["answers_total"] += 1
+            self.counts["tokens_total"] += len(ask.answer)
+        with contextlib.suppress(RuntimeError):  # its event loop is closed
+            ask.tell(told)
+
+    def _adapter(self, batch: Batch, folder: Path | None) -> str:
         """Return the name under which peft knows an adapter; it is loaded if it is not yet."""
         from peft import PeftModel
 
@@ -177,7 +219,7 @@ class Engine:
             batch.model = self._model
         self._model.eval()
         self._names[folder] = name
-        used = set(batch.names.values())
+        used = {row.adapter for row in (*batch.rows, *batch.waiting) if not row.done}
         for old, unused in list(self._names.items()):
             if len(self._names) > ADAPTERS and unused not in used and old != folder:
                 self._model.delete_adapter(unused)
@@ -194,6 +236,17 @@ class Engine:
                 self.tokenizer, max(size, len(self.tokenizer)), eos_token=list(dict.fromkeys(stops))
             )
         return llguidance.LLMatcher(self._grammars, grammar)
+
+
+def _make_room(batch: Batch) -> None:
+    """Say how many rows the memory holds, and put those that waited longest in order."""
+    live, waiting = [row for row in batch.rows if not row.done], batch.waiting
+    longest = max((len(row.prompt) + row.limit for row in [*live, *waiting[-TOGETHER:]]), default=1)
+    batch.size = max(1, min(TOGETHER, CACHED // longest))
+    count = max(0, min(batch.size - len(live), len(waiting)))
+    # In a forward pass the last is the longest.
+    first, taken = waiting[: len(waiting) - count], waiting[len(waiting) - count :]
+    batch.waiting = [*first, *sorted(taken, key=lambda row: len(row.prompt))]
 
 
 def schema_grammar(schema: Any) -> str:

@@ -233,7 +233,7 @@ def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
         ("<tool_call>{broken}</tool_call>", 0),
         ("No call at all.", 0),
     ]:
-        answer = _Answer(tokenizer, asked, Ask([1], print, 99))
+        answer = _Answer(tokenizer, asked, Ask([1], 99, tell=print))
         for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
             assert answer.take(Token(token)) == ("", [])
         shown, _ = answer.take(None)
@@ -287,7 +287,7 @@ def test_the_old_form_of_a_call_is_answered_in_the_old_form(tiny):
     from ftlab.serving.protocol import ChatRequest
 
     asked = ChatRequest(model="x", messages=QUESTION, functions=[TOOL["function"]], tools=[TOOL])
-    answer = _Answer(tiny[1], asked, Ask([1], print, 99))
+    answer = _Answer(tiny[1], asked, Ask([1], 99, tell=print))
     text = '<tool_call>{"name": "add", "arguments": {"a": 3}}</tool_call>'
     for token in tiny[1](text, add_special_tokens=False)["input_ids"]:
         answer.take(Token(token))
