@@ -17,7 +17,7 @@ from ftlab import formats, templates
 from ftlab.errors import ConfigError, DataError, FtlabError
 from ftlab.generation import context_length
 from ftlab.serving.engine import Ask, Engine, Token, schema_grammar
-from ftlab.serving.protocol import REFUSED, ChatRequest, Refused, fields, too_many
+from ftlab.serving.protocol import REFUSED, ChatRequest, Refused, broken, fields, too_many
 from ftlab.serving.store import now
 
 MOST = 512  # tokens of an answer where the request says nothing
@@ -62,12 +62,6 @@ async def complete(
             f"resulted in {len(prompt)} tokens. Please reduce the length of the messages.",
             param="messages", code="context_length_exceeded",
         )  # fmt: skip
-    stream: asyncio.Queue[tuple[int, Token | Exception | None]] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def tell(number: int, told: Token | Exception | None) -> None:
-        loop.call_soon_threadsafe(stream.put_nowait, (number, told))
-
     limit = asked.max_completion_tokens or asked.max_tokens or MOST
     settings: dict[str, Any] = {
         "prompt": prompt, "folder": folder, "bias": _bias(asked, model),
@@ -78,17 +72,13 @@ async def complete(
         "frequency_penalty": asked.frequency_penalty or 0.0,
         "presence_penalty": asked.presence_penalty or 0.0,
     }  # fmt: skip
-    seed = secrets.randbits(32) if asked.seed is None else asked.seed
-    asks = [Ask(tell=partial(tell, i), seed=(seed + i, 0), **settings) for i in range(asked.n or 1)]
-    if not engine.ask(asks):
+    made = _Completion(request, asked, engine.tokenizer, turns, settings, keep)
+    if not engine.ask([answer.ask for answer in made.answers]):
         raise too_many("Too many answers are being written. Try again in a moment.", 1)
-    answers = [_Answer(engine.tokenizer, asked, ask) for ask in asks]
-    made = _Made(asked, turns, answers, keep)
-    pieces = _pieces(request, stream, answers)
     if asked.stream:
-        return StreamingResponse(made.events(pieces), media_type="text/event-stream",
+        return StreamingResponse(made.events(), media_type="text/event-stream",
                                  headers={"cache-control": "no-store"})  # fmt: skip
-    async for _ in pieces:
+    async for _ in made.pieces():
         pass
     return JSONResponse(fields(await made.kept()))
 
@@ -149,30 +139,6 @@ def _grammar(form: dict[str, Any] | None) -> str | None:
         return schema_grammar(held.get("schema") or {})
     except ConfigError as error:
         raise Refused(400, str(error), param="response_format.json_schema.schema") from None
-
-
-async def _pieces(
-    request: Request, stream: "asyncio.Queue[Any]", answers: list["_Answer"]
-) -> AsyncIterator[tuple[int, str, list[Token]]]:
-    """Yield (answer, new text, its tokens) until all have ended; stop them if nobody listens."""
-    try:
-        while not all(answer.finish for answer in answers):
-            try:
-                number, told = await asyncio.wait_for(stream.get(), 1.0)
-            except asyncio.TimeoutError:
-                if await request.is_disconnected():
-                    return
-                continue
-            if isinstance(told, Exception):
-                raise Refused(400, str(told)) if isinstance(told, FtlabError) else told
-            answer = answers[number]
-            if not answer.finish:
-                text, tokens = answer.take(told)
-                if text or tokens:
-                    yield number, text, tokens
-    finally:
-        for answer in answers:
-            answer.ask.over = True
 
 
 class _Answer:
@@ -260,16 +226,47 @@ class _Answer:
         ]}  # fmt: skip
 
 
-class _Made:
-    """The protocol's objects of one request."""
+class _Completion:
+    """The answers to one request, and the protocol's objects of them."""
 
     def __init__(
-        self, asked: ChatRequest, turns: list[dict[str, Any]], answers: list[_Answer],
-        keep: Keep | None,
+        self, request: Request, asked: ChatRequest, tokenizer: Any, turns: list[dict[str, Any]],
+        settings: dict[str, Any], keep: Keep | None,
     ) -> None:  # fmt: skip
-        self.asked, self.turns, self.answers, self.keep = asked, turns, answers, keep
+        self.request, self.asked, self.turns, self.keep = request, asked, turns, keep
         self.head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": now(),
                      "model": asked.model}  # fmt: skip
+        self._stream: asyncio.Queue[tuple[int, Token | Exception | None]] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def tell(number: int, told: Token | Exception | None) -> None:
+            loop.call_soon_threadsafe(self._stream.put_nowait, (number, told))
+
+        seed = secrets.randbits(32) if asked.seed is None else asked.seed
+        asks = (Ask(tell=partial(tell, i), seed=(seed + i, 0), **settings)
+                for i in range(asked.n or 1))  # fmt: skip
+        self.answers = [_Answer(tokenizer, asked, ask) for ask in asks]
+
+    async def pieces(self) -> AsyncIterator[tuple[int, str, list[Token]]]:
+        """Yield (answer, new text, its tokens) to the end; stop all if nobody listens."""
+        try:
+            while not all(answer.finish for answer in self.answers):
+                try:
+                    number, told = await asyncio.wait_for(self._stream.get(), 1.0)
+                except asyncio.TimeoutError:
+                    if await self.request.is_disconnected():
+                        return
+                    continue
+                if isinstance(told, Exception):
+                    raise Refused(400, str(told)) if isinstance(told, FtlabError) else told
+                answer = self.answers[number]
+                if not answer.finish:
+                    text, tokens = answer.take(told)
+                    if text or tokens:
+                        yield number, text, tokens
+        finally:
+            for answer in self.answers:
+                answer.ask.over = True
 
     def usage(self) -> dict[str, Any]:
         """Return how many tokens there were; a stop token is not counted."""
@@ -305,42 +302,31 @@ class _Made:
         )
         return f"data: {chunk.to_json(indent=None, exclude_unset=True)}\n\n"
 
-    async def events(
-        self, pieces: AsyncIterator[tuple[int, str, list[Token]]]
-    ) -> AsyncIterator[str]:
+    async def events(self) -> AsyncIterator[str]:
         """Yield the stream: roles, pieces of text, how each answer ended, usage if asked for."""
         for i in range(len(self.answers)):
             delta: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
             yield self._chunk([{"index": i, "delta": delta, "finish_reason": None}])
-        ended = set()
         try:
-            async for i, text, tokens in pieces:
+            async for i, text, tokens in self.pieces():
                 logs = self.answers[i].logs(tokens)
                 if text or logs:
                     yield self._chunk([{"index": i, "delta": {"content": text}, "logprobs": logs,
                                         "finish_reason": None}])  # fmt: skip
-                if self.answers[i].finish:
-                    ended.add(i)
-                    yield self._end(i)
-            for i in set(range(len(self.answers))) - ended:
-                yield self._end(i)
+            for i, answer in enumerate(self.answers):
+                delta = answer.called()
+                for k, call in enumerate(delta.get("tool_calls", ())):
+                    call["index"] = k
+                yield self._chunk(
+                    [{"index": i, "delta": delta, "finish_reason": answer.finish or "stop"}]
+                )
             if self.keep:
                 await self.kept()
         except Exception as error:  # the status is sent already: the client raises this
-            body = error.body if isinstance(error, Refused) else {
-                "message": "The service had an error.", "type": "server_error", "param": None,
-                "code": None}  # fmt: skip
-            yield f"data: {json.dumps({'error': body})}\n\n"
+            told = error if isinstance(error, Refused) else broken()
+            yield f"data: {json.dumps({'error': told.body})}\n\n"
             return
         options = self.asked.stream_options
         if options is not None and options.include_usage:
             yield self._chunk([], usage=self.usage())
         yield "data: [DONE]\n\n"
-
-    def _end(self, i: int) -> str:
-        delta = self.answers[i].called()
-        for k, call in enumerate(delta.get("tool_calls", ())):
-            call["index"] = k
-        return self._chunk(
-            [{"index": i, "delta": delta, "finish_reason": self.answers[i].finish or "stop"}]
-        )

@@ -37,6 +37,11 @@ def too_many(text: str, wait: float) -> Refused:
                    headers={"retry-after": f"{wait:.0f}"})  # fmt: skip
 
 
+def broken() -> Refused:
+    """Return what is told of an error of the service's own."""
+    return Refused(500, "The service had an error.", kind="server_error")
+
+
 def handle(app: FastAPI) -> None:
     """Let an application tell of what is wrong with a request in the protocol's form."""
 

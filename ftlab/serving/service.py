@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from fastapi.responses import JSONResponse
 
 from ftlab.errors import ConfigError
-from ftlab.serving.protocol import Refused, plain, too_many
+from ftlab.serving.protocol import Refused, broken, plain, too_many
 from ftlab.serving.store import STATUS, Store, Stored
 
 LOG = logging.getLogger("ftlab.serving")
@@ -184,7 +184,7 @@ class Guard:
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 where = f"{frame.filename}:{frame.lineno}"
                 LOG.error("%s at %s", type(error).__name__, where)  # its text may quote a body
-                error = Refused(500, "The service had an error.", kind="server_error")
+                error = broken()
             if not started:
                 response = JSONResponse({"error": error.body}, error.status, error.headers)
                 await response(scope, receive, answer)

@@ -12,7 +12,9 @@ from typing import Any
 import openai
 import pytest
 
+from ftlab import models
 from ftlab.serving.app import make_app
+from ftlab.serving.engine import Engine
 from ftlab.serving.server import Running
 from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
@@ -21,6 +23,7 @@ WORDS = [
     "fox", "dog", "cat", "Paris", "France", "user", "model", "quick", "lazy", "brown", "over", "the"
 ]  # fmt: skip
 MODEL = "ftlab-1m"
+KEYS = ("key-of-ada-0123456789", "key-of-ben-0123456789")
 
 
 _open: list[openai.OpenAI] = []
@@ -136,6 +139,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 @pytest.fixture
 def client(served: Process) -> openai.OpenAI:
     return served.client()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[Any, Any]:
+    """Return the small model and its tokenizer."""
+    return models.load(MODEL, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def engine(tiny: tuple[Any, Any]) -> Iterator[Engine]:
+    engine = Engine(model=tiny[0], tokenizer=tiny[1])
+    yield engine
+    engine.close()
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from peft import LoraConfig, get_peft_model
 from ftlab import models
 from ftlab.generation import generate
 from ftlab.serving.app import make_app
-from ftlab.serving.engine import Engine
-from ftlab.serving.protocol import IDLE, REFUSED
+from ftlab.serving.chat import _Answer
+from ftlab.serving.engine import Ask, Engine, Token
+from ftlab.serving.protocol import IDLE, REFUSED, ChatRequest
 from ftlab.serving.server import Running
 from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
-from .conftest import MODEL, connect
+from .conftest import KEYS, MODEL, connect, upload
 
 QUESTION = [{"role": "user", "content": "Say one."}]
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -26,12 +27,6 @@ TOOL = {"type": "function", "function": {
     "name": "add", "description": "Adds.", "parameters": {
         "type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
 }}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    model, tokenizer = models.load(MODEL, device="cpu")
-    return model, tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -196,56 +191,54 @@ def test_a_schema_is_kept_to_whatever_the_model_would_say(client):
         ask(client, response_format=bad)
 
 
-def test_tools_go_through_the_template_that_has_them(client, make_model, tmp_path):
+def test_tools_go_through_the_template_that_has_them(client, make_model, routes):
     with pytest.raises(openai.BadRequestError, match="no place for tools"):
         ask(client, tools=[TOOL])
     assert ask(client, tools=[TOOL], tool_choice="none").choices[0].message.content
     model, tokenizer = make_model("qwen2.5", max_position_embeddings=4096)
     engine = Engine(model=model, tokenizer=tokenizer)
-    running = Running(make_app(Service(Store(tmp_path), MODEL, engine=engine)))
-    try:
-        local = connect(running.url)
-        with_tool, without = ask(local, tools=[TOOL]).usage, ask(local).usage
-        assert with_tool.prompt_tokens > without.prompt_tokens
-        history = [
-            *QUESTION,
-            {"role": "assistant", "content": None, "tool_calls": [
-                {"id": "c1", "type": "function", "function": {"name": "add",
-                 "arguments": '{"a": 3}'}}]},
-            {"role": "tool", "tool_call_id": "c1", "content": "3"},
-        ]  # fmt: skip
-        assert ask(local, history, tools=[TOOL]).choices[0].message.content is not None
-    finally:
-        running.close()
-        engine.close()
+    local = connect(routes(engine=engine))
+    with_tool, without = ask(local, tools=[TOOL]).usage, ask(local).usage
+    assert with_tool.prompt_tokens > without.prompt_tokens
+    history = [
+        *QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "add",
+             "arguments": '{"a": 3}'}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "3"},
+    ]  # fmt: skip
+    assert ask(local, history, tools=[TOOL]).choices[0].message.content is not None
+    engine.close()
 
 
-def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny):
-    from ftlab.serving.chat import _Answer
-    from ftlab.serving.engine import Ask, Token
-    from ftlab.serving.protocol import ChatRequest
+def answered(tokenizer, text, **asked):
+    """Return an answer that the model is said to have written to such a request."""
+    request = ChatRequest(model="x", messages=QUESTION, tools=[TOOL], **asked)
+    answer = _Answer(tokenizer, request, Ask([1], 99, tell=print))
+    for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        assert answer.take(Token(token)) == ("", [])
+    return answer, answer.take(None)[0]
 
-    _, tokenizer = tiny
-    asked = ChatRequest(model="x", messages=QUESTION, tools=[TOOL])
-    for text, calls in [
-        ('Wait.\n<tool_call>\n{"name": "add", "arguments": {"a": 3}}\n</tool_call>', 1),
-        ('<tool_call>{"name": "add"}</tool_call><tool_call>{"name": "b"}</tool_call>', 2),
-        ("<tool_call>{broken}</tool_call>", 0),
-        ("No call at all.", 0),
-    ]:
-        answer = _Answer(tokenizer, asked, Ask([1], 99, tell=print))
-        for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
-            assert answer.take(Token(token)) == ("", [])
-        shown, _ = answer.take(None)
-        assert len(answer.calls) == calls
-        assert answer.finish == ("tool_calls" if calls else "stop")
-        assert ("tool_calls" in answer.called()) == bool(calls)
-        if not calls:
-            assert shown == text
-        elif calls == 1:
-            assert shown == "Wait." and json.loads(answer.calls[0]["function"]["arguments"]) == {
-                "a": 3
-            }
+
+@pytest.mark.parametrize(
+    ("text", "calls", "left"),
+    [
+        ('Wait.\n<tool_call>\n{"name": "add", "arguments": {"a": 3}}\n</tool_call>',
+         [{"name": "add", "arguments": '{"a": 3}'}], "Wait."),
+        ('<tool_call>{"name": "add"}</tool_call><tool_call>{"name": "b"}</tool_call>',
+         [{"name": "add", "arguments": "{}"}, {"name": "b", "arguments": "{}"}], ""),
+        ("<tool_call>{broken}</tool_call>", [], "<tool_call>{broken}</tool_call>"),
+        ("No call at all.", [], "No call at all."),
+    ],
+)  # fmt: skip
+def test_a_call_of_a_tool_is_found_in_what_the_model_writes(tiny, text, calls, left):
+    answer, shown = answered(tiny[1], text)
+    assert [call["function"] for call in answer.calls] == calls and shown == left
+    assert answer.finish == ("tool_calls" if calls else "stop")
+    assert ("tool_calls" in answer.called()) == bool(calls)
+    if calls:  # asked in the old form, it is answered in the old form
+        answer, _ = answered(tiny[1], text, functions=[TOOL["function"]])
+        assert answer.finish == "function_call" and answer.called() == {"function_call": calls[0]}
 
 
 @pytest.mark.parametrize(
@@ -281,21 +274,6 @@ def test_what_is_not_supported_is_refused_by_name(client, options, param):
         assert caught.value.body["param"].startswith(param)
 
 
-def test_the_old_form_of_a_call_is_answered_in_the_old_form(tiny):
-    from ftlab.serving.chat import _Answer
-    from ftlab.serving.engine import Ask, Token
-    from ftlab.serving.protocol import ChatRequest
-
-    asked = ChatRequest(model="x", messages=QUESTION, functions=[TOOL["function"]], tools=[TOOL])
-    answer = _Answer(tiny[1], asked, Ask([1], 99, tell=print))
-    text = '<tool_call>{"name": "add", "arguments": {"a": 3}}</tool_call>'
-    for token in tiny[1](text, add_special_tokens=False)["input_ids"]:
-        answer.take(Token(token))
-    answer.take(None)
-    assert answer.finish == "function_call"
-    assert answer.called() == {"function_call": {"name": "add", "arguments": '{"a": 3}'}}
-
-
 def test_what_only_steers_a_provider_has_no_effect(client):
     given = {name: True if name.startswith("parallel") else {} if name in (
         "metadata", "prediction", "prompt_cache_options") else "auto" for name in IDLE}  # fmt: skip
@@ -317,33 +295,23 @@ def test_who_hangs_up_is_not_written_for(url, client):
     assert ask(client).choices[0].message.content
 
 
-def test_too_many_are_told_to_come_again(tiny, tmp_path):
+def test_too_many_are_told_to_come_again(tiny, routes):
     engine = Engine(model=tiny[0], tokenizer=tiny[1], most=2)
-    running = Running(make_app(Service(Store(tmp_path), MODEL, engine=engine)))
-    try:
-        local = connect(running.url)
-        with pytest.raises(openai.RateLimitError):
-            ask(local, n=3)
-        assert len(ask(local, n=2).choices) == 2
-    finally:
-        running.close()
-        engine.close()
+    local = connect(routes(engine=engine))
+    with pytest.raises(openai.RateLimitError):
+        ask(local, n=3)
+    assert len(ask(local, n=2).choices) == 2
+    engine.close()
 
 
-def test_no_other_keys_model_answers(tiny, tmp_path):
-    keys = ("key-of-ada-0123456789", "key-of-ben-0123456789")
-    engine, store = Engine(model=tiny[0], tokenizer=tiny[1]), Store(tmp_path)
-    service = Service(store, MODEL, keys, engine=engine)
-    store.add("model", service.owner(keys[0]), {"id": "ft:ada"}, folder="x")
-    running = Running(make_app(service))
-    try:
-        ben = connect(running.url, keys[1])
-        with pytest.raises(openai.NotFoundError) as caught:
-            ask(ben, model="ft:ada")
-        assert "ft:ada" not in caught.value.body["message"].partition("There are")[2]
-    finally:
-        running.close()
-        engine.close()
+def test_no_other_keys_model_answers(engine, routes, tmp_path):
+    url = routes(KEYS, engine=engine)
+    store = Store(tmp_path / "data")
+    ada = upload(connect(url, KEYS[0]))
+    store.add("model", store.get("file", ada).owner, {"id": "ft:ada"}, folder="x")
+    with pytest.raises(openai.NotFoundError) as caught:
+        ask(connect(url, KEYS[1]), model="ft:ada")
+    assert "ft:ada" not in caught.value.body["message"].partition("There are")[2]
 
 
 def test_no_message_is_logged(client, caplog):

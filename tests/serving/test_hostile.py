@@ -10,9 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftlab import models
 from ftlab.serving.app import make_app
-from ftlab.serving.engine import Engine
 from ftlab.serving.protocol import ChatRequest
 from ftlab.serving.server import Running
 from ftlab.serving.service import Limits, Service
@@ -44,16 +42,13 @@ PATHS = [
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    model, tokenizer = models.load(MODEL, device="cpu")
-    engine = Engine(model=model, tokenizer=tokenizer)
+def asked(tmp_path_factory, engine):
     store = Store(tmp_path_factory.mktemp("hostile"))
     service = Service(store, MODEL, (), Limits(requests=10**6, jobs=10**6), engine)
     running = Running(make_app(service))
     with httpx.Client(base_url=running.url, timeout=60) as client:
         yield client
     running.close()
-    engine.close()
 
 
 def fine(response: httpx.Response) -> None:

@@ -12,9 +12,7 @@ from ftlab.serving.server import run
 from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
 
-from .conftest import MODEL, connect, lines, pairs, upload
-
-KEYS = ("key-of-ada-0123456789", "key-of-ben-0123456789")
+from .conftest import KEYS, MODEL, connect, lines, pairs, upload
 
 
 def refusal(call, *arguments, **options):

@@ -10,28 +10,19 @@ import openai
 import pytest
 from typer.testing import CliRunner
 
-from ftlab import data, models
+from ftlab import data
 from ftlab.cli import app
 from ftlab.errors import DataError, ModelError
 from ftlab.serving import loop
 from ftlab.serving.drift import drift
-from ftlab.serving.engine import Engine
 from ftlab.serving.reviews import COLUMNS, read_csv, write_csv
 from ftlab.serving.service import Limits
 
-from .conftest import MODEL, WORDS, Process, connect, lines, until
-from .test_routes import KEYS, refusal
+from .conftest import KEYS, MODEL, WORDS, Process, connect, lines, until
+from .test_routes import refusal
 
 KEY = "sk-proj-" + "a1B2c3D4" * 4
 MAIL = "ann.lee@mail.co.uk"
-
-
-@pytest.fixture(scope="module")
-def engine():
-    model, tokenizer = models.load(MODEL, device="cpu")
-    engine = Engine(model=model, tokenizer=tokenizer)
-    yield engine
-    engine.close()
 
 
 def ask(client, text="Say one.", **more):
