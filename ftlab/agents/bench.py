@@ -6,7 +6,7 @@ so its lines can be counted, and small faults put into it, while all around it s
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,8 +94,8 @@ def target_of(function: Function) -> str:
     return _HEADER.format(function.module) + function.source
 
 
-def _inside(modules: Mapping[str, str], target: str) -> dict[str, str]:
-    return {"pytest": _PYTEST, **modules, MODULE: target}
+def _inside(function: Function, target: str) -> dict[str, str]:
+    return {"pytest": _PYTEST, **function.modules, MODULE: target}
 
 
 def _contained(plain: bool) -> bool:
@@ -113,19 +113,19 @@ def _told(output: str) -> list[str]:
     return [line.partition("\1 ")[2] for line in output.splitlines() if "\1 " in line]
 
 
-def loads(function: Function, modules: Mapping[str, str]) -> str:
+def loads(function: Function) -> str:
     """Return why the function's module cannot be loaded in the sandbox, "" if it can."""
-    inside = _inside(modules, target_of(function))
+    inside = _inside(function, target_of(function))
     done = sandbox.run(f"import {MODULE}", modules=inside, allow_weak=True)
     return "" if done.ok else last_line(done)
 
 
-def run(module: str, names: Sequence[str], function: Function, modules: Mapping[str, str]) -> Ran:
+def run(module: str, names: Sequence[str], function: Function) -> Ran:
     """Run a module of tests, which have these names, on a function in its project."""
     if not _contained(unit_tests.plain(module, function.name)):
         return Ran(failed=dict.fromkeys(names, _WEAK))
     target, lines = counted(function)
-    inside = _inside(modules, target)
+    inside = _inside(function, target)
     done = sandbox.run(_COUNT + module + _COLLECT, tests=True, modules=inside, allow_weak=True)
     if done.outcome not in ("ok", "failed"):
         return Ran(failed=dict.fromkeys(names, last_line(done)), ended=False)
@@ -150,14 +150,12 @@ def counted(function: Function) -> tuple[str, set[int]]:
     return f"{_HEADER.format(function.module)}{ast.unparse(tree)}\n", lines
 
 
-def values(
-    calls: Sequence[str], function: Function, modules: Mapping[str, str]
-) -> dict[str, tuple[str, str]]:
+def values(calls: Sequence[str], function: Function) -> dict[str, tuple[str, str]]:
     """Run calls of a function, each twice: call -> its value written out, or why there is none."""
     plain = {call: any(calls_in(call, function.name)) for call in calls}
     left = [call for call in calls if _contained(plain[call])]
     found = {call: ("", _WEAK) for call in calls if call not in left}
-    inside = _inside(modules, target_of(function))
+    inside = _inside(function, target_of(function))
     while left:
         done = sandbox.run(f"ORDER = {left!r}\n{_CALLS}", modules=inside, allow_weak=True)
         told = [tuple(json.loads(line)) for line in _told(done.stdout)]
@@ -178,15 +176,13 @@ def _defaults(function: Function, given: int) -> list[Any]:
         return []
 
 
-def noticed(
-    module: str, function: Function, modules: Mapping[str, str], most: int
-) -> tuple[int, int, list[str]]:
+def noticed(module: str, function: Function, most: int) -> tuple[int, int, list[str]]:
     """Put small faults into a function, at most so many, and see which its tests notice.
 
     Returns how many are noticed by the module of tests ("" for none), of how many; the rest in
     words.
     """
-    target, inside = target_of(function), {"pytest": _PYTEST, **modules}
+    target, inside = target_of(function), {"pytest": _PYTEST, **function.modules}
     offset = function.line - _HEADER.count("\n") - 1
     made = faults.make(target, most=most)
     whys = mutation.run_on(module + _COLLECT, target, made, inside) if module else ["no tests"]

@@ -7,8 +7,8 @@ import os
 import symtable
 import sys
 import tokenize
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,8 @@ class Function:
     line: int
     names: frozenset[str] = field(default=frozenset(), repr=False)
     """What its module defines at the top level."""
+    modules: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The sources of its project's modules that it needs, by dotted name (`with_modules`)."""
 
 
 @dataclass
@@ -127,12 +129,15 @@ def _text(path: Path) -> str:
         return stream.read()
 
 
-def project_modules(source: Source) -> dict[str, str]:
-    """Return the source of a file and of the project's modules that it imports, by dotted name."""
+def with_modules(source: Source) -> list[Function]:
+    """Return a file's functions with the sources of the project's modules that it imports."""
+    if not source.functions:
+        return []
     finder = modulefinder.ModuleFinder([str(source.root)])
     finder.import_hook(source.module)
-    return {
+    modules = {
         f"{name}.__init__" if module.__path__ else name: _text(Path(module.__file__))
         for name, module in cast("dict[str, Any]", finder.modules).items()
         if module.__file__ and module.__file__.endswith(".py")
     }
+    return [replace(function, modules=modules) for function in source.functions]

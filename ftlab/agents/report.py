@@ -22,7 +22,6 @@ class Outcome:
 
     function: Function
     file: Path  # where its tests go
-    modules: dict[str, str] = field(repr=False)  # of its project, by name
     proposed: int = 0  # different tests that the model wrote, or calls that it proposed
     tests: dict[str, str] = field(default_factory=dict)
     """Name -> source of each test that passes and keeps the standards."""

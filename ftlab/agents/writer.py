@@ -9,12 +9,12 @@ import difflib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ftlab.agents import bench, merge
-from ftlab.agents.functions import Source, project_modules, sources_of
+from ftlab.agents.functions import Source, sources_of, with_modules
 from ftlab.agents.report import Outcome, Report
 from ftlab.agents.standards import (
     Case,
@@ -110,13 +110,13 @@ def write_tests(
 def _plan(source: Source, out: Path, report: Report) -> None:
     """Add the functions of a file that can be tested to the report, and why others cannot."""
     file = out / f"test_{source.module.replace('.', '_')}.py"
-    modules = project_modules(source) if source.functions else {}
-    if not source.why and (why := bench.loads(source.functions[0], modules)):
+    functions = with_modules(source)
+    if not source.why and (why := bench.loads(functions[0])):
         source.why = f"cannot be loaded in the sandbox, which has the standard library alone: {why}"
     if source.why:
         report.left_out[str(source.path)] = source.why
         return
-    for function in source.functions:
+    for function in functions:
         try:
             why = merge.conflict(_old(file), source.module, function.name)
         except (OSError, UnicodeDecodeError) as error:
@@ -126,7 +126,7 @@ def _plan(source: Source, out: Path, report: Report) -> None:
         if why:
             report.left_out[f"{source.path}, {function.name}: {file}"] = why
         else:
-            report.functions.append(Outcome(function, file, modules))
+            report.functions.append(Outcome(function, file))
 
 
 def _old(file: Path) -> str:
@@ -189,7 +189,7 @@ def _run(one: Outcome, tests: dict[str, str], style: Standards) -> bench.Ran:
     """Run tests together; each alone if that does not come to its end."""
     if not tests:
         return bench.Ran()
-    ran = bench.run(_module(one, tests, style), list(tests), one.function, one.modules)
+    ran = bench.run(_module(one, tests, style), list(tests), one.function)
     if ran.ended or len(tests) == 1:
         return ran
     alone = [_run(one, {name: test}, style) for name, test in tests.items()]
@@ -199,19 +199,20 @@ def _run(one: Outcome, tests: dict[str, str], style: Standards) -> bench.Ran:
 
 
 def _module(one: Outcome, tests: dict[str, str], style: Standards) -> str:
-    names, imports = _needs(one, tests.values())
-    return style.module(list(tests.values()), one.name, imports, ", ".join(sorted(names)))
+    added = _addition(one, tests)
+    return style.module(added.tests, one.name, added.imports, ", ".join(sorted(added.names)))
 
 
-def _needs(one: Outcome, tests: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Return what tests need: names of the function's module, and import statements."""
-    used = {n.id for test in tests for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
-    imports = set()
+def _addition(one: Outcome, tests: dict[str, str]) -> merge.Addition:
+    """Return tests with what they need: names of the function's module, and imports."""
+    texts, imports = list(tests.values()), set()
+    used = {n.id for test in texts for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
     for line in one.imports:
         node: Any = ast.parse(line).body[0]
         if used & {(alias.asname or alias.name).split(".")[0] for alias in node.names}:
             imports.add(line)
-    return {one.name, *(used & one.function.names)}, imports
+    names = {one.name, *(used & one.function.names)}
+    return merge.Addition(one.name, one.function.module, texts, imports, names)
 
 
 # Expected values by running.
@@ -234,7 +235,7 @@ def _confirmable(one: Outcome, replies: Sequence[Answer | NoAnswer], style: Stan
               if isinstance(node, ast.Raise)
               for n in ast.walk(node) if isinstance(n, ast.Name)}  # fmt: skip
     cases: list[Case] = []
-    for call, (value, error) in bench.values(list(calls), one.function, one.modules).items():
+    for call, (value, error) in bench.values(list(calls), one.function).items():
         if error and error not in raised:
             one.failed[call] = error
         elif len(call) + len(value) <= _LONGEST:
@@ -264,7 +265,7 @@ def _measure(one: Outcome, style: Standards, most: int) -> None:
     statements = bench.counted(one.function)[1]
     one.lines, one.statements = len(ran.lines), len(statements)
     module = _module(one, one.tests, style) if one.tests else ""
-    one.killed, one.mutants, said = bench.noticed(module, one.function, one.modules, most)
+    one.killed, one.mutants, said = bench.noticed(module, one.function, most)
     if not one.tests:
         whys = [f"{name}: {why}" for name, why in one.failed.items()] or ["nothing was proposed"]
         said = [f"no test of it passes ({'; '.join(whys[:2])})"]
@@ -278,14 +279,9 @@ def _write(style: Standards, report: Report, dry_run: bool) -> None:
     """Add the tests to their files, with a backup of what was there."""
     for file in dict.fromkeys(one.file for one in report.functions if one.tests):
         mine = [one for one in report.functions if one.file == file and one.tests]
-        additions = []
-        for one in mine:
-            names, imports = _needs(one, one.tests.values())
-            tests = list(one.tests.values())
-            additions.append(merge.Addition(one.name, one.function.module, tests, imports, names))
         old = _old(file)
         try:
-            new = merge.merge(old, additions, style)
+            new = merge.merge(old, [_addition(one, one.tests) for one in mine], style)
         except DataError as error:
             report.left_out[str(file)] = str(error)
             continue

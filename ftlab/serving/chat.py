@@ -62,9 +62,12 @@ async def complete(
             f"resulted in {len(prompt)} tokens. Please reduce the length of the messages.",
             param="messages", code="context_length_exceeded",
         )  # fmt: skip
+    size = model.get_output_embeddings().weight.shape[0]
+    if max(asked.logit_bias or [0]) >= size:
+        raise Refused(400, f"logit_bias takes token ids from 0 to {size - 1}.", param="logit_bias")
     limit = asked.max_completion_tokens or asked.max_tokens or MOST
     settings: dict[str, Any] = {
-        "prompt": prompt, "folder": folder, "bias": _bias(asked, model),
+        "prompt": prompt, "folder": folder, "bias": asked.logit_bias or {},
         "limit": min(limit, context - len(prompt)), "grammar": _grammar(asked.response_format),
         "temperature": 1.0 if asked.temperature is None else asked.temperature,
         "top_p": 1.0 if asked.top_p is None else asked.top_p,
@@ -110,15 +113,6 @@ def _prompt(engine: Engine, turns: list[dict[str, Any]], asked: ChatRequest) -> 
         raise Refused(400, f"The chat template refuses these messages: {error}",
                       param="messages") from None  # fmt: skip
     return templates.text_ids(engine.tokenizer, [made])[0]
-
-
-def _bias(asked: ChatRequest, model: Any) -> dict[int, float]:
-    """Return what is added to the scores of tokens."""
-    size = model.get_output_embeddings().weight.shape[0]
-    bias = asked.logit_bias or {}
-    if not all(token.isascii() and token.isdigit() and int(token) < size for token in bias):
-        raise Refused(400, f"logit_bias takes token ids from 0 to {size - 1}.", param="logit_bias")
-    return {int(token): more for token, more in bias.items()}
 
 
 def _grammar(form: dict[str, Any] | None) -> str | None:

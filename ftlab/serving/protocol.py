@@ -223,7 +223,9 @@ class ChatRequest(Closed):
     function_call: Literal["none", "auto"] | None = None  # of tool_choice and tools, the old form
     functions: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
     frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
-    logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = None
+    logit_bias: (
+        dict[Annotated[int, Field(ge=0)], Annotated[Number, Field(ge=-100, le=100)]] | None
+    ) = None
     logprobs: bool | None = None
     max_completion_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None

@@ -75,15 +75,15 @@ def read_csv(client: Any, paths: Sequence[str | os.PathLike[str]]) -> Reviews:
         DataError: a file lacks a column, or a label is neither good nor bad, or of no trace; no
             trace is labelled then.
     """
-    votes: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
+    votes: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)  # trace -> reviewer -> vote
     known = {trace.id for trace in client.chat.completions.list(limit=100)}
     for path in paths:
         rows = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")))
         if missing := {"id", "label"} - set(rows.fieldnames or ()):
             raise DataError(f"{path} has no column {' or '.join(sorted(missing))}.")
         for row in rows:
-            name, mark, better = (
-                (row.get(key) or "").strip() for key in ("id", "label", "correction")
+            name, mark, better, who = (
+                (row.get(key) or "").strip() for key in ("id", "label", "correction", "reviewer")
             )
             if better[:1] == "'" and better[1:].startswith(FORMULA):
                 better = better[1:]
@@ -94,11 +94,9 @@ def read_csv(client: Any, paths: Sequence[str | os.PathLike[str]]) -> Reviews:
                     "and bad, of traces that are there; nothing was labelled."
                 )
             if mark:
-                who = (row.get("reviewer") or "").strip() or Path(path).stem
-                votes[who][name] = (mark, better)
+                votes[name][who or Path(path).stem] = (mark, better)
     labelled, disputed = [], []
-    for name in dict.fromkeys(name for given in votes.values() for name in given):
-        given = {who: marks[name] for who, marks in votes.items() if name in marks}
+    for name, given in votes.items():
         most = Counter(mark for mark, _ in given.values()).most_common()
         if len(most) > 1 and most[0][1] == most[1][1]:
             disputed.append(name)
@@ -107,7 +105,7 @@ def read_csv(client: Any, paths: Sequence[str | os.PathLike[str]]) -> Reviews:
         label(client, name, label=most[0][0], correction=better, reviewer=", ".join(given)[:512])
         labelled.append(name)
     pairs = {}
-    for a, b in combinations(votes, 2):
-        both = [name for name in votes[a] if name in votes[b]]
-        pairs[a, b] = kappa([votes[a][i][0] for i in both], [votes[b][i][0] for i in both])
+    for a, b in combinations(dict.fromkeys(who for given in votes.values() for who in given), 2):
+        both = [(given[a][0], given[b][0]) for given in votes.values() if {a, b} <= given.keys()]
+        pairs[a, b] = kappa([mark for mark, _ in both], [mark for _, mark in both])
     return Reviews(labelled, disputed, pairs)

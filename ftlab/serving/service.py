@@ -116,8 +116,10 @@ class Service:
     def model(self, owner: str, name: str) -> Stored | None:
         """Return an owner's tuned model, None for the base; refuse one that is not there."""
         name = self.named(owner, name)
+        if name == self.base:
+            return None
         found = self.store.model(owner, name)
-        if found is None and name != self.base:
+        if found is None:
             names = [model.id for model in self.store.find("model", owner, limit=10)]
             raise Refused(
                 404, f"The model `{name[:200]}` does not exist or you do not have access to it. "

@@ -136,7 +136,7 @@ class Store:
             owner: whose; None for everybody's.
             where, values: a further condition in SQL, with the values of its question marks.
             job: the job that they belong to, if to one.
-            after: the id of the object behind which they begin; none, if that is another's.
+            after: the id of the object behind which they begin.
             limit: most of them; -1 for all.
             newest: the newest first.
         """
@@ -246,8 +246,9 @@ class Store:
     def model(self, owner: str, name: str) -> Stored | None:
         """Return an owner's tuned model, or the checkpoint that is asked by this name."""
         asked = "json_extract(body, '$.fine_tuned_model_checkpoint') = ?"
-        checkpoints = self.find("checkpoint", owner, asked, name)
-        return self.get("model", name, owner) or next(iter(checkpoints), None)
+        return self.get("model", name, owner) or next(
+            iter(self.find("checkpoint", owner, asked, name)), None
+        )
 
     def folder_of(self, model: Stored) -> Path:
         """Return where a tuned model lies."""

@@ -247,7 +247,7 @@ def test_two_models_are_compared_on_the_same_functions(shop):
     def report(model, good):
         made = Report(model, "model")
         for number, function in enumerate(functions):
-            one = Outcome(function, shop / "t.py", {}, 1, mutants=4, statements=2)
+            one = Outcome(function, shop / "t.py", 1, mutants=4, statements=2)
             function = agents.Function(**{**vars(function), "name": f"f{number}"})
             one.function, one.killed = function, 3 if number < good else 0
             one.tests = {"test_a": "…"} if number < good else {}
