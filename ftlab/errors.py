@@ -9,7 +9,7 @@
     └── TrainingError          a run cannot start or go on
 
 Each message says what was got, what was wanted and what to do. The command line prints the
-message alone and exits with code 2; a traceback is a bug of ours.
+message alone and exits with code 2, and a notebook shows it alone; a traceback is a bug of ours.
 
 >>> raise_unknown("task", "punctuaton", ["punctuation", "triage"])
 Traceback (most recent call last):
@@ -19,12 +19,21 @@ ftlab.errors.ConfigError: Unknown task 'punctuaton'. Did you mean 'punctuation'?
 """
 
 import difflib
+import re
+import traceback
 from collections.abc import Iterable
 from typing import NoReturn
 
 
 class FtlabError(Exception):
     """Something the user can put right; the message says how."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show a notebook the line of its cell and the message alone; `%tb` shows the rest."""
+        lines = traceback.extract_tb(self.__traceback__)
+        cells = [line for line in lines if re.search(r"ipykernel_|^<ipython", line.filename)]
+        where = [f"line {line.lineno} of the cell: {line.line}" for line in cells[-1:]]
+        return [*where, f"{type(self).__name__}: {self}"]
 
 
 class DataError(FtlabError, ValueError):

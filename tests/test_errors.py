@@ -42,3 +42,14 @@ def test_nothing_is_suggested_where_nothing_is_near():
     with pytest.raises(errors.ConfigError) as caught:
         errors.raise_unknown("method", "zzz", ["lora", "full"])
     assert str(caught.value) == "Unknown method 'zzz'. Valid: full, lora."
+
+
+def test_a_notebook_shows_the_line_and_the_message_alone(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.run_cell("import ftlab.errors as e\n1 + 1\ne.raise_unknown('x', 'a', ['ab'])")
+    shown = capsys.readouterr().out
+    assert "line 3 of the cell: e.raise_unknown('x', 'a', ['ab'])" in shown
+    assert "ConfigError: Unknown x 'a'. Did you mean 'ab'?" in shown
+    assert "errors.py" not in shown
