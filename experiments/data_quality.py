@@ -4,7 +4,7 @@
     python experiments/data_quality.py --list      the runs in their order, with what is done
 
 The task is triage (a message's topic in one word), on messages that no run trains on; for the last
-two parts punctuation, and everyday advice. Each run is LoRA rank 16 on the upper half of
+parts punctuation, and everyday advice. Each run is LoRA rank 16 on the upper half of
 smollm2-135m, two passes. A finished run is a line of the CSV: stopped and started again, the grid
 goes on where it was, and with nothing left it exits with code 3.
 
@@ -15,6 +15,8 @@ goes on where it was, and with nothing left it exits with code 3.
     kinds     60 records: plain ones alone, or 30 plain, 16 messy and 14 hostile
     weight    20 right records and 40 of which half are wrong: as they come, the right ones read
               three times, or with three times the weight in the loss
+    linear    a logistic regression in the model's place: the records of `curve`, or of punctuation
+              as in `tasks.py`
     capitals  punctuation, with capitals left in the input, or without
     short     advice in full, or cut to its first sentence
 
@@ -42,7 +44,7 @@ from trl import SFTTrainer
 import ftlab
 from ftlab import data, models, tasks
 from ftlab.generation import generate
-from ftlab.tasks import punctuation
+from ftlab.tasks import punctuation, triage
 from ftlab.tasks.triage import SYSTEM, TOPICS, parse
 
 OUT = Path(__file__).parents[1] / "data" / "grids" / "data_quality.csv"
@@ -60,6 +62,8 @@ ARMS: list[tuple[str, str]] = [
     ("weight", "read more often"), ("weight", "weighted"), ("capitals", "left in"),
     ("capitals", "taken away"), ("wrong", "20"), ("short", "full"), ("short", "first sentence"),
     ("curve", "200"), ("wrong", "10"), ("curve", "50"), ("curve", "400"),
+    *(("linear", size) for size in ("25", "50", "100", "200", "400")),
+    *(("linear, punctuation", size) for size in ("50", "100", "200")),
 ]  # fmt: skip
 ALWAYS_THE_SAME = ("curve", "0")
 """The untuned base: its greedy answers need one seed."""
@@ -231,15 +235,36 @@ def tune(rows: list[data.Row], seed: int, steps: int = -1) -> tuple[Any, Any]:
 def topics_of(model: Any, tokenizer: Any) -> str:
     """Ask all messages; return a digit for each answer."""
     asked = [data.prompt(row(ticket)) for ticket in asked_of()]
-    words = [parse(text) for text in generate(model, tokenizer, asked, max_new_tokens=24)]
+    return digits([parse(text) for text in generate(model, tokenizer, asked, max_new_tokens=24)])
+
+
+def digits(words: list[str]) -> str:
+    """Return a digit for each topic, and a dash for what is none."""
     return "".join(str(TOPICS.index(w)) if w in TOPICS else "-" for w in words)
 
 
 def marks_of(model: Any, tokenizer: Any, rows: list[data.Row]) -> str:
     """Return F1's two numbers for each sentence."""
-    said = generate(model, tokenizer, [data.prompt(r) for r in rows], max_new_tokens=60)
+    return marks(
+        rows, generate(model, tokenizer, [data.prompt(r) for r in rows], max_new_tokens=60)
+    )
+
+
+def marks(rows: list[data.Row], said: list[str]) -> str:
+    """Return F1's two numbers for each answer."""
     found = [punctuation.score(r, text)["f1"] for r, text in zip(rows, said, strict=True)]
     return " ".join(f"{f1.num:g}/{f1.den:g}" for f1 in found)
+
+
+def logistic(part: str, size: int, seed: int) -> str:
+    """Return the answers of a logistic regression of so many records, as a model's are written."""
+    if part == "linear":
+        return digits(
+            triage.baseline(triage_rows("curve", str(size), seed), [*map(row, asked_of())])
+        )
+    task = tasks.get("punctuation")
+    held_out = task.examples(40, 0, split="test")
+    return marks(held_out, punctuation.baseline(task.up_to(200, seed)[:size], held_out))
 
 
 def careless(rows: list[data.Row]) -> list[data.Row]:
@@ -261,6 +286,10 @@ def one(part: str, arm: str, seed: int) -> list[dict[str, Any]]:
     """Train once and ask; return the lines of the run."""
     begun = time.monotonic()
     steps = SIZE * EPOCHS // BATCH if part == "weight" else -1  # all arms read as many rows
+    if part.startswith("linear"):
+        answers = logistic(part, int(arm), seed)
+        took = round(time.monotonic() - begun)
+        return [dict(zip(FIELDS, (part, arm, seed, arm, took, answers), strict=True))]
     asked: dict[str, Callable[[Any, Any], str]] = {"": topics_of}
     if part == "capitals":
         rows, test = plain(punctuation.rows(SIZE, seed)), plain(punctuation.rows(40, 0, "test"))

@@ -75,22 +75,24 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 def bootstrap(
-    nums: Sequence[float], dens: Sequence[float], *, samples: int = SAMPLES, seed: int = 0
-) -> Interval:
+    nums: Sequence[float], dens: Sequence[float] | None = None, *, samples: int = SAMPLES,
+    seed: int = 0,
+) -> Interval:  # fmt: skip
     """Return sum(nums) / sum(dens) with its percentile bootstrap interval.
 
     Args:
         nums: the numerator of each example.
-        dens: the denominator of each example.
+        dens: the denominator of each example; 1 by default, so that the figure is the mean.
         samples: how many times the examples are drawn anew.
         seed: of the draws.
 
     Raises:
         ConfigError: the lengths differ, there is no example, or no sample.
 
-    >>> bootstrap([1, 0, 1, 1], [1, 1, 1, 1]).value
+    >>> bootstrap([1, 0, 1, 1]).value
     0.75
     """
+    dens = [1] * len(nums) if dens is None else dens
     figures, draws = ratios([nums], [dens], samples=samples, seed=seed)
     return edged(figures[0], draws[:, 0], zip(nums, dens, strict=True))
 
@@ -109,6 +111,35 @@ def paired_bootstrap(
     figures, draws = ratios([a_nums, b_nums], [a_dens, b_dens], samples=samples, seed=seed)
     rows = zip(a_nums, a_dens, strict=True), zip(b_nums, b_dens, strict=True)
     return edged(figures[1] - figures[0], draws[:, 1] - draws[:, 0], *rows)
+
+
+def difference(
+    a: Sequence[float], b: Sequence[float], *, samples: int = SAMPLES, seed: int = 0
+) -> Interval:
+    """Return b's mean less a's, with its interval: `paired_bootstrap` with denominators of 1.
+
+    >>> difference([0, 1, 0, 1], [1, 1, 1, 1]).value
+    0.5
+    """
+    return paired_bootstrap(a, [1] * len(a), b, [1] * len(b), samples=samples, seed=seed)
+
+
+def read_ratios(runs: Iterable[str]) -> tuple[list[float], list[float]]:
+    """Return the numerators and the denominators of each example, added up over the runs of a grid.
+
+    Args:
+        runs: a text each, "3/4 0/2 …": the same examples in the same order.
+
+    Raises:
+        ValueError: the runs have different numbers of examples, or a text is no ratio.
+
+    >>> read_ratios(["1/2 0/3", "2/2 1/3"])
+    ([3.0, 1.0], [4.0, 6.0])
+    """
+    pairs = [[pair.split("/") for pair in run.split()] for run in runs]
+    examples = list(zip(*pairs, strict=True))
+    nums, dens = ([sum(float(run[i]) for run in one) for one in examples] for i in (0, 1))
+    return nums, dens
 
 
 def edged(value: float, draws: "np.ndarray", *systems: Iterable[tuple[float, float]]) -> Interval:

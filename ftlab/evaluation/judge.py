@@ -21,7 +21,7 @@ from typing import Any
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
 
-__all__ = ["first_line", "judge_each", "judge_pairs", "kappa"]
+__all__ = ["ask", "first_line", "judge_each", "judge_pairs", "kappa"]
 
 
 def first_line(reply: str, words: Sequence[str]) -> str | None:
@@ -33,31 +33,46 @@ def first_line(reply: str, words: Sequence[str]) -> str | None:
     return line if line in words else None
 
 
-def judge_each(
-    client: Any, model: str, prompts: Sequence[str], *, max_tokens: int = 100, at_once: int = 8
-) -> list[int | None]:
-    """Return a judge's verdict on each prompt: 1, 0, or None where it gave none.
+def ask(client: Any, model: str, prompts: Sequence[str], *, max_tokens: int = 100) -> list[str]:
+    """Return a model's greedy replies to prompts, in their order; eight are under way at a time.
 
     Args:
         client: an `openai.OpenAI`.
         model: the judge's name there.
-        prompts: each asks for 1 or 0 on the first line.
+        prompts: a user's message each.
         max_tokens: most tokens in a reply.
-        at_once: most requests at one time.
 
     Raises:
         openai.APIError: the endpoint refuses, or cannot be reached.
     """
-    replies = _ask(client, model, prompts, max_tokens, at_once)
+
+    def reply(prompt: str) -> str:
+        answer = client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": prompt}], max_tokens=max_tokens,
+            temperature=0,
+        )  # fmt: skip
+        return answer.choices[0].message.content or ""
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(reply, prompts))
+
+
+def judge_each(
+    client: Any, model: str, prompts: Sequence[str], *, max_tokens: int = 100
+) -> list[int | None]:
+    """Return a judge's verdict on each prompt: 1, 0, or None where it gave none.
+
+    The arguments and errors are those of `ask`; each prompt asks for 1 or 0 on the first line.
+    """
+    replies = ask(client, model, prompts, max_tokens=max_tokens)
     verdicts = [first_line(reply, ("0", "1")) for reply in replies]
     return [None if verdict is None else int(verdict) for verdict in verdicts]
 
 
 def judge_pairs(
-    client: Any, model: str, pairs: Sequence[tuple[str, str]], *, max_tokens: int = 100,
-    at_once: int = 8,
-) -> list[str | None]:  # fmt: skip
-    """Return which answer of each pair a judge prefers, asked in both orders; see `judge_each`.
+    client: Any, model: str, pairs: Sequence[tuple[str, str]], *, max_tokens: int = 100
+) -> list[str | None]:
+    """Return which answer of each pair a judge prefers, asked in both orders; see `ask`.
 
     A pair is two prompts that ask for A or B on the first line: one with the two answers in order,
     one with them swapped.
@@ -71,7 +86,7 @@ def judge_pairs(
         raise ConfigError(
             "Each pair holds two prompts: one with the answers in order, one swapped."
         )
-    replies = _ask(client, model, prompts, max_tokens, at_once)
+    replies = ask(client, model, prompts, max_tokens=max_tokens)
     read = [first_line(reply, ("A", "B")) for reply in replies]
     return [_preferred(first, second) for first, second in zip(read[::2], read[1::2], strict=True)]
 
@@ -80,20 +95,6 @@ def _preferred(first: str | None, swapped: str | None) -> str | None:
     if first is None or swapped is None:
         return None
     return "tie" if first == swapped else first
-
-
-def _ask(
-    client: Any, model: str, prompts: Sequence[str], max_tokens: int, at_once: int
-) -> list[str]:
-    def reply(prompt: str) -> str:
-        answer = client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": prompt}], max_tokens=max_tokens,
-            temperature=0,
-        )  # fmt: skip
-        return answer.choices[0].message.content or ""
-
-    with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(reply, prompts))
 
 
 def kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Interval:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftlab.evaluation.intervals import Interval, paired_bootstrap
+from ftlab.evaluation.intervals import Interval, paired_bootstrap, read_ratios
 from ftlab.files import data_path
 from ftlab.teaching.exercises import exercise
 
@@ -27,7 +27,7 @@ def _grid() -> "pandas.DataFrame":
     return pandas.read_csv(data_path("grids/adapters.csv"), comment="#")
 
 
-def items(name: str, column: str = "f1_items") -> list[list[float]]:
+def items(name: str, column: str = "f1_items") -> tuple[list[float], list[float]]:
     """Return the numerators and the denominators of each held-out text, added up over the seeds.
 
     Args:
@@ -35,10 +35,7 @@ def items(name: str, column: str = "f1_items") -> list[list[float]]:
         column: "f1_items", or "general_items": bits and characters of general text.
     """
     grid = _grid()
-    texts = grid.loc[grid.name == name, column]
-    runs = [[pair.split("/") for pair in text.split()] for text in texts]
-    same = list(zip(*runs, strict=True))
-    return [[sum(float(pair[part]) for pair in text) for text in same] for part in (0, 1)]
+    return read_ratios(grid.loc[grid.name == name, column])
 
 
 def gap(a: str, b: str, column: str = "f1_items") -> Interval:

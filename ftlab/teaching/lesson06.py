@@ -4,7 +4,7 @@
 ['06.1', '06.2', '06.3', '06.4']
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +58,8 @@ def _above(chances: Chances, labels: list[str], least: Mapping[str, float]) -> l
     return found
 
 
-def _suspects(chances: Chances, labels: list[str]) -> list[int]:
+def suspects(chances: Chances, labels: list[str]) -> list[int]:
+    """Return the rows whose label is probably wrong, by confident learning (exercise 06.1)."""
     return _above(chances, labels, _thresholds(chances, labels))
 
 
@@ -96,7 +97,8 @@ def _weighted(losses: Any, labels: Any, weights: Any) -> Any:
     return (losses * each).sum() / each.sum()
 
 
-def _least_sure(chances: list[list[float]], k: int) -> list[int]:
+def least_sure(chances: Sequence[Sequence[float]], k: int) -> list[int]:
+    """Return the k rows whose two largest chances are nearest (exercise 06.4)."""
     margins = [sorted(row)[-1] - sorted(row)[-2] for row in chances]
     return sorted(range(len(chances)), key=lambda i: margins[i])[:k]
 
@@ -119,7 +121,7 @@ _SURE = [[0.5, 0.49, 0.01], [0.46, 0.36, 0.18], [0.48, 0.27, 0.25], [0.9, 0.05, 
 EXERCISES = (
     exercise(
         "06.1",
-        solution=_suspects,
+        solution=suspects,
         cases=((_CHANCES, _LABELS), (_CHANCES[:5], _LABELS[:5]), (_CHANCES[1:], _LABELS[1:])),
     ),
     exercise(
@@ -140,5 +142,5 @@ EXERCISES = (
             (_LOSSES[:, ::-1], _TOKENS[:, ::-1], np.array([0.5, 2.0])),
         ),
     ),
-    exercise("06.4", solution=_least_sure, cases=((_SURE, 2), (_SURE, 1), (_SURE[::-1], 3))),
+    exercise("06.4", solution=least_sure, cases=((_SURE, 2), (_SURE, 1), (_SURE[::-1], 3))),
 )

@@ -151,6 +151,7 @@ def curves(
         lines: figures to draw across, by name, such as that of mere guessing.
     """
     told = []
+    points = {name: dict(sorted(row.items())) for name, row in points.items()}
     places = sorted({x for row in points.values() for x in row})
     span = places[-1] - places[0] or 1
     with style():

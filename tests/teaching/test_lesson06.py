@@ -41,7 +41,7 @@ def test_each_line_of_the_grid_answers_what_the_lesson_asks():
     task = tasks.get("triage")
     asked = task.sizes["test"] + 30
     for line in table.itertuples():
-        if line.part == "capitals":
+        if line.part in ("capitals", "linear, punctuation"):
             pairs = [pair.split("/") for pair in line.answers.split()]
             assert all(0 <= float(num) <= float(den) for num, den in pairs)
         elif line.part == "short":
@@ -56,6 +56,8 @@ def test_the_grid_has_every_arm_that_a_cell_names():
     wanted = {("spread", arm) for arm in ("spread", "near copies", "two topics", "production")}
     wanted |= {("kinds", "plain"), ("kinds", "mixed")}
     wanted |= {("curve", size) for size in ("0", "25", "50", "100", "200", "400")}
+    wanted |= {("linear", size) for size in ("25", "50", "100", "200", "400")}
+    wanted |= {("linear, punctuation", size) for size in ("50", "100", "200")}
     wanted |= {("wrong", dose) for dose in ("10", "20", "40")}
     wanted |= {("weight", arm) for arm in ("as they come", "read more often", "weighted")}
     wanted |= {("short", "full"), ("short", "first sentence")}
