@@ -40,7 +40,7 @@ SIZES = {
     "01": {"TRAIN": 10, "TEST": 20, "EPOCHS": 1, "PASSES": 1, "PLANS": 4},
     "02": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "STEPS": 1},
     "05": {"TEST": 20, "STEPS": 2, "CALL_STEPS": 2, "SMALL": 1},
-    "06": {"TRAIN": 6, "EPOCHS": 1, "TEST": 6, "SENTENCES": 3},
+    "06": {"TRAIN": 6, "EPOCHS": 1, "SENTENCES": 3},
     "03": {"TRAIN": 16, "EPOCHS": 2, "TEST": 12, "FEW": 5, "FEW_EPOCHS": 2, "WATCHED": 2,
            "TRIALS": 2},
     "07": {"TRAIN": 8, "TEST": 6, "EPOCHS": 1, "SHOTS": 1, "MODULES": 4, "JUDGED": 2},
