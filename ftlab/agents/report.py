@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab.agents.functions import Function
 from ftlab.errors import ConfigError
-from ftlab.evaluation import words
+from ftlab.evaluation import report
 from ftlab.evaluation.intervals import Interval, bootstrap, pairs
 from ftlab.tasks import Ratio, total
 
@@ -143,6 +143,6 @@ def compare(report_a: Report, report_b: Report) -> list[str]:
             name: bootstrap([r.num for r in row], [r.den for r in row])
             for name, row in scores.items()
         }
-        said = words.sentence(figure, len(both), known, pairs(scores))
+        said = report.sentence(figure, len(both), known, pairs(scores))
         lines.append(said.replace(" held-out ", " ").replace("example", "function"))
     return lines

@@ -66,12 +66,12 @@ def merge(
 ) -> None:
     """Fold an adapter into its base, check that nothing changed, and save a plain model."""
     from ftlab import models as rooms
-    from ftlab.training import adapters, folder
+    from ftlab.training import folder
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder. Choose another with --out.")
     model, tokenizer = rooms.load(adapter)
-    merged, agreement = adapters.merge(model, tokenizer)
+    merged, agreement = folder.merge(model, tokenizer)
     print(f"Merged against unmerged: {agreement}.")
     if not agreement:
         raise ModelError(f"The merged model is not the same model, so {out} was not written.")
@@ -79,7 +79,7 @@ def merge(
     check = {"adapter": adapter.resolve().name, "check": str(agreement)}
     told["about"] = told.get("about", {}) | {"merged": check}
     folder.save(out, merged, tokenizer, told)
-    adapters.check_saved(out, merged, tokenizer("Count from one to ten:")["input_ids"])
+    folder.check_saved(out, merged, tokenizer("Count from one to ten:")["input_ids"])
     print(f"Saved in {out}, loaded again and compared: the same.")
 
 

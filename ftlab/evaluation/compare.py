@@ -2,7 +2,7 @@
 
 Every system answers the same held-out records. Figures come with intervals, differences are paired
 record by record and tested (`ftlab.evaluation.intervals`), and the sentence on top is derived from
-the figures (`ftlab.evaluation.words`): it says "no difference shown" where that is so.
+the figures (`ftlab.evaluation.report`): it says "no difference shown" where that is so.
 
 >>> from ftlab import tasks
 >>> task = tasks.get("triage")
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftlab import data
 from ftlab.errors import ConfigError, DataError
-from ftlab.evaluation import words
+from ftlab.evaluation import report
 from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, Pair, edged, pairs, ratios
 from ftlab.files import write_text
 from ftlab.generation import split_thought
@@ -109,11 +109,9 @@ class Verdict:
         Raises:
             DataError: one of them is there already and `overwrite` is False.
         """
-        from ftlab.evaluation.report import page
-
         data, shown = self.to_json(), Path(folder, "verdict.html")
         whole = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        texts = {Path(folder, "verdict.json"): whole, shown: page(data)}
+        texts = {Path(folder, "verdict.json"): whole, shown: report.page(data)}
         # Asked of both before either is written, so that the two always belong together.
         if not overwrite and (there := [path for path in texts if path.exists()]):
             raise DataError(
@@ -199,10 +197,10 @@ def compare(
     costs, forgetting = dict(costs or {}), dict(forgetting or {})
     return Verdict(
         task.name, head, n, seed, systems, differences, slices,
-        words.sentence(head, n, figures, compared), examples,
+        report.sentence(head, n, figures, compared), examples,
         {**_made_here(task, records), **(provenance or {})}, compared, costs, forgetting,
-        [*words.thoughts(thought, n),
-         *words.remarks(n, compared, slices, figures, costs, forgetting)],
+        [*report.thoughts(thought, n),
+         *report.remarks(n, compared, slices, figures, costs, forgetting)],
     )  # fmt: skip
 
 

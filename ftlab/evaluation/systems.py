@@ -39,7 +39,7 @@ from ftlab import data
 from ftlab.curation.answer_cache import AnswerCache, Request, answers
 from ftlab.endpoint import Answer, NoAnswer, Teacher, connect
 from ftlab.errors import ConfigError, DataError, ModelError
-from ftlab.evaluation import forgetting, words
+from ftlab.evaluation import forgetting, report
 from ftlab.evaluation.compare import NO_RECORDS, Verdict, compare
 from ftlab.tasks import Task
 
@@ -308,7 +308,7 @@ def contest(
         costs={name: one.costs() for name, one in given.items()},
         forgetting=forgetting.forgotten(general, seed=seed) if general else {},
     )  # fmt: skip
-    return replace(verdict, remarks=[*words.unfinished(given), *verdict.remarks])
+    return replace(verdict, remarks=[*report.unfinished(given), *verdict.remarks])
 
 
 def _identity(name: str) -> str:

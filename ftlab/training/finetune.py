@@ -21,7 +21,6 @@ from ftlab.errors import ConfigError, DataError, TrainingError, raise_unknown
 from ftlab.files import read_text, write_text
 from ftlab.hardware import profile, versions
 from ftlab.training import checkpoints, folder
-from ftlab.training.adapters import check_saved
 from ftlab.training.callbacks import ProgressLines, quiet
 from ftlab.training.config import dpo_config, sft_config
 from ftlab.training.config import learning_rate as usual_rate
@@ -215,7 +214,9 @@ def finetune(
             trained.delete_adapter("ref")
         folder.save(out, trained, tokenizer, json.loads(json.dumps(summary, default=str)), whole)
         if whole is None:
-            check_saved(out, trained, _first_ids(trainer), bits=4 if method == "qlora" else None)
+            folder.check_saved(
+                out, trained, _first_ids(trainer), bits=4 if method == "qlora" else None
+            )
         shutil.rmtree(waiting, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return summary

@@ -6,7 +6,7 @@ from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.forgetting import forgotten
 from ftlab.evaluation.intervals import pairs
-from ftlab.evaluation.words import finding, sentence
+from ftlab.evaluation.report import finding, sentence
 from ftlab.tasks import Ratio
 
 TASK = tasks.get("triage")

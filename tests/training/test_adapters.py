@@ -6,7 +6,7 @@ from ftlab import models
 from ftlab.errors import ModelError
 from ftlab.generation import generate
 from ftlab.training import folder
-from ftlab.training.adapters import check_saved, merge
+from ftlab.training.folder import check_saved, merge
 
 PROMPT = [{"role": "user", "content": "Say hi!"}]
 
