@@ -169,8 +169,9 @@ def form_of(folder: Path) -> dict[str, Any]:
 
 def _proposal(folder: Path) -> tuple[list[str], str]:
     form = form_of(folder)
-    texts = {name: form.get(name) for name in ("author", "title", "task", "why", "measure",
-                                               "tuned", "stop_if")}  # fmt: skip
+    names = ("author", "title", "task", "why", "base", "machine", "measure", "cheats", "tuned",
+             "stop_if")  # fmt: skip
+    texts = {name: form.get(name) for name in names}
     texts |= {f"data: {n}": form["data"].get(n) for n in ("source", "licence", "personal")}
     empty = [name for name, text in texts.items() if not str(text or "").strip()]
     faults = [f"empty: {', '.join(empty)}"] if empty else []

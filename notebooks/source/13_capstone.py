@@ -85,7 +85,7 @@ show(capstone.table(capstone.check(folder)))
 # %% [markdown]
 # ## 3. The proposal
 #
-# You write the proposal *before* you train. Its most important lines are the last three: the figure
+# You write the proposal *before* you train. Its most important lines are the last two: the figure
 # from which the model is of use, the gain that you want over each rival, and when you give up.
 # Whoever writes them afterwards finds a reason to ship in any figure.
 #
@@ -96,16 +96,17 @@ PROPOSAL = f"""author: Ada
 title: Sorting a shop's mail
 task: In goes a customer's message, out comes one of seven topics.
 why: The base ignores the topics, and a classifier needs more records.
+base: smollm2-135m, Apache-2.0, small enough for a laptop
+machine: a laptop without a GPU
 data:
   source: messages written for the course, each with one topic
   licence: Apache-2.0
   personal: none, all names are invented
 measure: right
+cheats: none, an answer is one of seven words and right or wrong
 rivals: [base, base + {SHOTS} examples, logistic regression]
 tuned: tuned
-ship_if:
-  at_least: 0.5
-  better_by: 0.0
+ship_if: {{at_least: 0.5, better_by: 0.0}}
 stop_if: after two rounds of {TRAIN} more records
 """
 (folder / "proposal.yaml").write_text(PROPOSAL)
@@ -451,8 +452,11 @@ def proposal(author, title, measure, sentence, at_least):
 title: {title}
 task: {sentence}
 why: The base does not keep to the form, even with examples.
+base: smollm2-135m, Apache-2.0
+machine: a laptop without a GPU
 data: {{source: written for the course, licence: Apache-2.0, personal: none}}
 measure: {measure}
+cheats: read ten answers, and the measure's own rules
 rivals: [base + {SHOTS} examples]
 tuned: tuned
 ship_if: {{at_least: {at_least}, better_by: 0.0}}
@@ -485,8 +489,8 @@ for name in OTHERS:
     print(name, *capstone.decided(place), sep=": ")
 
 # %% [markdown]
-# The rule of the proposal gives an answer to each project, and a "stop" is a good answer: it came
-# after minutes, and not after a month. Before you ship a *kind* model, remember what lesson 07 says
+# The rule of the proposal gives an answer to each project. An "improve" or a "stop" is a good answer
+# as well: it came after minutes, and not after a month. Before you ship a *kind* model, remember what lesson 07 says
 # of requests beyond its range; a measure that is high says nothing of them.
 
 # %% [markdown]
@@ -512,19 +516,94 @@ IFrame(f"data:text/html;base64,{inside}", width="100%", height=480)
 # %% [markdown]
 # ## 12. Your turn
 #
-# Your own project. If you have no data yet, look at what the lessons have left you: the ten pairs of
-# lesson 00, the messages of lesson 05, the mended file of lesson 06, the tests of lesson 08. Put the
-# folder's name into `MINE`, and go through the steps of this lesson; the check below says what is
-# missing. It is done when every line says so.
+# Your own project. What you made in the other lessons goes into its folder:
 #
-# Three projects that went well in the time of a class: a note becomes a task with a date; a commit
-# message becomes a line of a changelog; a question to a club becomes the name of who answers it.
+# | lesson | what it left | goes into |
+# |---|---|---|
+# | 00, 03 | ten pairs, too few to judge by | the beginning of your rows |
+# | 02 | `runs/02/choice.json` | `base` in the proposal |
+# | 04 | the plan that `estimate` printed | `machine` |
+# | 05, 06 | `runs/05/mine.jsonl`; `mended.jsonl` and `decisions.json` in `runs/06` | the rows; `data: source` |
+# | 07 | `runs/07/mine` | a verdict of the form that is wanted here |
+# | 08 | tests for your files, and their review | rows, if your task is tests |
+# | 09 | `runs/09/mine.jsonl` | a second round, after the first verdict |
+# | 10 | `runs/10/reward.json` | `cheats` in the proposal |
+# | 11 | `runs/11/sheet.json` | Use and Limits in the card |
+#
+# Three projects of the right size: a note becomes a task with a date; a commit message becomes a line
+# of a changelog; a question to a club becomes the name of who answers it. For any of them, write 200
+# rows or let a model help you (lesson 05), and put them into the file `ROWS`. Any form that the doctor
+# knows will do; of a table, `ftlab convert` makes rows.
+#
+# The cell begins the folder and splits your rows. Then fill in the proposal.
 
 # %%
-MINE = Path("runs/13-mine")
+from ftlab.curation.splits import split
+
+MINE, ROWS = Path("runs/13-mine"), Path("runs/13-mine.jsonl")
 if not (MINE / "proposal.yaml").exists():
     capstone.new(MINE)
+if ROWS.exists() and not (MINE / "train.jsonl").exists():
+    parts = split(data.read(ROWS), [0.8, 0.2], seed=SEED)
+    for part, rows in parts.items():
+        data.write(MINE / f"{part}.jsonl", rows)
 show(capstone.table(capstone.check(MINE)))
+
+# %% [markdown]
+# `score` is your measure. This one asks for exactly the wanted answer; change it to what counts in
+# your task. `own_project` goes the way of sections 5 to 7 on your rows: rivals, training, verdict.
+
+
+# %%
+from dataclasses import replace
+
+
+def score(row, text):
+    """Your measure by its name: True if an answer is right, else False."""
+    return tasks.marks(right=text.strip() == data.answer(row).strip())
+
+
+OWN = replace(task, headline="right", parse=str.strip, score=score)
+
+
+# %%
+def rows_of(file, last=False):
+    """A file's rows as prompt and completion; of a chat each answer, or the last."""
+    found = [data.unrolled(row) for row in data.read(file)]
+    return [one for rows in found for one in (rows[-1:] if last else rows)]
+
+
+# %%
+def own_project(folder, tokens=64):
+    """Measure the rivals and the tuned model on your rows; save the verdict."""
+    train, test = rows_of(folder / "train.jsonl"), rows_of(folder / "test.jsonl", True)
+    plain = [row["prompt"] for row in test]
+    shots = with_examples(test, few_shot_examples(train, test, SHOTS, seed=SEED))
+    outputs = {
+        name: generate(model, tokenizer, prompts, max_new_tokens=tokens)
+        for name, prompts in {"base": plain, f"base + {SHOTS} examples": shots}.items()
+    }
+    outputs["tuned"] = generate(tune(train), tokenizer, plain, max_new_tokens=tokens)
+    licence = capstone.form_of(folder)["data"]["licence"]
+    own = replace(OWN, name=folder.name, licence=licence)
+    verdict = compare(own, test, outputs, seed=SEED)
+    verdict.save(folder / "verdict", overwrite=True)
+    return verdict
+
+
+# %% [markdown]
+# Run it once the rows are there. The cell saves the verdict in the folder.
+
+# %%
+if (MINE / "train.jsonl").exists():
+    show(own_project(MINE).table())
+else:
+    print(f"{ROWS} is not there yet; put your rows into it")
+show(capstone.table(capstone.check(MINE)))
+
+# %% [markdown]
+# Then write the card with `card_of(MINE, use, source, limits)`, and give the folder to somebody for a
+# review: `capstone.review_form("Ben")` is the form. It is done when every line of the table says so.
 
 # %% [markdown]
 # ## 13. The limits of this lesson

@@ -18,6 +18,9 @@ FORM = {
     "title": "Mail <b>",
     "task": "In goes a message, out comes a topic.",
     "why": "The base does not keep to the topics.",
+    "base": "smollm2-135m, Apache-2.0",
+    "machine": "a laptop, 2 GB",
+    "cheats": "none: one word of seven",
     "data": {"source": "written", "licence": "Apache-2.0", "personal": "none"},
     "measure": "right",
     "rivals": ["base"],
@@ -77,7 +80,7 @@ def test_an_empty_form_names_every_line(tmp_path):
     capstone.new(tmp_path)
     steps = state(tmp_path)
     assert not any(step.done for step in steps.values())
-    for name in ("author", "task", "data: licence", "rivals", "at_least", "stop_if"):
+    for name in ("author", "base", "cheats", "data: licence", "rivals", "at_least", "stop_if"):
         assert name in steps["proposal"].message
     with pytest.raises(DataError, match="exists already"):
         capstone.new(tmp_path)
