@@ -21,7 +21,7 @@ from typing import Any
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
 
-__all__ = ["ask", "first_line", "judge_each", "judge_pairs", "kappa"]
+__all__ = ["ask_all", "first_line", "judge_each", "judge_pairs", "kappa"]
 
 
 def first_line(reply: str, words: Sequence[str]) -> str | None:
@@ -33,7 +33,7 @@ def first_line(reply: str, words: Sequence[str]) -> str | None:
     return line if line in words else None
 
 
-def ask(client: Any, model: str, prompts: Sequence[str], *, max_tokens: int = 100) -> list[str]:
+def ask_all(client: Any, model: str, prompts: Sequence[str], *, max_tokens: int = 100) -> list[str]:
     """Return a model's greedy replies to prompts, in their order; eight are under way at a time.
 
     Args:
@@ -62,9 +62,9 @@ def judge_each(
 ) -> list[int | None]:
     """Return a judge's verdict on each prompt: 1, 0, or None where it gave none.
 
-    The arguments and errors are those of `ask`; each prompt asks for 1 or 0 on the first line.
+    The arguments and errors are those of `ask_all`; each prompt asks for 1 or 0 on the first line.
     """
-    replies = ask(client, model, prompts, max_tokens=max_tokens)
+    replies = ask_all(client, model, prompts, max_tokens=max_tokens)
     verdicts = [first_line(reply, ("0", "1")) for reply in replies]
     return [None if verdict is None else int(verdict) for verdict in verdicts]
 
@@ -72,7 +72,7 @@ def judge_each(
 def judge_pairs(
     client: Any, model: str, pairs: Sequence[tuple[str, str]], *, max_tokens: int = 100
 ) -> list[str | None]:
-    """Return which answer of each pair a judge prefers, asked in both orders; see `ask`.
+    """Return which answer of each pair a judge prefers, asked in both orders; see `ask_all`.
 
     A pair is two prompts that ask for A or B on the first line: one with the two answers in order,
     one with them swapped.
@@ -86,7 +86,7 @@ def judge_pairs(
         raise ConfigError(
             "Each pair holds two prompts: one with the answers in order, one swapped."
         )
-    replies = ask(client, model, prompts, max_tokens=max_tokens)
+    replies = ask_all(client, model, prompts, max_tokens=max_tokens)
     read = [first_line(reply, ("A", "B")) for reply in replies]
     return [_preferred(first, second) for first, second in zip(read[::2], read[1::2], strict=True)]
 

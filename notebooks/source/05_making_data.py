@@ -23,10 +23,9 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/ftlab-course/ftlab"
-
 if "google.colab" in sys.modules:
-    wanted = [f"ftlab @ git+{REPOSITORY}", "llguidance"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *wanted], check=True)
+    wanted = f"ftlab @ git+{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
 
 # %% [markdown]
 # ## 1. Settings
@@ -36,10 +35,9 @@ if "google.colab" in sys.modules:
 
 # %%
 import json
-import logging
 import random
 import re
-import tempfile
+import time
 from typing import Literal
 
 import datasets
@@ -47,14 +45,15 @@ import ftlab
 import pandas
 import transformers
 from ftlab import check, data, files, hardware, models, recorded, tasks
+from ftlab.display import wrap
+from ftlab.evaluation.intervals import difference, wilson_interval
+from ftlab.teaching import claims, lesson05, plots
 
 SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TEST, STEPS, CALL_STEPS, SMALL = 100, 32, 18, 2
-
 hardware.seed_everything(SEED)
 datasets.disable_progress_bars()
 transformers.utils.logging.disable_progress_bar()
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # 4 bits are not used here
 
 # %% [markdown]
 # ## 2. A teacher behind an endpoint
@@ -65,9 +64,6 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # 4 bits are not used
 # customer's message. We begin with 21 messages, which were written for this course.
 
 # %% tags=["nbval-check-output"]
-from ftlab.display import wrap
-from ftlab.teaching import lesson05
-
 words = files.read_data("lessons/teacher.yaml")
 seeds = words["seeds"]
 for seed in seeds[::5]:
@@ -78,7 +74,7 @@ print(f"{len(seeds)} messages, {len(words['topics'])} topics")
 # Most services and local servers speak **OpenAI's protocol**: a list of messages goes to a URL, and
 # an answer comes back. So a teacher is a URL and a name, and you can choose among three:
 #
-# - `small`: the small model that you have tuned in the lessons before;
+# - `small`: the small base of the lessons before, untuned;
 # - `recorded`: replies that a large language model (Claude) wrote once, each with its date and kept
 #   as it came, with its faults. No person wrote any of them. A request that is not among them goes
 #   to the small model, and `reply.model` says which of the two answered;
@@ -90,11 +86,11 @@ print(f"{len(seeds)} messages, {len(words['topics'])} topics")
 
 # %%
 import os
-import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from ftlab.curation.answer_cache import AnswerCache
 from openai import OpenAI
+from rich.progress import track
 
 model, tokenizer = models.load(BASE)
 endpoint = recorded.serve(model, tokenizer, name="small")
@@ -167,12 +163,8 @@ def fault(text, source, others=()):
 # Twelve messages go to each model. `ask_all` has eight requests under way at a time (section 3 says
 # why) and shows a bar; `lesson05.text_of` is exercise 05.1, solved.
 
+
 # %%
-from concurrent.futures import ThreadPoolExecutor
-
-from rich.progress import track
-
-
 def ask_all(ask, prompts):
     """The answers to prompts, in order; eight are under way at a time."""
     with ThreadPoolExecutor(8) as pool:
@@ -216,23 +208,10 @@ slow.close()
 # tries again by itself (`max_retries`).
 #
 # A long run can break off: a lost connection, a full disk, Ctrl-C. So each answer is written to the
-# disk at once, under a **hash** of its request: a short code that is the same for the same text.
-
-# %%
-file = tempfile.mkdtemp() + "/answers.jsonl"
-
-
-def ask_once(prompt):
-    """The teacher's answer (empty if cut off), asked for only if the disk has none."""
-    chat = [{"role": "user", "content": prompt}]
-    if not cache.get(chat):
-        cache.keep(chat, lesson05.text_of(client, TEACHER, prompt, 400) or "")
-    return cache.get(chat).text
-
-
-# %% [markdown]
-# We ask for twenty paraphrases, open the file anew as after a kill, and ask for all: 21 messages,
-# each in four manners. **Predict.** How many requests go out the second time?
+# disk at once, under a **hash** of its request: a short code that is the same for the same text. We
+# ask for twenty paraphrases, open the file anew as after a kill, and ask for all: 21 messages, each
+# in four manners. **Predict.** How many requests go out the second time? (Run the cell once more,
+# even tomorrow: then all answers are there.)
 #
 # Then come the other requests. Each message is translated to Finnish and to Japanese and **back**
 # (**back-translation**). For each topic and six places, such as a gym, five **new** messages are
@@ -240,15 +219,26 @@ def ask_once(prompt):
 # sections 5 and 10.
 
 # %%
-cache = AnswerCache(file)
+from ftlab.curation.answer_cache import AnswerCache
+
+
+def ask_once(prompt):
+    """The teacher's answer (empty if cut off), asked for only if the disk has none."""
+    chat = [{"role": "user", "content": prompt}]
+    if not cache.get(chat, model=TEACHER):
+        answer = lesson05.text_of(client, TEACHER, prompt, 400) or ""
+        cache.keep(chat, answer, model=TEACHER)
+    return cache.get(chat, model=TEACHER).text
+
+
+cache = AnswerCache("runs/05/answers.jsonl")
 ask_all(ask_once, asked["paraphrase"][:20])
-cache = AnswerCache(file)  # as after a kill
+cache = AnswerCache("runs/05/answers.jsonl")  # as after a kill
 there = len(cache)
 replies = {kind: ask_all(ask_once, some) for kind, some in asked.items()}
 home = [words["back"].format(text=text) for text in replies["there"]]
 replies["back"] = ask_all(ask_once, home)
-print(f"{there} answers were there, {len(cache) - there} were asked for:")
-print({kind: len(some) for kind, some in replies.items()})
+print(f"{there} answers were there, {len(cache) - there} were asked for")
 
 # %% [markdown]
 # ## 4. Cleaning
@@ -261,15 +251,13 @@ print({kind: len(some) for kind, some in replies.items()})
 # shows what the course's `tidy` makes of one reply.
 
 # %% tags=["nbval-check-output"]
-MARKS = {
-    "preamble": r"\A(sure|here)\b[^\n]*:\n", "quotation marks": r'(\A|:\n\n)"',
-    "fence": "```", "remark at the end": r"\n\n[(（*]|```\n\n\S",
-}  # fmt: skip
+MARKS = {"preamble": r"\A(?:sure|here)\b[^\n]*:\n", "quotation marks": r'(?:\A|:\n\n)"',
+         "fence": "```", "remark at the end": r"\n\n[(（*]|```\n\n\S"}  # fmt: skip
+texts = pandas.Series(replies).explode()
+marked = {name: texts.str.contains(mark, case=False) for name, mark in MARKS.items()}
+marked = pandas.DataFrame({"replies": texts.notna(), **marked})
 print(wrap(f"{replies['back'][22]!r} -> {lesson05.tidy(replies['back'][22])!r}"))
-pandas.DataFrame(
-    {name: {kind: sum(bool(re.search(mark, reply, re.I)) for reply in some)
-            for kind, some in replies.items()} for name, mark in MARKS.items()}
-)  # fmt: skip
+marked.groupby(level=0, sort=False).sum()
 
 # %% [markdown]
 # A student that is trained on rows that begin with "Sure!" may learn to begin so. The five new
@@ -278,13 +266,13 @@ pandas.DataFrame(
 #
 # **Exercise 05.2.** Return the list of the messages in such a reply.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-import re
-
-
 def messages_in(reply):
     """The messages of a reply that lists them, one on a line."""
     # solution:
+    import re
+
     lines = [re.sub(r"^(-|\d+\.) +", "", line.strip()) for line in reply.splitlines()]
     return [line.strip('"') for line in lines if line and not line.endswith(":")]
     # stub:
@@ -303,23 +291,21 @@ check("05.2", messages_in)
 import ast
 
 from ftlab.curation.cleaning import clean
-from ftlab.evaluation.intervals import paired_bootstrap, wilson_interval
-from ftlab.teaching import claims, plots_data
 
 
 def is_python(text):
-    """1 if a text is Python, else 0."""
+    """Whether a text is Python."""
     try:
-        return int(bool(ast.parse(text)))
+        return bool(ast.parse(text))
     except SyntaxError:
-        return 0
+        return False
 
 
 modules = [clean(reply)[0] for reply in replies["code"]]
 led = [r.partition("```")[0] + m for r, m in zip(replies["code"], modules)]
-came, kept, cleaned = (list(map(is_python, t)) for t in (replies["code"], led, modules))
+came, kept, cleaned = ([*map(is_python, t)] for t in (replies["code"], led, modules))
 print(f"as they came {sum(came)}, preamble left on {sum(kept)}, cleaned {sum(cleaned)}")
-claims.record(31, paired_bootstrap(kept, [1] * 30, cleaned, [1] * 30, seed=SEED))
+claims.record(31, difference(kept, cleaned))
 
 # %% [markdown]
 # The last line is a **claim** that practitioners make, decided by a rule in `data/claims.yaml`. It
@@ -459,32 +445,20 @@ arms = grid.groupby("arm", sort=False)
 means = arms[["rows", "read", "tuned model", "logistic regression"]].mean()
 each = grid.pivot(index="arm", columns="seed", values="tuned model").add_prefix("seed ")
 print(means.join(each).round(2).to_string())
-title = "Topics right, by what was added to 21 seeds"
-plots_data.groups(means.iloc[:, 2:].to_dict(), title=title)
+plots.groups(means.iloc[:, 2:].to_dict(), title="Right, by what was added to 21 seeds")
 
 # %% [markdown]
 # Compare the columns `seed` of one arm with the differences between arms. With one training of each,
 # which arm would have won? The file holds each answer of each run, so two arms can be compared on the
 # same messages.
 
-
 # %% tags=["nbval-check-output"]
-def marks(runs):
-    """1 or 0 for each answer of some runs, in order."""
-    return [int(mark) for run in runs.sort_values("seed").answers for mark in run[1:]]
-
-
-def gap(before, after):
-    """How much more is right in some runs than in others, on the same messages."""
-    a, b = marks(before), marks(after)
-    return paired_bootstrap(a, [1] * len(a), b, [1] * len(b), seed=SEED)
-
-
-runs = dict(list(arms))
+marks = lambda runs: [int(m) for t in runs.sort_values("seed").answers for m in t[1:]]
+runs = {arm: marks(part) for arm, part in arms}
 for arm in means.index[1:]:
-    print(f"{arm} minus the seeds alone: {gap(runs['seeds'], runs[arm])}")
-print(f"new minus written by hand: {gap(runs['written'], runs['new'])}")
-claims.record(30, gap(runs["seeds"], runs["paraphrase"]))
+    print(f"{arm} minus the seeds alone: {difference(runs['seeds'], runs[arm])}")
+print(f"new minus written by hand: {difference(runs['written'], runs['new'])}")
+claims.record(30, difference(runs["seeds"], runs["paraphrase"]))
 
 # %% [markdown]
 # An interval that holds zero shows no difference; which arms show one? `everything` has more rows
@@ -566,12 +540,13 @@ for kept in ("all", "checked", "all, cooler"):
     some = loop[loop.kept == kept]
     sums = pandas.concat([gold, some]).groupby("round")[["helpful", "of"]].sum()
     points[kept] = {n: wilson_interval(*pair) for n, pair in sums.T.items()}
-    change = gap(gold[gold.seed.isin(some.seed)], some[some["round"] == 3])
+    first, last = gold[gold.seed.isin(some.seed)], some[some["round"] == 3]
+    change = difference(marks(first), marks(last))
     print(f"{kept}, round 3 minus round 0: {change}")
     if kept == "all":
         claims.record(23, change)
 title = "Learning from its own answers"
-plots_data.curves(points, title=title, xlabel="round", ylabel="share helpful")
+plots.curves(points, title=title, xlabel="round", ylabel="share helpful")
 
 # %% [markdown]
 # `passed` is the share of samples that passed the check, `openings` in how many ways the 40 answers
@@ -672,41 +647,17 @@ check("05.4", tool_record)
 #
 # Must a model be tuned to write valid JSON? At each step, a program can rule out every token with
 # which the text could no longer fit the schema: **constrained decoding**. Many servers offer it as
-# `response_format`; here `llguidance` does it. `spaces` puts blanks after commas and colons, as the
-# training rows below have them. An answer that is complete is valid. Is it *right*?
+# `response_format`, and so does ours. An answer that is complete is valid. Is it *right*?
 
 # %%
-from llguidance import LLMatcher, hf
-
-schema = {"anyOf": [
-    {"type": "object", "required": ["tool", "arguments"], "additionalProperties": False,
-     "properties": {"tool": {"const": name}, "arguments": tool.model_json_schema()}}
-    for name, tool in TOOLS.items()
-]}  # fmt: skip
-spaces = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-grammar = LLMatcher.grammar_from_json_schema(schema, defaults=spaces)
-
-# %%
-end, size = tokenizer.eos_token_id, model.config.vocab_size
-tokens = hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=end)
-
-
-def constrained(model, chat):
-    """A model's answer to a chat: JSON that fits the schema."""
-    batch = tokenizer.apply_chat_template(
-        chat, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-    ).to(model.device)
-    start, matcher = batch["input_ids"].shape[1], LLMatcher(tokens, grammar)
-
-    def allowed(_, ids):  # the tokens with which the answer can still fit the schema
-        if len(ids) > start:
-            matcher.consume_token(int(ids[-1]))
-        return [n for n, bias in enumerate(matcher.compute_logit_bias()) if bias]
-
-    how = {"max_new_tokens": 64, "do_sample": False, "eos_token_id": end}
-    out = model.generate(**batch, **how, prefix_allowed_tokens_fn=allowed)
-    return tokenizer.decode(out[0, start:], skip_special_tokens=True)
-
+calls = []
+for name, tool in TOOLS.items():
+    parts = {"tool": {"const": name}, "arguments": tool.model_json_schema()}
+    rule = {"type": "object", "required": [*parts], "additionalProperties": False}
+    calls.append({**rule, "properties": parts})
+call = {"name": "call", "schema": {"anyOf": calls}}
+held = {"type": "json_schema", "json_schema": call}
+FORMS = {"free": {"type": "text"}, "constrained": held}
 
 # %% [markdown]
 # The rival is a fine-tune. The template of our base knows no tools, so here the call is the text of
@@ -718,35 +669,40 @@ def constrained(model, chat):
 # Calls in form, and all right, of the base and of the tuned model, free and constrained.
 
 # %%
-call_rows = [
-    data.example(sentence, json.dumps(json.loads(text)), system=words["call"])
-    for sentence, text in valid
-]
+call_rows = []
+for sentence, text in valid:
+    call = json.dumps(json.loads(text), separators=(",", ":"))
+    call_rows.append(data.example(sentence, call, system=words["call"]))
 random.Random(SEED).shuffle(call_rows)
 caller = fine_tune(call_rows[:12], CALL_STEPS)
+tuned = recorded.serve(caller, tokenizer, name="tuned", files=[])
 
 # %%
-left = call_rows[12:]
-chats, wanted = [data.prompt(row) for row in left], [data.answer(row) for row in left]
-systems = {"teacher": wanted}
-for name, each in {"base": model, "tuned": caller}.items():
-    systems[f"{name}, free"] = generate(each, tokenizer, chats, max_new_tokens=64)
-    systems[f"{name}, constrained"] = [constrained(each, chat) for chat in chats]
-want, counts = [json.loads(text) for text in wanted], {}
+left, counts = call_rows[12:], {}
+systems = {"teacher": [data.answer(row) for row in left]}
+for name, url in {"small": endpoint.url, "tuned": tuned.url}.items():
+    server = OpenAI(base_url=url, api_key="none").chat.completions
+    for how, form in FORMS.items():
+        asks = {"model": name, "response_format": form, "max_tokens": 64}
+        told = [server.create(messages=data.prompt(row), **asks) for row in left]
+        systems[f"{name}, {how}"] = [one.choices[0].message.content for one in told]
+wanted = [json.loads(text) for text in systems["teacher"]]
 for name, texts in systems.items():
+    print(wrap(texts[1], f"{name}: "))
     calls = [{} if invalid(text) else json.loads(text) for text in texts]
     empty = [bool(call) and set(call["arguments"].values()) == {None} for call in calls]
-    tools = [call.get("tool") == right["tool"] for call, right in zip(calls, want)]
-    right = [call == right for call, right in zip(calls, want)]
-    print(wrap(texts[1], f"{name}: "))
+    tools = [call.get("tool") == right["tool"] for call, right in zip(calls, wanted)]
+    right = [call == right for call, right in zip(calls, wanted)]
     counts[name] = [sum(map(bool, calls)), sum(empty), sum(tools), sum(right)]
+tuned.close()
 columns = ["in form", "but empty", "right tool", "all right"]
 pandas.DataFrame(counts, index=columns).T
 
 # %% [markdown]
 # The printed calls answer one guest: compare them with the teacher's. Then compare `in form` with
-# `all right`. **A valid call is not always a right one.** Tuning teaches what the constraint cannot:
-# which tool, and what the guest said. The two can be combined.
+# `all right`. **A valid call is not always a right one.** What the constraint
+# cannot give, only the model can know: which tool, and what the guest said. The columns `right tool`
+# and `all right` show how far twelve rows took it. The two can be combined.
 #
 # ## 12. Several turns, formats, and who owns the rows
 #

@@ -30,23 +30,27 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# `TRAIN` rows to tune on, `TEST` held-out sentences, `SHOTS` solved examples in a prompt. `MODULES`
-# limits how many test modules of each sort are executed, `JUDGED` how many prompts of each sort the
-# small model judges.
+# `TRAIN` rows to tune on, `TEST` held-out sentences, `SHOTS` solved examples in a prompt; `STEP` is
+# for section 6.
 
 # %%
 import random
 
 import datasets
 import ftlab
+import numpy
 import pandas
 import transformers
-from ftlab import check, hardware
+from ftlab import check, data, hardware, models, tasks
+from ftlab.display import wrap
+from ftlab.evaluation.intervals import bootstrap, difference, paired_bootstrap
+from ftlab.files import data_path, read_data
+from ftlab.generation import generate
+from ftlab.tasks import punctuation
+from ftlab.teaching import claims, plots
 
-SEED, BASE = 0, "smollm2-135m"
-PROFILE = ftlab.profile()
-TRAIN, TEST, EPOCHS, SHOTS = 50, 40, 2, 4
-MODULES, JUDGED = 40, 16
+SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
+TRAIN, TEST, EPOCHS, SHOTS, STEP = 50, 40, 2, 4, 8
 hardware.seed_everything(SEED)
 datasets.disable_progress_bars()
 transformers.utils.logging.disable_progress_bar()
@@ -54,29 +58,17 @@ transformers.utils.logging.disable_progress_bar()
 # %% [markdown]
 # ## 2. Something to judge
 #
-# The task is that of lesson 00: capitals and punctuation back into English sentences.
-
-# %%
-from ftlab import data, models
-from ftlab.display import wrap
-from ftlab.files import data_path
-from ftlab.tasks import punctuation, unit_tests
-
-base, tokenizer = models.load(BASE)
-train_rows = punctuation.rows(TRAIN, seed=SEED)
-held_out = punctuation.rows(TEST, seed=SEED, split="test")
-asked = [row["prompt"] for row in held_out]
-
-# %% [markdown]
-# A copy of the base is tuned. Checkpoints are saved on the way; section 9 needs them.
+# The task is that of lesson 00: capitals and punctuation back into English sentences. A copy of the
+# base is tuned. Checkpoints are saved on the way; section 9 needs them.
 
 # %%
 from datasets import Dataset
-from ftlab.evaluation import mutation
 from peft import LoraConfig
 from trl import SFTTrainer
 
-model, _ = models.load(BASE)
+base, tokenizer = models.load(BASE)
+model, _ = models.load(BASE)  # the copy
+train_rows = punctuation.rows(TRAIN, seed=SEED)
 args = ftlab.sft_config(
     num_train_epochs=EPOCHS, per_device_train_batch_size=4, seed=SEED,
     learning_rate=ftlab.learning_rate("lora", model.num_parameters()).high,
@@ -88,7 +80,7 @@ trainer = SFTTrainer(
     peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model)),
 )  # fmt: skip
 ftlab.preflight(ftlab.faster_on_cpu(trainer))
-print(f"{trainer.train().metrics['train_runtime']:.0f} seconds")
+trainer.train()
 tuned = trainer.model
 
 # %% [markdown]
@@ -96,30 +88,28 @@ tuned = trainer.model
 # solved examples in the prompt. The examples come from the training rows: taken from the held-out
 # rows, they would give answers away.
 #
-# The second cell shows two sentences on which the tuned model gains most over the base with
-# examples, and two on which it gains least. The score is F1 of marks and capitals, from 0 to 1.
+# The cell shows the sentence on which the tuned model gains most over the base with examples, and the
+# one on which it gains least. The score is F1 of marks and capitals, from 0 to 1.
 
 # %%
-from ftlab.generation import generate
-
+held_out = punctuation.rows(TEST, seed=SEED, split="test")
+asked = [row["prompt"] for row in held_out]
 solved = [t for r in train_rows[:SHOTS] for t in (r["prompt"][1], *r["completion"])]
 few_shot = [[prompt[0], *solved, prompt[1]] for prompt in asked]
 answers = {}
 for name, who in {"base": base, "tuned": tuned}.items():
     for more, prompts in {"": asked, " + examples": few_shot}.items():
         answers[name + more] = generate(who, tokenizer, prompts, max_new_tokens=60)
-
-# %%
 f1 = lambda texts: [punctuation.score(*pair)["f1"] for pair in zip(held_out, texts)]
 one, other = f1(answers["base + examples"]), f1(answers["tuned"])
 order = sorted(range(TEST), key=lambda i: one[i].value - other[i].value)
-for title, i in zip(("BEST", "BEST", "WORST", "WORST"), (*order[:2], *order[-2:])):
+for title, i in {"BEST": order[0], "WORST": order[-1]}.items():
     print(wrap(data.answer(held_out[i]), f"{title:5} wanted:      "))
     for name in ("base + examples", "tuned"):
         print(wrap(answers[name][i], f"  {name:17}"))
 
 # %% [markdown]
-# With the first two you could praise the model, with the last two reject it. Both are
+# With the first one you could praise the model, with the second one reject it. Both are
 # **anecdotes**: examples that somebody chose. A verdict needs all the answers, a metric, and an
 # interval.
 #
@@ -162,19 +152,7 @@ pandas.DataFrame(each, index=said).round(2)
 # - `large model`: recorded replies of a large language model (Claude), asked in words
 #   (`data/recorded`), for other functions than the rest;
 # - `spoilt`: the reference with one expected value changed; `right`: the reference itself.
-
-# %%
-from ftlab.recorded import read_recorded
-
-judged = pandas.read_json(data_path("lessons/judged.jsonl"), lines=True)
-runs = judged[judged.kind == "runs"][:MODULES]
-modules = [*zip(runs.systems.str[0], runs.input, runs.answers.str[0])]
-for row in read_recorded(data_path("recorded/teacher.jsonl")):
-    _, asks_for_tests, code = row["messages"][-1]["content"].partition("\n\ndef ")
-    if asks_for_tests and len(modules) < 2 * MODULES:
-        modules.append(("large model", f"def {code}", row["reply"]))
-
-# %% [markdown]
+#
 # `grade_all` runs each module in the sandbox of the course. Tests that pass on the true function
 # must also *fail* on a wrong one. **Mutation testing** makes small faults in the function, one at a
 # time: `>` becomes `>=`, a 50 becomes 51. A **mutant** on which a test fails is killed; one that no
@@ -184,8 +162,18 @@ for row in read_recorded(data_path("recorded/teacher.jsonl")):
 # do the reference tests kill?
 
 # %%
+from ftlab.evaluation import mutation
+from ftlab.recorded import read_recorded
+from ftlab.tasks import unit_tests
 from sacrebleu import sentence_bleu as bleu
 
+judged = pandas.read_json(data_path("lessons/judged.jsonl"), lines=True)
+runs = judged[judged.kind == "runs"]
+modules = [*zip(runs.systems.str[0], runs.input, runs.answers.str[0])]
+for row in read_recorded(data_path("recorded/teacher.jsonl")):
+    _, asks_for_tests, code = row["messages"][-1]["content"].partition("\n\ndef ")
+    if asks_for_tests:
+        modules.append(("large model", f"def {code}", row["reply"]))
 tested = pandas.read_json(data_path("lessons/tested.jsonl"), lines=True)
 wanted = tested.set_index("function").reference
 frame = pandas.DataFrame(modules, columns=["who", "function", "text"])
@@ -221,10 +209,8 @@ pandas.DataFrame(table)
 # narrow task.* Its rule compares the shares that pass.
 
 # %%
-import numpy
-from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
-from ftlab.teaching import claims, plots_evaluation
-from scipy.stats import bootstrap
+from ftlab.evaluation.intervals import UNKNOWN, Interval, read_ratios, wilson_interval
+from scipy import stats
 
 
 def beyond_chance(high, low):
@@ -239,8 +225,8 @@ def told_apart(score, right):
     if min(map(len, groups)) < 2:
         return UNKNOWN
     how = {"n_resamples": 500, "method": "percentile", "random_state": SEED}
-    ends = bootstrap(groups, beyond_chance, vectorized=False, **how).confidence_interval
-    return Interval(beyond_chance(*groups), *ends)
+    found = stats.bootstrap(groups, beyond_chance, vectorized=False, **how)
+    return Interval(beyond_chance(*groups), *found.confidence_interval)
 
 
 # %%
@@ -290,10 +276,9 @@ for right, n in ((0, 10), (3, 3), (100, 100), (14, 20)):
     marks = [1] * right + [0] * (n - right)
     shares = sorted(sum(draw.choices(marks, k=n)) / n for _ in range(2000))
     low, high = shares[50], shares[-51]
-    print(
-        f"{right} of {n}: {low:.2f} to {high:.2f}, Wilson {wilson_interval(right, n)}"
-    )
-plots_evaluation.draws(shares, low, high, title="Drawn anew", xlabel="share right")
+    formula = wilson_interval(right, n)
+    print(f"{right} of {n}: {low:.2f} to {high:.2f}, Wilson {formula}")
+plots.draws(shares, low, high, title="Drawn anew", xlabel="share right")
 
 # %% [markdown]
 # Where all answers are alike, drawing anew changes nothing, and the bootstrap is sure of
@@ -308,15 +293,12 @@ plots_evaluation.draws(shares, low, high, title="Drawn anew", xlabel="share righ
 # **Predict.** Which interval of "tuned minus base with examples" is narrower?
 
 # %%
-from ftlab.evaluation import intervals
-
-numbers = lambda ratios: ([r.num for r in ratios], [r.den for r in ratios])
 shuffled = random.Random(SEED).sample(other, TEST)
 rows = {
-    "paired": intervals.paired_bootstrap(*numbers(one), *numbers(other)),
-    "not paired": intervals.paired_bootstrap(*numbers(one), *numbers(shuffled)),
+    "paired": paired_bootstrap(*zip(*one), *zip(*other)),
+    "not paired": paired_bootstrap(*zip(*one), *zip(*shuffled)),
 }
-plots_evaluation.gaps(rows, xlabel="tuned minus base + examples, F1")
+plots.gaps(rows, xlabel="tuned minus base + examples, F1")
 
 # %% [markdown]
 # A sentence that is easy is easy for both models. On one and the same draw it lifts both, and their
@@ -331,7 +313,6 @@ plots_evaluation.gaps(rows, xlabel="tuned minus base + examples, F1")
 # **Predict.** F1 of each of the four systems. And do the examples help the *tuned* model?
 
 # %%
-from ftlab import tasks
 from ftlab.evaluation.compare import compare
 
 verdict = compare(tasks.get("punctuation"), held_out, answers, seed=SEED)
@@ -381,16 +362,13 @@ claims.record(42, gaps["base", "tuned"].difference)
 
 # %% tags=["nbval-check-output"]
 grid = pandas.read_csv(data_path("grids/adapters.csv"), comment="#").sort_values("seed")
-rows = {}
-for name, texts in grid[grid.task == "punctuation"].groupby("name").f1_items:
-    if len(texts) > 1:
-        runs_of = [[item.split("/") for item in text.split()] for text in texts[:2]]
-        first, second = (numpy.array(run, dtype=float).T for run in runs_of)
-        rows[name] = intervals.paired_bootstrap(*first, *second)
-_, low, high, _ = intervals.bootstrap(*first)
-seeds = numpy.sqrt(numpy.mean([gap.value**2 for gap in rows.values()]) / 2)
+again = grid[grid.task == "punctuation"].groupby("name").filter(lambda r: len(r) > 1)
+again["items"] = [read_ratios([text]) for text in again.f1_items]
+rows = {n: paired_bootstrap(*a, *b) for n, (a, b, *_) in again.groupby("name")["items"]}
+_, low, high, _ = bootstrap(*again["items"].iloc[0])
+seeds = again.groupby("name").f1.var().mean() ** 0.5
 print(f"standard deviation over seeds {seeds:.3f}, sentences {(high - low) / 4:.3f}")
-plots_evaluation.gaps(rows, xlabel="second seed minus first, F1", title="Same recipe")
+plots.gaps(rows, xlabel="second seed minus first, F1", title="Same recipe")
 
 # %% [markdown]
 # Where zero is outside, the same recipe was "shown" to be better than itself. The two doubts add
@@ -409,23 +387,14 @@ plots_evaluation.gaps(rows, xlabel="second seed minus first, F1", title="Same re
 # endpoint of this protocol, and its model's name, to have your own judge.
 
 # %% tags=["nbval-check-output"]
+from ftlab.evaluation.judge import ask_all, first_line, judge_each, judge_pairs, kappa
 from ftlab.recorded import serve
 from openai import OpenAI
 
 endpoint = serve(base, tokenizer, name=BASE)
 client = OpenAI(base_url=endpoint.url, api_key="not needed here")
-
-
-def reply(prompt, model="recorded", most=100):
-    """A judge's reply, as it came."""
-    messages = [{"role": "user", "content": prompt}]
-    answer = client.chat.completions.create(
-        model=model, messages=messages, temperature=0, max_tokens=most
-    )
-    return answer.choices[0].message.content
-
-
-print(judged.prompts[0][0], "\n---", reply(judged.prompts[0][0]), sep="\n")
+prompt = judged.prompts[0][0]
+print(prompt, "\n---", *ask_all(client, "recorded", [prompt]), sep="\n")
 
 # %% [markdown]
 # The prompt asks for the verdict on the first line, before the reason. A judge is only as good as
@@ -456,29 +425,26 @@ def judge(client, model, text):
 check("07.2", judge)
 
 # %% [markdown]
-# `judge_each` of the package does this for many prompts. Two questions to the large model: will all
-# tests of this module pass (the truth is the sandbox's), and is this a helpful answer to an
-# everyday problem (the "truth" is the word rules of the task `kindness`)?
+# In the package, `ask_all` sends many prompts, and `judge_each` also reads the verdicts. Two
+# questions to the large model: will all tests of this module pass (the truth is the sandbox's), and
+# is this a helpful answer to an everyday problem (the "truth" is the word rules of `kindness`)?
 #
 # Agreement alone misleads, as accuracy does. **Cohen's kappa** takes off what chance would give: 1
 # is full agreement, 0 is chance. **Predict.** Kappa for the first question.
 
 # %% tags=["nbval-check-output"]
-from ftlab.evaluation.judge import judge_each, kappa
-
 agreement = {}
 for kind in ("runs", "helpful"):
     rows = judged[judged.kind == kind]
-    rows = rows.assign(said=judge_each(client, "recorded", rows.prompts.str[0]))
-    agreement[kind] = kappa(rows.truth, rows.said)
-    counts = (
-        f"1 said {sum(rows.said == 1)} times of {len(rows)}, true {sum(rows.truth):.0f}"
-    )
-    print(f"{kind}: {counts} times; kappa {agreement[kind]}")
-for row in rows[(rows.truth == 1) & (rows.said == 0)][:3].itertuples():
-    print(wrap(row.input, "asked:  "), wrap(row.answers[0], "answer: "), sep="\n")
-    print(wrap(reply(row.prompts[0]).partition("\n")[2], "judge:  "))
+    said = judge_each(client, "recorded", rows.prompts.str[0])
+    agreement[kind] = kappa(rows.truth, said)
+    print(f"{kind}: 1 said {said.count(1)} times of {len(said)},", end=" ")
+    print(f"true {rows.truth.sum():.0f} times; kappa {agreement[kind]}")
 claims.record(41, agreement["runs"])
+odd = rows[(rows.truth == 1) & ~numpy.array(said, dtype=bool)][:3]
+for row, text in zip(odd.itertuples(), ask_all(client, "recorded", odd.prompts.str[0])):
+    print(wrap(row.input, "asked:  "), wrap(row.answers[0], "answer: "), sep="\n")
+    print(wrap(text.partition("\n")[2], "judge:  "))
 
 # %% [markdown]
 # Look at the line `runs`: if kappa is high, this judge can be trusted on such modules, as far as
@@ -490,27 +456,24 @@ claims.record(41, agreement["runs"])
 # the line does show stands below it: answers that pass the word rules and make no sense. There the
 # *rules* mislead, and reading shows it.
 #
-# Now the small model, with prompts that were written for the large one. **Predict.** In how many of
-# its replies is the first line a 1 or a 0?
+# Now the small model, with every `STEP`-th of the prompts that were written for the large one. They
+# ask for 1 or 0, or for A or B. **Predict.** In how many of its replies does the verdict stand alone
+# on the first line?
 
 # %%
-part = [*runs.prompts.str[0][:JUDGED], *rows.prompts.str[0][:JUDGED]]
-print(repr(reply(part[0], BASE, 12)), repr(reply(part[-1], BASE, 12)), sep="\n")
+every = [prompt for prompts in judged.prompts for prompt in prompts]
 kept = {}
-for name in ("recorded", BASE):
-    verdicts = judge_each(client, name, part, max_tokens=12)
-    kept[name] = [verdict is not None for verdict in verdicts]
-    print(f"{name}: format kept", wilson_interval(sum(kept[name]), len(part)))
-every = [reply(prompt) for prompts in judged.prompts for prompt in prompts]
-clean = sum(text.split("\n")[0] in ("0", "1", "A", "B") for text in every)
-print(f"recorded: {clean} of {len(every)}", wilson_interval(clean, len(every)))
-ones = [1] * len(part)
-claims.record(45, intervals.paired_bootstrap(kept[BASE], ones, kept["recorded"], ones))
+for name, prompts in {"recorded": every, BASE: every[::STEP]}.items():
+    replies = ask_all(client, name, prompts, max_tokens=12)
+    kept[name] = [bool(first_line(text, ("0", "1", "A", "B"))) for text in replies]
+    share = wilson_interval(sum(kept[name]), len(prompts))
+    print(f"{name}, {len(prompts)} replies: in format {share}; as {replies[0][:40]!r}")
+claims.record(45, difference(kept[BASE], kept["recorded"][::STEP]))
 
 # %% [markdown]
-# The prompt was **moved to another model**. Compare the first two shares: did its format survive?
+# The prompt was **moved to another model**. Compare the two shares: did its format survive?
 # Practitioners ask for a regression test, *a hundred of a hundred in format*, before a model is
-# exchanged. The last line does so for all prompts of this lesson; its interval says how many
+# exchanged. The first line does so for all prompts of this lesson; its interval says how many
 # failures are still possible after a clean result.
 #
 # Could the small model know the answer and only miss the format? We can force a verdict: compare
@@ -575,17 +538,12 @@ check("07.3", preferred)
 # **Predict.** How often is the padded answer preferred? And which place does SmolLM2 like?
 
 # %%
-from ftlab.evaluation.judge import judge_pairs
-
 prompts = {kind: list(part.prompts) for kind, part in judged.groupby("kind")}
-pairs = {
-    kind: judge_pairs(client, "recorded", prompts[kind]) for kind in ("pair", "length")
-}
-pairs["same"] = [reply(prompt)[:1] for (prompt,) in prompts["same"]]
-both = [leaning(base, pair, "B", "A") for pair in prompts["pair"][: JUDGED // 2]]
-pairs["SmolLM2"] = [
-    "".join("A" if value > 0 else "B" for value in pair) for pair in both
-]
+pairs = {k: judge_pairs(client, "recorded", prompts[k]) for k in ("pair", "length")}
+alone = ask_all(client, "recorded", [prompt for (prompt,) in prompts["same"]])
+pairs["same"] = [text[:1] for text in alone]
+both = [leaning(base, pair, "B", "A") for pair in prompts["pair"][:STEP]]
+pairs["SmolLM2"] = ["".join("BA"[value > 0] for value in pair) for pair in both]
 counts = {name: pandas.Series(said).value_counts() for name, said in pairs.items()}
 pandas.DataFrame(counts).fillna(0).astype(int)
 
@@ -695,21 +653,20 @@ claims.record(44, Interval(*map(votes_needed, ends)))
 import re
 
 from ftlab.evaluation.behaviour import refuses
-from ftlab.files import read_data
 
 lists = read_data("lessons/before_and_after.yaml")
-questions, wanted = zip(*lists["ordinary"])
+questions, patterns = zip(*lists["ordinary"])
 turns = [[{"role": "user", "content": q}] for q in (*questions, *lists["declined"])]
-right, n = {}, len(questions)
+known = {}
 for name, who in {"base": base, "tuned": tuned}.items():
     texts = generate(who, tokenizer, turns, max_new_tokens=24)
-    right[name] = [bool(re.search(rf"(?i)\b({p})\b", t)) for p, t in zip(wanted, texts)]
-    declined = sum(map(refuses, texts[n:]))
-    print(f"{name}: right {wilson_interval(sum(right[name]), n)}", end=", ")
-    print(f"declined {wilson_interval(declined, len(texts) - n)}")
+    known[name] = [
+        bool(re.search(rf"(?i)\b({p})\b", t)) for p, t in zip(patterns, texts)
+    ]
+    declined = [refuses(text) for text in texts[len(questions) :]]
+    print(f"{name}: right {bootstrap(known[name])}, declined {bootstrap(declined)}")
     print(wrap(texts[-1], "  the last request: "))
-gap = intervals.paired_bootstrap(right["base"], [1] * n, right["tuned"], [1] * n)
-print("right, tuned minus base:", gap)
+print("right, tuned minus base:", difference(known["base"], known["tuned"]))
 
 # %% [markdown]
 # Read the interval before you say "it forgot nothing", or "it forgot much". And the words of a
@@ -813,7 +770,7 @@ measured[["harness", "ours", "alike"]].mean()
 #
 # A verdict on two systems of *yours*. Write at least eight sentences in their right form; the eight
 # below are only an example. The systems here are the tuned model with and without examples. Any
-# list of texts can take a place: `[reply(...) for ...]` makes one from an endpoint.
+# list of texts can take a place: `ask_all` makes one from an endpoint.
 
 # %%
 MINE = [

@@ -43,7 +43,7 @@ SIZES = {
     "06": {"TRAIN": 6, "EPOCHS": 1, "SENTENCES": 3},
     "03": {"TRAIN": 16, "EPOCHS": 2, "TEST": 12, "FEW": 5, "FEW_EPOCHS": 2, "WATCHED": 2,
            "TRIALS": 2},
-    "07": {"TRAIN": 8, "TEST": 6, "EPOCHS": 1, "SHOTS": 1, "MODULES": 4, "JUDGED": 2},
+    "07": {"TRAIN": 8, "TEST": 6, "EPOCHS": 1, "SHOTS": 1, "STEP": 20},
     "04": {"TRAIN": 6, "TEST": 3, "EPOCHS": 1, "FEW": 4},
     "08": {"MADE": 3, "EPOCHS": 1, "USED": 10, "REPLAY": 3, "HELD_OUT": 2},
     "09": {"GOLD": 4, "FIRST": 1, "NEW": 3, "LEFT_OUT": 1, "STEPS": 1, "TEST": 3, "FAR": 2,
