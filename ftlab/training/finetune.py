@@ -89,6 +89,7 @@ def finetune(
         ModelError: the model cannot be loaded, or what was saved is not what was trained.
     """
     import torch
+    from accelerate.utils import broadcast_object_list
     from peft import LoraConfig
     from safetensors import SafetensorError
     from trl import DPOTrainer, SFTTrainer
@@ -117,7 +118,7 @@ def finetune(
     base, tokenizer = models.load(
         model, bits=4 if method == "qlora" else None, device=f"cuda:{gpu}" if gpu else None
     )
-    parameters = _size(base)
+    parameters = base.num_parameters()
     rate = learning_rate or usual_rate("dpo" if pairs else method, parameters).usual
     rate *= rate_multiplier
     adapter, alpha = None, 2 * rank
@@ -173,7 +174,7 @@ def finetune(
         "processes": trainer.accelerator.num_processes, **settings,
     }  # fmt: skip
     checkpoint = _checkpoint(waiting, chosen) if first else None
-    checkpoint = _from_first(trainer, checkpoint)
+    (checkpoint,) = broadcast_object_list([checkpoint])  # what the first process has found, to all
     start = time.monotonic()
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -206,7 +207,8 @@ def finetune(
         "history": history, "evals": evals, "versions": versions(),
         "eval_loss": evals[-1]["eval_loss"] if evals else None,
     }  # fmt: skip
-    whole = trainer.accelerator.get_state_dict(trainer.model) if _in_parts(trainer) else None
+    in_parts = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    whole = trainer.accelerator.get_state_dict(trainer.model) if in_parts else None
     if first:
         # Without autocast, which `accelerate` keeps around the forward pass.
         trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
@@ -284,11 +286,6 @@ def _warn_of_drops(tokenizer: Any, rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _size(model: Any) -> int:
-    """Return how many weights a model has; a byte of a 4-bit layer holds two."""
-    return sum(p.numel() * (2 if hasattr(p, "quant_state") else 1) for p in model.parameters())
-
-
 def _checkpoint(waiting: Path, chosen: dict[str, Any]) -> str | None:
     """Return the checkpoint to go on from, if there is one; note beside it which run it is of."""
     note, chosen = waiting / "run.json", json.loads(json.dumps(chosen, default=str))
@@ -306,18 +303,3 @@ def _checkpoint(waiting: Path, chosen: dict[str, Any]) -> str | None:
         )
     print(f"Going on from {newest}.")
     return newest
-
-
-def _from_first(trainer: Any, checkpoint: str | None) -> str | None:
-    """Return what the first process has found, in every process."""
-    from accelerate.utils import broadcast_object_list
-
-    held = [checkpoint]
-    if trainer.accelerator.num_processes > 1:
-        broadcast_object_list(held)
-    return held[0]
-
-
-def _in_parts(trainer: Any) -> bool:
-    """Say whether each process holds a part of the model only."""
-    return trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
