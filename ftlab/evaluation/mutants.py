@@ -45,6 +45,8 @@ _OPPOSITE: dict[type, type] = {
     ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
 }  # fmt: skip
 _EDGE: dict[type, type] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
+# Conditions that have faults of their own.
+_OTHERWISE = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Constant)
 # Calls that may be left out so that what remains is of a like type; others would only raise.
 _FUNCTIONS = {
     "abs", "bool", "float", "int", "list", "max", "min", "reversed", "round", "set", "sorted",
@@ -144,45 +146,41 @@ def _changes(node: ast.AST) -> Iterator[_Change]:
 
 def _instead(node: ast.AST) -> Iterator[tuple[str, Any]]:
     """Give what may stand in a node's place, with the operator's name."""
-    if isinstance(node, ast.BinOp):
-        if isinstance(node.op, ast.Add) and any(map(_sequence, (node.left, node.right))):
-            yield "swap", ast.BinOp(node.right, node.op, node.left)
-        elif type(node.op) in _ARITHMETIC:
-            yield "arithmetic", ast.BinOp(node.left, _ARITHMETIC[type(node.op)](), node.right)
-    elif isinstance(node, ast.AugAssign) and type(node.op) in _ARITHMETIC:
-        if not _sequence(node.value):
-            yield "arithmetic", _with(node, op=_ARITHMETIC[type(node.op)]())
-    elif isinstance(node, ast.Compare):
-        for name, table in (("comparison", _OPPOSITE), ("boundary", _EDGE)):
-            for at, operator in enumerate(node.ops):
-                if type(operator) in table:
-                    other = [*node.ops[:at], table[type(operator)](), *node.ops[at + 1 :]]
-                    yield name, _with(node, ops=other)
-    elif isinstance(node, ast.BoolOp):
-        yield "boolean", _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "boolean", node.operand
-    elif isinstance(node, (ast.If, ast.While, ast.IfExp)):
-        if not isinstance(node.test, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Constant)):
-            yield "boolean", _with(node, test=ast.UnaryOp(ast.Not(), node.test))
-    elif isinstance(node, ast.Constant):
-        if isinstance(node.value, bool):
-            yield "boolean", ast.Constant(not node.value)
-        elif isinstance(node.value, (int, float)):
-            yield "boundary", ast.Constant(node.value + 1)
-            yield "boundary", ast.Constant(node.value - 1)
-    elif isinstance(node, ast.Return) and node.value is not None:
-        constant = node.value.value if isinstance(node.value, ast.Constant) else None
-        empty = type(constant)() if isinstance(constant, (str, int, float)) else None
-        if not isinstance(constant, bool):
-            yield "return", ast.Return(ast.Constant(empty))
-    elif isinstance(node, ast.Raise) or isinstance(getattr(node, "value", None), ast.Call):
-        if isinstance(node, (ast.Raise, ast.Expr)):
+    match node:
+        case ast.BinOp(left, ast.Add(), right) if _sequence(left) or _sequence(right):
+            yield "swap", ast.BinOp(right, ast.Add(), left)
+        case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC:
+            yield "arithmetic", ast.BinOp(left, _ARITHMETIC[type(op)](), right)
+        case ast.AugAssign(_, op, value) if type(op) in _ARITHMETIC and not _sequence(value):
+            yield "arithmetic", _with(node, op=_ARITHMETIC[type(op)]())
+        case ast.Compare(_, ops):
+            for name, table in (("comparison", _OPPOSITE), ("boundary", _EDGE)):
+                for at, op in enumerate(ops):
+                    if type(op) in table:
+                        yield name, _with(node, ops=[*ops[:at], table[type(op)](), *ops[at + 1 :]])
+        case ast.BoolOp(op):
+            yield "boolean", _with(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
+        case ast.UnaryOp(ast.Not(), operand):
+            yield "boolean", operand
+        case ast.If(test) | ast.While(test) | ast.IfExp(test) if not isinstance(test, _OTHERWISE):
+            yield "boolean", _with(node, test=ast.UnaryOp(ast.Not(), test))
+        case ast.Constant(bool(value)):
+            yield "boolean", ast.Constant(not value)
+        case ast.Constant(int(value) | float(value)):
+            yield "boundary", ast.Constant(value + 1)
+            yield "boundary", ast.Constant(value - 1)
+        case ast.Return(ast.Constant(bool())):
+            pass  # which has a fault of its own
+        case ast.Return(ast.Constant(str(value) | int(value) | float(value))):
+            yield "return", ast.Return(ast.Constant(type(value)()))
+        case ast.Return(ast.expr()):
+            yield "return", ast.Return(ast.Constant(None))
+        case ast.Raise() | ast.Expr(ast.Call()):
             yield "call", ast.Pass()
-    elif isinstance(node, ast.Call):
-        yield from _calls(node)
-    elif isinstance(node, ast.Slice):
-        yield from (("slice", _with(node, **change)) for change in _bounds(node))
+        case ast.Call():
+            yield from _calls(node)
+        case ast.Slice():
+            yield from (("slice", _with(node, **change)) for change in _bounds(node))
 
 
 def _calls(node: ast.Call) -> Iterator[tuple[str, Any]]:

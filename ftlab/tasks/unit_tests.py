@@ -124,24 +124,18 @@ def _literal(node: Any) -> bool:
 
 def _asserts(statement: ast.stmt, function: str, name: str) -> bool:
     """Say whether a statement is the house's assertion on a call of the function, in literals."""
-    call: Any = statement
-    if name == "test_error":  # with self.assertRaises(...): function(...)
-        if not (isinstance(statement, ast.With) and len(statement.body) == 1):
+    values: list[ast.expr]
+    match statement:
+        case ast.Expr(ast.Call(method, [ast.Call(asked, values), wanted])) if name != "test_error":
+            wording, values = "self.assertEqual", [*values, wanted]
+        case ast.With([ast.withitem(ast.Call(method))], [ast.Expr(ast.Call(asked, values))]) if (
+            name == "test_error"
+        ):
+            wording = "self.assertRaises"
+        case _:
             return False
-        call, inner = statement.items[0].context_expr, statement.body[0]
-        asked, wanted, method = getattr(inner, "value", None), [], "self.assertRaises"
-    else:  # self.assertEqual(function(...), ...)
-        call = getattr(statement, "value", None)
-        asked, *wanted = getattr(call, "args", None) or [None]
-        method = "self.assertEqual"
-    return (
-        isinstance(call, ast.Call)
-        and ast.unparse(call.func) == method
-        and isinstance(asked, ast.Call)
-        and ast.unparse(asked.func) == function
-        and len(wanted) == (method == "self.assertEqual")
-        and all(map(_literal, [*asked.args, *wanted]))
-    )
+    named = ast.unparse(method) == wording and ast.unparse(asked) == function
+    return named and all(map(_literal, values))
 
 
 def style(module: str, target: str) -> bool:
