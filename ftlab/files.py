@@ -19,7 +19,7 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -169,34 +169,29 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def read_json(
-    path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
+def read_table(
+    path: str | os.PathLike[str] | None, shipped: str, shape: type[Shape], *, what: str
 ) -> Shape:
-    """Read a JSON file into a pydantic model; messages tell `what` it is, and give the `advice`.
+    """Read a table that users may replace into a pydantic model: a YAML file, or a JSON one.
+
+    Args:
+        path: the user's; None for the one that ships.
+        shipped: its name below `data/`, to be copied and changed.
+        shape: the model.
+        what: it is called so in messages.
 
     Raises:
         DataError: the file cannot be read, or is not of that shape; every fault is listed.
     """
-    return _shaped(shape.model_validate_json, read_text(path), path, what, advice)
-
-
-def read_yaml(
-    path: str | os.PathLike[str], shape: type[Shape], *, what: str, advice: str = ""
-) -> Shape:
-    """Read a YAML file into a pydantic model, as `read_json` does."""
-    return _shaped(shape.model_validate, parse_yaml(read_text(path), path), path, what, advice)
-
-
-def _shaped(
-    validate: Callable[[Any], Shape], held: Any, path: str | os.PathLike[str], what: str,
-    advice: str,
-) -> Shape:  # fmt: skip
     from pydantic import ValidationError
 
+    file = path or data_path(shipped)
     try:
-        return validate(held)
+        return shape.model_validate(parse_yaml(read_text(file), file))
     except ValidationError as error:
-        raise DataError(f"{path} is no {what}:\n{faults(error)}\n{advice}".rstrip()) from None
+        raise DataError(
+            f"{file} is no {what}:\n{faults(error)}\nCopy data/{shipped} and change it."
+        ) from None
 
 
 def faults(error: "ValidationError") -> str:

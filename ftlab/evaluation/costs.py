@@ -1,4 +1,4 @@
-"""What answers cost: a price table, for which `prices.json` holds examples that you can edit.
+"""What answers cost: a price table, for which `data/prices.json` holds examples that you can edit.
 
 Money per 1,000 answers, by the token: 1000 * (tokens in * input price + tokens out * output price)
 / 1,000,000; by the hour: 1000 * seconds per answer * hourly price / 3600.
@@ -9,11 +9,10 @@ Money per 1,000 answers, by the token: 1000 * (tokens in * input price + tokens 
 
 import os
 from datetime import date
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftlab.files import read_json
+from ftlab.files import read_table
 
 
 class TokenPrice(BaseModel):
@@ -41,8 +40,4 @@ def prices(path: str | os.PathLike[str] | None = None) -> Prices:
     Raises:
         DataError: the file cannot be read, or is no price table; every fault is listed.
     """
-    path = Path(path) if path else Path(__file__).with_name("prices.json")
-    return read_json(
-        path, Prices, what="price table",
-        advice="Copy ftlab/evaluation/prices.json and change the figures.",
-    )  # fmt: skip
+    return read_table(path, "prices.json", Prices, what="price table")

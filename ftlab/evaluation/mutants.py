@@ -153,11 +153,12 @@ def _instead(node: ast.AST) -> Iterator[tuple[str, Any]]:
             yield "arithmetic", ast.BinOp(left, _ARITHMETIC[type(op)](), right)
         case ast.AugAssign(_, op, value) if type(op) in _ARITHMETIC and not _sequence(value):
             yield "arithmetic", _with(node, op=_ARITHMETIC[type(op)]())
-        case ast.Compare(_, ops):
+        case ast.Compare(_, signs):
             for name, table in (("comparison", _OPPOSITE), ("boundary", _EDGE)):
-                for at, op in enumerate(ops):
-                    if type(op) in table:
-                        yield name, _with(node, ops=[*ops[:at], table[type(op)](), *ops[at + 1 :]])
+                for at, sign in enumerate(signs):
+                    if type(sign) in table:
+                        other = [*signs[:at], table[type(sign)](), *signs[at + 1 :]]
+                        yield name, _with(node, ops=other)
         case ast.BoolOp(op):
             yield "boolean", _with(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
         case ast.UnaryOp(ast.Not(), operand):

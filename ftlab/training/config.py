@@ -61,30 +61,22 @@ def sft_config(**overrides: Any) -> "SFTConfig":
     Raises:
         ConfigError: SFTConfig has no such field, or does not take the value.
     """
-    from trl import SFTConfig
-
-    return _build(SFTConfig, overrides)
+    return _build("SFTConfig", overrides)
 
 
 def dpo_config(**overrides: Any) -> "DPOConfig":
     """Return a DPOConfig with this machine's defaults; arguments and errors as `sft_config`."""
-    from trl import DPOConfig
-
-    return _build(DPOConfig, overrides)
+    return _build("DPOConfig", overrides)
 
 
 def grpo_config(**overrides: Any) -> "GRPOConfig":
     """Return a GRPOConfig with this machine's defaults; arguments and errors as `sft_config`."""
-    from trl import GRPOConfig
-
-    return _build(GRPOConfig, overrides)
+    return _build("GRPOConfig", overrides)
 
 
 def reward_config(**overrides: Any) -> "RewardConfig":
     """Return a RewardConfig with this machine's defaults; arguments and errors as `sft_config`."""
-    from trl import RewardConfig
-
-    return _build(RewardConfig, overrides)
+    return _build("RewardConfig", overrides)
 
 
 def kind_of(trainer: Any) -> str:
@@ -147,15 +139,18 @@ def _defaults(config: type, machine: Profile) -> dict[str, tuple[Any, str]]:
     return chosen
 
 
-def _build(config: type, overrides: dict[str, Any]) -> Any:
-    """Return `config` with our defaults under the overrides."""
+def _build(name: str, overrides: dict[str, Any]) -> Any:
+    """Return TRL's configuration of this name with our defaults under the overrides."""
+    import trl
+
+    config = getattr(trl, name)
     valid = [field.name for field in dataclasses.fields(config) if field.init]
-    for name in overrides:
-        if name not in valid:
-            near = difflib.get_close_matches(name, valid, n=4, cutoff=0.5)
+    for field in overrides:
+        if field not in valid:
+            near = difflib.get_close_matches(field, valid, n=4, cutoff=0.5)
             hint = f"Did you mean {' or '.join(near)}?" if near else "See its documentation."
-            raise ConfigError(f"{config.__name__} has no field {name!r}. {hint}")
-    chosen = {name: value for name, (value, _) in _defaults(config, profile()).items()}
+            raise ConfigError(f"{name} has no field {field!r}. {hint}")
+    chosen = {field: value for field, (value, _) in _defaults(config, profile()).items()}
     for one, other in (("bf16", "fp16"), ("fp16", "bf16")):
         if overrides.get(one):  # TRL takes one of the two
             chosen[other] = False
@@ -171,7 +166,7 @@ def _build(config: type, overrides: dict[str, Any]) -> Any:
     try:
         return _quietly(config, **chosen | overrides)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{config.__name__} does not take this: {error}") from error
+        raise ConfigError(f"{name} does not take this: {error}") from error
 
 
 def _quietly(config: type, **arguments: Any) -> Any:

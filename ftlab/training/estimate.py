@@ -35,7 +35,7 @@ to the weights that move (Kaplan et al. 2020); checkpointing adds a forward pass
     FLOPs a token = 2 P forward + 2 P to the inputs + 2 P_t to the weights + attention
     seconds       = FLOPs / (peak FLOP/s · the share of it that training reaches)
 
-The share is measured for a CPU and an assumption for a GPU (`gpus.json`), so the time is rough.
+The share is measured for a CPU and an assumption for a GPU (`data/gpus.json`): the time is rough.
 
 >>> made = estimate("ftlab-1m", "lora", length=64, batch_size=8, gpu="T4")
 >>> made.fits, made.plan.rank
@@ -48,13 +48,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ftlab.errors import ConfigError, raise_unknown
-from ftlab.files import read_json
+from ftlab.files import read_table
 from ftlab.training import shapes
 from ftlab.training.shapes import Sizes
 
@@ -103,15 +102,12 @@ class Table(BaseModel):
 
 
 def gpu_table(path: str | os.PathLike[str] | None = None) -> Table:
-    """Read a table of GPUs; without a path, the one beside this module.
+    """Read a table of GPUs; without a path, the one that ships.
 
     Raises:
         DataError: the file cannot be read, or is no such table; every fault is listed.
     """
-    path = Path(path) if path else Path(__file__).with_name("gpus.json")
-    return read_json(
-        path, Table, what="table of GPUs", advice="Copy ftlab/training/gpus.json and change it."
-    )
+    return read_table(path, "gpus.json", Table, what="table of GPUs")
 
 
 def matmul_flops(device: str, dtype: str, clock: Callable[[], float] = time.perf_counter) -> float:

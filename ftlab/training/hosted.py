@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftlab import data
 from ftlab.errors import ConfigError
-from ftlab.files import data_path, read_yaml
+from ftlab.files import read_table
 
 __all__ = ["Hosted", "Prices", "hosted", "table"]
 
@@ -61,10 +61,7 @@ def table(path: str | os.PathLike[str] | None = None) -> Prices:
     Raises:
         DataError: the file cannot be read, or is no such table; every fault is listed.
     """
-    return read_yaml(
-        path or data_path("hosted_prices.yaml"), Prices, what="table of prices",
-        advice="Copy data/hosted_prices.yaml and change it.",
-    )  # fmt: skip
+    return read_table(path, "hosted_prices.yaml", Prices, what="table of prices")
 
 
 @dataclass(frozen=True)

@@ -26,5 +26,5 @@ def test_a_table_of_ones_own(tmp_path):
         prices(path)
     assert "machine_per_hour" in str(told.value) and "curency" in str(told.value)
     path.write_text("{not json")
-    with pytest.raises(DataError, match="no price table"):
+    with pytest.raises(DataError, match="is not YAML"):
         prices(path)
