@@ -490,7 +490,7 @@ for name in OTHERS:
 
 # %% [markdown]
 # The rule of the proposal gives an answer to each project. An "improve" or a "stop" is a good answer
-# as well: it came after minutes, and not after a month. Before you ship a *kind* model, remember what lesson 07 says
+# as well: it came after minutes, and not after a month. Before you ship a *kind* model, remember what lesson 12 says
 # of requests beyond its range; a measure that is high says nothing of them.
 
 # %% [markdown]
