@@ -13,8 +13,10 @@ import gc
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from packaging.version import Version
+
 from ftlab import hardware
-from ftlab.errors import ConfigError
+from ftlab.errors import ConfigError, ModelError
 from ftlab.training.config import kind_of
 
 if TYPE_CHECKING:
@@ -132,6 +134,24 @@ TOWER = re.compile(r"vision|visual|image|audio|multi_modal")
 def beside_text(model: Any) -> list[str]:
     """Return the names of a model's parts that read images or sound, out of reach of text."""
     return [name for name, _ in model.named_modules() if TOWER.search(name.rsplit(".", 1)[-1])]
+
+
+def all_linear(model: Any) -> dict[str, Any]:
+    """Return what a LoraConfig needs to put adapters on all linear layers.
+
+    Raises:
+        ModelError: the model is a mixture of experts, and the installed peft takes the word
+            "all-linear" for a set of letters there.
+    """
+    import peft
+
+    experts = getattr(model.config.get_text_config(), "num_experts_per_tok", None)
+    if experts and Version(peft.__version__) < Version("0.21"):
+        raise ModelError(
+            f"{type(model).__name__} is a mixture of experts, and peft {peft.__version__} cannot "
+            "put adapters on all of its layers. Run: pip install 'peft>=0.21'"
+        )
+    return {"target_modules": "all-linear"}
 
 
 def upper_half(model: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ftlab.training import checkpoints, folder
 from ftlab.training.callbacks import ProgressLines, quiet
 from ftlab.training.config import dpo_config, sft_config
 from ftlab.training.config import learning_rate as usual_rate
-from ftlab.training.fast import TOWER, beside_text, faster_on_cpu, upper_half
+from ftlab.training.fast import TOWER, all_linear, beside_text, faster_on_cpu, upper_half
 from ftlab.training.preflight import preflight
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def finetune(
         for name, weight in base.named_parameters():
             weight.requires_grad_("lora_" in name)
     elif method != "full":
-        where = {"target_modules": "all-linear"} if layers == "all" else upper_half(base)
+        where = all_linear(base) if layers == "all" else upper_half(base)
         if towers := beside_text(base):
             where["exclude_modules"] = rf".*({TOWER.pattern}).*"
             print(f"! {towers[0]} gets no adapter: rows hold text alone, and the text part learns.")

@@ -19,7 +19,7 @@ from typing import Any
 
 from ftlab.errors import ModelError, OfflineError, first_line
 from ftlab.files import read_data
-from ftlab.training.fast import TOWER, beside_text
+from ftlab.training.fast import TOWER, all_linear, beside_text
 
 __all__ = ["SHAPES", "Sizes", "config_of", "sizes"]
 
@@ -109,7 +109,8 @@ def sizes(
         compute: what mixed precision computes in; "float32" means none.
 
     Raises:
-        ModelError: transformers cannot build it as a causal LM with attention.
+        ModelError: transformers cannot build it as a causal LM with attention, or peft cannot
+            put adapters on it.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -134,7 +135,7 @@ def sizes(
         if method != "full":
             towers = rf".*({TOWER.pattern}).*" if beside_text(causal) else None
             lora = LoraConfig(
-                r=rank, target_modules="all-linear", exclude_modules=towers, task_type="CAUSAL_LM"
+                r=rank, exclude_modules=towers, task_type="CAUSAL_LM", **all_linear(causal)
             )
             causal = get_peft_model(causal, lora)
     head_width = getattr(text, "head_dim", None) or width // heads

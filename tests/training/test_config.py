@@ -38,6 +38,13 @@ def test_a_config_is_trls_own_class_with_checkpointing_off_on_a_cpu(kind, machin
     assert args.learning_rate == type(args).__dataclass_fields__["learning_rate"].default
 
 
+@pytest.mark.parametrize("name", ["gradient_checkpointing", "activation_checkpointing"])
+def test_checkpointing_is_asked_for_by_either_name(name, machine):
+    machine(device="cpu", dtype="float32")
+    args = config.sft_config(**{name: True})
+    assert getattr(args, "activation_checkpointing", args.gradient_checkpointing)
+
+
 @pytest.mark.parametrize(
     ("dtype", "bf16", "fp16"),
     [("bfloat16", True, False), ("float16", False, True), ("float32", False, False)],

@@ -1,8 +1,10 @@
 """A mixture of experts, and a model with an image tower: its text part is estimated and tuned."""
 
+import peft
 import pytest
 import torch
 import transformers
+from packaging.version import Version
 from safetensors import safe_open
 
 from ftlab import data, models
@@ -25,16 +27,17 @@ TOWER = {
     "image_size": 28, "patch_size": 14, "model_type": "siglip_vision_model",
 }  # fmt: skip
 ROWS = [data.example(f"Say {word}!", f"{word}.") for word in ("one", "two", "six", "ten")]
+EXPERTS = ("Qwen3Moe", "Mixtral")
 
 
-@pytest.fixture(params=["Qwen3Moe", "Mixtral", "Gemma3", "Llava"])
+@pytest.fixture(params=[*EXPERTS, "Gemma3", "Llava"])
 def folder(request, make_tokenizer, tmp_path):
     """The folder of a tiny random model of the family."""
     tokenizer = make_tokenizer("chatml")
     size = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
             "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}  # fmt: skip
     name = request.param
-    if name in ("Qwen3Moe", "Mixtral"):
+    if name in EXPERTS:
         config = getattr(transformers, f"{name}Config")(**MOE, **size)
         kind = getattr(transformers, f"{name}ForCausalLM")
     else:
@@ -59,6 +62,12 @@ def test_it_is_estimated_tuned_and_answers(folder, tmp_path, capsys):
         assert len(str(said.value).splitlines()) == 1
         with pytest.raises(ModelError, match=r"Llava cannot be loaded.*not be a causal LM\.$"):
             models.load(folder)
+        return
+    if folder.name in EXPERTS and Version(peft.__version__) < Version("0.21"):
+        with pytest.raises(ModelError, match=r"mixture of experts.*peft>=0\.21"):
+            estimate(folder, "lora", length=64, batch_size=2)
+        with pytest.raises(ModelError, match=r"mixture of experts.*peft>=0\.21"):
+            finetune(ROWS, tmp_path / "out", model=folder, epochs=1, batch_size=2)
         return
     plan = estimate(folder, "lora", length=64, batch_size=2)
     whole = sum(map(parameters, folder.glob("*.safetensors")))
