@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ftlab.data import Row
 from ftlab.rendering import Talk, missing
 from ftlab.templates import end_of_turn_ids
 from ftlab.training.config import kind_of
@@ -34,9 +35,9 @@ class Example:
     """What each position is trained on, `IGNORED` where nothing is; as long as `ids`."""
     text: str
     """The tokens as text, special ones included."""
-    row: dict[str, Any]
+    row: Row
     """The row of the dataset; empty where packing has thrown the source away."""
-    messages: list[dict[str, Any]]
+    messages: list[Row]
     """The conversation of that row; empty if it has none."""
     cut: bool = False
     """Whether `max_length` took its end (or its beginning)."""
@@ -103,7 +104,7 @@ class Inspection:
         updates = max(1, math.ceil(batches / args.gradient_accumulation_steps))
         return math.ceil(args.num_train_epochs * updates)
 
-    def _prompts(self, rows: list[dict[str, Any]]) -> Iterator[Example]:
+    def _prompts(self, rows: list[Row]) -> Iterator[Example]:
         """Read the prompts of GRPO: the answers do not exist yet, so nothing is learned."""
         for row in rows:
             messages = row["prompt"] if isinstance(row["prompt"], list) else []
@@ -116,7 +117,7 @@ class Inspection:
             lost = self._lost(text, messages, row)
             yield Example(ids, [IGNORED] * len(ids), text, row, messages, lost=lost)
 
-    def _trained(self, rows: list[dict[str, Any]]) -> Iterator[Example]:
+    def _trained(self, rows: list[Row]) -> Iterator[Example]:
         """Collate rows in batches, and split what comes back into examples."""
         trainer = self.trainer
         collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
@@ -141,9 +142,7 @@ class Inspection:
                 else:
                     yield self._example(row, answers[which], tokens, marks, again)
 
-    def _unpacked(
-        self, row: dict[str, Any], ids: list[int], labels: list[int]
-    ) -> Iterator[Example]:
+    def _unpacked(self, row: Row, ids: list[int], labels: list[int]) -> Iterator[Example]:
         """Split a pack, which keeps no source: an example of full length was probably longer."""
         at = 0
         for length in row.get("seq_lengths") or [len(ids)]:
@@ -153,7 +152,7 @@ class Inspection:
             yield Example(ids[part], labels[part], self.tokenizer.decode(ids[part]), {}, [], cut)
 
     def _example(
-        self, row: dict[str, Any], answer: str, ids: list[int], labels: list[int], again: bool
+        self, row: Row, answer: str, ids: list[int], labels: list[int], again: bool
     ) -> Example:
         """Return a row as an example, with its prompt rendered `again`."""
         if isinstance(row.get("messages"), list):
@@ -170,9 +169,7 @@ class Inspection:
         lost = self._lost(text, messages, row)
         return Example(ids, labels, text, row, messages, cut, lost, rendered)
 
-    def _lost(
-        self, text: str, messages: list[dict[str, Any]], row: dict[str, Any]
-    ) -> frozenset[str]:
+    def _lost(self, text: str, messages: list[Row], row: Row) -> frozenset[str]:
         """Return the kinds of what the text of a row's tokens lacks."""
         said = Talk(messages, [], None, row.get("tools"), {})
         lost = missing(said, text)
@@ -182,9 +179,7 @@ class Inspection:
             next((kind for word, kind in LOST.items() if word in one), "messages") for one in lost
         )
 
-    def _full_length(
-        self, row: dict[str, Any], messages: list[dict[str, Any]], answer: str
-    ) -> float:
+    def _full_length(self, row: Row, messages: list[Row], answer: str) -> float:
         """Return how long a row is without `max_length`."""
         if f"{answer}_ids" in row:  # DPO cuts in the collator, and the columns are whole
             return len(row["prompt_ids"]) + len(row[f"{answer}_ids"])
@@ -198,7 +193,7 @@ class Inspection:
         return math.inf  # tokenised by others: nothing says how long it was
 
     def render(
-        self, messages: list[dict[str, Any]], row: dict[str, Any], *, tokenize: bool = True,
+        self, messages: list[Row], row: Row, *, tokenize: bool = True,
         **settings: Any,
     ) -> Any:  # fmt: skip
         """Return a conversation as the trainer renders it: its tokens, or its text."""

@@ -275,20 +275,6 @@ def test_the_column_of_tokens_is_there_where_they_were_counted():
     assert columns({"base": 210.4, "tuned": 31.0})["tokens in"] == ["210", "31", ""]
 
 
-def test_none_of_ten_is_not_sure_to_be_none():
-    records = tasks.get("triage").examples(10, seed=0, split="test")
-    right = [data.answer(record) for record in records]
-    verdict = compare(tasks.get("triage"), records, {"base": ["no"] * 10, "tuned": right})
-    base, tuned = (verdict.systems[name][verdict.headline] for name in ("base", "tuned"))
-    assert base == pytest.approx(wilson_interval(0, 10)) and base.high > 0.2
-    assert tuned == pytest.approx(wilson_interval(10, 10)) and tuned.low < 0.8
-    gap = verdict.differences["tuned"][verdict.headline]
-    assert gap == verdict.pairs[0].difference and gap.value == gap.high == 1 and 0.4 < gap.low < 0.5
-    verdict = compare(tasks.get("triage"), records, {"base": ["no"] * 10, "tuned": ["no"] * 10})
-    gap = verdict.differences["tuned"][verdict.headline]
-    assert gap == verdict.pairs[0].difference and gap.high == -gap.low > 0.25
-
-
 def test_a_thought_is_cut_off_before_marking_and_one_without_an_end_is_no_answer():
     rows = records()
     plain = right(rows)

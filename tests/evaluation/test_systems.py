@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from ftlab import data, tasks
@@ -83,8 +81,3 @@ def test_examples_that_do_not_fit_are_told_before_anything_is_generated(make_mod
     many = System("base + 40 examples", "m", few_shot_examples=(RECORDS[2],) * 40)
     with pytest.raises(ConfigError, match=r"base \+ 40 examples.*context holds 512"):
         answer(many, model, tokenizer, RECORDS)
-
-
-def test_a_system_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        System("a", "b").name = "c"

@@ -9,17 +9,14 @@ from transformers import TrainerCallback, TrainerState
 from trl import SFTTrainer
 
 import ftlab
+from ftlab import data
 from ftlab.training import callbacks
 from ftlab.training.callbacks import LiveCurve, ProgressLines, quiet
 from ftlab.training.config import sft_config
 from ftlab.training.preflight import preflight
 
 ROWS = [
-    {
-        "prompt": [{"role": "user", "content": f"Say {word}"}],
-        "completion": [{"role": "assistant", "content": word}],
-    }
-    for word in ("fox", "dog", "Paris", "France", "user", "model")
+    data.example(f"Say {word}", word) for word in ("fox", "dog", "Paris", "France", "user", "model")
 ]
 
 

@@ -15,17 +15,13 @@ from datasets import Dataset
 from peft import LoraConfig
 from trl import SFTTrainer
 
+from ftlab import data
 from ftlab.training.checkpoints import newest_whole, problem
 from ftlab.training.config import sft_config
 
 STEPS = 12
-ROWS = [
-    {
-        "prompt": [{"role": "user", "content": f"Say {word}" * (1 + n % 2)}],
-        "completion": [{"role": "assistant", "content": f"{word} {n}"}],
-    }
-    for n, word in enumerate(["fox", "dog", "Paris", "France", "user", "model"] * 2)
-]
+WORDS = ["fox", "dog", "Paris", "France", "user", "model"]
+ROWS = [data.example(f"Say {w}" * (1 + n % 2), f"{w} {n}") for n, w in enumerate(WORDS * 2)]
 
 
 def build(folder, model, tokenizer, lora=True):

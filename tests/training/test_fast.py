@@ -9,18 +9,13 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from trl import DPOTrainer, SFTTrainer
 from trl.trainer import utils
 
+from ftlab import data
 from ftlab.errors import ConfigError
 from ftlab.training.config import dpo_config, sft_config
 from ftlab.training.fast import SCALED, faster_on_cpu, is_plain, upper_half
 
 WORDS = ["fox", "lazy dog", "capital of France", "return a + b", "Paris", "helpful assistant"]
-ROWS = [
-    {
-        "prompt": [{"role": "user", "content": f"Say {word}" * (1 + n % 3)}],
-        "completion": [{"role": "assistant", "content": f"{word} {n}!"}],
-    }
-    for n, word in enumerate(WORDS * 3)
-]
+ROWS = [data.example(f"Say {w}" * (1 + n % 3), f"{w} {n}!") for n, w in enumerate(WORDS * 3)]
 
 
 @pytest.fixture

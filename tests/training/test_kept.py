@@ -8,15 +8,12 @@ from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
+from ftlab import data
 from ftlab.training import kept
 from ftlab.training.callbacks import ProgressLines
 from ftlab.training.config import sft_config
 
-ROWS = [
-    {"prompt": [{"role": "user", "content": f"Say {word}"}],
-     "completion": [{"role": "assistant", "content": word}]}
-    for word in ("fox", "dog", "Paris", "France")
-]  # fmt: skip
+ROWS = [data.example(f"Say {word}", word) for word in ("fox", "dog", "Paris", "France")]
 
 
 class Own(TrainerCallback):
