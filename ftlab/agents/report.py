@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ftlab.agents.functions import Function
 from ftlab.errors import ConfigError
 from ftlab.evaluation import report
-from ftlab.evaluation.intervals import Interval, bootstrap, pairs
+from ftlab.evaluation.intervals import Interval, bootstrap
+from ftlab.evaluation.power import pairs
 from ftlab.tasks import Ratio, total
 
 if TYPE_CHECKING:

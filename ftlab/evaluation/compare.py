@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from ftlab import data
 from ftlab.errors import ConfigError, DataError
 from ftlab.evaluation import report
-from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, Pair, edged, pairs, ratios
+from ftlab.evaluation.intervals import SAMPLES, UNKNOWN, Interval, edged, ratios
+from ftlab.evaluation.power import Pair, pairs
 from ftlab.files import write_text
 from ftlab.generation import split_thought
 from ftlab.tasks import Ratio, Task

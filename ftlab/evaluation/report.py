@@ -1,7 +1,7 @@
 """What a verdict says: its sentences, and one page to open, print or hand in (`verdict.html`).
 
 Every sentence is derived from figures by a rule that can be read below, and says no more than they
-do. A difference is called better or worse only where it is shown (`ftlab.evaluation.intervals`);
+do. A difference is called better or worse only where it is shown (`ftlab.evaluation.power`);
 elsewhere the words are "no difference shown".
 
 The page is a single file without links, made from the plain data of a verdict (`Verdict.to_json()`,
@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ftlab.evaluation.intervals import Interval, Pair
+from ftlab.evaluation.intervals import Interval
+from ftlab.evaluation.power import Pair
 from ftlab.files import data_path, read_text
 
 __all__ = ["difference", "finding", "page", "remarks", "sentence", "thoughts", "unfinished"]

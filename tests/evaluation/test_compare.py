@@ -13,10 +13,10 @@ from ftlab.evaluation.intervals import (
     Interval,
     bootstrap,
     paired_bootstrap,
-    pairs,
     wilson_interval,
     with_edges,
 )
+from ftlab.evaluation.power import pairs
 from ftlab.tasks import Ratio, Task
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ftlab.evaluation.intervals import holm, pairs, permutation_test, sign_test
+from ftlab.evaluation.power import holm, pairs, permutation_test, sign_test
 from ftlab.tasks import Ratio
 
 

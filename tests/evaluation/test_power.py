@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ftlab.errors import ConfigError
-from ftlab.evaluation.intervals import paired_bootstrap, sign_test
-from ftlab.evaluation.power import examples_needed, smallest_difference, votes_needed
+from ftlab.evaluation.intervals import paired_bootstrap
+from ftlab.evaluation.power import examples_needed, sign_test, smallest_difference, votes_needed
 
 
 def sd_of_shares(better, worse):

@@ -5,7 +5,7 @@ import pytest
 from ftlab import data, tasks
 from ftlab.evaluation.compare import compare
 from ftlab.evaluation.forgetting import forgotten
-from ftlab.evaluation.intervals import pairs
+from ftlab.evaluation.power import pairs
 from ftlab.evaluation.report import finding, sentence
 from ftlab.tasks import Ratio
 
