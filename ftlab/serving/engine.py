@@ -219,7 +219,7 @@ class Engine:
             batch.model = self._model
         self._model.eval()
         self._names[folder] = name
-        used = {row.adapter for row in (*batch.rows, *batch.waiting) if not row.done}
+        used = {row.adapter for row in (*batch.rows, *batch.waiting)}
         for old, unused in list(self._names.items()):
             if len(self._names) > ADAPTERS and unused not in used and old != folder:
                 self._model.delete_adapter(unused)

@@ -1,6 +1,5 @@
 """`ftlab serve`: the service's process, and the worker beside it."""
 
-import contextlib
 import ipaddress
 import logging
 import os
@@ -22,15 +21,32 @@ from ftlab.serving.store import Store
 
 
 class Running:
-    """An application that answers in a thread of this process, on a free port, until `close()`."""
+    """An application that answers in a thread of this process until `close()`."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen at an address; port 0 takes a free one, which `url` tells.
+
+        Raises:
+            ConfigError: the address cannot be listened at.
+            ModelError: the server does not start.
+        """
         import uvicorn
 
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        config = uvicorn.Config(app, log_level="error", access_log=False)
-        self._server = uvicorn.Server(config)
+        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind((host, port))
+            self._listener.listen(1024)
+        except OSError as error:
+            self._listener.close()
+            raise ConfigError(
+                f"{host}:{port} cannot be listened at: {error.strerror}. Take another --port."
+            ) from None
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self._listener.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(
+            app, log_level="error", access_log=False, timeout_graceful_shutdown=3
+        ))  # fmt: skip
         self._thread = threading.Thread(
             target=self._server.run, args=([self._listener],), daemon=True
         )
@@ -105,9 +121,8 @@ def run(
         ModelError: the base cannot be had.
         DataError: the folder cannot be written.
     """
-    import uvicorn
-
     from ftlab import models
+    from ftlab.serving.engine import Engine
 
     if not keys and not _is_loopback(host):
         raise ConfigError(
@@ -120,29 +135,17 @@ def run(
     store = Store(data)
     service = Service(store, model, tuple(keys), limits or Limits(), trace=trace)
     models.get(model)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)  # whoever reads the address below may ask at once
-    except OSError as error:
-        raise ConfigError(
-            f"{host}:{port} cannot be listened at: {error.strerror}. Take another --port."
-        ) from None
-    from ftlab.serving.engine import Engine
-
     service.engine = Engine(model)
-    app = make_app(service)
+    running = Running(make_app(service), host, port)
     own = Worker(data) if worker else None
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    print(f"base_url  {url}/v1\npage      {url}/")
+    print(f"base_url  {running.url}/v1\npage      {running.url}/")
     print(f"worker    {shlex.join(worker_command(data))}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-    # uvicorn has a handler of its own, and raises the signal again at the end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run([listener])
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        running.close()
     finally:
         if own is not None:
             own.close()

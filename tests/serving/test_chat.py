@@ -128,6 +128,15 @@ def test_an_adapter_answers_as_when_it_is_loaded_alone(client, tuned):
     assert ask(client, model="ft:a2").choices[0].message.content == known
 
 
+def test_more_adapters_than_are_kept_take_turns(client, monkeypatch):
+    monkeypatch.setattr("ftlab.serving.engine.ADAPTERS", 1)
+    asked = [{"model": ("ft:a1", "ft:a2", MODEL)[i % 3], "max_tokens": 2 + i} for i in range(12)]
+    alone = [ask(client, **one).choices[0].message.content for one in asked]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda one: ask(client, **one).choices[0].message.content, asked)
+    assert list(together) == alone
+
+
 def test_an_answer_ends_before_a_stop_text_and_none_of_it_is_streamed(client):
     whole = ask(client, max_tokens=40).choices[0].message.content
     stop = whole[len(whole) // 2 :][:6]
