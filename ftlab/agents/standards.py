@@ -60,8 +60,15 @@ class Standards:
     """What tests shall be like; without lines, the house style of `unit_tests`."""
 
     lines: tuple[str, ...] = ()
-    compiled: tuple[tuple[str, str, str], ...] = ()
-    """(rule, the value that it names, the line) of each line that is checked."""
+
+    @property
+    def compiled(self) -> list[tuple[str, str, str]]:
+        """(rule, the value that it names, the line) of each line that is checked."""
+        return [
+            (rule, match.groupdict().get("value") or "", line)
+            for line in self.lines for rule, (pattern, _) in RULES.items()
+            if (match := re.search(pattern, line, re.IGNORECASE))
+        ]  # fmt: skip
 
     def get(self, rule: str) -> str | None:
         """Return the value that a rule names here ("" if none); None if no line has the rule."""
@@ -149,13 +156,7 @@ def class_name(function: str) -> str:
 
 def read_standards(text: str) -> Standards:
     """Compile a markdown list; what is no item of a list is for people only."""
-    lines = re.findall(r"^\s*[-*+]\s+(.*\S)", text, re.MULTILINE)
-    compiled = [
-        (rule, match.groupdict().get("value") or "", line)
-        for line in lines for rule, (pattern, _) in RULES.items()
-        if (match := re.search(pattern, line, re.IGNORECASE))
-    ]  # fmt: skip
-    return Standards(tuple(lines), tuple(compiled))
+    return Standards(tuple(re.findall(r"^\s*[-*+]\s+(.*\S)", text, re.MULTILINE)))
 
 
 # What the model wrote, read leniently.

@@ -21,24 +21,10 @@ from openai.types.chat import ChatCompletion, ChatCompletionDeleted, ChatComplet
 
 from ftlab.curation.checks_private import redacted
 from ftlab.errors import DataError
-from ftlab.serving import jobs
+from ftlab.serving import jobs, protocol
 from ftlab.serving.chat import complete
 from ftlab.serving.page import page
-from ftlab.serving.protocol import (
-    ChatRequest,
-    CheckpointPage,
-    FilePage,
-    JobRequest,
-    Page,
-    Promotion,
-    Refused,
-    TracePage,
-    Update,
-    fields,
-    handle,
-    list_of,
-    plain,
-)  # fmt: skip
+from ftlab.serving.protocol import Refused, fields, list_of, plain
 from ftlab.serving.service import LIVE, MB, Guard, Service
 from ftlab.serving.store import ORGANIZATION, UNDER_WAY, Store, new_id, now
 
@@ -50,7 +36,7 @@ def make_app(service: Service) -> FastAPI:
     app = FastAPI(title="ftlab", docs_url=None, redoc_url=None)
     store, limits = service.store, service.limits
     app.add_middleware(Guard, service=service)
-    handle(app)
+    protocol.handle(app)
 
     def owner(request: Request) -> str:
         found: str = request.state.owner
@@ -58,9 +44,10 @@ def make_app(service: Service) -> FastAPI:
         return found
 
     Owner = Annotated[str, Depends(owner)]
+    Pages = Annotated[protocol.Page, Query()]
 
     def listed(
-        kind: str, owner: str | None, page: Page, where: str = "1", *values: Any,
+        kind: str, owner: str | None, page: protocol.Page, where: str = "1", *values: Any,
         job: str | None = None, newest: bool = True,
     ) -> Response:  # fmt: skip
         newest = newest if page.order is None else page.order == "desc"
@@ -99,7 +86,7 @@ def make_app(service: Service) -> FastAPI:
             part.unlink(missing_ok=True)
 
     @app.get("/v1/files")
-    def list_files(owner: Owner, page: Annotated[FilePage, Query()]) -> Response:
+    def list_files(owner: Owner, page: Annotated[protocol.FilePage, Query()]) -> Response:
         purpose = "json_extract(body, '$.purpose')"
         return listed("file", owner, page, f"{purpose} = coalesce(?, {purpose})", page.purpose)
 
@@ -124,11 +111,11 @@ def make_app(service: Service) -> FastAPI:
     # Jobs.
 
     @app.post("/v1/fine_tuning/jobs")
-    def create_job(owner: Owner, asked: JobRequest) -> Response:
+    def create_job(owner: Owner, asked: protocol.JobRequest) -> Response:
         return JSONResponse(jobs.create(service, owner, asked))
 
     @app.get("/v1/fine_tuning/jobs")
-    def list_jobs(request: Request, owner: Owner, page: Annotated[Page, Query()]) -> Response:
+    def list_jobs(request: Request, owner: Owner, page: Pages) -> Response:
         where, values = _of_metadata(request)
         return listed("job", owner, page, where, *values)
 
@@ -146,13 +133,11 @@ def make_app(service: Service) -> FastAPI:
         return JSONResponse(service.get("job", owner, job_id).body)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/events")
-    def list_events(owner: Owner, job_id: str, page: Annotated[Page, Query()]) -> Response:
+    def list_events(owner: Owner, job_id: str, page: Pages) -> Response:
         return listed("event", None, page, job=service.get("job", owner, job_id).id)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
-    def list_checkpoints(
-        owner: Owner, job_id: str, page: Annotated[CheckpointPage, Query()]
-    ) -> Response:
+    def list_checkpoints(owner: Owner, job_id: str, page: Pages) -> Response:
         return listed("checkpoint", None, page, job=service.get("job", owner, job_id).id)
 
     # Models.
@@ -175,7 +160,7 @@ def make_app(service: Service) -> FastAPI:
         return in_service(owner)
 
     @app.post(f"/v1/models/{LIVE}")
-    def promote(owner: Owner, asked: Promotion) -> Response:
+    def promote(owner: Owner, asked: protocol.Promotion) -> Response:
         if service.model(owner, asked.model) is None:
             raise Refused(400, "The base is in service where nothing else is: roll back.",
                           param="model")  # fmt: skip
@@ -220,7 +205,9 @@ def make_app(service: Service) -> FastAPI:
     chat = "/v1/chat/completions"
 
     @app.post(chat)
-    async def create_completion(request: Request, owner: Owner, asked: ChatRequest) -> Response:
+    async def create_completion(
+        request: Request, owner: Owner, asked: protocol.ChatRequest
+    ) -> Response:
         model = await asyncio.to_thread(service.model, owner, asked.model)
         asked.model = await asyncio.to_thread(service.named, owner, asked.model)
         folder = None if model is None else store.folder_of(model)
@@ -229,9 +216,7 @@ def make_app(service: Service) -> FastAPI:
         return await complete(request, asked, service.engine, folder, keep=keep)
 
     @app.get(chat)
-    def list_traces(
-        request: Request, owner: Owner, page: Annotated[TracePage, Query()]
-    ) -> Response:
+    def list_traces(request: Request, owner: Owner, page: Pages) -> Response:
         where, values = _of_metadata(request)
         if page.model is not None:
             where += " and json_extract(body, '$.model') = ?"
@@ -243,7 +228,7 @@ def make_app(service: Service) -> FastAPI:
         return JSONResponse(service.get("trace", owner, completion_id).body)
 
     @app.get(chat + "/{completion_id}/messages")
-    def list_messages(owner: Owner, completion_id: str, page: Annotated[Page, Query()]) -> Response:
+    def list_messages(owner: Owner, completion_id: str, page: Pages) -> Response:
         nothing = {"content": None, "content_parts": None, "refusal": None}
         told = service.get("trace", owner, completion_id).own["messages"]
         held = [fields(ChatCompletionStoreMessage.construct(
@@ -254,7 +239,7 @@ def make_app(service: Service) -> FastAPI:
         return list_of(held[first : first + page.limit], len(held) > first + page.limit)
 
     @app.post(chat + "/{completion_id}")
-    def update_trace(owner: Owner, completion_id: str, asked: Update) -> Response:
+    def update_trace(owner: Owner, completion_id: str, asked: protocol.Update) -> Response:
         with store.transaction():
             trace = service.get("trace", owner, completion_id)
             store.change(trace, metadata=_redacted(asked.metadata))
@@ -312,8 +297,9 @@ def _redacted(value: Any) -> Any:
 
 
 def _keep(
-    store: Store, owner: str, asked: ChatRequest, most: int, answer: ChatCompletion, messages: Any
-) -> None:
+    store: Store, owner: str, asked: protocol.ChatRequest, most: int, answer: ChatCompletion,
+    messages: Any,
+) -> None:  # fmt: skip
     """Store the answer to a request; beyond `most` the oldest without a label go."""
     body = fields(answer)
     for choice in body["choices"]:

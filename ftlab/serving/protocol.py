@@ -116,12 +116,7 @@ class Page(BaseModel):
     after: str | None = None
     limit: int = Field(20, ge=1, le=100)
     order: Literal["asc", "desc"] | None = None
-
-
-class CheckpointPage(Page):
-    """Of checkpoints."""
-
-    limit: int = Field(10, ge=1, le=100)
+    model: str | None = None  # of stored completions
 
 
 class FilePage(Page):
@@ -129,12 +124,6 @@ class FilePage(Page):
 
     limit: int = Field(10_000, ge=1, le=10_000)
     purpose: str | None = None
-
-
-class TracePage(Page):
-    """Of stored completions."""
-
-    model: str | None = None
 
 
 class Hyperparameters(Closed):

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 
 from ftlab.errors import ConfigError
 from ftlab.serving.protocol import Refused, broken, plain, too_many
@@ -156,8 +157,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         begun, status, started = time.monotonic(), 500, False
-        headers = {name.decode("latin-1"): value.decode("latin-1")
-                   for name, value in scope["headers"]}  # fmt: skip
+        headers = Headers(scope=scope)
         limits = self.service.limits
         most = left = limits.upload if scope["path"] == "/v1/files" else limits.body
         too_large = Refused(413, f"The request is larger than {most:,} bytes.")
@@ -196,7 +196,7 @@ class Guard:
             LOG.info("%s %s %d %.0f ms", scope["method"], plain(scope["path"]).__repr__()[1:-1],
                      status, 1000 * (time.monotonic() - begun))  # fmt: skip
 
-    def _owner(self, path: str, headers: dict[str, str]) -> str:
+    def _owner(self, path: str, headers: Headers) -> str:
         """Find whose the request is; keep other sites' pages out."""
         host = headers.get("host", "")
         name = urlsplit(f"//{host}").hostname or ""
