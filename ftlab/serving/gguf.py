@@ -179,7 +179,9 @@ def _add_weights(writer: Any, config: Any, folder: Path, quantisation: str) -> N
                     raise ModelError(f"{path} holds {name}, which {writer.arch} has no place for.")
                 weight = held.get_tensor(name).float().numpy()
                 if writer.arch == "llama" and part in heads:
-                    weight = _neighbours(weight, heads[part])
+                    # Row i of a head's first half goes beside row i of its second.
+                    rows = weight.reshape(heads[part], 2, -1, *weight.shape[1:]).swapaxes(1, 2)
+                    weight = rows.reshape(weight.shape)
                 kind = GGMLQuantizationType[quantisation]
                 if quantisation.startswith("Q4") and part in ("embed_tokens", "lm_head"):
                     kind = GGMLQuantizationType.Q8_0
@@ -188,9 +190,3 @@ def _add_weights(writer: Any, config: Any, folder: Path, quantisation: str) -> N
                 elif weight.shape[-1] % 32:
                     kind = GGMLQuantizationType.F16
                 writer.add_tensor(found, quantize(weight, kind), raw_dtype=kind)
-
-
-def _neighbours(weight: Any, heads: int) -> Any:
-    """Put row i of a head's first half beside row i of its second, as llama.cpp wants them."""
-    rows = weight.reshape(heads, 2, -1, *weight.shape[1:])
-    return rows.swapaxes(1, 2).reshape(weight.shape)

@@ -29,9 +29,10 @@ def examined(path: Path) -> str:
     """
     report = examine(path)
     bad = [found for found in report.findings if found.severity == "error"]
-    if any(found.check == "unknown_format" for found in bad) and _is_preferences(path):
-        preferences(path)
-        return "dpo"
+    if any(found.check == "unknown_format" for found in bad):
+        if '"preferred_output"' in next(data.lines(path))[1]:
+            preferences(path)
+            return "dpo"
     faults = []
     for found in bad:
         lines = ", ".join(map(str, found.lines[:SHOWN]))
@@ -42,10 +43,6 @@ def examined(path: Path) -> str:
     if faults:
         raise DataError("\n".join(["Invalid file format.", *faults]))
     return "sft"
-
-
-def _is_preferences(path: Path) -> bool:
-    return '"preferred_output"' in next(data.lines(path))[1]
 
 
 def preferences(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

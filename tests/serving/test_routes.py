@@ -7,7 +7,8 @@ import httpx
 import openai
 import pytest
 
-from ftlab.errors import ConfigError
+from ftlab.errors import ConfigError, ModelError
+from ftlab.serving import loop
 from ftlab.serving.server import run
 from ftlab.serving.service import Limits, Service
 from ftlab.serving.store import Store
@@ -77,7 +78,6 @@ def test_files_come_back_as_they_were_and_names_are_no_paths(routes, tmp_path):
         ({"method": {"type": "reinforcement"}}, "method.type"),
         ({"method": {"type": "dpo"}}, "training_file"),
         ({"method": {"type": "supervised", "dpo": {}}}, "method"),
-        ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
         ({"metadata": {"x": "y" * 513}}, "metadata"),
         ({"extra_body": {"hyper": 1}}, "hyper"),
     ],
@@ -107,51 +107,51 @@ def test_auto_is_decided_by_the_rows_and_metadata_filters(routes):
     assert [job.id for job in found] == [jobs[1]]
 
 
-def test_one_key_finds_nothing_of_another(routes, tmp_path):
-    url = routes(KEYS)
+def test_one_key_finds_nothing_of_another(routes, tmp_path, engine):
+    url = routes(KEYS, engine=engine)
     ada, ben = (connect(url, key) for key in KEYS)
     file = upload(ada)
     job = ada.fine_tuning.jobs.create(model=MODEL, training_file=file).id
+    asked = [{"role": "user", "content": "Say one."}]
+    trace = ada.chat.completions.create(model=MODEL, messages=asked, max_tokens=2, store=True).id
     store = Store(tmp_path / "data")
     owner = store.get("job", job).owner
-    store.add("model", owner, {"id": "ft:mine", "created": 0}, job, folder="nowhere")
-    step = {"id": "ftckpt_2", "fine_tuned_model_checkpoint": "ft:mine:ckpt-step-2"}
-    store.add("checkpoint", owner, step, job, folder="nowhere")
-    assert [model.id for model in ada.models.list()] == [MODEL, "live", "ft:mine"]
-    assert [model.id for model in ben.models.list()] == [MODEL, "live"]
-    assert len(list(ada.files.list())) == 1 and list(ben.files.list()) == []
-    assert len(list(ada.fine_tuning.jobs.list())) == 1 and list(ben.fine_tuning.jobs.list()) == []
+    tuned, step = "ft:mine", "ft:mine:ckpt-step-2"
+    store.add("model", owner, {"id": tuned, "created": 0}, job, folder="nowhere")
+    checkpoint = {"id": "ftckpt_2", "fine_tuned_model_checkpoint": step}
+    store.add("checkpoint", owner, checkpoint, job, folder="nowhere")
+    jobs, models, traces = ben.fine_tuning.jobs, ben.models, ben.chat.completions
+    assert [model.id for model in ada.models.list()] == [MODEL, "live", tuned]
+    assert [model.id for model in models.list()] == [MODEL, "live"]
+    for mine, theirs in ((ada.files, ben.files), (ada.fine_tuning.jobs, jobs),
+                         (ada.chat.completions, traces)):  # fmt: skip
+        assert len(list(mine.list())) == 1 and list(theirs.list()) == []
     same = upload(ben)  # the same bytes are not the same file
     assert same != file
-    for theirs, nowhere, call in [
-        ((file,), ("file-none",), ben.files.retrieve),
-        ((file,), ("file-none",), ben.files.content),
-        ((file,), ("file-none",), ben.files.delete),
-        ((job,), ("ftjob-none",), ben.fine_tuning.jobs.retrieve),
-        ((job,), ("ftjob-none",), ben.fine_tuning.jobs.cancel),
-        ((job,), ("ftjob-none",), ben.fine_tuning.jobs.list_events),
-        ((job,), ("ftjob-none",), ben.fine_tuning.jobs.checkpoints.list),
-        (("ft:mine",), ("ft:none",), ben.models.retrieve),
-        (("ft:mine:ckpt-step-2",), ("ft:none",), ben.models.retrieve),
-        (("ft:mine",), ("ft:none",), ben.models.delete),
-        (
-            ("ft:mine",),
-            ("ft:none",),
-            lambda name: ben.post("/models/live", body={"model": name}, cast_to=object),
-        ),
+    promote = lambda name: ben.post("/models/live", body={"model": name}, cast_to=object)
+    relabel = lambda name: traces.update(name, metadata={"label": "bad"})
+    for id, nobody, calls in [
+        (file, "file-none", (ben.files.retrieve, ben.files.content, ben.files.delete)),
+        (job, "ftjob-none", (jobs.retrieve, jobs.cancel, jobs.list_events, jobs.checkpoints.list)),
+        (tuned, "ft:none", (models.retrieve, models.delete, promote)),
+        (step, "ft:none", (models.retrieve,)),
+        (trace, "chatcmpl-none", (traces.retrieve, traces.delete, traces.messages.list, relabel)),
     ]:
-        one, other = refusal(call, *theirs), refusal(call, *nowhere)
-        assert one.status_code == other.status_code == 404
-        assert one.body["message"].replace(theirs[0], "") == other.body["message"].replace(
-            nowhere[0], ""
-        )
+        for call in calls:
+            one, other = refusal(call, id), refusal(call, nobody)
+            assert one.status_code == other.status_code == 404
+            told = one.body["message"].replace(id, ""), other.body["message"].replace(nobody, "")
+            assert told[0] == told[1]
     for options in ({"training_file": file}, {"validation_file": file}, {"model": "ft:mine"}):
         given = {"model": MODEL, "training_file": same} | options
         assert refusal(ben.fine_tuning.jobs.create, **given).status_code in (400, 404)
-    assert list(ben.fine_tuning.jobs.list(after=job)) == []
+    assert list(jobs.list(after=job)) == [] and list(traces.list(after=trace)) == []
+    with pytest.raises(ModelError, match="base is in service"):
+        loop.rollback(ben)
     ben.files.delete(same)
     assert ada.files.content(file).read() == lines()
     assert ada.fine_tuning.jobs.retrieve(job).status == "queued"
+    assert ada.chat.completions.retrieve(trace).metadata is None
 
 
 def test_no_key_and_a_wrong_one_are_turned_away_and_keys_are_kept_as_hashes(routes, tmp_path):

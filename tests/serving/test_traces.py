@@ -18,7 +18,7 @@ from ftlab.serving.drift import drift
 from ftlab.serving.reviews import COLUMNS, read_csv, write_csv
 from ftlab.serving.service import Limits
 
-from .conftest import KEYS, MODEL, WORDS, Process, connect, lines, until
+from .conftest import MODEL, WORDS, Process, connect, lines, until
 from .test_routes import refusal
 
 KEY = "sk-proj-" + "a1B2c3D4" * 4
@@ -151,24 +151,6 @@ def test_drift_is_found_where_it_is_and_not_where_it_is_not():
     assert str(found).startswith("drift: AUC")
     with pytest.raises(DataError, match="10 of each"):
         drift(known, new[:9])
-
-
-def test_one_key_has_nothing_of_anothers_traces_and_live(routes, engine):
-    url = routes(KEYS, engine=engine)
-    ada, ben = (connect(url, key) for key in KEYS)
-    mine = ask(ada).id
-    calls = ben.chat.completions
-    for call in (calls.retrieve, calls.delete, calls.messages.list,
-                 lambda name: calls.update(name, metadata={"label": "bad"})):  # fmt: skip
-        one, other = refusal(call, mine), refusal(call, "chatcmpl-none")
-        assert one.status_code == other.status_code == 404
-        assert one.body["message"].replace(mine, "") == other.body["message"].replace(
-            "chatcmpl-none", ""
-        )
-    assert list(calls.list()) == [] and list(calls.list(after=mine)) == []
-    assert ada.chat.completions.retrieve(mine).metadata is None
-    with pytest.raises(ModelError, match="base is in service"):
-        loop.rollback(ben)
 
 
 def run(process, *arguments):
