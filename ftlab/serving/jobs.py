@@ -29,10 +29,10 @@ def examined(path: Path) -> str:
     """
     report = examine(path)
     bad = [found for found in report.findings if found.severity == "error"]
-    if any(found.check == "unknown_format" for found in bad):
-        if '"preferred_output"' in next(data.lines(path))[1]:
-            preferences(path)
-            return "dpo"
+    checks = [found.check for found in bad]
+    if "unknown_format" in checks and '"preferred_output"' in next(data.lines(path))[1]:
+        preferences(path)
+        return "dpo"
     faults = []
     for found in bad:
         lines = ", ".join(map(str, found.lines[:SHOWN]))
