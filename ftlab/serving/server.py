@@ -57,6 +57,11 @@ class Running:
                 raise ModelError("The endpoint did not start within 20 seconds. Try again.")
             time.sleep(0.01)
 
+    def wait(self) -> None:
+        """Return when it does not answer any more; Ctrl-C interrupts it, on Windows too."""
+        while self._thread.is_alive():
+            self._thread.join(1)
+
     def close(self) -> None:
         """Stop answering."""
         self._server.should_exit = True
@@ -142,8 +147,7 @@ def run(
     print(f"worker    {shlex.join(worker_command(data))}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        while True:
-            time.sleep(1)
+        running.wait()
     except KeyboardInterrupt:
         running.close()
     finally:
