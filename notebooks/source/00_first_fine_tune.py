@@ -19,7 +19,8 @@
 # Run the cells from top to bottom with **Shift+Enter**. Some cells ask you to write down what
 # you expect *before* you run the next one. Do it: a wrong guess is what you will remember.
 # Words in bold type are explained where they first occur, and in the
-# [glossary](../docs/glossary.md).
+# [glossary](../docs/glossary.md) (on Colab:
+# [the same on GitHub](https://github.com/ftlab-course/ftlab/blob/main/docs/glossary.md)).
 
 # %%
 # On Colab this installs the course; anywhere else it does nothing.
@@ -85,6 +86,10 @@ print(f"{model.num_parameters():,} weights in {model.config.num_hidden_layers} l
 print(f"{len(tokenizer):,} tokens in its vocabulary")
 
 # %% [markdown]
+# The **weights** are the numbers that a model computes with, arranged in layers, one after the
+# other. Training changes weights. A **token** is a piece of a text, and the vocabulary holds all
+# pieces that the model knows.
+#
 # This model is **instruction-tuned**: somebody has already taught it to answer. A conversation
 # is a list of **messages**, each with a role and a text. The **chat template** of the tokenizer
 # writes them as one text, and `generate` continues that text.
@@ -212,9 +217,9 @@ data
 # %% [markdown]
 # ## 4. What the model will see
 #
-# A model reads no messages. It reads one sequence of **tokens**, which are pieces of words. So
-# let us look at the first row as the model will see it. The text between the markers with angle
-# brackets is ours; the markers come from the chat template.
+# A model reads no messages. It reads one sequence of tokens. So let us look at the first row as
+# the model will see it. The text between the markers with angle brackets is ours; the markers come
+# from the chat template.
 #
 # **Predict.** The training will compare the model's guesses with some of these tokens. Which:
 # all of them, those of the question, or those of the answer?
@@ -316,8 +321,10 @@ adapter = LoraConfig(
 )
 
 # %% [markdown]
-# **Exercise 00.3.** Write a smaller adapter: rank 8, `lora_alpha` twice the rank, on the query
-# and value projections (`q_proj`, `v_proj`) of the upper half of the layers.
+# `target_modules` are the names of the matrices in each layer.
+#
+# **Exercise 00.3.** Write a smaller adapter: `r`, the **rank**, is 8, `lora_alpha` is twice the
+# rank, and it sits on `q_proj` and `v_proj` of the upper half of the layers.
 
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -359,7 +366,8 @@ print("learning rate:", args.learning_rate)
 # %% [markdown]
 # `SFTTrainer` puts it all together: model, settings, rows, tokenizer, adapter. Before it runs,
 # `ftlab.preflight` looks at what it is about to do. Each line of its table is a mistake that has
-# cost people days, and here each one is checked before the first step.
+# cost people days, and here each one is checked before the first step. `ftlab.faster_on_cpu` gives
+# the same losses in less time, and does nothing on a GPU.
 
 # %%
 from trl import SFTTrainer
@@ -376,8 +384,8 @@ ftlab.faster_on_cpu(trainer)
 ftlab.preflight(trainer)
 
 # %% [markdown]
-# **Predict.** The loss is the mean surprise of the model at each token of the answers. How will
-# its curve look: a line, a cliff, or a slope that flattens?
+# **Predict.** The **loss** is the mean surprise of the model at each token of the answers (in nats,
+# a unit that lesson 03 explains). How will its curve look: a line, a cliff, or a slope that flattens?
 
 # %%
 result = trainer.train()
@@ -401,6 +409,9 @@ print(wrap(before, "before:  "))
 print(wrap(after, "after:   "))
 
 # %% [markdown]
+# Compare word by word. Are the capitals and marks right, and is every word still there? Most of
+# the rows were sentences of documentation; yours may be of another kind.
+#
 # One sentence is an anecdote. So the tuned model answers all held-out questions, asked plainly:
 # it needs no examples in the prompt.
 
@@ -465,12 +476,9 @@ def which_is_better(low, high):
 check("00.4", which_is_better)
 
 # %%
-from ftlab.teaching import claims
-
 sides = ("base + 8 examples", "tuned")
 gap = next(p.difference for p in verdict.pairs if (p.a, p.b) == sides)
 print(f"{sides[1]} minus {sides[0]}, in F1: {gap}")
-claims.record(42, gap)
 
 # %% [markdown]
 # Read the interval as in the exercise. If all of it lies above zero, training gave more than the
@@ -520,7 +528,8 @@ INSTRUCTION = "Make a polite request of this note."
 
 # %% [markdown]
 # First the **doctor** looks at the file: it reports what is wrong with data before anyone
-# trains on it. In a terminal the same command is `ftlab doctor runs/00/mine.jsonl`.
+# trains on it. The same from a cell is `!ftlab doctor runs/00/mine.jsonl`, and without the `!` in a
+# terminal, in the folder of this notebook. So it is with every command of the course.
 
 # %%
 from ftlab import data as rows_of
