@@ -78,7 +78,7 @@ def data(seen: Inspection) -> Finding:
 
 def loss(seen: Inspection) -> Finding | None:
     """Find rows of which nothing, or only the end of the turn, is learned."""
-    empty = lambda example: not seen.end.sub("", "".join(seen.learned(example))).strip()
+    empty = lambda example: not seen.end.sub("", "".join(example.learned)).strip()
     return (
         fault_of("no_loss", seen.examples, lambda example: not example.runs)
         or fault_of("only_the_end", seen.examples, empty)
@@ -105,7 +105,7 @@ def _prompt_learned(seen: Inspection, example: Example) -> bool:
     opens = example.messages[0]["role"] if example.messages else "assistant"
     if opens != "assistant" and example.runs and example.runs[0][0] <= 2:
         return True
-    for (begin, _), text in zip(example.runs, seen.learned(example), strict=True):
+    for (begin, _), text in zip(example.runs, example.learned, strict=True):
         end = seen.end.search(text)
         if end is None or (begin == 1 and end.start() == 0):  # of an empty first turn
             continue
@@ -116,7 +116,7 @@ def _prompt_learned(seen: Inspection, example: Example) -> bool:
 
 def end_of_turn(seen: Inspection) -> Finding | None:
     """Find answers whose end carries no loss, so that the model never learns to stop."""
-    whole = [seen.learned(e)[-1].rstrip() for e in seen.examples if e.runs and not e.cut]
+    whole = [e.learned[-1].rstrip() for e in seen.examples if e.runs and not e.cut]
     names = " or ".join(seen.end_names) or "no token at all"
     runs_on = lambda text: not text.endswith(seen.end_names)
     found = fault_of("end_not_learned", whole, runs_on, names=names)
@@ -171,13 +171,10 @@ def template(seen: Inspection) -> Finding | None:
     twin = getattr(seen.trainer, "chat_template", None)
     if twin is None:  # TRL refuses a template without markers that it has no twin of
         return ok("template", "it marks the assistant's turns")
-    messages = next((e.messages for e in seen.examples if e.messages), [])
-    own, other = (
-        seen.tokenizer.apply_chat_template(messages, tokenize=False, chat_template=one)
-        for one in (None, twin)
-    )
-    if messages and own != other:
-        return fault("another_template")
+    if messages := next((e.messages for e in seen.examples if e.messages), None):  # none in packs
+        render = functools.partial(seen.tokenizer.apply_chat_template, messages, tokenize=False)
+        if render() != render(chat_template=twin):
+            return fault("another_template")
     return ok("template", "TRL trains with a twin of it that marks assistant turns")
 
 
@@ -199,7 +196,7 @@ def empty_thoughts(seen: Inspection) -> Finding | None:
     """Find empty reasoning that is learned."""
 
     def learned(example: Example) -> bool:
-        text = "\n".join(seen.learned(example))
+        text = "\n".join(example.learned)
         return bool(EMPTY_THOUGHT.search(example.text) and LEARNED_EMPTY.search(text))
 
     return fault_of("empty_thoughts", seen.examples, learned)
@@ -210,7 +207,7 @@ def weight(seen: Inspection) -> Finding | None:
 
     def learned(example: Example) -> bool:
         zero = [m["content"].strip() for m in example.messages if m.get("weight") == 0]
-        return any(text in "\n".join(seen.learned(example)) for text in zero)
+        return any(text in "\n".join(example.learned) for text in zero)
 
     return fault_of("weight_ignored", seen.examples, learned)
 

@@ -7,7 +7,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,8 @@ class Example:
     """Its tokens, without padding."""
     labels: list[int]
     """What each position is trained on, `IGNORED` where nothing is; as long as `ids`."""
-    text: str
-    """The tokens as text, special ones included."""
+    decode: Callable[[list[int]], str]
+    """The tokenizer's own, which keeps special tokens."""
     row: Row
     """The row of the dataset; empty where packing has thrown the source away."""
     messages: list[Row]
@@ -52,6 +52,16 @@ class Example:
         marks = [False, *(label != IGNORED for label in self.labels[1:]), False]
         edges = [i for i in range(1, len(marks)) if marks[i] != marks[i - 1]]
         return list(zip(edges[::2], edges[1::2], strict=True))
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The tokens as text, special ones included."""
+        return self.decode(self.ids)
+
+    @functools.cached_property
+    def learned(self) -> list[str]:
+        """The text of each supervised stretch."""
+        return [self.decode(self.ids[begin:end]) for begin, end in self.runs]
 
 
 class Inspection:
@@ -89,10 +99,6 @@ class Inspection:
         read = self._prompts if self.kind == "grpo" else self._trained
         self.examples = list(read(rows))
 
-    def learned(self, example: Example) -> list[str]:
-        """Return the text of each supervised stretch of an example."""
-        return [self.tokenizer.decode(example.ids[begin:end]) for begin, end in example.runs]
-
     def steps(self) -> int | None:
         """Return how many optimiser steps the trainer will take; None for a stream."""
         args = self.trainer.args
@@ -113,9 +119,8 @@ class Inspection:
                 ids = self.render(messages, row, add_generation_prompt=True)
             else:
                 ids = list(self.tokenizer(row["prompt"])["input_ids"])
-            text = self.tokenizer.decode(ids)
-            lost = self._lost(text, messages, row)
-            yield Example(ids, [IGNORED] * len(ids), text, row, messages, lost=lost)
+            labels, lost = [IGNORED] * len(ids), self._lost(ids, messages, row)
+            yield Example(ids, labels, self.tokenizer.decode, row, messages, lost=lost)
 
     def _trained(self, rows: list[Row]) -> Iterator[Example]:
         """Collate rows in batches, and split what comes back into examples."""
@@ -149,7 +154,7 @@ class Inspection:
             part, at = slice(at, at + length), at + length
             # In a wrapped pack examples begin and end anywhere.
             cut = length == self.max_length or "seq_lengths" not in row
-            yield Example(ids[part], labels[part], self.tokenizer.decode(ids[part]), {}, [], cut)
+            yield Example(ids[part], labels[part], self.tokenizer.decode, {}, [], cut)
 
     def _example(
         self, row: Row, answer: str, ids: list[int], labels: list[int], again: bool
@@ -165,14 +170,13 @@ class Inspection:
             cut = self._full_length(row, messages, answer) > self.max_length
         if again and isinstance(row.get("prompt"), list) and not cut:
             rendered = self.render(row["prompt"], row, add_generation_prompt=True)
-        text = self.tokenizer.decode(ids)
-        lost = self._lost(text, messages, row)
-        return Example(ids, labels, text, row, messages, cut, lost, rendered)
+        lost = self._lost(ids, messages, row)
+        return Example(ids, labels, self.tokenizer.decode, row, messages, cut, lost, rendered)
 
-    def _lost(self, text: str, messages: list[Row], row: Row) -> frozenset[str]:
-        """Return the kinds of what the text of a row's tokens lacks."""
+    def _lost(self, ids: list[int], messages: list[Row], row: Row) -> frozenset[str]:
+        """Return the kinds of what the tokens of a row lack."""
         said = Talk(messages, [], None, row.get("tools"), {})
-        lost = missing(said, text)
+        lost = missing(said, self.tokenizer.decode(ids)) if messages else []
         if lost:  # a tokenizer may give letters back otherwise: the template's own text decides
             lost = missing(said, self.render(messages, row, tokenize=False))
         return frozenset(

@@ -248,6 +248,10 @@ def test_a_template_without_markers(build, make_tokenizer):
     trainer = build(CHATS, template=qwen2_5_chat_template, assistant_only_loss=True)
     report = {f.what: f for f in preflight(trainer).findings}
     assert "twin" in report["template"].found and report["template"].status == "ok"
+    packs = {"packing": True, "max_length": 64}
+    assert not faults(
+        build(CHATS, template=qwen2_5_chat_template, assistant_only_loss=True, **packs)
+    )
 
 
 def test_a_twin_of_the_template_that_writes_other_text(build):
