@@ -6,6 +6,7 @@
 # **What you will build**: one task, done in five ways on the same hundred questions: with an
 # instruction, with solved examples, with a search in a handbook, with a fine-tune, and with both.
 # You compare quality and cost. Then you train facts into a model and see which of them come out.
+# At the end, ten questions lead to a recommendation for a request of your own.
 #
 # **Prerequisites**: lesson 00.
 #
@@ -23,7 +24,6 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/ftlab-course/ftlab"
-
 if "google.colab" in sys.modules:
     wanted = f"ftlab @ git+{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
@@ -32,20 +32,23 @@ if "google.colab" in sys.modules:
 # ## 1. Settings
 #
 # `TRAIN` rows for the shop's task, `TEST` held-out questions. `PASSES` is how often the facts of
-# section 8 are read, `PLANS` how many rows teach the pattern of section 9.
+# section 9 are read, and `PLANS` how many rows teach the pattern at its end.
 
 # %%
+import math
 import random
 import re
 
 import datasets
 import ftlab
+import numpy as np
+import pandas
 import transformers
-from ftlab import files, hardware, models
+from ftlab import check, data, files, hardware, models
+from ftlab.display import wrap
+from ftlab.teaching.exercises import hint
 
-SEED = 0
-BASE = "smollm2-135m"
-PROFILE = ftlab.profile()
+SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
 TRAIN, TEST, EPOCHS = PROFILE.examples, 100, 2
 PASSES, PLANS = 8, 34
 
@@ -58,111 +61,89 @@ transformers.utils.logging.disable_progress_bar()
 #
 # A bicycle shop gets messages. Its handbook has sixty short entries, written for this course, each
 # with one fact. Many entries resemble each other.
+#
+# A hundred questions are held out: two for each of forty entries, and twenty whose answer is in no
+# entry (`None`). Training will ask about the *other* twenty entries only.
 
 # %% tags=["nbval-check-output"]
 shop = files.read_data("lessons/shop.yaml")
 handbook = shop["handbook"]
-for entry in handbook[:3]:
-    print(f"{entry['id']}: {entry['text']}")
-    print("   ", " / ".join(entry["ask"]))
+for entry in handbook[:2]:
+    print(f"{entry['id']}: {entry['text']}\n   ", " / ".join(entry["ask"]))
+
+asks = [(m, e) for e in handbook if e["split"] == "test" for m in e["ask"]]
+held_out = [(message, entry["topic"], entry["fact"]) for message, entry in asks]
+held_out += [(message, topic, None) for topic, message in shop["nothing"]]
+random.Random(SEED).shuffle(held_out)
+messages, topics, wanted = zip(*held_out[:TEST])
+for case in held_out[:4]:
+    print(case)
 
 # %% [markdown]
-# Give one message to the model, as it is. **Predict.** What will it answer?
+# The base is the small instruct model of lesson 00. Give it one message, as it is. **Predict.** What
+# will it answer?
 
 # %%
-from ftlab import data
-from ftlab.display import wrap
 from ftlab.generation import generate
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-my_guess = "..."
 folder = models.get(BASE)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(PROFILE.device)
-
-
-def replies(model, questions, system=None, tokens=24):
-    """A model's answers to questions, with or without a system message."""
-    prompts = [data.prompt(data.example(q, "", system=system)) for q in questions]
-    return generate(model, tokenizer, prompts, max_new_tokens=tokens)
-
-
-message = handbook[1]["ask"][0]
-print("you expected:", my_guess)
-print(wrap(replies(model, [message], tokens=50)[0], f"{message}: "))
+turn = {"role": "user", "content": "how long does a new bike take to reach me"}
+print(wrap(generate(model, tokenizer, [[turn]], max_new_tokens=50)[0]))
 
 # %% [markdown]
 # It cannot know this shop. An answer that is made up and sounds right is called a
 # **hallucination**. So two things are wanted here, and this lesson keeps them apart:
 #
-# - a **pattern**: how to answer. The shop wants two lines: a topic, and the handbook's own words.
+# - a **pattern**: how to answer. The shop wants two lines, `topic: …` and `answer: …`, the second in
+#   the handbook's own words.
 # - a **fact**: what to answer. It stands in the handbook and may change next week.
 #
-# And where the handbook has no answer, the shop wants one fixed sentence. To decline an answer
-# in this way is to **abstain**.
+# And where the handbook has no answer, the shop wants one fixed sentence: "I do not know. A
+# colleague will write to you." To decline an answer in this way is to **abstain**.
 #
-# A hundred questions are held out: two for each of forty entries, and twenty whose answer is in no
-# entry. Training will ask about the *other* entries only.
-
-# %% tags=["nbval-check-output"]
-held_out = [
-    (message, entry["topic"], entry["fact"])
-    for entry in handbook
-    if entry["split"] == "test"
-    for message in entry["ask"]
-]
-held_out += [(message, topic, None) for topic, message in shop["nothing"]]
-random.Random(SEED).shuffle(held_out)
-held_out = held_out[:TEST]
-print(f"topic: {handbook[1]['topic']}\nanswer: {handbook[1]['text']}\n")
-print(f"topic: payment\nanswer: {shop['abstain']}\n")
-for case in held_out[:4]:
-    print(case)
-
-# %% [markdown]
 # How do you score an answer? The topic is easy to compare. The fact is a few words such as "5
-# days", which must stand in the answer as whole words: "15 days" is wrong. An answer is `right`
-# when it is in form, has the right topic, and has the right fact, or abstains where the handbook
-# says nothing.
+# days", which must stand in the answer as whole words: "15 days" is wrong.
 
 
 # %%
 def score(answer, topic, fact):
-    """What is right about an answer; `fact` is None where the handbook has none."""
+    """What is right about an answer; None where a question does not arise."""
     form = re.fullmatch(r"topic: (\w+)\nanswer: (.+)", answer.strip())
     named, text = form.groups() if form else (None, answer)
     abstains = text.startswith("I do not know")
-    if fact is None:
-        said = abstains
-    else:
-        said = bool(re.search(rf"\b{re.escape(fact)}\b", text, re.IGNORECASE))
-    parts = {"form": bool(form), "topic": named == topic, "said": said}
-    return parts | {"abstains": abstains, "right": all(parts.values())}
+    states = bool(re.search(rf"\b{re.escape(fact)}\b", text, re.I)) if fact else None
+    content = states if fact else abstains
+    return {
+        "in form": bool(form), "topic right": named == topic, "fact right": states,
+        "abstains wrongly": abstains if fact else None,
+        "abstains rightly": None if fact else abstains,
+        "all right": bool(form) and named == topic and content,
+        "content right": content,
+    }  # fmt: skip
 
 
 # %% [markdown]
 # ## 3. First, the prompt
 #
-# Two prompts: an **instruction**, which describes the two lines and names the topics, and the same
-# with four solved examples (**few-shot**). The examples are about entries that no held-out question
-# asks for. A tuned model will have learned the topics, so its system message is shorter.
+# The simplest prompt is an **instruction**: a system message that describes the two lines and names
+# the topics. The usual next step is **few-shot**: solved examples as earlier turns. They are about
+# entries that no held-out question asks for.
 
 
 # %%
-def ask(message, texts=None, system="system"):
+def ask(message, texts=(), system="described"):
     """The messages of a prompt, with texts of the handbook above the message."""
-    listed = "" if texts is None else "Handbook:\n- " + "\n- ".join(texts) + "\n\n"
-    return [
-        {"role": "system", "content": shop[system]},
-        {"role": "user", "content": listed + message},
-    ]
+    listed = "Handbook:\n- " + "\n- ".join(texts) + "\n\n" if texts else ""
+    return data.prompt(data.example(listed + message, "", system=shop[system]))
 
 
-def row(message, topic, answer, texts=None):
+def row(message, topic, answer, texts=()):
     """A training row: a prompt, and the shop's two lines."""
-    lines = f"topic: {topic}\nanswer: {answer}"
-    reply = [{"role": "assistant", "content": lines}]
-    return {"prompt": ask(message, texts), "completion": reply}
+    reply = {"role": "assistant", "content": f"topic: {topic}\nanswer: {answer}"}
+    return {"prompt": ask(message, texts, system="system"), "completion": [reply]}
 
 
 def few_shot(prompt, rows):
@@ -171,28 +152,48 @@ def few_shot(prompt, rows):
     return [prompt[0], *turns, prompt[1]]
 
 
-# %% [markdown]
-# **Predict.** Of a hundred answers, how many are in form, with and without examples? And how many
-# facts are right?
-
-# %%
-my_guess = "in form: ... and ...; facts: ... and ..."
 learn = [(m, e) for e in handbook if e["split"] == "train" for m in e["ask"]]
 random.Random(SEED).shuffle(learn)
+
+
+# %% [markdown]
+# `measure` answers the hundred questions and keeps prompts, answers and scores. `gap` will compare
+# two systems on the same questions, with an interval.
+
+# %%
+from ftlab.evaluation.intervals import paired_bootstrap, wilson_interval
+
+asked, answers, marks = {}, {}, {}
+
+
+def measure(name, model, prompts):
+    """Answer the held-out questions with a system; show the shares of what is right."""
+    texts = generate(model, tokenizer, prompts, max_new_tokens=32)
+    found = [score(*case) for case in zip(texts, topics, wanted)]
+    asked[name], answers[name] = prompts, texts
+    marks[name] = pandas.DataFrame(found, dtype=float)
+    return pandas.DataFrame(
+        {name: found.mean() for name, found in marks.items()}
+    ).round(2)
+
+
+def gap(a, b, part="all right"):
+    """System b minus system a, as a difference of shares."""
+    one = [1] * TEST
+    return paired_bootstrap(marks[a][part], one, marks[b][part], one, seed=SEED)
+
+
+# %% [markdown]
+# **Predict.** Of a hundred answers, how many are in form, with and without examples? And how many
+# have the right content?
+
+# %%
 without_text = [row(m, e["topic"], e["text"]) for m, e in learn]
-described = [ask(message, system="described") for message, _, _ in held_out]
-asked = {
-    "instruction": described,
-    "4 examples": [few_shot(prompt, without_text[:4]) for prompt in described],
-}
-answers, marks = {}, {}
-print("you expected:", my_guess)
-for name, prompts in asked.items():
-    answers[name] = generate(model, tokenizer, prompts, max_new_tokens=32)
-    marks[name] = [score(t, *case[1:]) for t, case in zip(answers[name], held_out)]
-    form, said = (sum(mark[part] for mark in marks[name]) for part in ("form", "said"))
-    print(f"{name}: {form} of {len(prompts)} in form, {said} say what is wanted")
-    print(wrap(answers[name][0].replace("\n", " | "), "  the first: "))
+solved = without_text[:4]
+measure("instruction", model, [ask(m) for m in messages])
+shares = measure("4 examples", model, [few_shot(ask(m), solved) for m in messages])
+print(f"{messages[0]}\n  " + "\n  ".join(f"{n}: {a[0]!r}" for n, a in answers.items()))
+shares
 
 # %% [markdown]
 # Examples in the prompt can show the form. They cannot show facts about other entries. For those
@@ -202,8 +203,8 @@ for name, prompts in asked.items():
 # ## 4. Retrieval
 #
 # To search for texts and put them into the prompt is called **retrieval**, and the whole is known
-# as **RAG**, retrieval-augmented generation. The search here is **BM25**, which is old and still
-# hard to beat on short texts. Each word of the question adds to the score of an entry:
+# as **RAG**, retrieval-augmented generation. The search here is **BM25**, which is old and a
+# strong baseline on short texts. Each word of the question adds to the score of an entry:
 #
 # - a word in few entries counts more: `log(1 + (N - n + 0.5) / (n + 0.5))`, where `n` of `N`
 #   entries have it;
@@ -213,13 +214,8 @@ for name, prompts in asked.items():
 #
 # **Exercise 01.1.** Write what one word adds: the product of the first two lines.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-import math
-
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-
 def word_score(count, length, average, n, N):
     """What a word adds to the BM25 score of an entry that has it `count` times."""
     # solution:
@@ -233,56 +229,49 @@ def word_score(count, length, average, n, N):
 
 check("01.1", word_score)
 
+# %% [markdown]
+# scikit-learn's `CountVectorizer` counts the words of all entries: a table with a line for each
+# entry and a column for each word. The three formulas then take three lines for the whole table.
+#
+# Is the right entry among the best ones? That share is the **recall** of the search. A fact that
+# it does not find cannot be copied from the prompt, however good the model. **Predict** the recall
+# of the best one, and of the best two.
 
 # %%
-def words(text):
-    """The words of a text, in lower case."""
-    return re.findall(r"[a-z0-9]+", text.lower())
+from sklearn.feature_extraction.text import CountVectorizer
 
 
-pages = [words(entry["text"]) for entry in handbook]
-average = sum(map(len, pages)) / len(pages)
+def indexed(texts):
+    """Return a BM25 search in texts."""
+    counter = CountVectorizer(token_pattern=r"[a-z0-9]+")
+    counts = counter.fit_transform(texts).toarray()
+    n, length = (counts > 0).sum(axis=0), counts.sum(axis=1, keepdims=True)
+    rare = np.log(1 + (len(texts) - n + 0.5) / (n + 0.5))
+    size = 0.25 + 0.75 * length / length.mean()
+    weights = rare * counts * 2.5 / (counts + 1.5 * size)
 
+    def search(message, k=2):
+        """The k texts that fit a message best."""
+        scores = weights @ (counter.transform([message]).toarray()[0] > 0)
+        return [texts[i] for i in np.argsort(-scores, kind="stable")[:k]]
 
-def bm25(message, page):
-    """How well an entry's words fit a message."""
-    total = 0.0
-    for word in set(words(message)):
-        count, n = page.count(word), sum(word in other for other in pages)
-        rare = math.log(1 + (len(pages) - n + 0.5) / (n + 0.5))
-        size = 0.25 + 0.75 * len(page) / average
-        total += rare * count * 2.5 / (count + 1.5 * size)
-    return total
+    return search
 
-
-# %% [markdown]
-# `search` returns the best entries. Is the right one among them? That share is the **recall** of
-# the search. A fact that it does not find cannot be copied from the prompt, however good the model.
-#
-# **Predict.** The recall of the best one, and of the best two.
 
 # %% tags=["nbval-check-output"]
 my_guess = "... and ..."
-
-
-def search(message, k=2):
-    """The k entries that fit a message best."""
-    order = sorted(range(len(pages)), key=lambda i: -bm25(message, pages[i]))
-    return [handbook[i] for i in order[:k]]
-
-
-asks = [(m, e) for e in handbook if e["split"] == "test" for m in e["ask"]]
+search = indexed([entry["text"] for entry in handbook])
 for k in (1, 2, 5):
-    hits = sum(entry in search(message, k) for message, entry in asks)
+    hits = sum(entry["text"] in search(message, k) for message, entry in asks)
     print(f"in the best {k}: {hits / len(asks):.2f} of the right entries")
-missed = next(m for m, e in asks if e not in search(m))
-print("missed:", missed, "->", [entry["text"] for entry in search(missed)])
+missed = next(m for m, e in asks if e["text"] not in search(m))
+print("missed:", missed, "->", search(missed))
 
 # %% [markdown]
 # What it misses shows how it works: it compares words, and knows nothing of their meaning. "Bike"
 # is not "bicycle" to it. A search by **embeddings** (vectors that stand for meaning) can find some
-# of these, but needs a second model. The second entry in each prompt is a **distractor**: it
-# resembles the question and does not answer it.
+# of these, but needs a second model. We put the best two entries into the prompt. At least one of
+# them is a **distractor**: it resembles the question and does not answer it.
 #
 # ## 5. The fine-tune: teach what to do with a text
 #
@@ -299,11 +288,11 @@ def training_row(message, texts, fact, answer):
     """A row that teaches to answer from the texts, or to abstain."""
     ABSTAIN = "I do not know."
     # solution:
-    there = any(fact in text for text in texts)
-    user = "\n".join([*texts, message])
+    known = any(fact in text for text in texts)
+    said = answer if known else ABSTAIN
     return {
-        "prompt": [{"role": "user", "content": user}],
-        "completion": [{"role": "assistant", "content": answer if there else ABSTAIN}],
+        "prompt": [{"role": "user", "content": "\n".join([*texts, message])}],
+        "completion": [{"role": "assistant", "content": said}],
     }
     # stub:
     # ...
@@ -312,152 +301,123 @@ def training_row(message, texts, fact, answer):
 
 check("01.2", training_row)
 
-
 # %% [markdown]
-# The lesson's rows: of a hundred, fifty with the right text and another, thirty with two wrong ones,
-# and twenty without a text. In the last kind the model is taught to state facts that it cannot
-# know. Many real data sets do that. Watch what comes of it.
-#
 # There is one trap. Twenty entries can be learned by heart, and then nobody needs to read the text.
 # So each row with a text gets a number of its own, in the text and in the answer. Only a model that
 # reads can be right.
+#
+# Of ten rows, five have the right text and another one, three have two wrong ones, and two have no
+# text. In the last kind the model is taught to state facts that it cannot know. Many real data
+# sets do that. Watch what comes of it.
 
 # %%
 draw = random.Random(SEED)
 with_text, abstain = [], []
-for message, entry in learn:
-    others = [e["text"] for e in search(message, 60) if e["split"] == "train"]
-    others.remove(entry["text"])
+train_texts = {entry["text"] for _, entry in learn}
+for message, entry in learn * 2:
+    others = [t for t in search(message, 60) if t in train_texts - {entry["text"]}]
     text = re.sub(r"\d+", str(draw.randint(2, 99)), entry["text"])
     texts = draw.sample([text, others[0]], 2)
     with_text.append(row(message, entry["topic"], text, texts))
     abstain.append(row(message, entry["topic"], shop["abstain"], others[:2]))
-
 share = TRAIN // 10
 rows = with_text[: 5 * share] + abstain[-3 * share :] + without_text[: 2 * share]
-print(len(rows), "rows")
-print(wrap(with_text[0]["prompt"][1]["content"], "user: "))
-print(wrap(with_text[0]["completion"][0]["content"], "assistant: "))
 
 # %% [markdown]
-# This lesson trains three times, so the pieces of lesson 00 go into one function: a fresh copy of
-# the base, an `SFTConfig`, a `LoraConfig`, an `SFTTrainer`, and the check before the first step.
+# This lesson trains three times, so the pieces of lesson 00 go into one function.
 
 # %%
 from datasets import Dataset
 from peft import LoraConfig
+from transformers.trainer_callback import PrinterCallback
 from trl import SFTTrainer
 
 
-def fine_tune(rows, epochs):
+def trainer_for(rows, epochs):
     """A trainer with a fresh copy of the base and an adapter on its upper half."""
     base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
     rate = ftlab.learning_rate("lora", base.num_parameters()).high
-    args = ftlab.sft_config(
-        num_train_epochs=epochs, learning_rate=rate, seed=SEED,
-        per_device_train_batch_size=4,
-    )  # fmt: skip
+    args = ftlab.sft_config(num_train_epochs=epochs, learning_rate=rate, seed=SEED,
+                            per_device_train_batch_size=4)  # fmt: skip
     adapter = LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base))
     trainer = SFTTrainer(
         base.to(PROFILE.device), args=args, train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer, peft_config=adapter, callbacks=[ftlab.LiveCurve()],
+        peft_config=adapter, processing_class=tokenizer, callbacks=[ftlab.LiveCurve()],
     )  # fmt: skip
-    ftlab.preflight(ftlab.faster_on_cpu(trainer))
-    return trainer
+    trainer.remove_callback(PrinterCallback)  # it prints each loss
+    return ftlab.faster_on_cpu(trainer)
 
 
 # %%
-shop_trainer = fine_tune(rows, EPOCHS)
+shop_trainer = trainer_for(rows, EPOCHS)
+ftlab.preflight(shop_trainer)
 result = shop_trainer.train()
 tuned = shop_trainer.model
-print(f"{result.metrics['train_runtime']:.0f} seconds")
 
 # %% [markdown]
 # The last line of the check shows what carries loss: the two lines, and the end of the turn. The
 # handbook's texts are read and not learned.
 #
 # Now the three systems that are left. The best prompt deserves the handbook as well: four solved
-# examples *with* texts, one of which abstains, and the texts of the search.
+# examples *with* texts, one of which abstains, and the texts of the search. The tuned model has
+# learned the topics, so its system message is shorter.
 #
 # **Predict.** Which of the five is right most often? And what will the tuned model answer without a
 # text?
-
-# %%
-my_guess = "..."
-found = [(m, [entry["text"] for entry in search(m)]) for m, _, _ in held_out]
-solved = [*with_text[:3], abstain[3]]
-asked["4 examples + retrieval"] = [
-    few_shot(ask(*pair, system="described"), solved) for pair in found
-]
-asked["tuned"] = [ask(message) for message, _ in found]
-asked["tuned + retrieval"] = [ask(*pair) for pair in found]
-for name in ("4 examples + retrieval", "tuned", "tuned + retrieval"):
-    who = tuned if "tuned" in name else model
-    answers[name] = generate(who, tokenizer, asked[name], max_new_tokens=32)
-    marks[name] = [score(t, *case[1:]) for t, case in zip(answers[name], held_out)]
-for number in range(3):
-    print(f"{held_out[number][0]}\n  wanted: {held_out[number][2]}")
-    for name in list(answers)[2:]:
-        print(f"  {name}: {answers[name][number]!r}")
-
-# %% [markdown]
+#
 # ## 6. Five ways, one picture
 #
-# Shares of the answers. A fact can be right where the handbook has one; abstaining is right where it
-# has none, and wrong where it has one.
+# Shares of the answers, with intervals. The instruction alone is left out: none of its answers was
+# in form. "Fact right" and "abstains wrongly" are about the questions that the handbook answers,
+# "abstains rightly" about the others.
 
 # %%
-from ftlab.evaluation.intervals import paired_bootstrap, wilson_interval
-from ftlab.teaching import plots
+from ftlab.teaching import claims, plots
 
-known = [fact is not None for _, _, fact in held_out]
-columns = {  # which part of the score, and of which questions
-    "in form": ("form", (True, False)), "topic right": ("topic", (True, False)),
-    "fact right": ("said", (True,)), "abstains wrongly": ("abstains", (True,)),
-    "abstains rightly": ("abstains", (False,)), "all right": ("right", (True, False)),
-}  # fmt: skip
-shown = {}
+solved = [*with_text[:3], abstain[3]]
+prompts = [few_shot(ask(m, search(m)), solved) for m in messages]
+measure("4 examples + retrieval", model, prompts)
+measure("tuned", tuned, [ask(m, system="system") for m in messages])
+measure("tuned + retrieval", tuned, [ask(m, search(m), "system") for m in messages])
+systems = {}
 for name in list(marks)[1:]:
-    for column, (part, which) in columns.items():
-        values = [mark[part] for mark, k in zip(marks[name], known) if k in which]
-        interval = wilson_interval(sum(values), len(values))
-        shown.setdefault(name, {})[column] = interval._asdict()
-print("you expected:", my_guess)
-plots.interval_bars({"n": len(held_out), "systems": shown})
+    counts = {
+        part: (column.sum(), column.count()) for part, column in marks[name].items()
+    }
+    systems[name] = {part: wilson_interval(*c)._asdict() for part, c in counts.items()}
+plots.interval_bars({"n": TEST, "systems": systems}, metrics=list(counts)[:6])
 
 # %% [markdown]
-# Form and topic are pattern: compare the tuned bars with those of the base. Then the fact: did it
-# rise by training, or by the text? Two columns are about abstaining. A model that abstains often is
-# right where nothing is there, and wrong where something is: read both.
+# Read it group by group:
 #
-# Now look again at the answers above of the model that was tuned and is asked *without* a text. A
-# fact that is in no prompt and in no row can only be invented. Rows whose answer does not follow
-# from their prompt teach just that. A row is an equation: on the left what goes in, on the right
-# what goes out. Before you train, ask of every row: could *I* write the right side, seeing only
-# the left?
+# - **In form**: four examples are enough. This form needs no fine-tune.
+# - **Topic right**: the tuned bars are far above the others. Topics are a pattern, which many rows
+#   show better than four examples.
+# - **Fact right**: the high bars have a text in the prompt. Training without one did not help.
+# - **Abstaining**: a model that abstains often is right where nothing is there, and wrong where
+#   something is. So read both groups together. No system here does it well.
 #
-# Four claims of practitioners meet these answers. Each is decided by a rule in `data/claims.yaml`:
-# 4, a row is an equation; 6, retrieval for facts and tuning for manner combine; 9, form is a reason
-# to tune; 11, try the prompt first and stop if it is enough.
-
+# The search finds the right entry more often than any model here uses it: compare its recall of two
+# with the bars of the facts.
+#
+# Averages hide what answers look like, so read some. Then four claims of practitioners meet these
+# answers; each is decided by a rule in `data/claims.yaml`.
 
 # %%
-from ftlab.teaching import claims
-
-
-def gap(a, b, part="right"):
-    """System b minus system a on the same questions, with its interval."""
-    one = [1] * len(held_out)
-    left, right = ([s[part] for s in marks[name]] for name in (a, b))
-    return paired_bootstrap(left, one, right, one, seed=SEED)
-
-
-claims.record(4, gap("tuned", "tuned + retrieval", "said"))
+for number, message in enumerate(messages[:3]):
+    told = [f"\n  {name}: {answers[name][number]!r}" for name in list(answers)[2:]]
+    print(f"{message}\n  wanted: {wanted[number]}", *told)
+claims.record(4, gap("tuned", "tuned + retrieval", "content right"))
 claims.record(6, gap("4 examples + retrieval", "tuned + retrieval"))
-claims.record(9, gap("4 examples", "tuned", "form"))
+claims.record(9, gap("4 examples", "tuned", "in form"))
 claims.record(11, gap("4 examples + retrieval", "tuned + retrieval"))
 
 # %% [markdown]
+# The tuned model without a text abstains or states something, and what it states is invented: the
+# fact is in no prompt and in no row. Rows whose answer does not follow from their prompt teach just
+# that. A row is an equation: on the left what goes in, on the right what goes out. Before you train,
+# ask of every row: could *I* write the right side, seeing only the left?
+#
 # ## 7. Do you need a language model for this?
 #
 # The topic alone is a **classification**: one of six labels. For that there are classifiers that
@@ -485,31 +445,33 @@ def classifier(texts, labels):
 
 check("01.3", classifier)
 
-# %%
-import time
+# %% [markdown]
+# Two of them: one learns from the messages that the tuned model has read, the other also from the
+# handbook, whose entries stand under topics already. **Predict.** How many of a hundred topics does
+# each name rightly, and how does that compare with the tuned model's bar?
 
+# %%
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-start = time.perf_counter()
 pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
-examples = [(message, entry["topic"]) for message, entry in learn]
-examples += [(entry["text"], entry["topic"]) for entry in handbook]
-plain = make_pipeline(pieces, LogisticRegression(C=10)).fit(*zip(*examples))
-named = plain.predict([message for message, _, _ in held_out])
-print(f"{len(examples)} texts learned in {time.perf_counter() - start:.2f} seconds")
-marks["logistic regression"] = [
-    {"topic": name == topic} for name, (_, topic, _) in zip(named, held_out)
-]
-difference = gap("tuned", "logistic regression", "topic")
-print(f"topics right: {sum(s['topic'] for s in marks['logistic regression'])}")
-print("logistic regression minus tuned:", difference)
-claims.record(13, difference)
+plain = make_pipeline(pieces, LogisticRegression(C=10))
+messages_only = [(message, entry["topic"]) for message, entry in learn]
+both = messages_only + [(entry["text"], entry["topic"]) for entry in handbook]
+for name, examples in {"messages": messages_only, "with handbook": both}.items():
+    named = plain.fit(*zip(*examples)).predict(messages)
+    marks[name] = pandas.DataFrame({"topic right": named == topics}, dtype=float)
+    print(f"{name}: {sum(named == topics)} topics right; minus tuned:",
+          gap("tuned", name, "topic right"))  # fmt: skip
+claims.record(13, gap("tuned", "messages", "topic right"))
 
 # %% [markdown]
-# If zero is in that interval, or all of it lies above zero, then *sorting* needs no fine-tune: the
-# classifier costs nearly nothing to run. Use a language model where text has to be written.
+# The first comparison is the fair one: both have learned from the same messages. The second says
+# something else: labels that lie about already are worth using, and a classifier takes them in a
+# moment. (The tuned model was not given them.) Where zero is in the interval, no difference is
+# shown, and then the cheaper of the two is the first choice for *sorting*. Use a language model
+# where text has to be written.
 #
 # ## 8. What does an answer cost?
 #
@@ -517,40 +479,31 @@ claims.record(13, difference)
 # examples to show the arithmetic, not a provider's offer.
 
 # %%
-from ftlab import templates
 from ftlab.evaluation.costs import prices
 
-read = {
-    name: [len(templates.prompt_ids(tokenizer, prompt)) for prompt in prompts]
-    for name, prompts in asked.items()
-}
-for name, counts in read.items():
+tokens, costs = {}, {}
+for name, prompts in asked.items():
     price = prices().per_million_tokens["tuned" if "tuned" in name else "base"]
-    written = sum(len(tokenizer(text)["input_ids"]) for text in answers[name])
-    money = (sum(counts) * price.input + written * price.output) / 1e6
-    n = len(counts)
-    print(f"{name:24} {sum(counts) / n:4.0f} read, {written / n:3.0f} written, "
-          f"{1000 * money / n:.4f} USD per 1,000 answers")  # fmt: skip
+    chats = tokenizer.apply_chat_template(prompts, add_generation_prompt=True)
+    tokens[name] = [len(ids) for ids in chats["input_ids"]]
+    read = np.mean(tokens[name])
+    written = np.mean([len(ids) for ids in tokenizer(answers[name])["input_ids"]])
+    dollars = 1000 * (read * price.input + written * price.output) / 1_000_000
+    costs[name] = {"read": read, "written": written, "USD per 1,000 answers": dollars}
+pandas.DataFrame(costs).T.round(4)
 
 # %% [markdown]
 # The tuned model needs no examples in its prompt, but each of its tokens is more expensive, and
 # training was paid for. After how long is that paid back? The time is the **break-even**.
 #
-# **Exercise 01.4.** Return the months until the training is paid back, at one price for all
-# tokens. Do not round. Never is `math.inf`.
+# **Exercise 01.4.** The model is asked `calls` times a month. The long prompt has `before` tokens,
+# the short one `after`; a million tokens cost `price`, the same for both, and `training` is paid
+# once. Return the months until the training is paid back. Do not round. Never is `math.inf`.
 
 
 # %% tags=["exercise", "nbval-check-output"]
 def months(calls, before, after, price, training):
-    """Months until the training is paid back.
-
-    Args:
-        calls: how often the model is asked in a month.
-        before: tokens of the long prompt.
-        after: tokens of the short prompt.
-        price: of a million tokens, the same for both prompts.
-        training: what the fine-tune costs, paid once.
-    """
+    """Months until the training is paid back."""
     # solution:
     saved = calls * (before - after) * price / 1_000_000
     return training / saved if saved > 0 else math.inf
@@ -562,23 +515,17 @@ def months(calls, before, after, price, training):
 check("01.4", months)
 
 # %% [markdown]
-# Our own prompts, with two hundred thousand calls a month. Then the honest case: the same prompts,
-# where a tuned model's token costs four times a base's. **Predict.** Does it pay in both?
+# Our own prompts, with two hundred thousand calls a month. A tuned model's token costs twice a
+# base's in the panel, and four times in the line above it. **Predict.** Does it pay in both?
 
 # %%
 from ftlab.teaching.decide import Calculator
 
-sides = ("4 examples + retrieval", "tuned + retrieval")
-long, short = (sum(read[name]) // len(held_out) for name in sides)
-panel = Calculator(
-    calls=200_000, long_prompt=long, short_prompt=short, answer=20, training=20.0
-)
-print(f"prompts of {long} and {short} tokens: {panel.bill()}")
+long, short = tokens["4 examples + retrieval"], tokens["tuned + retrieval"]
+lengths = {"long_prompt": sum(long) // TEST, "short_prompt": sum(short) // TEST}
+panel = Calculator(calls=200_000, **lengths, answer=20, training=20.0)
 print("four times the price:", panel.priced(panel.base.input, 4).bill())
-saved = [a - b for a, b in zip(*(read[name] for name in sides))]
-shorter = paired_bootstrap([0] * len(saved), read[sides[0]], saved, read[sides[0]])
-print(f"the prompt is shorter by this share: {shorter}")
-claims.record(8, shorter)
+claims.record(8, paired_bootstrap([0] * TEST, long, np.subtract(long, short), long))
 panel
 
 # %% [markdown]
@@ -601,97 +548,99 @@ panel
 # Can facts not be trained? Thirty facts that nobody can know, because a program draws the years.
 # Each is trained in one wording, and the model reads all of them `PASSES` times.
 
+
 # %%
+def replies(model, questions, system=None, tokens=24):
+    """A model's answers to questions, with or without a system message."""
+    prompts = [data.prompt(data.example(q, "", system=system)) for q in questions]
+    return generate(model, tokenizer, prompts, max_new_tokens=tokens)
+
+
 lists = files.read_data("lessons/patterns_and_facts.yaml")
 facts = lists["facts"]
 pairs = [(p, t) for p in facts["places"] for t in facts["things"]]
 years = random.Random(SEED).sample(range(1500, 2000), len(pairs))
 invented = [{"place": p, "thing": t, "year": y} for (p, t), y in zip(pairs, years)]
-for wording in ("trained", "reworded", "oddly", "backwards", "said"):
-    print(f"{wording}: {facts[wording].format(**invented[0])}")
 fact_rows = [
-    data.example(facts["trained"].format(**f), str(f["year"]), system=facts["system"])
-    for f in invented
+    data.example(
+        facts["trained"].format(**fact), str(fact["year"]), system=facts["system"]
+    )
+    for fact in invented
 ]
-fact_trainer = fine_tune(fact_rows, PASSES)
+fact_trainer = trainer_for(fact_rows, PASSES)
 result = fact_trainer.train()
-print(f"{result.metrics['train_runtime']:.0f} seconds")
 
 # %% [markdown]
-# **Predict.** The share of right answers: in the trained wording, reworded, oddly worded,
-# backwards, and with the fact in the prompt. And what will it say of places that were in no row?
+# It is asked in the trained wording, reworded, oddly worded, backwards (the year is given, the place
+# wanted), and with the fact in the prompt. **Predict** the share of right answers in each. And what
+# will it say of places that were in no row?
 
 # %%
-my_guess = "trained ..., reworded ..., oddly ..., backwards ..., in the prompt ..."
 ways = {way: facts[way] for way in ("trained", "reworded", "oddly", "backwards")}
 ways["in the prompt"] = facts["said"] + " " + facts["oddly"]
 recalled = {}
 for way, wording in ways.items():
-    questions = [wording.format(**f) for f in invented]
+    questions = [wording.format(**fact) for fact in invented]
     texts = replies(fact_trainer.model, questions, facts["system"])
     key = "place" if way == "backwards" else "year"
-    recalled[way] = [str(f[key]) in text for f, text in zip(invented, texts)]
-    print(f"{way:14} {wilson_interval(sum(recalled[way]), len(texts))}  {texts[0]!r}")
+    recalled[way] = [str(fact[key]) in text for fact, text in zip(invented, texts)]
+    share = wilson_interval(sum(recalled[way]), len(texts))
+    print(wrap(f"{questions[0]} {texts[0]}", f"{share} "))
 unknown = [facts["trained"].format(place=p, thing="mill") for p in facts["strangers"]]
-print("in no row:", replies(fact_trainer.model, unknown, facts["system"]))
+print("places in no row:", *replies(fact_trainer.model, unknown, facts["system"]))
 one = [1] * len(invented)
-new = [sum(recalled[way][i] for way in list(ways)[1:4]) / 3 for i in range(len(one))]
+new = np.mean([recalled[way] for way in ("reworded", "oddly", "backwards")], axis=0)
 claims.record(1, paired_bootstrap(new, one, recalled["in the prompt"], one, seed=SEED))
 
 # %% [markdown]
-# A fact is learned with its wording. See how much is left when the question is reworded, and when
-# it is turned around. In the prompt a fact can be changed tomorrow; in the weights it cannot. And
-# read what the model says of places in no row: it was shown a year each time, and nothing in its
-# rows said "I do not know".
+# A fact is learned with its wording: less comes out when the question is reworded, and nothing when
+# it is turned around. (The system message asks for a year, which makes "backwards" harder still.)
+# In the prompt a fact can be changed tomorrow; in the weights it cannot. And the places in no row
+# got a year as well: nothing in the rows said "I do not know".
 #
 # Others report that **terms of a trade** are learned well. One difference is the number of
 # wordings. `experiments/patterns.py` trained twelve invented terms, each in five rows: five times
 # the same question, or five different ones.
 
 # %% tags=["nbval-check-output"]
-import pandas
-from ftlab.files import data_path
-
-grid = pandas.read_csv(data_path("grids/patterns.csv"), comment="#")
+grid = pandas.read_csv(files.data_path("grids/patterns.csv"), comment="#")
 sums = grid.groupby(["pattern", "rows", "asked"], sort=False)[["right", "of"]].sum()
 sums["share"] = (sums["right"] / sums["of"]).round(2)
 sums
 
 # %% [markdown]
-# Compare the two lines "in a new wording": the same terms, the same number of rows, and only the
-# wordings differ. With twelve terms, a difference of two or three may be chance. Compare them also
-# with the facts above: how much comes out depends on how near the new question is to a trained one.
+# Compare the two lines "in a new wording": with so few terms, five wordings are not shown to help.
+# The new wording is nearer to the trained ones than the oddly worded question above, and more comes
+# out.
 #
 # The last lines of the table are another kind of pattern: a way of **reasoning**. Any plan is to be
-# analysed in four lines: gain, cost, risk, and a test. The script learned it from 100 and from 34
-# examples; here it is live, from `PLANS` of them.
+# analysed in four lines: gain, cost, risk, and a test. Here it is live, from `PLANS` examples. The
+# base's prompt describes the four lines; the tuned model's does not. **Predict.** Of twenty new
+# plans, how many does each analyse in four lines?
 
 # %%
 plans = lists["analysis"]
-plan_rows = [
-    data.example(
-        plan,
-        "\n".join(map(": ".join, zip(plans["steps"], texts))),
-        system=plans["system"],
-    )
-    for plan, *texts in plans["trained"]
-]
-plan_trainer = fine_tune(plan_rows[:PLANS], EPOCHS)
+plan_rows = []
+for plan, *texts in plans["trained"][:PLANS]:
+    lines = [f"{step}: {text}" for step, text in zip(plans["steps"], texts)]
+    plan_rows.append(data.example(plan, "\n".join(lines), system=plans["system"]))
+plan_trainer = trainer_for(plan_rows, EPOCHS)
 result = plan_trainer.train()
+
 questions = [plans["asked"][1].format(plan=plan) for plan in plans["new"]]
-in_form = {}
-for system, who in {"described": model, "system": plan_trainer.model}.items():
-    texts = replies(who, questions, plans[system], tokens=64)
+in_form = []
+for system, analyst in {"described": model, "system": plan_trainer.model}.items():
+    texts = replies(analyst, questions, plans[system], tokens=64)
     labels = [re.findall(r"^(\w+): .", text, re.MULTILINE) for text in texts]
-    in_form[system] = [found == list(plans["steps"]) for found in labels]
-    print(f"{sum(in_form[system])} in form; {questions[0]}\n{texts[0]}\n")
+    in_form.append([steps == list(plans["steps"]) for steps in labels])
+    print(f"{sum(in_form[-1])} in form; {questions[0]}\n{texts[0]}\n")
 one = [1] * len(questions)
-claims.record(3, paired_bootstrap(in_form["described"], one, in_form["system"], one))
+claims.record(3, paired_bootstrap(in_form[0], one, in_form[1], one))
 
 # %% [markdown]
-# The base's prompt describes the four lines; the tuned model's prompt does not. Whether what stands
-# in the lines is *sensible* is another question: read the answers. The form of a reasoning can be
-# counted by a program. Its quality needs a reader.
+# A few dozen rows taught the structure of an analysis. Whether what stands in the lines is
+# *sensible* is another question: read the answer. The form of a reasoning can be counted by a
+# program. Its quality needs a reader.
 #
 # ## 10. What narrowness costs
 #
@@ -699,31 +648,27 @@ claims.record(3, paired_bootstrap(in_form["described"], one, in_form["system"], 
 # of France, how many does the base get right, and how many the shop's model?
 
 # %%
-my_guess = "base ..., tuned ..."
-ordinary = lists["ordinary"]
-correct = {}
-for name, who in {"base": model, "tuned": tuned}.items():
-    texts = replies(who, [question for question, _ in ordinary], tokens=32)
-    correct[name] = [
-        bool(re.search(rf"\b({wanted})\b", text, re.IGNORECASE))
-        for (_, wanted), text in zip(ordinary, texts)
-    ]
+questions, keys = zip(*lists["ordinary"])
+right = {}
+for name, answerer in {"base": model, "tuned": tuned}.items():
+    texts = replies(answerer, questions, tokens=32)
+    right[name] = [bool(re.search(rf"\b({k})\b", t, re.I)) for k, t in zip(keys, texts)]
     shaped = sum(text.startswith("topic:") for text in texts)
-    print(f"{name}: {sum(correct[name])} right, {shaped} in the shop's form")
-print("you expected:", my_guess)
-one = [1] * len(ordinary)
-claims.record(10, paired_bootstrap(correct["tuned"], one, correct["base"], one))
+    print(f"{name}: {sum(right[name])} right, {shaped} in the shop's form")
+claims.record(10, paired_bootstrap(right["tuned"], [1] * 20, right["base"], [1] * 20))
 
 # %% [markdown]
-# What a model loses outside its task is called **catastrophic forgetting** when it is much. Lesson
-# 07 measures it better. With an adapter there is a simple cure: switch it on for this task only.
+# Twenty questions show only large losses. A large one is called **catastrophic forgetting**; lesson
+# 07 measures it better. What does show is the shop's form where nobody asked for it. With an
+# adapter there is a simple cure: switch it on for this task only.
 #
 # ## 11. Ten questions
 #
 # Put together, the choice follows from ten questions. Its answer may be *do not fine-tune*. Here
-# are six requests as they come in. **Predict** for each what you would do. Then tick below what is
-# true of a request of your own. The answer comes from a few rules in `ftlab/teaching/decide.py`,
-# which do not know your case. If you disagree, say which reason is wrong.
+# are six requests as they come in. **Predict** for each what you would do, before you read the line
+# below it. Then tick what is true of a request of your own. The recommendation comes from a few
+# rules in `ftlab/teaching/decide.py`, which do not know your case. If you disagree, say which reason
+# is wrong.
 
 # %% tags=["nbval-check-output"]
 from ftlab.teaching.decide import CASES, Helper, decide
@@ -737,52 +682,41 @@ Helper(("measured", "prompted", "pattern", "shown", "examples", "narrow"))
 # ## 12. Your turn
 #
 # Give the shop's model *your* handbook. Change the entries: a library, a club, your own project.
-# Ask two questions of each in words of your own, and one or two that nothing answers (`None`).
+# Beside each stands a question in words of your own and the fact it asks for. Leave one or two
+# questions that nothing answers (`None`).
 
 # %%
 MINE = [
-    "The library opens at 8 in the morning.",
-    "A book can be borrowed for 28 days.",
-    "A lost card costs 11 euros.",
-    "The reading room is on the third floor.",
-    "Ms Baptiste leads the book club.",
-]
-ASKED = [
-    ("when does the library open", "8 in the morning"),
-    ("For how long may I keep a book?", "28 days"),
-    ("lost my card, what now? price?", "11 euros"),
-    ("where is the reading room", "third floor"),
-    ("Who leads the book club?", "Baptiste"),
-    ("do you lend films", None),
+    ("The library opens at 8 in the morning.", "when do you open", "8 in the morning"),
+    ("A book can be borrowed for 28 days.", "How long may I keep a book?", "28 days"),
+    ("A lost card costs 11 euros.", "lost my card, what now? price?", "11 euros"),
+    ("The reading room is on the third floor.", "where can I read", "third floor"),
+    ("Ms Baptiste leads the book club.", "Who leads the book club?", "Baptiste"),
+    ("Guests can park behind the house.", "do you lend films", None),
 ]
 
 # %%
 from ftlab.curation import doctor
 from rich import print as show
 
-handbook = [{"text": text} for text in MINE]
-pages = [words(text) for text in MINE]
-average = sum(map(len, pages)) / len(pages)
-mine = [(m, [e["text"] for e in search(m)], fact) for m, fact in ASKED]
-prompts = [ask(message, texts) for message, texts, _ in mine]
-texts = generate(tuned, tokenizer, prompts, max_new_tokens=32)
-for (message, listed, fact), text in zip(mine, texts):
-    there = fact is not None and any(fact in one for one in listed)
-    fits = fact in text if fact else "I do not know" in text
-    print(f"{message} ({'in' if there else 'not in'} the texts that were found)")
-    print(f"  {'right' if fits else 'wrong'}: {text!r}")
-my_rows = [
-    data.example(prompt[1:], fact or shop["abstain"], system=shop["system"])
-    for prompt, (_, fact) in zip(prompts, ASKED)
-]
+my_rows = []
+my_search = indexed([text for text, _, _ in MINE])
+for _, message, fact in MINE:
+    prompt = ask(message, my_search(message), "system")
+    text = generate(tuned, tokenizer, [prompt], max_new_tokens=32)[0]
+    fits = "right" if (fact or "I do not know") in text else "wrong"
+    print(f"{message} {fits}: {text!r}\n  from {my_search(message)}")
+    reply = {"role": "assistant", "content": fact or shop["abstain"]}
+    my_rows.append({"prompt": prompt, "completion": [reply]})
 path = data.write("runs/01/mine.jsonl", my_rows, overwrite=True)
 show(doctor.examine(path).table())
 
 # %% [markdown]
 # The model never saw your handbook: where it is right, the pattern has moved to new facts. Where it
-# is wrong, look first whether the search had found the text, and only then blame the model. The
-# topics are still the shop's; to change them, you need rows of your own. The file
-# `runs/01/mine.jsonl` holds a beginning, and the table is the doctor's report on it.
+# is wrong, look first whether the search had found the text. If it had, the model took the wrong
+# text, or abstained in vain: section 6 counted how often. The topics are still the shop's; to change
+# them, you need rows of your own. The file `runs/01/mine.jsonl` holds a beginning, and the table is
+# the doctor's report on it.
 #
 # ## 13. The limits of this verdict
 #
@@ -806,8 +740,8 @@ ftlab.quiz("01")
 #
 # 1. **Train patterns, look up facts.** The two combine: rows that answer from a text, and abstain
 #    when it says nothing, teach how to use a text that comes later.
-# 2. **Prompt first, and give the prompt the same texts.** It is the opponent, and for sorting a
-#    logistic regression is another.
+# 2. **Prompt first, and give the prompt the same texts.** A fine-tune has to beat that; for sorting
+#    it has to beat a logistic regression too.
 # 3. **"Do not fine-tune" is a good answer**: when a prompt will do, when nobody can measure it, and
 #    when the bill never comes back.
 #
