@@ -236,7 +236,8 @@ def verdict_of(folder: Path) -> dict[str, Any]:
         )
     if form.get("measure") != found["headline"]:
         raise DataError(
-            f"the measure is {form.get('measure')}, and the verdict compares by {found['headline']}"
+            f"the measure is {form.get('measure') or 'empty'}, and the verdict compares by "
+            f"{found['headline']}"
         )
     return dict(found)
 

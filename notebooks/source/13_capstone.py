@@ -545,8 +545,8 @@ if not (MINE / "proposal.yaml").exists():
     capstone.new(MINE)
 if ROWS.exists() and not (MINE / "train.jsonl").exists():
     parts = split(data.read(ROWS), [0.8, 0.2], seed=SEED)
-    for part, rows in parts.items():
-        data.write(MINE / f"{part}.jsonl", rows)
+    for part in ("train", "test"):
+        data.write(MINE / f"{part}.jsonl", parts[part])
 show(capstone.table(capstone.check(MINE)))
 
 # %% [markdown]
@@ -592,13 +592,14 @@ def own_project(folder, tokens=64):
 
 
 # %% [markdown]
-# Run it once the rows are there. The cell saves the verdict in the folder.
+# It runs when the first two steps are done: the proposal is written before the training, here too.
 
 # %%
-if (MINE / "train.jsonl").exists():
-    show(own_project(MINE).table())
+first = [step.name for step in capstone.check(MINE)[:2] if not step.done]
+if first:
+    print("still to do before the run:", *first)
 else:
-    print(f"{ROWS} is not there yet; put your rows into it")
+    show(own_project(MINE).table())
 show(capstone.table(capstone.check(MINE)))
 
 # %% [markdown]
