@@ -92,6 +92,63 @@ def test_a_clean_trainer_has_no_fault(build, rows, changed):
     assert not faults(build(rows, eval_rows=held, **changed))
 
 
+def pad_is_eos(model, tokenizer):
+    tokenizer.pad_token = tokenizer.eos_token
+
+
+def two_messages_only(model, tokenizer):
+    tokenizer.chat_template = "{%- set messages = messages[-2:] -%}" + tokenizer.chat_template
+
+
+def talks(*before):
+    """The conversations, each behind some earlier messages."""
+    return {"rows": [{"messages": [*before, *chat["messages"]]} for chat in CHATS],
+            "assistant_only_loss": True}  # fmt: skip
+
+
+LONG = [{"prompt": [user("Hi")], "completion": [assistant("fox " * 40)]}]
+EMPTY = [row | {"completion": [assistant("")]} for row in ROWS]
+NAMED = [row | {"prompt": [user(f"Say {n}!") | {"name": "Zoe"}]} for n, row in enumerate(ROWS)]
+THOUGHT = assistant("<think>\nquick brown\n</think>\n\nfox")
+LAZY = assistant("<think>\nlazy\n</think>\n\ndog")
+EARLIER = [user("Hi"), THOUGHT, user("dog?")]
+PACKED = {"rows": ROWS + LONG, "packing": True, "max_length": 40}
+QWEN3 = {"template": qwen3_chat_template}
+ONE_FAULT = {  # what is built, and the row of the table: what, its status, and words in it
+    "empty answers": ({"rows": EMPTY}, "loss", "error", "nothing but the end"),
+    "some empty answers": ({"rows": ROWS + EMPTY[:2]}, "loss", "warning", "2 of 10 rows"),
+    "pad is eos": ({"change": pad_is_eos}, "pad token", "warning", "also ends the turn"),
+    # Qwen3's own template drops the reasoning of earlier turns, the training twin keeps it.
+    "a twin that writes other text": (
+        {"rows": [{"messages": [*EARLIER, THOUGHT]}], "assistant_only_loss": True, **QWEN3},
+        "template", "warning", "other text"),
+    "reasoning is dropped": (
+        {"rows": [{"prompt": EARLIER, "completion": [LAZY]}], **QWEN3},
+        "thinking", "warning", "1 of 1 rows have reasoning"),
+    "names are dropped": ({"rows": NAMED}, "names", "warning", "names of speakers"),
+    "messages are dropped": (
+        talks(user("Hello, dog"), assistant("jumps over")) | {"change": two_messages_only},
+        "messages", "error", "the template drops"),
+    "weight 0 is learned": (
+        talks(user("Hi"), assistant("quick brown", weight=0)), "weight", "warning", "weight 0"),
+    "float16": ({"change": lambda model, _: model.half()}, "dtype", "error", "are float16"),
+    "bfloat16": (
+        {"change": lambda model, _: model.to(torch.bfloat16)}, "dtype", "warning", "are bfloat16"),
+    "checkpointing": (
+        {"gradient_checkpointing": True}, "checkpointing", "warning", "checkpointing=False"),
+    "packs are cut": (PACKED, "max_length", "warning", "probably cut"),
+    "packs are split": (
+        PACKED | {"packing_strategy": "bfd_split"}, "max_length", "warning", "probably cut"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "what", "status", "words"), ONE_FAULT.values(), ids=ONE_FAULT)
+def test_one_fault_is_found_and_no_other(build, how, what, status, words):
+    found = faults(build(**how))
+    assert set(found) == {what} and found[what].status == status
+    assert words in found[what].found + found[what].cure
+
+
 @pytest.mark.parametrize("family", ["qwen2.5", "llama3", "gemma", "mistral"])
 def test_a_clean_trainer_of_each_family(build, family):
     assert not faults(build(family=family))
@@ -135,14 +192,6 @@ def test_no_loss_at_all_stops(build):
         preflight(trainer)
 
 
-def test_empty_answers_are_almost_no_loss(build):
-    rows = [{"prompt": r["prompt"], "completion": [assistant("")]} for r in ROWS]
-    found = faults(build(rows))
-    assert set(found) == {"loss"} and found["loss"].status == "error"
-    assert "nothing but the end" in found["loss"].found
-    assert faults(build([*ROWS, *rows[:2]]))["loss"].status == "warning"
-
-
 @pytest.mark.parametrize(
     ("rows", "changed", "cure"),
     [
@@ -174,15 +223,6 @@ def test_the_end_of_the_turn_is_not_learned(build, make_tokenizer):
     assert "<|im_end|>" in found["end of turn"].cure
 
 
-def pad_is_eos(model, tokenizer):
-    tokenizer.pad_token = tokenizer.eos_token
-
-
-def test_pad_is_eos_and_harmless_in_trl(build):
-    found = faults(build(change=pad_is_eos))
-    assert set(found) == {"pad token"} and found["pad token"].status == "warning"
-
-
 def test_pad_is_eos_and_masks_the_stop(build):
     rows = [{"input_ids": [291, 396, 224, 3]}] * 4
     found = faults(
@@ -202,7 +242,6 @@ def test_bos_twice(build, make_tokenizer):
     assert set(found) == {"BOS"} and found["BOS"].status == "error"
 
 
-LONG = [{"prompt": [user("Hi")], "completion": [assistant("fox " * 40)]}]
 HUGE = [{"prompt": [user("fox " * 40)], "completion": [assistant("fox")]}]
 
 
@@ -217,12 +256,6 @@ def test_a_row_of_exactly_max_length_is_whole(build):
     longest = max(map(len, build().train_dataset["input_ids"]))
     assert not faults(build(max_length=longest))
     assert "max_length" in faults(build(max_length=longest - 1))
-
-
-@pytest.mark.parametrize("strategy", ["bfd", "bfd_split"])
-def test_packed_rows_that_are_cut(build, strategy):
-    found = faults(build(ROWS + LONG, packing=True, packing_strategy=strategy, max_length=40))
-    assert set(found) == {"max_length"} and "probably" in found["max_length"].found
 
 
 def test_all_rows_left_out_is_an_error(build):
@@ -254,14 +287,6 @@ def test_a_template_without_markers(build, make_tokenizer):
     )
 
 
-def test_a_twin_of_the_template_that_writes_other_text(build):
-    """Qwen3's own template drops the reasoning of earlier turns, the training twin keeps it."""
-    thought = assistant("<think>\nquick brown\n</think>\n\nfox")
-    rows = [{"messages": [user("Hi"), thought, user("dog?"), thought]}]
-    found = faults(build(rows, template=qwen3_chat_template, assistant_only_loss=True))
-    assert set(found) == {"template"} and "other text" in found["template"].found
-
-
 def test_packing_where_examples_see_each_other(build):
     wrapped = faults(build(packing=True, packing_strategy="wrapped", max_length=40))
     assert set(wrapped) == {"packing"} and "wrapped" in wrapped["packing"].found
@@ -278,13 +303,6 @@ def test_packing_where_examples_see_each_other(build):
     found = faults(build(packing=True, max_length=64, change=forgetful))
     assert set(found) == {"packing"} and found["packing"].status == "error"
     assert "sees the one before it" in found["packing"].found
-
-
-def test_float16_weights_that_are_trained(build):
-    found = faults(build(change=lambda model, _: model.half()))
-    assert set(found) == {"dtype"} and found["dtype"].status == "error"
-    found = faults(build(change=lambda model, _: model.to(torch.bfloat16)))
-    assert set(found) == {"dtype"} and found["dtype"].status == "warning"
 
 
 def test_bf16_that_a_cpu_only_emulates(build, monkeypatch):
@@ -341,12 +359,6 @@ def test_tools_that_the_template_drops(build):
     assert not faults(build([{**row, "tools": [TOOL]} for row in ROWS], change=written))
 
 
-def test_names_that_the_template_drops(build):
-    rows = [{**row, "prompt": [user(f"Say {n}!") | {"name": "Zoe"}]} for n, row in enumerate(ROWS)]
-    found = faults(build(rows))
-    assert set(found) == {"names"} and found["names"].status == "warning"
-
-
 def test_a_system_message_that_the_template_drops(build, make_tokenizer):
     own = make_tokenizer().chat_template
     rows = [{**row, "prompt": [system("Be quick and lazy."), *row["prompt"]]} for row in ROWS]
@@ -358,14 +370,6 @@ def test_a_system_message_that_the_template_drops(build, make_tokenizer):
     dropped = faults(build(messages, template=template, assistant_only_loss=True))
     assert set(dropped) == {"system"}
     assert not faults(build(rows))
-
-
-def test_an_answer_that_the_template_drops(build, make_tokenizer):
-    short = "{%- set messages = messages[-2:] -%}" + make_tokenizer().chat_template
-    before = [user("Hello, dog"), assistant("jumps over")]
-    rows = [{"messages": [*before, *c["messages"]]} for c in CHATS]
-    found = faults(build(rows, template=short, assistant_only_loss=True))
-    assert set(found) == {"messages"}
 
 
 def test_rows_of_the_evaluation_that_are_trained_on(build):
@@ -387,26 +391,6 @@ def test_empty_thoughts_are_learned(build):
     assert set(found) == {"thinking"}
     off = {"chat_template_kwargs": {"enable_thinking": False}}
     assert not faults(build([{**row, **off} for row in rows], template=qwen3_chat_template))
-
-
-def test_reasoning_that_the_template_drops(build):
-    thought = assistant("<think>\nquick brown\n</think>\n\nfox")
-    rows = [{"prompt": [user("Hi"), thought, user("dog?")],
-             "completion": [assistant("<think>\nlazy\n</think>\n\ndog")]}]  # fmt: skip
-    found = faults(build(rows, template=qwen3_chat_template))
-    assert set(found) == {"thinking"} and "1 of 1 rows have reasoning" in found["thinking"].found
-
-
-def test_an_answer_of_weight_zero_is_learned(build):
-    before = [user("Hi"), assistant("quick brown", weight=0)]
-    rows = [{"messages": [*before, *c["messages"]]} for c in CHATS]
-    found = faults(build(rows, assistant_only_loss=True))
-    assert set(found) == {"weight"}
-
-
-def test_checkpointing_on_a_cpu(build):
-    found = faults(build(gradient_checkpointing=True))
-    assert set(found) == {"checkpointing"} and "checkpointing=False" in found["checkpointing"].cure
 
 
 def test_nothing_is_trained(build, make_model, tmp_path):
