@@ -431,7 +431,7 @@ for model, server in ((one_layer, first), (base, bases["Q8_0"])):
         theirs_log(server, ids),
     )
     d, r = (x[np.isfinite(log)] for x in (log - plain, rounded - plain))
-    print(f"{model.config.num_hidden_layers} layers: d and r spread by {d.std():.3f} "
+    print(f"layers: {model.config.num_hidden_layers}; d and r spread by {d.std():.3f} "
           f"and {r.std():.3f}, correlation {np.corrcoef(d, r)[0, 1]:.2f}")  # fmt: skip
 
 # %% [markdown]
