@@ -521,6 +521,7 @@ IFrame(f"data:text/html;base64,{inside}", width="100%", height=480)
 # | lesson | what it left | goes into |
 # |---|---|---|
 # | 00, 03 | ten pairs, too few to judge by | the beginning of your rows |
+# | 01 | the same task four ways | `why`: what a prompt or a search does already |
 # | 02 | `runs/02/choice.json` | `base` in the proposal |
 # | 04 | the plan that `estimate` printed | `machine` |
 # | 05, 06 | `runs/05/mine.jsonl`; `mended.jsonl` and `decisions.json` in `runs/06` | the rows; `data: source` |
