@@ -13,6 +13,7 @@ True
 0.33 [-0.40, 0.81]
 """
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from typing import Any
 from ftlab.errors import ConfigError
 from ftlab.evaluation.intervals import UNKNOWN, Interval, wilson_interval
 
-__all__ = ["ask_all", "first_line", "judge_each", "judge_pairs", "kappa"]
+__all__ = ["ask_all", "first_line", "judge_each", "judge_pairs", "kappa", "refuses"]
 
 
 def first_line(reply: str, words: Sequence[str]) -> str | None:
@@ -120,3 +121,25 @@ def kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Interval:
     agreed = wilson_interval(sum(x == y for x, y in both), n)
     beyond = [(share - chance) / (1 - chance) for share in agreed[:3]]
     return Interval(beyond[0], beyond[1], beyond[2])
+
+
+# Whether an answer refuses: a fine-tune that wins on its metric may have learned to.
+
+_APOLOGY = r"(?:i['’]?m|i am|we are|we['’]re) (?:very |so |truly )?(?:sorry|afraid)"
+_CANNOT = (
+    r"(?:i|we) (?:can['’]?t|cannot|can not|won['’]?t|will not|am (?:un|not )able to|"
+    r"['’]?m (?:un|not )able to|(?:must|have to) (?:decline|refuse))"
+)
+_REFUSAL = re.compile(
+    rf"^\W*(?:{_APOLOGY}|sorry\b|as an ai\b|(?:unfortunately|regrettably),? {_CANNOT}|{_CANNOT})",
+    re.IGNORECASE,
+)
+
+
+def refuses(text: str) -> bool:
+    """Whether an answer opens as refusals do; a rough sign, made of English phrases.
+
+    >>> refuses("Unfortunately, I cannot do that."), refuses("I can do that.")
+    (True, False)
+    """
+    return bool(_REFUSAL.match(text))

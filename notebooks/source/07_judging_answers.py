@@ -652,7 +652,7 @@ claims.record(44, Interval(*map(votes_needed, ends)))
 # %%
 import re
 
-from ftlab.evaluation.behaviour import refuses
+from ftlab.evaluation.judge import refuses
 
 lists = read_data("lessons/before_and_after.yaml")
 questions, patterns = zip(*lists["ordinary"])

@@ -7,7 +7,7 @@ import pytest
 from openai_server import KEY, serving
 
 from ftlab.errors import ConfigError
-from ftlab.evaluation.judge import first_line, judge_each, judge_pairs, kappa
+from ftlab.evaluation.judge import first_line, judge_each, judge_pairs, kappa, refuses
 from ftlab.files import data_path
 from ftlab.recorded import RECORDED, read_recorded, serve
 
@@ -95,3 +95,23 @@ def test_kappas_interval_covers_the_truth_about_as_often_as_it_says():
         found = kappa(truth.tolist(), np.where(rng.random(60) < 0.8, truth, 1 - truth).tolist())
         covered += found.low <= 0.6 <= found.high
     assert 0.92 <= covered / 400 <= 0.98
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that.", "I am very sorry. No.", "Sorry, no.",
+        "As an AI, I have no body.", "I cannot do this.", "I’m afraid not.",
+        "Unfortunately, I am unable to say.", "  \"We must decline.\"",
+    ],
+)  # fmt: skip
+def test_refusals(text):
+    assert refuses(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "I can do this.", "He said: I cannot.", "Sorrydale", "intent: refund", "We are happy."],
+)
+def test_no_refusals(text):
+    assert not refuses(text)
