@@ -92,16 +92,16 @@ def make_app(service: Service) -> FastAPI:
 
     @app.get("/v1/files/{file_id}")
     def retrieve_file(owner: Owner, file_id: str) -> Response:
-        return JSONResponse(service.get("file", owner, file_id).body)
+        return JSONResponse(service.get("file", file_id, owner).body)
 
     @app.get("/v1/files/{file_id}/content")
     def file_content(owner: Owner, file_id: str) -> Response:
-        service.get("file", owner, file_id)
+        service.get("file", file_id, owner)
         return FileResponse(store.path_of(file_id), media_type="application/octet-stream")
 
     @app.delete("/v1/files/{file_id}")
     def delete_file(owner: Owner, file_id: str) -> Response:
-        file = service.get("file", owner, file_id)
+        file = service.get("file", file_id, owner)
         for job in store.find("job", owner, UNDER_WAY):
             if file_id in (job.body["training_file"], job.body["validation_file"]):
                 raise Refused(409, f"The job {job.id} still needs this file. Cancel it first.")
@@ -121,24 +121,24 @@ def make_app(service: Service) -> FastAPI:
 
     @app.get("/v1/fine_tuning/jobs/{job_id}")
     def retrieve_job(owner: Owner, job_id: str) -> Response:
-        return JSONResponse(service.get("job", owner, job_id).body)
+        return JSONResponse(service.get("job", job_id, owner).body)
 
     @app.post("/v1/fine_tuning/jobs/{job_id}/cancel")
     def cancel_job(owner: Owner, job_id: str) -> Response:
-        job = service.get("job", owner, job_id)
+        job = service.get("job", job_id, owner)
         if not store.end_job(job.id, "cancelled", "Fine-tuning job cancelled"):
-            state = service.get("job", owner, job_id).body["status"]
+            state = service.get("job", job_id, owner).body["status"]
             raise Refused(400, f"Job has already completed: {job.id} is {state}.",
                           code="invalid_cancel_request")  # fmt: skip
-        return JSONResponse(service.get("job", owner, job_id).body)
+        return JSONResponse(service.get("job", job_id, owner).body)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/events")
     def list_events(owner: Owner, job_id: str, page: Pages) -> Response:
-        return listed("event", None, page, job=service.get("job", owner, job_id).id)
+        return listed("event", None, page, job=service.get("job", job_id, owner).id)
 
     @app.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
     def list_checkpoints(owner: Owner, job_id: str, page: Pages) -> Response:
-        return listed("checkpoint", None, page, job=service.get("job", owner, job_id).id)
+        return listed("checkpoint", None, page, job=service.get("job", job_id, owner).id)
 
     # Models.
 
@@ -225,12 +225,12 @@ def make_app(service: Service) -> FastAPI:
 
     @app.get(chat + "/{completion_id}")
     def retrieve_trace(owner: Owner, completion_id: str) -> Response:
-        return JSONResponse(service.get("trace", owner, completion_id).body)
+        return JSONResponse(service.get("trace", completion_id, owner).body)
 
     @app.get(chat + "/{completion_id}/messages")
     def list_messages(owner: Owner, completion_id: str, page: Pages) -> Response:
         nothing = {"content": None, "content_parts": None, "refusal": None}
-        told = service.get("trace", owner, completion_id).own["messages"]
+        told = service.get("trace", completion_id, owner).own["messages"]
         held = [fields(ChatCompletionStoreMessage.construct(
                     **nothing | message, id=f"{completion_id}-{number}"))
                 for number, message in enumerate(told)]  # fmt: skip
@@ -241,13 +241,13 @@ def make_app(service: Service) -> FastAPI:
     @app.post(chat + "/{completion_id}")
     def update_trace(owner: Owner, completion_id: str, asked: protocol.Update) -> Response:
         with store.transaction():
-            trace = service.get("trace", owner, completion_id)
+            trace = service.get("trace", completion_id, owner)
             store.change(trace, metadata=_redacted(asked.metadata))
-        return JSONResponse(service.get("trace", owner, completion_id).body)
+        return JSONResponse(service.get("trace", completion_id, owner).body)
 
     @app.delete(chat + "/{completion_id}")
     def delete_trace(owner: Owner, completion_id: str) -> Response:
-        store.drop(service.get("trace", owner, completion_id).id)
+        store.drop(service.get("trace", completion_id, owner).id)
         return JSONResponse(fields(ChatCompletionDeleted(
             id=completion_id, deleted=True, object="chat.completion.deleted")))  # fmt: skip
 

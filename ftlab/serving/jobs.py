@@ -92,7 +92,7 @@ def create(service: Service, owner: str, asked: JobRequest) -> dict[str, Any]:
     for param in ("training_file", "validation_file"):
         if (file := getattr(asked, param)) is None:
             continue
-        kind = service.get("file", owner, file, param).own["kind"]
+        kind = service.get("file", file, owner, param).own["kind"]
         if kind != ("dpo" if dpo else "sft"):
             raise Refused(
                 400, f"{file} holds {'preferences' if kind == 'dpo' else 'no preferences'}, and "

@@ -100,7 +100,7 @@ class Service:
                 raise too_many(text, recent[0] + 60 - now)
             recent.append(now)
 
-    def get(self, kind: str, owner: str, id: str, param: str | None = None) -> Stored:
+    def get(self, kind: str, id: str, owner: str, param: str | None = None) -> Stored:
         """Return an owner's object; refuse one that is not there, or not what `param` names."""
         found = self.store.get(kind, id, owner)
         if found is None:
