@@ -20,20 +20,32 @@ No model (do not fine-tune)
 import html
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from ftlab.display import Panel, box
 from ftlab.errors import ConfigError, raise_unknown
-from ftlab.evaluation.costs import TokenPrice, prices
 from ftlab.files import read_data
 
-__all__ = ["CASES", "CHOICES", "QUESTIONS", "Advice", "BreakEven", "Calculator", "Case", "Helper",
-           "decide"]  # fmt: skip
+__all__ = [
+    "CASES", "CHOICES", "PRICES", "QUESTIONS", "Advice", "BreakEven", "Calculator", "Case",
+    "Helper", "TokenPrice", "decide",
+]  # fmt: skip
 
 WORDS = read_data("lessons/decide.yaml")
 QUESTIONS: dict[str, str] = WORDS["questions"]
 """The ten questions, each to be answered with yes (True) or no (False)."""
+
+
+class TokenPrice(NamedTuple):
+    """What a million tokens cost."""
+
+    input: float
+    output: float
+
+
+PRICES = {name: TokenPrice(**row) for name, row in WORDS["prices"].items()}
+"""Examples in USD, of a base and of a tuned model; no provider's offer."""
 CHOICES = ("no model", "prompt", "retrieval", "fine-tune", "fine-tune and retrieval", "not yet")
 
 
@@ -161,8 +173,8 @@ class Calculator(Panel):
     answer: float = 60
     training: float = 200.0
     upkeep: float = 0.0
-    base: TokenPrice = field(default_factory=lambda: prices().per_million_tokens["base"])
-    tuned: TokenPrice = field(default_factory=lambda: prices().per_million_tokens["tuned"])
+    base: TokenPrice = PRICES["base"]
+    tuned: TokenPrice = PRICES["tuned"]
 
     def bill(self) -> BreakEven:
         """Work out the bill for these figures.

@@ -479,11 +479,11 @@ claims.record(13, gap("tuned", "messages", "topic right"))
 # examples to show the arithmetic, not a provider's offer.
 
 # %%
-from ftlab.evaluation.costs import prices
+from ftlab.teaching.decide import PRICES
 
 tokens, costs = {}, {}
 for name, prompts in asked.items():
-    price = prices().per_million_tokens["tuned" if "tuned" in name else "base"]
+    price = PRICES["tuned" if "tuned" in name else "base"]
     chats = tokenizer.apply_chat_template(prompts, add_generation_prompt=True)
     tokens[name] = [len(ids) for ids in chats["input_ids"]]
     read = np.mean(tokens[name])

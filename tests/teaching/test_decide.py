@@ -6,8 +6,15 @@ import math
 import pytest
 
 from ftlab.errors import ConfigError
-from ftlab.evaluation.costs import TokenPrice
-from ftlab.teaching.decide import CASES, CHOICES, QUESTIONS, Calculator, Helper, decide
+from ftlab.teaching.decide import (
+    CASES,
+    CHOICES,
+    QUESTIONS,
+    Calculator,
+    Helper,
+    TokenPrice,
+    decide,
+)
 
 PRICE = TokenPrice(input=1.0, output=4.0)
 DEAR = TokenPrice(input=2.0, output=8.0)
