@@ -145,6 +145,9 @@ def _build(name: str, overrides: dict[str, Any]) -> Any:
 
     config = getattr(trl, name)
     valid = [field.name for field in dataclasses.fields(config) if field.init]
+    if "activation_checkpointing" not in valid:  # transformers before 5.21 has the old name alone
+        names = {"activation_checkpointing": "gradient_checkpointing"}
+        overrides = {names.get(field, field): value for field, value in overrides.items()}
     for field in overrides:
         if field not in valid:
             near = difflib.get_close_matches(field, valid, n=4, cutoff=0.5)
