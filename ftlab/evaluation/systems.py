@@ -160,7 +160,7 @@ def few_shot_examples(
 
 def answer(
     system: System, model: Any, tokenizer: Any, records: Sequence[data.Row], *,
-    max_new_tokens: int = 256, batch_size: int = 32,
+    max_new_tokens: int = 256,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Answers:  # fmt: skip
     """Let a loaded model answer the records as the system is asked, and count what it takes.
@@ -187,7 +187,7 @@ def answer(
         )
     begun = time.perf_counter()
     texts = generate(
-        model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size,
+        model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=32,
         progress=progress, rows=records, thoughts=True,
     )  # fmt: skip
     seconds = time.perf_counter() - begun

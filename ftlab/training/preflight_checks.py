@@ -206,8 +206,9 @@ def weight(seen: Inspection) -> Finding | None:
     """Find answers of weight 0 that are learned all the same: TRL knows no weights."""
 
     def learned(example: Example) -> bool:
-        zero = [m["content"].strip() for m in example.messages if m.get("weight") == 0]
-        return any(text in "\n".join(example.learned) for text in zero)
+        zero = [m.get("content") for m in example.messages if m.get("weight") == 0]
+        texts = [content.strip() for content in zero if isinstance(content, str)]
+        return any(text and text in "\n".join(example.learned) for text in texts)
 
     return fault_of("weight_ignored", seen.examples, learned)
 
