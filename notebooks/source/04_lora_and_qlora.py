@@ -566,7 +566,8 @@ with served.disable_adapter():
 for name, texts in answers.items():
     print(f"{name}:", *texts, sep="\n    ")
 size = Path("runs/04/requests/adapter_model.safetensors").stat().st_size
-print(f"an adapter on disk: {size / 1e6:.1f} MB; the base: {4 * total / 1e6:.0f} MB")
+whole_mb = 4 * (total - trained) / 1e6  # in float32
+print(f"an adapter on disk: {size / 1e6:.1f} MB; the base: {whole_mb:.0f} MB")
 
 # %% [markdown]
 # ## 11. Merge, and check the folder
