@@ -121,14 +121,12 @@ def card(name: str, told: Mapping[str, Any], *, adapter: bool) -> str:
         told: what `training.json` holds; what is missing there, the card says nothing of.
         adapter: whether the folder holds an adapter, and not a whole model.
     """
-    import jinja2
-
-    template = jinja2.Template(read_text(data_path("report/card.md.jinja")))
     settings, about = told.get("settings", {}), told.get("about", {})
-    text = template.render(
-        name=name, run=told, s=settings, about=about, adapter=adapter, begin=BEGIN, end=END
-    )
-    return text.strip() + "\n"
+    text = _rendered(
+        "card.md.jinja", name=name, run=told, s=settings, about=about, adapter=adapter, begin=BEGIN,
+        end=END,
+    )  # fmt: skip
+    return text + "\n"
 
 
 def add_verdict(folder: str | os.PathLike[str], verdict: Mapping[str, Any]) -> Path | None:
@@ -170,28 +168,17 @@ def systems_of(verdict: Mapping[str, Any], folder: str) -> list[str]:
 def _figures(verdict: Mapping[str, Any], folder: str) -> str:
     """Return a verdict as Markdown: the sentence, the table of one model, the remarks."""
     base, mine = next(iter(verdict["systems"])), systems_of(verdict, folder)
-    lines = [f"### {verdict['task']}", "", verdict["sentence"], ""]
-    names = [base, *mine, *(f"{name} less {base}" for name in mine)]
-    lines += [f"| | {' | '.join(_cell(name) for name in names)} |", "|---" * (len(names) + 1) + "|"]
-    headline = verdict["headline"]
-    for metric in sorted(verdict["systems"][base], key=lambda m: m != headline):
-        cells = [verdict["systems"][name].get(metric) for name in (base, *mine)]
-        cells += [verdict["differences"][name].get(metric) for name in mine]
-        lines.append(f"| {metric} | {' | '.join(map(_figure, cells))} |")
-    data = verdict["provenance"].get("data", {}).get("fingerprint", "")
-    lines += ["", f"{verdict['n']} held-out examples (SHA-256 `{data}`), 95 % intervals.", ""]
-    lines += [f"- {remark}" for remark in verdict.get("remarks", [])]
-    return "\n".join(lines)
+    columns = [(name, verdict["systems"][name]) for name in (base, *mine)]
+    columns += [(f"{name} less {base}", verdict["differences"][name]) for name in mine]
+    metrics = sorted(columns[0][1], key=lambda metric: metric != verdict["headline"])
+    return _rendered("verdict.md.jinja", v=verdict, columns=columns, metrics=metrics)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _rendered(template: str, /, **values: Any) -> str:
+    """Return a template of `data/report/` filled in."""
+    import jinja2
 
-
-def _figure(figure: Mapping[str, Any] | None) -> str:
-    if figure is None or figure["value"] is None:
-        return "–"
-    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+    return jinja2.Template(read_text(data_path(f"report/{template}"))).render(**values).strip()
 
 
 # What is saved is what was trained.
