@@ -98,17 +98,13 @@ def _what_counts(args: Any) -> Row:
     }  # fmt: skip
 
 
-def _matched(answers: list[str], worth: list[float], most: float) -> tuple[str, str] | None:
-    lengths = [len(answer.split()) for answer in answers]
-    places = range(len(answers))
-    couples = [
-        (worth[i] - worth[j], i, j)
-        for i in places
-        for j in places
-        if abs(lengths[i] - lengths[j]) <= most
-    ]
-    gap, better, worse = max(couples, default=(0, 0, 0))
-    return (answers[better], answers[worse]) if gap > 0 else None
+def _like_lengths(pairs: Sequence[Row], most: int) -> list[Row]:
+    kept = []
+    for pair in pairs:
+        won, lost = (len(pair[side][-1]["content"].split()) for side in SIDES)
+        if abs(won - lost) <= most:
+            kept.append(pair)
+    return kept
 
 
 def _reward_adapter(targets: list[str], layers: list[int]) -> Any:
@@ -122,12 +118,14 @@ def _reward_adapter(targets: list[str], layers: list[int]) -> Any:
 
 _ASK = [{"role": "user", "content": "The bag tore. What now?"}]
 _TEXTS = ["Lift it.", "Take the bag, and help.", "I do not know.", "Help her."]
-_LENGTHS = [
-    "Help her up.",
-    "Help her up now, please.",
-    "Say that it happens to everyone, and then stay a little while.",
-    "Go on with what you did.",
-    "So.",
+_PAIRS = [
+    _pair(_ASK, [won, lost], [1, 0])
+    for won, lost in (
+        ("Help her up now, please.", "Help her."),
+        ("So.", "Say that it happens to everyone, and stay."),
+        ("Lift the bag.", "Unquestionably, notwithstanding everything."),
+        ("Help her up.", "Go on."),
+    )
 ]
 
 EXERCISES = (
@@ -143,13 +141,8 @@ EXERCISES = (
     exercise("09.3", _careful, view=_what_counts),
     exercise(
         "09.4",
-        _matched,
-        cases=(
-            (_LENGTHS, [0.3, 1.5, 2.6, 0.6, 0.1], 3),
-            (_LENGTHS, [1.2, 0.9, 0.1, 0.8, 1.0], 2),
-            (_LENGTHS, [1.0, 1.0, 1.0, 1.0, 1.0], 9),
-            (_LENGTHS[1:3], [0.0, 1.0], 3),
-        ),
+        _like_lengths,
+        cases=((_PAIRS, 2), (_PAIRS, 0), (_PAIRS, 9)),
     ),
     exercise(
         "09.5",

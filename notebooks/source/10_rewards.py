@@ -32,27 +32,27 @@ if "google.colab" in sys.modules:
 # ## 1. Settings
 #
 # A step has `ANSWERS` answers of at most `TOKENS` tokens, `GROUP` to each letter. The run of section 7
-# has `STEPS` steps, that of section 9 `HACK` steps. `TEST` letters are held out.
+# has `STEPS` steps, that of section 10 `HACK` steps. `TEST` letters are held out.
 
 # %%
-import copy
 import json
-import warnings
+import statistics
 from pathlib import Path
 
 import datasets
 import ftlab
+import pandas
 import transformers
-from ftlab import hardware
+from ftlab import check, data, hardware, tasks
+from ftlab.display import wrap
+from ftlab.teaching.exercises import hint
 
-SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
+SEED, BASE = 0, "smollm2-135m"
 RECORDS, FURTHER, TEST = 50, 400, 20
 ANSWERS, GROUP, TOKENS, RATE, BETA = 16, 8, 52, 5e-4, 0.04
-STEPS, HACK = 4, 6
-OUT = Path("runs/10")
+STEPS, HACK, OUT = 4, 6, Path("runs/10")
 
 hardware.seed_everything(SEED)
-warnings.filterwarnings("ignore", ".*checkpointing", FutureWarning)
 datasets.disable_progress_bars()
 transformers.utils.logging.disable_progress_bar()
 
@@ -63,10 +63,8 @@ transformers.utils.logging.disable_progress_bar()
 # leaves open is `null`. Here is one letter with its record.
 
 # %% tags=["nbval-check-output"]
-from ftlab import data, tasks
-from ftlab.display import wrap
-
 extraction = tasks.get("extraction")
+FIELDS = ("quantity", "item", "order", "name", "town")
 rows = extraction.examples(RECORDS + FURTHER, seed=SEED)
 start_rows, further = rows[:RECORDS], rows[RECORDS:]
 held_out = extraction.examples(TEST, seed=SEED, split="test")
@@ -115,17 +113,14 @@ print(is_json(as_answers(*tried)))
 # `FIELDS`, whatever their values, and 0.0 for everything else. Stuck? `hint("10.1", 1)`, then
 # `hint("10.1", 2)`.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab import check
-from ftlab.teaching.exercises import hint
-
-FIELDS = ("quantity", "item", "order", "name", "town")
-
-
 def five_fields(completions, **_):
     """1.0 for each answer that is a JSON object of the five fields, else 0.0."""
     # solution:
     import json
+
+    from ftlab.tasks.extraction import FIELDS
 
     rewards = []
     for messages in completions:
@@ -152,39 +147,27 @@ check("10.1", five_fields)
 # %% tags=["nbval-check-output"]
 def fields(completions, record, **_):
     """The share of the five fields that is right."""
-    rewards = []
-    for messages, text in zip(completions, record):
-        marks = extraction.score(json.loads(text), messages[0]["content"])
-        rewards.append(marks["fields"].value)
-    return rewards
+    pairs = zip(map(json.loads, record), completions)
+    marks = [extraction.score(row, messages[0]["content"]) for row, messages in pairs]
+    return [mark["fields"].value for mark in marks]
 
 
-tried = [*tried, right.replace("11", "12")]
-print(fields(as_answers(*tried), record=[json.dumps(letter)] * len(tried)))
+print(fields(as_answers(right, right.replace("11", "12")), [json.dumps(letter)] * 2))
 
 # %% [markdown]
 # ## 3. Rewards that run code
 #
 # The best known verifiable rewards run something. For the unit tests of lesson 08 there are two: do the
 # tests **pass** on the function, and how many **mutants** do they kill, copies of the function with one
-# small fault each? Here are four modules of tests for one function. The first is a large model's
-# (recorded, as in lesson 08), the other three are made by hand.
+# small fault each? Here are a function and four modules of tests: one known to be right, and three of our own.
 
-# %% tags=["nbval-check-output"]
-from ftlab import recorded
-from ftlab.curation.cleaning import clean
-from ftlab.files import data_path, read_data
+# %%
+from ftlab.evaluation.mutation import grade
 
 unit_tests = tasks.get("unit_tests")
 asked = unit_tests.examples(3, seed=5)[-1]
 function = data.prompt(asked)[-1]["content"].partition("\n\n")[2]
-prompt = read_data("lessons/teacher.yaml")["unit_tests"].format(code=function)
-for reply in recorded.read_recorded(data_path("recorded/teacher.jsonl")):
-    if reply["messages"][-1]["content"] == prompt:
-        teachers = clean(reply["reply"])[0]
 print(function)
-
-# %%
 CASE = """import unittest
 from target import rank_of
 
@@ -192,34 +175,25 @@ class TestRankOf(unittest.TestCase):
     def test_typical(self):
         self.assertEqual(rank_of(1), {})
 """
-modules = {"a large model's": teachers} | {
-    name: CASE.format(value)
-    for name, value in {
-        "one value": "'poor'", "wrong value": "'good'", "itself": "rank_of(1)"
-    }.items()
-}  # fmt: skip
-
-
-def passes(completions, row, **_):
-    """1.0 for tests that pass on their function, run in the sandbox."""
-    pairs = zip(completions, row)
-    marks = [unit_tests.score(json.loads(r), m[0]["content"]) for m, r in pairs]
-    return [mark["passes"].value for mark in marks]
-
+modules = {"known to be right": data.answer(asked)}
+tests = {"one value": "'poor'", "wrong": "'good'", "itself": "rank_of(1)"}
+modules |= {name: CASE.format(value) for name, value in tests.items()}
 
 # %% [markdown]
-# **Exercise 10.2.** Write the other: the share of the function's mutants that the tests kill. `grade` runs
+# **Exercise 10.2.** Write a reward: the share of the function's mutants that the tests kill. `grade` runs
 # a module on a function and on its mutants, all in the sandbox, and returns an object with `killed`: True
-# or False for each mutant. `function` and `reference` are columns: the sources of the function and of tests
-# known to be right, which say what calls make sense.
+# or False for each mutant. `function` and `reference` are columns: the sources of the functions, and of
+# tests known to be right, which say what calls make sense.
+#
+# **Predict.** The two rewards of the four modules. For which one do they differ most?
+
 
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab.evaluation.mutation import grade
-
-
 def killed(completions, function, reference, **_):
     """The share of mutants killed, for each answer."""
     # solution:
+    from ftlab.evaluation.mutation import grade
+
     rewards = []
     for messages, source, tests in zip(completions, function, reference):
         graded = grade(messages[0]["content"], source, reference=tests)
@@ -232,24 +206,29 @@ def killed(completions, function, reference, **_):
 
 check("10.2", killed)
 
-# %% [markdown]
-# **Predict.** The two rewards of the four modules. For which one do they differ most?
-
 # %% tags=["nbval-check-output"]
 from ftlab.teaching import lesson10
 
+
+def passes(completions, row, **_):
+    """1.0 for tests that pass on their function, run in the sandbox."""
+    pairs = zip(map(json.loads, row), completions)
+    marks = [unit_tests.score(row, messages[0]["content"]) for row, messages in pairs]
+    return [mark["passes"].value for mark in marks]
+
+
 answers, n = as_answers(*modules.values()), len(modules)
-columns = {"function": [function] * n, "reference": [data.answer(asked)] * n}
 pass_rewards = passes(answers, [json.dumps(asked)] * n)
-kill_rewards = lesson10.killed(answers, **columns)
-print(f"{'tests':16} {'passes':>6} {'killed':>7}")
+kill_rewards = lesson10.killed(answers, [function] * n, [data.answer(asked)] * n)
+print(f"{'tests':18} {'passes':>6} {'killed':>7}")
 for name, one, other in zip(modules, pass_rewards, kill_rewards):
-    print(f"{name:16} {one:6.0f} {other:7.2f}")
+    print(f"{name:18} {one:6.0f} {other:7.2f}")
 
 # %% [markdown]
 # A test that compares a call with itself passes on every function, the faulty ones included. A model that
 # is paid for passing tests may find this out. Paid for killed mutants, it has to name values that are right.
-# This is the theme of the lesson in one table; section 9 shows it with a model that learns.
+# (Even the module that is right lets mutants live: it never asks about 3 and 23, where the function changes.)
+# This is the theme of the lesson in one table; section 10 shows it with a model that learns.
 #
 # Two rules for rewards that run what a model wrote. Run it **in a sandbox**: the model will try everything.
 # And **bound the time**: an endless loop in one answer stops the training.
@@ -269,12 +248,11 @@ for name, one, other in zip(modules, pass_rewards, kill_rewards):
 
 
 # %% tags=["exercise", "nbval-check-output"]
-import statistics
-
-
 def advantages(rewards, group):
     """The advantage of each answer within its group."""
     # solution:
+    import statistics
+
     found = []
     for at in range(0, len(rewards), group):
         ours = rewards[at : at + group]
@@ -295,148 +273,114 @@ check("10.3", advantages)
 for group in ([1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]):
     found = lesson10.advantages(group, 4)
     print(group, "->", [round(number, 2) for number in found])
+for size in (2, 4, 8, 16):
+    print(f"group of {size}, right one time in ten: {1 - 0.1**size - 0.9**size:.2f}")
 
 # %% [markdown]
 # Where all answers earn the same, all advantages are zero, and the group teaches **nothing**, be it
 # because the prompt is too easy or too hard. TRL logs the share of such groups as `frac_reward_zero_std`.
 # One minus that is what we call the **signal**.
 #
+# The last lines are the chance that a group has a signal, where a reward is 0 or 1 and answers are rarely right.
+# Such rewards need large groups; published runs use 8 to 64. A reward in steps, such as `fields`, tells more
+# answers apart.
+#
 # ## 5. From the base: a reward that is never earned
 #
-# Can the base learn the task from `fields` alone? The trainer takes rewards in place of answers; all else
-# is as in SFT. On a CPU `ftlab.grpo_config` switches checkpointing off. `log_completions` makes TRL save each
-# step's answers with their rewards: files that we shall need.
+# Can the base learn the task from `fields` alone? The data set has prompts and no completions, and the trainer
+# takes a reward in place of answers; all else is as in SFT. `beta` weighs the KL term of section 7.
+# `log_completions` makes TRL save each step's answers with their rewards: files that we shall read.
 
 # %%
-import torch
 from datasets import Dataset
 from ftlab import models
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = models.get(BASE)
 tokenizer = AutoTokenizer.from_pretrained(folder)
-
-
-def fresh():
-    """The base as it was downloaded."""
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, device_map={"": PROFILE.device}
-    )
-
-
+base = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
 letters = Dataset.from_list(
     [{"prompt": data.prompt(row), "record": json.dumps(row)} for row in further]
 )
-
-
-# %%
-def again(model):
-    """The model once more. An adapter freezes its weights, so both share them."""
-    return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
-
-
-base = fresh()
-
-# %% [markdown]
-# Each step prints one line. `kl`, a distance from where the run began, is explained in section 7.
-
+test_letters = [data.prompt(row) for row in held_out]
 
 # %%
-from transformers.trainer_callback import PrinterCallback, TrainerCallback
-
-COLUMNS = ("reward", "signal", "kl", "loss", "grad_norm")
-
-
-class Steps(TrainerCallback):
-    """Prints a line for each step."""
-
-    def on_train_begin(self, args, state, control, **_):
-        print("step" + "".join(f"{name:>10}" for name in COLUMNS))
-
-    def on_log(self, args, state, control, logs=None, **_):
-        if "loss" in logs:
-            logs = logs | {"signal": 1 - logs["frac_reward_zero_std"]}
-            shown = "".join(f"{logs[name]:10.3f}" for name in COLUMNS)
-            print(f"{state.global_step:4}{shown}", flush=True)
-
-
-# %%
+from ftlab.training.callbacks import ProgressLines, quiet
 from peft import LoraConfig
 from trl import GRPOTrainer
 
 
-def grpo(model, reward, steps, name, answers=ANSWERS):
-    """A GRPOTrainer with this lesson's settings."""
-    args = ftlab.grpo_config(
-        output_dir=str(OUT / name), max_steps=steps, num_generations=GROUP, beta=BETA,
+def grpo(model, reward, name, steps, answers=ANSWERS):
+    """A trainer with this lesson's settings."""
+    args = ftlab.grpo_config(  # TRL's GRPOConfig; on a CPU, checkpointing is off
+        output_dir=str(OUT / name), max_steps=steps, learning_rate=RATE, beta=BETA,
         per_device_train_batch_size=GROUP // 2,  # half a group at a time saves memory
-        gradient_accumulation_steps=2 * answers // GROUP, max_completion_length=TOKENS,
-        learning_rate=RATE, lr_scheduler_type="constant", temperature=1.0, seed=SEED,
+        gradient_accumulation_steps=2 * answers // GROUP, num_generations=GROUP,
+        max_completion_length=TOKENS, lr_scheduler_type="constant",
         log_completions=True, num_completions_to_print=0,
     )  # fmt: skip
     adapter = LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(model))
-    trainer = GRPOTrainer(
-        model, reward, args, letters, processing_class=tokenizer,
-        peft_config=adapter, callbacks=[Steps()],
-    )  # fmt: skip
-    trainer.remove_callback(PrinterCallback)  # our line in place of its own
+    trainer = GRPOTrainer(model, reward, args, letters, processing_class=tokenizer,
+                          peft_config=adapter, callbacks=[ProgressLines()])  # fmt: skip
+    quiet(trainer)
     return trainer
 
 
 # %% [markdown]
-# One step of one group from the base. **Predict** the four figures: reward, signal, loss, gradient.
+# Two helpers show what TRL left: the figures of each step, and the answers of one. Then one step of one group, from
+# the base. **Predict** the figures: reward, signal, loss, gradient.
+
 
 # %%
-import pandas
-
-hardware.reuse_memory()
-trainer = grpo(again(base), fields, steps=1, name="base", answers=GROUP)
-seconds = trainer.train().metrics["train_runtime"]
-print(f"{seconds:.0f} seconds")
-
-
-def kept(name, step):
-    """The answers of one step with their rewards, as TRL saved them."""
-    path = OUT / name / "completions" / f"completions_{step:05d}.parquet"
-    table = pandas.read_parquet(path)
-    table["text"] = [messages[0]["content"] for messages in table.completion]
-    return table
+def steps_of(trainer):
+    """The figures of each step."""
+    logs = pandas.DataFrame(trainer.state.log_history[:-1]).astype(float)
+    logs["signal"] = 1 - logs.frac_reward_zero_std
+    return logs[["step", "reward", "signal", "kl", "loss", "grad_norm"]].round(3)
 
 
-for text in kept("base", 1).text[:3]:
+def saved(name, step):
+    """The answers of a step, with their rewards."""
+    file = OUT / name / "completions" / f"completions_{step:05d}.parquet"
+    table = pandas.read_parquet(file)
+    return table.assign(text=[messages[0]["content"] for messages in table.completion])
+
+
+trainer = grpo(base, fields, "base", steps=1, answers=GROUP)
+trainer.train()
+print(steps_of(trainer).to_string(index=False))
+for text in saved("base", 1).text[:3]:
     print(wrap(repr(text[:180]), "- "))
 
 # %% [markdown]
-# The base writes whatever comes to it, never the five fields, and earns nothing. So no group has a signal, and
-# the gradient is zero. More steps would not change that: **GRPO makes answers more likely that the model
+# The base writes whatever comes to it, and none of the eight answers earns anything. So the group has no signal,
+# and the gradient is zero. More such steps would change nothing: **GRPO makes answers more likely that the model
 # already gives now and then.** It cannot find what is never sampled. There are two ways out: an easier
 # reward first (`five_fields`, or part of it), or a few records of SFT. The second is cheap.
 #
 # ## 6. A start of fifty records
 #
-# Fifty letters with their records, read once. The adapter is merged into the base, because each run that
-# follows gets a *new* adapter on top: with that one switched off the model is the start again, which serves
-# as the reference (TRL refuses a model with an adapter together with a `peft_config`).
+# Fifty letters with their records, read once. `unload` takes the adapter of the last run away, and what is left is the
+# base again. Then the new adapter is *merged* into the base: this plain model is the **start**. Each run that
+# follows gets a new adapter on top. With that one switched off the model is the start, so the trainer needs no second
+# model for its KL term.
 
 # %%
 from trl import SFTTrainer
 
-usual = ftlab.learning_rate("lora", base.num_parameters()).high
-trainer = SFTTrainer(
-    again(base),
-    ftlab.sft_config(
-        num_train_epochs=1, per_device_train_batch_size=4, learning_rate=usual
-    ),
-    train_dataset=Dataset.from_list(start_rows).select_columns(
-        ["prompt", "completion"]
-    ),
-    processing_class=tokenizer,
-    peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base)),
+base = trainer.model.unload()
+rate = ftlab.learning_rate("lora", base.num_parameters()).high
+args = ftlab.sft_config(
+    num_train_epochs=1, learning_rate=rate, per_device_train_batch_size=4
 )
-trainer.remove_callback(PrinterCallback)
-result = ftlab.faster_on_cpu(trainer).train()
-trainer.save_model(str(OUT / "start"))
-print(f"{result.metrics['train_runtime']:.0f} seconds")
+sft = SFTTrainer(
+    base, args, train_dataset=Dataset.from_list(start_rows).remove_columns("meta"),
+    processing_class=tokenizer, callbacks=[ftlab.LiveCurve("Fifty records")],
+    peft_config=LoraConfig(r=16, lora_alpha=32, **ftlab.upper_half(base)),
+)  # fmt: skip
+quiet(ftlab.faster_on_cpu(sft))
+sft.train()
+tuned = sft.model.merge_and_unload()
 
 # %% [markdown]
 # Three figures on held-out letters: the fields that are right, the answers that are JSON of the five fields,
@@ -444,91 +388,43 @@ print(f"{result.metrics['train_runtime']:.0f} seconds")
 # any whole number passes.)
 
 # %%
-from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
+from ftlab.evaluation.intervals import bootstrap, difference
 from ftlab.generation import generate
-
-test_letters = [data.prompt(row) for row in held_out]
 
 
 def examined(model):
-    """The held-out answers and the fields right in each; prints three figures."""
+    """Answers to the held-out letters and their shares of right fields."""
     texts = generate(model, tokenizer, test_letters, max_new_tokens=TOKENS)
     marks = [extraction.score(*pair) for pair in zip(held_out, texts)]
-    right = [mark["fields"].num for mark in marks]
-    valid = sum(mark["valid"].num for mark in marks)
-    invented = sum(lesson10.made_up(*pair) for pair in zip(held_out, texts))
-    print("fields right:", bootstrap(right, [5] * len(right)))
-    print(f"valid: {valid:.0f} of {len(marks)}, made up: {invented} values")
+    right, valid = (
+        [mark[name].value for mark in marks] for name in ("fields", "valid")
+    )
+    wrong = sum(lesson10.made_up(*pair) for pair in zip(held_out, texts))
+    print("fields right:", bootstrap(right, [1] * TEST))
+    print(f"valid: {sum(valid):.0f} of {TEST}, made up: {wrong} values")
     return texts, right
 
 
-# %% [markdown]
-# Each run below begins at this start, the base after fifty records, as one plain model. It takes the base's
-# place in memory.
-
 # %%
-import gc
-
-from peft import PeftModel
-
-base = trainer = None
-gc.collect()
-tuned = PeftModel.from_pretrained(fresh(), OUT / "start").merge_and_unload()
 before, right_before = examined(tuned)
 for row, text in list(zip(held_out, before))[:3]:
     print(wrap(data.answer(row), "\nrecord: "))
     print(wrap(text, "answer: "))
 
 # %% [markdown]
-# A start, and not more: most answers are in form, and many values are wrong. Section 9 deals with those that
-# are made up. Now the answers differ, and so do their rewards. Here are one group's.
+# A start, and not more: most answers are in form, and many values are wrong. Section 10 deals with those that
+# are made up. Now sampled answers differ, and so do their rewards. Here is one group, with its advantages.
 
 # %%
-LETTER = 5
-asked_about = [data.prompt(further[LETTER])] * GROUP
-record = [json.dumps(further[LETTER])] * GROUP
+row = further[5]
 drawn = generate(
-    tuned, tokenizer, asked_about, max_new_tokens=TOKENS, temperature=1.0, seed=SEED
+    tuned, tokenizer, [data.prompt(row)] * GROUP, max_new_tokens=TOKENS, temperature=1
 )
-rewards = fields(as_answers(*drawn), record)
-print(wrap(data.answer(further[LETTER]), "record: "))
+rewards = fields(as_answers(*drawn), [json.dumps(row)] * GROUP)
 for text, reward, gain in zip(drawn, rewards, lesson10.advantages(rewards, GROUP)):
     print(f"{reward:.1f} {gain:+5.2f}  {text[:100]}")
 
 # %% [markdown]
-# **Temperature** decides how different the answers are. **Predict.** At 0.2 and at 1.6: how many of the eight
-# are different, and how do the rewards spread?
-
-# %%
-print("temperature  different  mean reward  spread")
-for temperature in (0.2, 1.0, 1.6):
-    texts = drawn
-    if temperature != 1.0:
-        texts = generate(
-            tuned, tokenizer, asked_about, max_new_tokens=TOKENS,
-            temperature=temperature, seed=SEED,
-        )  # fmt: skip
-    found = fields(as_answers(*texts), record)
-    mean, spread = statistics.mean(found), statistics.stdev(found)
-    print(f"{temperature:11}  {len(set(texts)):9}  {mean:11.2f}  {spread:6.2f}")
-
-# %% [markdown]
-# Too cold, and the answers are alike: little signal. Too hot, and most are broken: the signal says "stay in
-# form" and little else. Trainings mostly use 0.7 to 1.0.
-#
-# And the **size of a group**? For a reward of 0 or 1 that a model earns with probability p, a group teaches
-# unless all its answers agree: 1 − pᴳ − (1 − p)ᴳ. **Predict** the figure for p = 0.1 and groups of 4.
-
-# %% tags=["nbval-check-output"]
-print("groups of " + "".join(f"{size:7}" for size in (2, 4, 8, 16)))
-for p in (0.02, 0.1, 0.5, 0.9):
-    signal = [1 - p**size - (1 - p) ** size for size in (2, 4, 8, 16)]
-    print(f"p = {p:<6}" + "".join(f"{share:7.2f}" for share in signal))
-
-# %% [markdown]
-# Rarely earned rewards need large groups; published runs use 8 to 64. A reward with steps in between, such
-# as `fields`, tells more answers apart, and small groups do.
-#
 # ## 7. GRPO from the start
 #
 # **Exercise 10.4.** A step holds whole groups. Return a `GRPOConfig` for `answers` answers a step, of which
@@ -559,8 +455,8 @@ def config(answers, at_once):
 check("10.4", config)
 
 # %% [markdown]
-# `beta` weighs the **KL term**, which pulls the model back to where it began. `kl` measures how far it went:
-# how much less likely the start finds the tokens that are now written. TRL's default is 0, no pull at all,
+# `beta` weighs the **KL term**, which pulls the model back to where it began. `kl` measures how far it went, in
+# nats a token: how much less likely the start finds what is now written. TRL's default is 0, no pull at all,
 # and then `kl` is not even logged. We take 0.04, to see it.
 #
 # The learning rate is high for GRPO: a run of hundreds of steps takes 1e-5 to 2e-4, ours has a handful.
@@ -568,82 +464,59 @@ check("10.4", config)
 # **Predict.** Which of the five columns will show that the model learns?
 
 # %%
-trainer = grpo(again(tuned), fields, steps=STEPS, name="grpo")
-seconds = trainer.train().metrics["train_runtime"]
-print(f"{seconds:.0f} seconds\n")
+trainer = grpo(tuned, fields, "grpo", STEPS)
+trainer.train()
+print(steps_of(trainer).to_string(index=False))
 after, right_after = examined(trainer.model)
-fives = [5] * len(right_after)
-print("after minus before:", paired_bootstrap(right_before, fives, right_after, fives))
+print("after minus before:", difference(right_before, right_after))
 
 # %% [markdown]
 # The **loss stays near zero**, even where the model learns. Within a group the advantages add up to zero, and
-# the answers were just sampled from this very model; so what is near zero is the loss's *value*. Its gradient
-# is not. Look at the gradient's norm, the signal, and above all the reward. And since each step has other
-# letters, easy ones or hard ones, even the reward jumps: a handful of steps shows a tendency at best.
+# the answers were just sampled from this very model; so what is near zero is the loss's *value*. (What is left comes
+# from the lengths: TRL 1.16 averages over tokens, so a long answer counts more.) Its gradient is not near zero. Look at
+# the gradient's norm, the signal, and above all the reward. And since each step has other letters, easy ones or hard
+# ones, even the reward jumps: a handful of steps shows a tendency at best.
 #
 # ## 8. The longer curve, and SFT for as long
 #
-# Longer runs were made beforehand by `experiments/rewards.py`, with the settings that you used.
-
+# `experiments/rewards.py` made longer runs, with the settings that you used and three seeds.
 
 # %%
-from ftlab.teaching import plots_training
+from ftlab.files import data_path
+from ftlab.teaching import plots
 
 grid = pandas.read_csv(data_path("grids/rewards.csv"), comment="#")
-SEEDS = sorted(grid.seed[grid.arm == "sft"].unique())
-ours = grid[(grid.arm == "grpo") & (grid.step > 0) & grid.seed.isin(SEEDS)]
-curves = {f"seed {seed}": part for seed, part in ours.groupby("seed")}
-curves = {
-    name: list(zip(part.step, part.reward.rolling(3, min_periods=1).mean()))
-    for name, part in curves.items()
-}
-print(f"{len(SEEDS)} seed{'s' if len(SEEDS) > 1 else ''}")
-plots_training.lines(
-    curves, title="Reward in GRPO, mean of three steps", xlabel="step",
-    ylabel="share of fields right", top=1,
-)  # fmt: skip
+curves = {}
+for seed, part in grid[(grid.arm == "grpo") & (grid.step > 0)].groupby("seed"):
+    curves[f"seed {seed}"] = list(zip(part.step, part.reward.rolling(3, 1).mean()))
+plots.lines(curves, title="GRPO, mean of three steps", xlabel="step", ylabel="reward")
 
 # %% [markdown]
 # We have the answers to these letters. Then why not train on them? From the same start, on the same further
 # letters, SFT went on for as many seconds (the processor's) as GRPO had taken. Both answered the same 40
-# held-out letters.
+# held-out letters. The differences are paired, letter by letter; where an interval holds zero, no difference is shown.
 #
 # **Predict.** Which of the two is ahead, and by how much?
 
-
 # %%
-def last(arm, seed=None):
-    """The last scored line of a run, or of each seed's."""
-    part = grid[(grid.arm == arm) & grid.score.notna() & (grid.step > 0)]
-    lines = part.groupby("seed").tail(1).set_index("seed")
-    return lines.loc[[n for n in SEEDS if n in lines.index] if seed is None else [seed]]
+scored = grid[grid.score.notna()]
 
 
-def items(lines):
-    """Fields right and asked for, letter by letter, added up over the seeds."""
-    marks = [[int(mark) for mark in text[1:]] for text in lines.marks]
-    return [sum(letter) for letter in zip(*marks)], [5 * len(marks)] * len(marks[0])
+def shares(arm, place, lines=scored):  # place: 0 the start, -1 the end
+    """The share of fields right in each letter, over all seeds."""
+    marks = lines[lines.arm == arm].groupby("seed").nth(place).marks.str[1:]
+    return [statistics.fmean(map(int, letter)) / 5 for letter in zip(*marks)]
 
 
-origin = grid[(grid.arm == "grpo") & (grid.step == 0)].set_index("seed").loc[SEEDS]
-runs = {"start": origin, "GRPO": last("grpo"), "SFT": last("sft")}
-for name, lines in runs.items():
-    print(f"{name:6} {bootstrap(*items(lines))}, {lines.seconds.mean():4.0f} seconds")
-
-# %% [markdown]
-# The differences are paired, letter by letter. Where an interval holds zero, no difference is shown.
-
-# %%
-from ftlab.teaching import plots_evaluation
-
-gaps = {
-    f"{b} minus {a}": paired_bootstrap(*items(runs[a]), *items(runs[b]))
-    for a, b in (("start", "GRPO"), ("start", "SFT"), ("GRPO", "SFT"))
-}
-for name, gap in gaps.items():
-    shown = "no difference shown" if gap.low <= 0 <= gap.high else "a difference"
-    print(f"{name:16} {gap}: {shown}")
-plots_evaluation.gaps(gaps, title="The verdict", xlabel="share of fields right")
+which = {"start": ("grpo", 0), "GRPO": ("grpo", -1), "SFT": ("sft", -1)}
+runs = {name: shares(*one) for name, one in which.items()}
+for name, run in runs.items():
+    print(f"{name:6}", bootstrap(run, [1] * len(run)))
+seconds = scored[scored.step > 0].groupby("arm").seconds.mean().round()
+print("seconds:", seconds[["grpo", "sft"]].to_dict())
+pairs = ("start", "GRPO"), ("start", "SFT"), ("GRPO", "SFT")
+gaps = {f"{b} minus {a}": difference(runs[a], runs[b]) for a, b in pairs}
+plots.gaps(gaps, title="The verdict", xlabel="difference in the share of fields right")
 
 # %% [markdown]
 # For each letter SFT sees every token of the right answer; GRPO sees a few numbers, and has to write eight
@@ -651,30 +524,58 @@ plots_evaluation.gaps(gaps, title="The verdict", xlabel="share of fields right")
 # comes after, or where there are none: a check exists, but no answers. Large models get most from it where
 # they sometimes succeed at long tasks, as in mathematics and programming.
 #
-# ## 9. A reward that is hacked
+# ## 9. Group size and temperature
+#
+# Two small sets of runs change one setting each: the size of a group (with 16 answers a step, 8 groups of 2, or one
+# of 16), and the **temperature** of the sampling. Everything else is as in `grpo`, which has groups of 8 and
+# temperature 1. **Predict.** In which run do the groups have least signal? Which earns least?
+
+# %%
+ARMS = ["group 2", "group 4", "grpo", "group 16", "temperature 0.5", "temperature 1.5"]
+seed_0 = grid[(grid.seed == 0) & (grid.step > 0)]
+table = seed_0.groupby("arm")[["signal", "reward", "gradient", "kl", "length"]].mean()
+table["right of 200"] = seed_0.groupby("arm").score.last()
+print(table.loc[ARMS].round(3).to_string())
+scored_0 = scored[scored.seed == 0]
+print("right of 200 at the start:", scored_0.score.iloc[0])
+gains = {
+    arm: difference(shares(arm, 0, scored_0), shares(arm, -1, scored_0)) for arm in ARMS
+}
+plots.gaps(gains, title="Ten steps, one seed", xlabel="end minus start, share right")
+
+# %% [markdown]
+# The **signal** grows with the group: the two answers of a pair often earn the same. The price is variety, for a step
+# of one group of 16 is about a single letter, and a step of eight pairs about eight. Colder sampling makes answers
+# alike, and costs signal, too. Hot sampling breaks them: `reward` is the lowest by far, and the end shows no gain over
+# the start. Its signal is high all the same, so a signal alone is no proof of a good run.
+#
+# In the picture the intervals overlap. **One seed cannot put the group sizes in order**, nor tell 0.5 from 1. Trainings
+# mostly use temperatures of 0.7 to 1.0.
+#
+# ## 10. A reward that is hacked
 #
 # Section 6 counted values that the model made up. Suppose we have no records for new letters, and want to
 # stop that. A check needs none: a value that is true stands in the letter. So the reward takes off a fifth
-# for each value that does not stand there. Nothing made up: 0, the highest.
+# for each value that does not stand there. Nothing made up: 0, the highest. **Predict.** It sounds honest. How
+# will the model earn it?
 
 
 # %%
+from ftlab.teaching.lesson10 import made_up, values
+
+
 def careful(completions, record, **_):
     """Less a fifth for each value that does not stand in the letter."""
     pairs = zip(completions, record)
-    return [-lesson10.made_up(json.loads(r), m[0]["content"]) / 5 for m, r in pairs]
+    return [-made_up(json.loads(r), m[0]["content"]) / 5 for m, r in pairs]
 
 
 honest = right.replace("Thessaloniki", "Lisbon")
 print(careful(as_answers(right, honest), [json.dumps(letter)] * 2))
 
-# %% [markdown]
-# It sounds honest, and on these two answers it is right. **Predict.** How will the model earn it?
-
-# %%
-trainer = grpo(again(tuned), careful, steps=HACK, name="careful")
-seconds = trainer.train().metrics["train_runtime"]
-print(f"{seconds:.0f} seconds\n")
+trainer = grpo(trainer.model.unload(), careful, "careful", HACK)
+trainer.train()
+print(steps_of(trainer).to_string(index=False))
 cheated, _ = examined(trainer.model)
 
 # %% [markdown]
@@ -682,36 +583,36 @@ cheated, _ = examined(trainer.model)
 # their reward, and look at those that are paid best.
 
 # %%
-late = pandas.concat([kept("careful", step) for step in range(HACK - 1, HACK + 1)])
-best = late.sort_values("careful", ascending=False)
-for reward, text in list(zip(best.careful, best.text))[:6]:
+late = pandas.concat([saved("careful", HACK - 1), saved("careful", HACK)])
+best = late.sort_values("careful", ascending=False)[:6]
+for reward, text in zip(best.careful, best.text):
     print(f"{reward:5.1f}  {text[:60]} ... {text[-24:]}")
 
 # %% [markdown]
-# Look at the ends: most objects are never closed. What counts as a value that is made up? `null` is no value, and an
-# answer that is no JSON has no values either. So **an answer that cannot be read is paid in full**, as is one with
-# null in all fields. The model was not told; it sampled such answers now and then, and they were paid. This is
-# **reward hacking**: the reward rises, and what was meant does not. And once all answers are paid alike, the
-# signal is zero and the model stays there.
+# Read them to the end: null wherever a value could stand, and objects that no parser reads, broken in the middle or
+# never closed. What counts as a value that is made up? `null` is no value, and an answer that is no JSON has no values
+# either. So **an answer that cannot be read is paid in full**, as is one with null in all fields. The model was not
+# told; it sampled such answers now and then, and they were paid. This is **reward hacking**: the reward rises, and what
+# was meant does not. And once all answers are paid alike, the signal is zero and the model stays there.
 #
 # The longer run of the grid, ten steps from the same start. `fields` is the share of right fields, logged
-# beside the reward and not paid.
+# beside the reward and not paid. `length` is the mean in tokens, and no answer may be longer than 52.
 
 # %%
-hacked = grid[(grid.arm == "careful") & (grid.seed == 0) & (grid.step > 0)]
+hacked = seed_0[seed_0.arm == "careful"]
 shown = hacked[["step", "reward", "fields", "signal", "kl", "length"]]
 print(shown.to_string(index=False))
-line = hacked.sort_values("kl").iloc[-1]
-print(f"\nthe KL term at its largest, in step {line.step}: {BETA * line.kl:.3f}")
-
-COUNTS = ["score", "of", "valid", "n", "made_up"]
-for arm, lines in {"start": origin, "careful": last("careful")}.items():
-    print(f"\n{arm}\n{lines[COUNTS].astype(int).to_string()}")
+print(f"\nthe KL term at its largest: {BETA * hacked.kl.max():.3f}\n")
+COUNTS = ["score", "valid", "made_up"]
+ends = scored.groupby(["arm", "seed"])[COUNTS].agg(["first", "last"]).astype(int)
+print(ends.loc["careful"])
 
 # %% [markdown]
-# `score` counts right fields of `of`, `valid` the answers in form of `n`; each line is a seed. By the reward a run
-# with no valid answer is perfect. Whether a cheat is found at all is chance: it has to be sampled before it can be
-# paid. Log *several* figures in such a run, and pay for one of them at most.
+# `score` counts right fields of 200, `valid` the answers in form of 40, `made_up` values; each line is a seed, before
+# (`first`) and after (`last`). By the reward a run with no valid answer is perfect. Whether a cheat is found at all is
+# chance: it has to be sampled before it can be paid. Log *several* figures in such a run, and pay for one of them
+# at most. (In this run the cheat was to write past the limit. TRL can leave such answers out,
+# `mask_truncated_completions`; that closes this hole, and no other.)
 #
 # And the **KL term**? It is the one thing that pulls back, since the start finds these answers unlikely. At
 # this weight it is small beside a reward of a fifth for each value. A larger `beta` slows a cheat down, and
@@ -722,14 +623,14 @@ for arm, lines in {"start": origin, "careful": last("careful")}.items():
 # fields that are filled in, or None for what is no JSON object; `made_up(row, text)` counts those that do not
 # stand in the letter.
 
+
 # %% tags=["exercise", "nbval-check-output"]
-from ftlab.teaching.lesson10 import made_up, values
-
-
 def grounded(completions, record, **_):
     """A fifth for each value from the letter, less for each other; -1 for no JSON."""
     # solution:
     import json
+
+    from ftlab.teaching.lesson10 import made_up, values
 
     rewards = []
     for messages, text in zip(completions, record):
@@ -764,36 +665,33 @@ for name, reward in {"careful": careful, "grounded": lesson10.grounded}.items():
 # the grid, same starts, same steps; and the first answers of the seed with the fewest valid ones.
 
 # %%
-mended = last("grounded")
-print(mended[COUNTS].astype(int).to_string())
-gap = paired_bootstrap(*items(origin), *items(last("grounded")))
-print("fields right, grounded minus start:", gap)
-gap = paired_bootstrap(*items(last("careful")), *items(last("grounded")))
-print("fields right, grounded minus careful:", gap)
+print(ends.loc["grounded"])
+end = shares("grounded", -1)
+print("grounded minus start:  ", difference(shares("grpo", 0), end))
+print("grounded minus careful:", difference(shares("careful", -1), end))
 lines = data_path("grids/rewards.answers.jsonl").read_text("utf-8").splitlines()
-said = {tuple(line["run"]): line["said"] for line in map(json.loads, lines)}
-worst = int(mended.valid.idxmin())
-print(f"\nseed {worst}", *said["grounded", worst, 10][:3], sep="\n")
+worst = int(ends.loc["grounded"][("valid", "last")].idxmin())
+wanted = ["grounded", worst, 10]
+(said,) = (line["said"] for line in map(json.loads, lines) if line["run"] == wanted)
+print(f"\nseed {worst}", *said[:3], sep="\n")
 
 # %% [markdown]
 # Count the fields. A made-up value costs a fifth, and a missing one costs nothing: so where one field is often wrong,
 # it pays to leave it out. No answer of our list of cheats did that; a model found it. **A mended reward is a new
 # reward**, and it too is judged by reading what it brings. This one should ask for all five fields.
 #
-# ## 10. Your turn
+# ## 11. Your turn
 #
-# Write a reward for a task of your own. `MINE` is a prompt with an answer that you would sign; `reward` is your
-# check; `bad` are answers that a cheat would give, at least four. The cell tests the reward and writes the
-# result down. Change it until no cheat is as good as the good answer. The example is a polite reply in at most
-# twenty words; one cheat still gets through.
+# Write a reward for a task of your own. `GOOD` is an answer that you would sign, `reward` is your check, and `BAD` are
+# answers that a cheat would give, at least four. The cell tests the reward and writes the result down. Change it
+# until no cheat is as good as the good answer. The example is a polite refusal in at most twenty words; one cheat
+# still gets through.
 
 # %%
 from ftlab.files import write_text
 
-MINE = {
-    "prompt": "Decline the invitation, politely, in at most 20 words.",
-    "good": "Thank you for the invitation. I am sorry, but I cannot come on Friday.",
-}
+GOOD = "Thank you for the invitation. I am sorry, but I cannot come on Friday."
+BAD = ["", "No.", "Thank sorry.", "I will come!", "word " * 30]
 
 
 def reward(text):
@@ -802,17 +700,15 @@ def reward(text):
     return float(polite and len(text.split()) <= 20)
 
 
-bad = ["", "No.", "Thank sorry.", "I will come!", "word " * 30]
-good, others = reward(MINE["good"]), {text: reward(text) for text in bad}
-through = [text for text, number in others.items() if number >= good]
-report = MINE | {"reward": good, "cheats": others, "safe": not through}
-write_text(OUT / "reward.json", json.dumps(report, indent=1), overwrite=True)
-print(f"{len(bad)} cheats, {len(through)} as good as the good answer: {through}")
+paid = {text: reward(text) for text in [GOOD, *BAD]}
+write_text(OUT / "reward.json", json.dumps(paid, indent=1), overwrite=True)
+through = [text for text in BAD if paid[text] >= paid[GOOD]]
+print(f"{len(BAD)} cheats, {len(through)} as good as the good answer: {through}")
 
 # %% [markdown]
 # Keep the file: the capstone asks how you know that your measure cannot be cheated.
 #
-# ## 11. The limits of this lesson
+# ## 12. The limits of this lesson
 #
 # - **Few steps, small model, easy task.** Published runs have hundreds of steps, thousands of answers each, and
 #   models that reason before they answer. What carries over is the machinery and its failures.
@@ -820,9 +716,11 @@ print(f"{len(bad)} cheats, {len(through)} as good as the good answer: {through}"
 # - **SFT had the right answers.** The comparison at equal minutes holds where they exist.
 # - **Equal minutes are the processor's**, on one core. On a GPU the writing of answers costs less beside the
 #   training than here.
-# - **Seeds**: section 8 says how many there were. The intervals count letters as the source of chance.
+# - **Seeds**: three in sections 8 and 10, one in section 9. The intervals count letters as the source of chance.
+# - **GRPO has variants.** Dividing by a group's spread gives much weight to groups that hardly differ;
+#   `scale_rewards="none"` leaves it out (Dr. GRPO, Liu et al. 2025).
 #
-# ## 12. Quiz
+# ## 13. Quiz
 #
 # Five questions. Each option explains itself.
 
@@ -830,7 +728,7 @@ print(f"{len(bad)} cheats, {len(through)} as good as the good answer: {through}"
 ftlab.quiz("10")
 
 # %% [markdown]
-# ## 13. Takeaways
+# ## 14. Takeaways
 #
 # 1. **A reward pays for what it checks.** Test it with the answers of a cheat before you train, and read the
 #    outputs while you train: of a mended reward, too.

@@ -95,3 +95,12 @@ def test_both_ways_of_the_verdict_answered_the_same_letters_after_as_many_second
         grpo, sft = ends.loc[("grpo", seed)], ends.loc[("sft", seed)]
         assert len(grpo.marks) == len(sft.marks) == grpo.n + 1
         assert sft.seconds == pytest.approx(grpo.seconds, rel=0.1)
+
+
+def test_the_small_sets_began_where_the_others_did_and_are_whole():
+    grid = pandas.read_csv(data_path("grids/rewards.csv"), comment="#")
+    start = grid[(grid.arm == "grpo") & (grid.seed == 0) & (grid.step == 0)].marks.item()
+    small = grid[grid.arm.str.startswith(("group", "temperature"))]
+    assert small.arm.nunique() == 5 and set(small.seed) == {0}
+    for _, run in small.groupby("arm"):
+        assert run.step.tolist() == list(range(11)) and run.marks.iloc[0] == start
