@@ -170,7 +170,7 @@ def trained(name, run):
     texts = ask(run.model, test[:8])
     endless = sum(len(tokenizer(text)["input_ids"]) > 56 for text in texts)
     print(f"{name}: loss {losses(run)[0]:.2f} to {losses(run)[-1]:.2f};", end=" ")
-    print(f"{endless} of 8 answers run on to the limit of 60 tokens, such as:")
+    print(f"{endless} of 8 answers run on to the limit of 60 tokens. The longest:")
     print(wrap(max(texts, key=len), "  "))
     return run
 
@@ -283,9 +283,10 @@ def prompts(row):
     system, user = row["prompt"]
     whole = templates.prompt_text(tokenizer, [system, user])
     alone = templates.prompt_text(tokenizer, [user])
+    first = tokenizer.decode(templates.prompt_ids(tokenizer, [system, user])[:1])
     typed = "### Instruction:\n{}\n\n{}\n\n### Response:\n"
     typed = typed.format(system["content"], user["content"])
-    return {"A": whole, "B": tokenizer.bos_token + whole, "C": alone, "D": typed}
+    return {"A": whole, "B": first + whole, "C": alone, "D": typed}
 
 
 sent = {name: [prompts(row)[name] for row in test[:8]] for name in "ABCD"}
@@ -422,7 +423,8 @@ for row in train[:TEST]:
     quoted = {"role": "user", "content": "> " + row["prompt"][-1]["content"]}
     theirs.append({**row, "prompt": [row["prompt"][0], quoted]})
 equal = sum(row["prompt"] in [known["prompt"] for known in train] for row in theirs)
-print(f"theirs: F1 {f1(theirs, ask(healthy, theirs)):.2f}, {equal} trained on")
+right = f1(theirs, ask(healthy, theirs))
+print(f"theirs: F1 {right:.2f}; {equal} of their prompts stand in the training file")
 print(f"ours:   F1 {f1(test, answers['healthy']):.2f}")
 
 # %% [markdown]
