@@ -30,8 +30,8 @@ if "google.colab" in sys.modules:
 # %% [markdown]
 # ## 1. Settings
 #
-# `KINDS` are the forms in which the weights are shipped. llama.cpp comes with the Python package
-# `xllamacpp`; where it is missing, `pip install xllamacpp` gets it.
+# `LENGTH` is the most tokens of an answer, and `OUT` the folder for what is made. llama.cpp comes with
+# the Python package `xllamacpp`; where it is missing, `pip install xllamacpp` gets it.
 
 # %%
 import shutil
@@ -48,8 +48,8 @@ from ftlab import check, hardware, models
 from ftlab.display import wrap
 from ftlab.tasks import punctuation
 
-SEED, BASE, OUT = 0, "smollm2-135m", Path("runs/11")
-TRAIN, TEST, EPOCHS, LENGTH, KINDS = 60, 30, 2, 60, ("F16", "Q8_0", "Q4_0")
+SEED, BASE, PROFILE = 0, "smollm2-135m", ftlab.profile()
+TRAIN, TEST, EPOCHS, LENGTH, OUT = 60, 30, 2, 60, Path("runs/11")
 
 hardware.seed_everything(SEED)
 transformers.utils.logging.disable_progress_bar()
@@ -131,6 +131,7 @@ print(f"the same answers: {same} of {TEST}")
 # %%
 from ftlab.serving import gguf
 
+KINDS = ["F16", "Q8_0", "Q4_0"]
 FILES = {k: gguf.export(OUT / "merged", OUT / f"{k}.gguf", k) for k in KINDS}
 for file in (OUT / "merged" / "model.safetensors", *FILES.values()):
     size = file.stat().st_size
@@ -204,6 +205,7 @@ check("11.2", ask)
 # in this lesson each prompt is read anew.
 
 # %%
+import httpx
 from openai import OpenAI
 
 
@@ -242,10 +244,8 @@ print(reply.choices[0].finish_reason, "after", reply.usage.completion_tokens, "t
 # compare **tokens**, not texts. Beside the chat route, llama.cpp has routes of its own: one renders a
 # conversation, one splits a text into tokens.
 
+
 # %%
-import httpx
-
-
 def post(server, route, **body):
     """One request to the server's own routes."""
     return httpx.post(server.listening_address + route, json=body, timeout=120).json()
@@ -254,7 +254,8 @@ def post(server, route, **body):
 def theirs(server, messages):
     """The tokens that the server makes of a conversation."""
     text = post(server, "/apply-template", messages=messages)["prompt"]
-    body = {"content": text, "add_special": True, "parse_special": True}
+    doubled = tokenizer.bos_token and text.startswith(tokenizer.bos_token)
+    body = {"content": text, "add_special": not doubled, "parse_special": True}
     return post(server, "/tokenize", **body)["tokens"]
 
 
@@ -419,17 +420,16 @@ from transformers import AutoModelForCausalLM
 with quiet():
     settings = {"num_hidden_layers": 1, "dtype": "float32"}
     one_layer = AutoModelForCausalLM.from_pretrained(models.get(BASE), **settings)
+    kinds = getattr(one_layer.config, "layer_types", None)
+    one_layer.config.layer_types = kinds and kinds[:1]
     one_layer.save_pretrained(OUT / "one")
 tokenizer.save_pretrained(OUT / "one")
 first = serve(gguf.export(OUT / "one", OUT / "one.gguf", "Q8_0"))
 for model, server in ((one_layer, first), (base, bases["Q8_0"])):
     for weight in model.parameters():
         weight.data = through(weight) if weight.ndim == 2 else weight.data
-    plain, rounded, log = (
-        ours_log(model, ids),
-        rounded_log(model, ids),
-        theirs_log(server, ids),
-    )
+    plain, rounded = ours_log(model, ids), rounded_log(model, ids)
+    log = theirs_log(server, ids)
     d, r = (x[np.isfinite(log)] for x in (log - plain, rounded - plain))
     print(f"layers: {model.config.num_hidden_layers}; d and r spread by {d.std():.3f} "
           f"and {r.std():.3f}, correlation {np.corrcoef(d, r)[0, 1]:.2f}")  # fmt: skip
