@@ -180,6 +180,8 @@ check("09.1", preference)
 # %%
 make_pair = find("09.1").solution  # the course's own, whatever you wrote
 pairs = [pair for one in tried if (pair := make_pair(*one))]
+if not pairs:  # a model that never passes, or always: the course's answers stand in
+    pairs = [make_pair(r["prompt"], [data.answer(r), "No."], [1, 0]) for r in asked]
 print(f"{NEW} problems, {len(pairs)} pairs")
 for side in ("chosen", "rejected"):
     lengths = [len(pair[side][0]["content"].split()) for pair in pairs]
