@@ -601,7 +601,7 @@ ftlab.quiz("00")
 # 1. **A fine-tune is rows of messages, a `LoraConfig`, an `SFTConfig` and an `SFTTrainer`.** One
 #    narrow task shows its effect after a hundred rows.
 # 2. **Only the answer and its end are learned.** Look at the colours before you train.
-# 3. **The opponent is the best prompt, not the plain one**, on held-out rows, with an interval of
+# 3. **The rival is the best prompt, not the plain one**, on held-out rows, with an interval of
 #    the difference.
 #
 # Next: [01 Prompt or tune?](01_prompt_retrieve_tune_or_neither.ipynb).

@@ -464,7 +464,7 @@ benchmark["cheat"] = picks(cheat, tokenizer, QUESTIONS)
 
 # %%
 from ftlab.evaluation.intervals import paired_bootstrap
-from ftlab.teaching import plots_evaluation
+from ftlab.teaching import plots
 
 
 def gain(before, after):
@@ -478,7 +478,7 @@ for half, start in (("leaked half", 0), ("clean half", 1)):
     rows[half] = gain(benchmark["base"][start::2], benchmark["cheat"][start::2])
     print(f"{half}: {rows[half]}")
 print("you expected:", my_leak_guess)
-plots_evaluation.gaps(
+plots.gaps(
     {half: found[:3] for half, found in rows.items()},
     xlabel="cheat minus base, share right",
     title="Who has read the test?",
@@ -627,7 +627,7 @@ def tuned_gap(a, b):
 bigger, learned = tuned_gap(MICROSCOPE, BASE), tuned_gap("random weights", BASE)
 claims.record(15, bigger)
 claims.record(18, learned)
-plots_evaluation.gaps(
+plots.gaps(
     {f"{BASE} less {MICROSCOPE}": bigger[:3], f"{BASE} less random": learned[:3]},
     xlabel="difference of F1, both tuned",
     title="Size, and what was read",

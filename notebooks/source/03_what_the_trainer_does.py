@@ -480,7 +480,7 @@ for name in ("bfd", "wrapped"):
 # %%
 from ftlab.evaluation.intervals import bootstrap, paired_bootstrap
 from ftlab.files import data_path
-from ftlab.teaching import claims, plots_data
+from ftlab.teaching import claims, plots
 
 grid = pandas.read_csv(data_path("grids/learning_rates.csv"), comment="#")
 print(grid.groupby(["times", "rate"])[["loss", "right"]].mean())
@@ -491,7 +491,7 @@ answers = {  # at each multiple of the usual rate: 1 right, 0 wrong
 ones = [1] * len(answers[1])
 claims.record(38, paired_bootstrap(answers[0.02], ones, answers[1], ones))
 shares = {times: bootstrap(marks, ones) for times, marks in answers.items()}
-plots_data.curves(
+plots.curves(
     {"beforehand, all seeds": shares, "yours": {1: bootstrap(after, [1] * TEST)}},
     title="Too low, right, too high", ylabel="right answers (share)", log=True,
     xlabel="learning rate, as a multiple of the usual one",
@@ -553,7 +553,7 @@ check("03.4", settings)
 # **Predict.** Three losses against the epochs. Which goes to zero, and which turns up first?
 
 # %%
-from ftlab.teaching import plots_training
+from ftlab.teaching import plots
 
 sets = {"range": watched, "beside": beside[:WATCHED]}
 sets = {name: Dataset.from_list(rows) for name, rows in sets.items()}
@@ -568,7 +568,7 @@ curves = {
     name: [(log["epoch"], log[name]) for log in few.state.log_history if name in log]
     for name in ("loss", "eval_range_loss", "eval_beside_loss")
 }
-plots_training.lines(
+plots.lines(
     curves, title="Learned by heart", xlabel="epoch", ylabel="loss (nats per token)"
 )
 

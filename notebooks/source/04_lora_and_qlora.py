@@ -281,14 +281,14 @@ print(grid.groupby("name")[COLUMNS].mean().loc[METHODS].round(2).to_string())
 # reads an interval; here it is that of frozen minus full.
 
 # %%
-from ftlab.teaching import claims, plots_evaluation
+from ftlab.teaching import claims, plots
 from ftlab.teaching.lesson04 import gap, items
 
 sizes = [n for n in grid.name.unique() if n.startswith("lora,") and "rate" not in n]
 rows = {name: gap("lora", name)[:3] for name in METHODS[1:] + sizes if name != "lora"}
 print("F1 of lora in the grid:", bootstrap(*items("lora")))
 claims.record(34, gap("full", "frozen"))
-plots_evaluation.gaps(rows, title="Better than LoRA?", xlabel="minus LoRA, in F1")
+plots.gaps(rows, title="Better than LoRA?", xlabel="minus LoRA, in F1")
 
 # %% [markdown]
 # Each row is a method, or another rank or number of upper layers, minus the LoRA that you

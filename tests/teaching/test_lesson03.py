@@ -10,7 +10,7 @@ import pytest
 from ftlab import data, templates
 from ftlab.errors import ConfigError
 from ftlab.files import data_path
-from ftlab.teaching import plots_training
+from ftlab.teaching import plots
 from ftlab.teaching.exercises import find, judge
 from ftlab.teaching.lesson03 import BESIDE, EXERCISES, RANGE, TOOL_ROW, bookings
 
@@ -110,7 +110,7 @@ def test_the_grid_of_rates_is_whole():
 
 
 def test_lines_show_each_curve_and_say_where_it_is_lowest():
-    picture = plots_training.lines(
+    picture = plots.lines(
         {"a": [(1, 2.0), (2, 0.5), (3, 1.0)], "b": [(1, 3.0), (3, 2.0)]},
         title="Two", xlabel="epoch", ylabel="loss", top=4,
     )  # fmt: skip

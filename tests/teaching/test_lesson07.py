@@ -8,7 +8,7 @@ import pytest
 
 from ftlab.files import data_path, read_data, read_text
 from ftlab.recorded import read_recorded, request_hash
-from ftlab.teaching import plots_evaluation
+from ftlab.teaching import plots
 from ftlab.teaching.exercises import find, judge
 
 
@@ -113,9 +113,7 @@ def test_the_outside_harness_and_ours_agree_on_the_committed_questions():
 
 
 def test_draws_show_one_bar_for_each_figure_there_is():
-    picture = plots_evaluation.draws(
-        [0.5, 0.55, 0.55, 0.6], 0.5, 0.6, title="Drawn", xlabel="share right"
-    )
+    picture = plots.draws([0.5, 0.55, 0.55, 0.6], 0.5, 0.6, title="Drawn", xlabel="share right")
     (axes,) = picture.figure.axes
     heights = [bar.get_height() for bar in axes.containers[0]]
     assert heights == [1, 2, 1]
@@ -125,12 +123,12 @@ def test_draws_show_one_bar_for_each_figure_there_is():
 
 def test_many_figures_are_put_into_bins():
     values = [k / 1000 for k in range(1000)]
-    (axes,) = plots_evaluation.draws(values, 0, 1, title="", xlabel="").figure.axes
+    (axes,) = plots.draws(values, 0, 1, title="", xlabel="").figure.axes
     assert len(axes.containers[0]) == 40
 
 
 @pytest.mark.parametrize(("low", "word"), [(-0.1, "zero inside"), (0.1, "zero outside")])
 def test_gaps_tell_zero_inside_from_zero_outside(low, word):
-    picture = plots_evaluation.gaps({"b": (0.2, low, 0.3)}, xlabel="F1")
+    picture = plots.gaps({"b": (0.2, low, 0.3)}, xlabel="F1")
     assert word in picture.alt
     assert picture.png()
