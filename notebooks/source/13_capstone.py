@@ -96,7 +96,7 @@ PROPOSAL = f"""author: Ada
 title: Sorting a shop's mail
 task: In goes a customer's message, out comes one of seven topics.
 why: The base ignores the topics, and a classifier needs more records.
-base: smollm2-135m, Apache-2.0, small enough for a laptop
+base: {BASE}, Apache-2.0, small enough for a laptop
 machine: a laptop without a GPU
 data:
   source: messages written for the course, each with one topic
@@ -452,7 +452,7 @@ def proposal(author, title, measure, sentence, at_least):
 title: {title}
 task: {sentence}
 why: The base does not keep to the form, even with examples.
-base: smollm2-135m, Apache-2.0
+base: {BASE}, Apache-2.0
 machine: a laptop without a GPU
 data: {{source: written for the course, licence: Apache-2.0, personal: none}}
 measure: {measure}
