@@ -46,7 +46,7 @@ class Preflight:
 
     def __repr__(self) -> str:
         errors, warnings = len(self.problems("error")), len(self.problems("warning"))
-        return f"<Preflight: {errors} errors, {warnings} warnings>"
+        return f"<Preflight: errors {errors}, warnings {warnings}>"
 
     def __str__(self) -> str:
         width = max(60, min(100, shutil.get_terminal_size().columns))

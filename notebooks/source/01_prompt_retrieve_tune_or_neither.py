@@ -716,7 +716,8 @@ show(doctor.examine(path).table())
 # is wrong, look first whether the search had found the text. If it had, the model took the wrong
 # text, or abstained in vain: section 6 counted how often. The topics are still the shop's; to change
 # them, you need rows of your own. The file `runs/01/mine.jsonl` holds a beginning, and the table is
-# the doctor's report on it.
+# the doctor's report on it. Its answers are bare facts: before you train on them, write each in the
+# form that you want, a topic and a sentence, or the training takes the form away again.
 #
 # ## 13. The limits of this verdict
 #

@@ -166,7 +166,7 @@ def test_it_shows_what_is_to_come(build, capsys):
     assert f"longest {max(map(len, ids))}" in printed
     example = report.findings[-1]
     assert example.found.endswith("⟦the fox fox<|im_end|>↵⟧") and "⟦" in printed
-    assert repr(report) == "<Preflight: 0 errors, 0 warnings>"
+    assert repr(report) == "<Preflight: errors 0, warnings 0>"
     trainer.train()
     assert f"{trainer.state.max_steps} steps" in " ".join(printed.split())
 
