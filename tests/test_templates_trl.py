@@ -248,7 +248,7 @@ def test_thoughts_that_are_dropped_later_are_refused_where_no_twin_keeps_them(sh
         ("llama3", "tools", "the tool lookup, a call of a tool"),
         ("phi3", "tools", "a tool's result"),
         ("llama3", "thinking", "the thoughts before an answer"),
-        ("deepseekv3", "thoughts in the text", "what the assistant says"),
+        ("deepseekv3", "thoughts in the text", "the thoughts before an answer"),
         ("qwen3_8", "tools", ""),
         ("qwen3", "thinking", ""),
     ],
