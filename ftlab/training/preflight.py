@@ -105,8 +105,9 @@ def preflight(trainer: Any, *, strict: bool = True, limit: int = 2000) -> Prefli
     seen = Inspection(trainer, limit)
     if not seen.examples:
         raise DataError(
-            "There is no row to train on. TRL leaves out rows whose prompt alone is longer than "
-            "max_length: raise it, or set it to None."
+            "There is no row to train on. TRL leaves out rows of which nothing is learned: their "
+            "prompt alone is longer than max_length (raise it, or set it to None), or the template "
+            "writes the prompt otherwise once the answer is there (leave the system message out)."
         )
     rows = [found for check in row_checks(seen.kind) if (found := check(seen))]
     settings = (trainable, weights, rate, dtype, checkpointing, packing, four_bit)

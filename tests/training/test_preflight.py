@@ -362,9 +362,14 @@ def test_tools_that_the_template_drops(build):
 def test_a_system_message_that_the_template_drops(build, make_tokenizer):
     own = make_tokenizer().chat_template
     rows = [{**row, "prompt": [system("Be quick and lazy."), *row["prompt"]]} for row in ROWS]
-    found = faults(build(rows, family="mistral"))
-    assert set(found) == {"system", "prompt"}  # and generation would write it
-    assert "another prompt" in found["prompt"].found
+    trainer = build(rows, family="mistral")
+    if len(trainer.train_dataset):
+        found = faults(trainer)
+        assert set(found) == {"system", "prompt"}  # and generation would write it
+        assert "another prompt" in found["prompt"].found
+    else:  # TRL 1.14 masks all of such rows, and leaves them out
+        with pytest.raises(DataError, match="writes the prompt otherwise"):
+            preflight(trainer)
     messages = [{"messages": r["prompt"] + r["completion"]} for r in rows]
     template = "{%- for m in messages if m.role != 'system' -%}" + own.partition("-%}")[2]
     dropped = faults(build(messages, template=template, assistant_only_loss=True))
