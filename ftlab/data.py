@@ -18,6 +18,7 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import zlib
@@ -177,10 +178,12 @@ def read_table(
     """
     if input == output:
         raise ConfigError(f"Input and output are the same column, {input!r}; choose two.")
-    names = columns(path) if is_table(path) else []  # once, and not for every line
-    if lacking := [name for name in (input, output) if names and name not in names]:
-        known = ", ".join(map(str, names))
-        raise DataError(f"{path}: there is no column {lacking[0]!r}; the columns: {known}")
+    numbered: Iterator[tuple[int, Any]] = _cells(path) if is_table(path) else lines(path)
+    if is_table(path) and (first := next(numbered, None)):  # once, and not for every line
+        names, numbered = list(first[1]), itertools.chain([first], numbered)
+        if lacking := [name for name in (input, output) if name not in names]:
+            known = ", ".join(map(str, names))
+            raise DataError(f"{path}: there is no column {lacking[0]!r}; the columns: {known}")
 
     def row(line: Any) -> Row:
         if not isinstance(line, dict) or None in line or any(v is _MISSING for v in line.values()):
@@ -194,7 +197,7 @@ def read_table(
         made = example(_cell(line, input), _cell(line, output), system=system)
         return check(made | ({"meta": rest} if rest else {}))
 
-    return gather(path, _cells(path) if is_table(path) else lines(path), row)
+    return gather(path, numbered, row)
 
 
 _MISSING = object()

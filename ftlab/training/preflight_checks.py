@@ -197,7 +197,8 @@ def empty_thoughts(seen: Inspection) -> Finding | None:
 
     def learned(example: Example) -> bool:
         text = "\n".join(example.learned)
-        return bool(EMPTY_THOUGHT.search(example.text) and LEARNED_EMPTY.search(text))
+        # The whole text is decoded only where it can matter.
+        return bool(LEARNED_EMPTY.search(text) and EMPTY_THOUGHT.search(example.text))
 
     return fault_of("empty_thoughts", seen.examples, learned)
 
