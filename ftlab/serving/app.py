@@ -26,7 +26,7 @@ from ftlab.serving.chat import complete
 from ftlab.serving.page import page
 from ftlab.serving.protocol import Refused, fields, list_of, plain
 from ftlab.serving.service import LIVE, MB, Guard, Service
-from ftlab.serving.store import ORGANIZATION, UNDER_WAY, Store, new_id, now
+from ftlab.serving.store import OF_MODEL, ORGANIZATION, UNDER_WAY, Store, new_id, now
 
 __all__ = ["make_app"]
 
@@ -219,7 +219,7 @@ def make_app(service: Service) -> FastAPI:
     def list_traces(request: Request, owner: Owner, page: Pages) -> Response:
         where, values = _of_metadata(request)
         if page.model is not None:
-            where += " and json_extract(body, '$.model') = ?"
+            where += f" and {OF_MODEL}"
             values.append(service.named(owner, page.model))
         return listed("trace", owner, page, where, *values, newest=False)
 

@@ -16,7 +16,7 @@ from ftlab import data
 from ftlab.errors import DataError
 from ftlab.serving.drift import drift
 from ftlab.serving.loop import question
-from ftlab.serving.store import OPEN, Store, Stored, now
+from ftlab.serving.store import OF_MODEL, OPEN, Store, Stored, now
 
 SHOWN = 20  # the newest jobs, and traces
 WIDE, HIGH = 600, 105
@@ -80,7 +80,7 @@ def _job(store: Store, job: Stored) -> dict[str, Any]:
 def _traces(store: Store, owner: str, model: str, label: str, text: str) -> list[dict[str, Any]]:
     """Return what the page shows of the newest traces."""
     asked = {
-        "json_extract(body, '$.model') = ?": model,
+        OF_MODEL: model,
         "coalesce(json_extract(body, '$.metadata.label'), 'none') = ?": label,
         "exists (select 1 from json_tree(json_array(json(body), json(own))) "
         "where instr(lower(atom), lower(?)))": text,
@@ -100,8 +100,7 @@ def _drift(store: Store, owner: str, model: str) -> str:
     tuned = store.model(owner, model)
     job = store.get("job", tuned.job or "") if tuned is not None else None
     file = store.get("file", job.body["training_file"]) if job is not None else None
-    asked = "json_extract(body, '$.model') = ?"
-    newest = store.find("trace", owner, asked, model, limit=1, newest=True)
+    newest = store.find("trace", owner, OF_MODEL, model, limit=1, newest=True)
     if file is None:
         return ""
     return _compared(store, owner, model, file.own["sha256"], newest[0].id if newest else "")
@@ -110,8 +109,7 @@ def _drift(store: Store, owner: str, model: str) -> str:
 @functools.lru_cache(64)
 def _compared(store: Store, owner: str, model: str, file: str, newest: str) -> str:
     """Compare up to 1,000 traces with a file; done once for each `newest` trace."""
-    asked = "json_extract(body, '$.model') = ?"
-    found = store.find("trace", owner, asked, model, limit=1000, newest=True)
+    found = store.find("trace", owner, OF_MODEL, model, limit=1000, newest=True)
     texts = [question(trace.own["messages"]) for trace in found[::-1]]
     try:
         rows = data.read(store.folder / "files" / file)

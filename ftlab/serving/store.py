@@ -33,12 +33,14 @@ from ftlab.errors import DataError
 from ftlab.files import sha256
 from ftlab.serving.protocol import fields, plain
 
-__all__ = ["OPEN", "ORGANIZATION", "STATUS", "UNDER_WAY", "Store", "Stored", "new_id", "now"]
+__all__ = ["OF_MODEL", "OPEN", "ORGANIZATION", "STATUS", "UNDER_WAY", "Store", "Stored", "new_id",
+           "now"]  # fmt: skip
 
 ORGANIZATION = "ftlab"
 OPEN = ("validating_files", "queued", "running")  # the states of a job that is not over
 STATUS = "json_extract(body, '$.status')"  # of a job, in SQL
 UNDER_WAY = f"{STATUS} in ('queued', 'running')"
+OF_MODEL = "json_extract(body, '$.model') = ?"  # of a stored completion
 SCHEMA = """
 pragma journal_mode = wal;
 create table if not exists objects (
